@@ -1,0 +1,260 @@
+"""What the rule of `statistics` is worth: false alarms of whole reports, power, coverage, by simulation.
+
+Reads no result but the list of verdicts (for the number of seeds and of predictions). A report under the null is m
+predictions, each with n values whose average is exactly an end of its region [0, inf): any verdict but *inconclusive* on
+it is a false alarm. No prediction is handed to scipy: thousands of them are multiplied with one table of sign flips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from claimcheck import statistics
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import read_json, write_json
+
+REPORTS = 2000
+"""Simulated reports per kind of effect: the rate of 5 % is then known to ±1 %."""
+
+POWER = 0.9
+SCREEN = (1024, 8192)
+"""Rows of the table tried first: a prediction with too many flips beyond it already cannot reject any more."""
+
+_LOG_SD = 1.0
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A null distribution: `draw(generator, shape)` has its `average` at 0."""
+
+    name: str
+    average: statistics.Average
+    symmetric: bool
+    draw: Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+
+
+def _log_normal(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return np.exp(_LOG_SD * generator.standard_normal(shape))
+
+
+EFFECTS = (
+    Effect("normal", "mean", True, lambda generator, shape: generator.standard_normal(shape)),
+    Effect("heavy-tailed (t, 3 degrees of freedom)", "mean", True, lambda g, shape: g.standard_t(3, shape)),
+    Effect("two-valued (-1 or 1)", "mean", True, lambda g, shape: 2.0 * g.integers(0, 2, shape) - 1),
+    Effect("skewed (log-normal)", "mean", False, lambda g, shape: _log_normal(g, shape) - np.exp(_LOG_SD**2 / 2)),
+    Effect("skewed (log-normal)", "median", False, lambda g, shape: _log_normal(g, shape) - 1.0),
+    Effect("logarithm of skewed (log-normal)", "mean", True, lambda g, shape: np.log(_log_normal(g, shape))),
+)
+
+
+def calibrate(
+    n: int,
+    m: int,
+    *,
+    level: float = statistics.LEVEL,
+    reports: int = REPORTS,
+    seed: int = statistics.STREAM,
+    coverage_samples: int = 1000,
+) -> dict[str, Any]:
+    """Simulate reports of `m` predictions with `n` seeds each; the answer is a dictionary ready for JSON.
+
+    Keys: n, m, level, bound (level * m), reports; `false_alarms` (per kind of effect: family-wise rates with 95 % Clopper-
+    Pearson intervals, and the rate per prediction); `power` (smallest effects in standard deviations); `coverage` of
+    the intervals; `remarks` (sentences that say where the promise holds and where it breaks).
+
+    Raises:
+        ClaimcheckError: n or m is not positive, or n cannot decide anything.
+    """
+    if m < 1 or reports < 1 or n < statistics.minimum_seeds(level):
+        raise ClaimcheckError(
+            "nothing to calibrate",
+            where="calibrate",
+            found=f"{n} seeds, {m} predictions, {reports} reports",
+            expected=f"at least {statistics.minimum_seeds(level)} seeds, 1 prediction and 1 report",
+        )
+    generator = np.random.default_rng([seed, n, m])
+    alarms = [_false_alarms(effect, n, m, level, reports, generator) for effect in EFFECTS]
+    result = {
+        "n": n,
+        "m": m,
+        "level": level,
+        "bound": min(1.0, level * m),
+        "reports": reports,
+        "false_alarms": alarms,
+        "power": smallest_effects(n, level, generator=generator),
+        "coverage": [_coverage(effect, n, coverage_samples, generator) for effect in EFFECTS],
+    }
+    return {**result, "remarks": _remarks(result)}
+
+
+def sign_flip_p_values(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One-sided sign-flip p-values of "the mean is 0" against above and below, for each row of `data` [rows, n]."""
+    table = statistics.flips(data.shape[1]).astype(np.float64)
+    above, below = _beyond(data, table)
+    return above / len(table), below / len(table)
+
+
+def sign_flip_rejections(data: np.ndarray, level: float = statistics.LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each row's mean is found above 0, and below 0, at `level`: the p-values, stopped early.
+
+    The flips are counted in a fixed shuffled order; a row whose count is past level * flips cannot reject any more and
+    is left out of the rest.
+    """
+    table = statistics.flips(data.shape[1])
+    order = np.random.default_rng([statistics.STREAM, 1]).permutation(len(table))
+    allowed = int(np.floor(level * len(table) * (1 + 1e-12)))
+    counts = np.zeros((2, len(data)), dtype=np.int64)
+    alive = np.arange(len(data))
+    start = 0
+    for stop in (*(rows for rows in SCREEN if rows < len(table)), len(table)):
+        block = table[order[start:stop]].astype(np.float64)
+        for batch in np.array_split(alive, max(1, len(alive) * len(block) // 2**22)):
+            counts[:, batch] += np.stack(_beyond(data[batch], block))
+        alive = np.flatnonzero((counts <= allowed).any(axis=0))
+        start = stop
+    return counts[0] <= allowed, counts[1] <= allowed
+
+
+def sign_test_rejections(data: np.ndarray, level: float = statistics.LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each row's median is found above 0, and below 0, at `level`, by the sign test; `data` [rows, n]."""
+    n = data.shape[1]
+    tails = stats.binom.sf(np.arange(n + 1) - 1, n, 0.5)
+    return tails[(data > 0).sum(axis=1)] <= level, tails[(data < 0).sum(axis=1)] <= level
+
+
+def _beyond(data: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many flips of `table` [flips, n] leave a sum at least, and at most, as large as the observed: two [rows]."""
+    excess = data @ table.T
+    slack = 64 * np.finfo(np.float64).eps * np.abs(data).max(axis=1, keepdims=True, initial=0) * table.sum(axis=1)
+    return (excess <= slack).sum(axis=1), (excess >= -slack).sum(axis=1)
+
+
+def _false_alarms(
+    effect: Effect, n: int, m: int, level: float, reports: int, generator: np.random.Generator
+) -> dict[str, Any]:
+    reject = sign_test_rejections if effect.average == "median" else sign_flip_rejections
+    above, below = (side.reshape(reports, m) for side in reject(effect.draw(generator, (reports * m, n)), level))
+    rates = {"wrongly_supported": _rates(above), "wrongly_contradicted": _rates(below)}
+    kept = all(rate["low"] <= min(1.0, level * m) for rate in rates.values())
+    return {"effects": effect.name, "average": effect.average, "symmetric": effect.symmetric, "kept": kept, **rates}
+
+
+def _rates(alarms: np.ndarray) -> dict[str, float]:
+    """Family-wise rate of `alarms` [reports, predictions] with its interval, and the rate per prediction."""
+    return {**proportion(int(alarms.any(axis=1).sum()), len(alarms)), "per_prediction": float(alarms.mean())}
+
+
+def proportion(count: int, total: int) -> dict[str, float]:
+    """`count` of `total` as a rate with its 95 % Clopper-Pearson interval."""
+    interval = stats.binomtest(count, total).proportion_ci(statistics.CONFIDENCE, method="exact")
+    return {"rate": count / total, "low": float(interval.low), "high": float(interval.high)}
+
+
+def smallest_effects(
+    n: int, level: float = statistics.LEVEL, samples: int = 1000, *, generator: np.random.Generator
+) -> dict[str, Any]:
+    """Smallest effects, in standard deviations of normal values, that `n` seeds find 9 times in 10, with 95 % intervals.
+
+    `mean`, `median`: distance of the true average from the end of a one-ended region; `equivalence`: half-width of a
+    two-ended region round the true mean. For each sample the shift from which on the test rejects is computed exactly:
+    with K flips allowed it is minus the K-th smallest mean over flipped subsets; so power is the share of shifts below
+    the effect, and the effect wanted is a quantile of them.
+    """
+    data = generator.standard_normal((samples, n))
+    table = statistics.flips(n)[1:]
+    table = table[table.any(axis=1)].astype(np.float64)
+    allowed = int(np.floor(level * len(statistics.flips(n)) * (1 + 1e-12)))
+    averaging = (table / table.sum(axis=1, keepdims=True)).T
+    up, down = [], []
+    for batch in np.array_split(data, max(1, samples // 20)):
+        means = np.partition(batch @ averaging, (allowed - 1, len(table) - allowed), axis=1)
+        up.append(-means[:, allowed - 1])
+        down.append(means[:, len(table) - allowed])
+    above, below = np.concatenate(up), np.concatenate(down)
+    tails = stats.binom.sf(np.arange(n + 1) - 1, n, 0.5)
+    needed = int(np.flatnonzero(tails <= level)[0])
+    median = -np.sort(data, axis=1)[:, n - needed]
+    return {
+        "share": POWER,
+        "mean": _quantile(above),
+        "median": _quantile(median),
+        "equivalence": _quantile(np.maximum(above, below)),
+    }
+
+
+def _quantile(shifts: np.ndarray, share: float = POWER) -> dict[str, float]:
+    """The `share` quantile of `shifts` with the 95 % interval between order statistics."""
+    ordered, tail = np.sort(shifts), (1 - statistics.CONFIDENCE) / 2
+    low = max(0, int(stats.binom.ppf(tail, len(shifts), share)) - 1)
+    high = min(len(shifts) - 1, int(stats.binom.ppf(1 - tail, len(shifts), share)))
+    return {"effect": float(np.quantile(ordered, share)), "low": float(ordered[low]), "high": float(ordered[high])}
+
+
+def _coverage(effect: Effect, n: int, samples: int, generator: np.random.Generator) -> dict[str, Any]:
+    """How often the 95 % interval of the average covers the true one (0)."""
+    data = effect.draw(generator, (samples, n))
+    covered = _covers_median(data) if effect.average == "median" else _covers_mean(data, generator)
+    return {"effects": effect.name, "average": effect.average, **proportion(int(covered.sum()), samples)}
+
+
+def _covers_median(data: np.ndarray) -> np.ndarray:
+    ends = np.array([statistics.order_interval(row) for row in np.sort(data, axis=1)], dtype=float)
+    return (ends[:, 0] <= 0) & (ends[:, 1] >= 0)
+
+
+def _covers_mean(data: np.ndarray, generator: np.random.Generator, resamples: int = 999) -> np.ndarray:
+    """Whether scipy's BCa interval of each row's mean covers 0; `data` [samples, n]."""
+    covered = []
+    for batch in np.array_split(data, max(1, data.size * resamples // 2**24)):
+        interval = stats.bootstrap(
+            (batch,), np.mean, axis=1, n_resamples=resamples, method="BCa", rng=generator
+        ).confidence_interval
+        covered.append((interval.low <= 0) & (interval.high >= 0))
+    return np.concatenate(covered)
+
+
+def _remarks(result: dict[str, Any]) -> list[str]:
+    bound, remarks = result["bound"], []
+    for entry in result["false_alarms"]:
+        worst = max(entry["wrongly_supported"], entry["wrongly_contradicted"], key=lambda rate: rate["rate"])
+        measured = f"{worst['rate']:.1%} ({worst['low']:.1%} to {worst['high']:.1%}) of reports"
+        subject = f"{entry['effects']}, judged on the {entry['average']}"
+        if entry["kept"]:
+            remarks.append(f"{subject}: a false alarm in {measured}, within the promised {bound:.1%}.")
+        else:
+            remarks.append(
+                f"{subject}: a false alarm in {measured}, more than the promised {bound:.1%}. The sign-flip test takes the "
+                "values to scatter symmetrically; a statistic that does not should be judged on its median, or on the "
+                "mean of its logarithm."
+            )
+    return remarks
+
+
+def main(scale: str, results_dir: Path, *, n: int | None = None, m: int | None = None) -> dict[str, Any]:
+    """Calibrate for the verdicts of a scale (or for a given `n` and `m`) and write results/<scale>/calibration.json.
+
+    `n` is the number of seeds that most judged predictions have, `m` the number of predictions.
+    """
+    folder = Path(results_dir) / scale
+    if n is None or m is None:
+        found = [verdict for path in sorted(folder.glob("*/verdicts.json")) for verdict in read_json(path)]
+        judged = [int(verdict["n"]) for verdict in found if int(verdict["n"]) >= statistics.MINIMUM_SEEDS]
+        if not judged:
+            raise ClaimcheckError(
+                "no prediction with enough seeds to decide",
+                where=folder,
+                found=f"{len(found)} predictions",
+                expected=f"verdicts with n >= {statistics.MINIMUM_SEEDS}",
+                hint="judge the studies first, or give --seeds and --predictions",
+            )
+        n = n if n is not None else int(np.bincount(judged).argmax())
+        m = m if m is not None else len(found)
+    result = calibrate(n, m)
+    write_json(folder / "calibration.json", result)
+    return result
