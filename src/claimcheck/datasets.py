@@ -1,0 +1,138 @@
+"""The data sets, by name: generated (mnist1d), shipped in a wheel (digits), or downloaded (MNIST, Fashion-MNIST, CIFAR-10).
+
+Nothing is fetched here: `claimcheck data fetch` does that.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from claimcheck.errors import ClaimcheckError, closest
+
+DOWNLOADED = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
+NAMES = ("mnist1d", "digits", *DOWNLOADED)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A classification data set.
+
+    Attributes:
+        x_train: float32 [N, ...]; images are [N, channels, height, width] with pixels in [0, 1], vectors [N, features].
+        y_train: int64 [N].
+        x_test, y_test: the same for the test split.
+        classes: number of classes.
+    """
+
+    x_train: torch.Tensor
+    y_train: torch.Tensor
+    x_test: torch.Tensor
+    y_test: torch.Tensor
+    classes: int = 10
+
+    def to(self, device: torch.device) -> Dataset:
+        """The same data on `device`."""
+        names = ("x_train", "y_train", "x_test", "y_test")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def flat(self) -> Dataset:
+        """Every example as a vector."""
+        return replace(self, x_train=self.x_train.flatten(1), x_test=self.x_test.flatten(1))
+
+
+@functools.lru_cache(maxsize=4)
+def load(name: str, data_dir: Path) -> Dataset:
+    """Load a data set.
+
+    Raises:
+        ClaimcheckError: unknown name, or a downloaded one that is not in `data_dir`.
+    """
+    if name == "mnist1d":
+        return _mnist1d()
+    if name == "digits":
+        return _digits()
+    if name in DOWNLOADED:
+        return _torchvision(name, Path(data_dir))
+    raise ClaimcheckError(
+        "unknown data set", found=name, expected=f"one of {', '.join(NAMES)}", hint=closest(name, NAMES)
+    )
+
+
+def _mnist1d() -> Dataset:
+    """MNIST-1D (Greydanus 2020): 4,000 training and 1,000 test signals of 40 samples, its published defaults.
+
+    The generator's own seed (42) fixes the data; its global seeding is undone.
+    """
+    import random
+
+    import numpy
+    from mnist1d.data import get_dataset_args, make_dataset
+
+    states = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+    try:
+        raw = make_dataset(get_dataset_args())
+    finally:
+        random.setstate(states[0])
+        numpy.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+    return Dataset(*(_inputs(raw["x"]), _labels(raw["y"]), _inputs(raw["x_test"]), _labels(raw["y_test"])))
+
+
+def _digits() -> Dataset:
+    """The 8x8 optical digits of scikit-learn (1,797 real scans; Alpaydin & Kaynak 1998), pixels scaled to [0, 1].
+
+    A fixed permutation gives 1,297 training and 500 test images, as [N, 1, 8, 8].
+    """
+    import numpy
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    order = numpy.random.Generator(numpy.random.PCG64(0)).permutation(len(raw.target))
+    x, y = _inputs(raw.images[order] / 16.0).unsqueeze(1), _labels(raw.target[order])
+    return Dataset(x[500:], y[500:], x[:500], y[:500])
+
+
+def _torchvision(name: str, data_dir: Path) -> Dataset:
+    import torchvision
+
+    try:
+        splits = [
+            getattr(torchvision.datasets, DOWNLOADED[name])(str(data_dir), train=train) for train in (True, False)
+        ]
+    except (RuntimeError, OSError, ValueError, EOFError) as error:
+        raise ClaimcheckError(
+            f"data set {name} is not there, or not whole ({type(error).__name__})",
+            where=data_dir / DOWNLOADED[name],
+            hint=f"run: claimcheck data fetch {name} --data-dir {data_dir}",
+        ) from error
+    tensors = []
+    for split in splits:
+        images = torch.as_tensor(split.data)
+        images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images.unsqueeze(1)
+        tensors += [images.contiguous().to(torch.float32) / 255.0, torch.as_tensor(split.targets, dtype=torch.int64)]
+    return Dataset(*tensors)
+
+
+def _inputs(array) -> torch.Tensor:
+    return torch.as_tensor(array, dtype=torch.float32).contiguous()
+
+
+def _labels(array) -> torch.Tensor:
+    return torch.as_tensor(array, dtype=torch.int64)
+
+
+def noisy_labels(labels: torch.Tensor, rate: float, classes: int, generator: torch.Generator) -> torch.Tensor:
+    """Labels of which a share `rate` (exactly round(rate x N), chosen at random) moved to a different class.
+
+    The choice of examples is nested: with the same stream, a higher rate moves a superset.
+    """
+    order = torch.randperm(len(labels), generator=generator)
+    shift = torch.randint(1, classes, (len(labels),), generator=generator)
+    moved = order[: round(rate * len(labels))]
+    noisy = labels.clone()
+    noisy[moved.to(labels.device)] = (labels.cpu()[moved] + shift[moved]).remainder(classes).to(labels.device)
+    return noisy

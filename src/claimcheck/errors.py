@@ -1,0 +1,43 @@
+"""The one error that a user of claimcheck is meant to see: a line that says what, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ClaimcheckError(Exception):
+    """Bad input or a broken result, told in one line.
+
+    Args:
+        what: the fault, in words.
+        where: file and key (or command-line option) at fault.
+        found: the value met there.
+        expected: the values or form that would do.
+        hint: what to do next.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        found: object = None,
+        expected: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.what, self.where, self.found, self.expected, self.hint = what, where, found, expected, hint
+        pieces = [f"{where}: {what}" if where is not None else what]
+        if found is not None:
+            pieces.append(f"found {found!r}" if isinstance(found, str) else f"found {found}")
+        if expected is not None:
+            pieces.append(f"expected {expected}")
+        if hint:
+            pieces.append(hint)
+        super().__init__("; ".join(" ".join(str(piece).split()) for piece in pieces))
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The sentence "did you mean X?" for a misspelt `name`, or None when nothing is near."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else None

@@ -1,0 +1,145 @@
+"""Reading and writing files so that a half-written one is never taken for a result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from claimcheck.errors import ClaimcheckError
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; on leaving without an error it is flushed to disk and renamed to `path`.
+
+    Raises:
+        ClaimcheckError: the folder cannot be written (full, read-only, not a folder). What stood at `path` stays.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        temporary.chmod(0o666 & ~_umask())
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ClaimcheckError(
+            f"cannot write ({error.strerror or error})",
+            where=path,
+            hint="earlier results are untouched; free space or choose another --results-dir / --reports-dir",
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically; NaN is refused, infinities become the strings "inf" and "-inf"."""
+    write_text(path, json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(entry) for entry in value]
+    if isinstance(value, float) and math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if hasattr(value, "item") and not isinstance(value, str | bytes):
+        return _jsonable(value.item())
+    return value
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        ClaimcheckError: the file is missing or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ClaimcheckError("no such file", where=path) from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ClaimcheckError(f"is not readable JSON ({error})", where=path, hint="delete it and run again") from error
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML 1.1 safe loader that refuses a key given twice (plain YAML keeps the last without a word)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, list | dict):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# PyYAML reads 1e-3 (no dot) as text; every user means a number.
+_UniqueKeyLoader.yaml_implicit_resolvers = {
+    letter: list(resolvers) for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read YAML with the safe loader.
+
+    Raises:
+        ClaimcheckError: the file is missing, not text, not YAML, or holds a key twice.
+    """
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except FileNotFoundError as error:
+        raise ClaimcheckError("no such file", where=path) from error
+    except yaml.YAMLError as error:
+        raise ClaimcheckError(f"is not valid YAML ({error})", where=path) from error
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise ClaimcheckError(f"cannot be read ({error})", where=path) from error
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_of(value: Any) -> str:
+    """A 16-digit hash of a JSON-like value, independent of the order of keys."""
+    text = json.dumps(_jsonable(value), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,206 @@
+"""What a result depends on, as hashes: the answer to "what would rerun, and because of what?".
+
+A study's records depend on its design at the scale, on the functions of study.py that its run functions reach, on the
+engine modules these import (transitively), on the data sets named in its settings, and on torch's version. Captions,
+notes, regions and figures are judged, drawn and printed from records; they train nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+from claimcheck.files import hash_of
+from claimcheck.spec import Config, Study, run_function
+
+PACKAGE = Path(__file__).parent
+
+ALWAYS_REACHED = ("design", "streams", "context")
+"""Modules that every run passes through without study.py naming them."""
+
+WITHOUT_EFFECT = frozenset({"errors", "files", "spec", "loading"})
+"""Modules that cannot change a number: words of errors, writing of files, and the schema, whose outcome is hashed."""
+
+
+def run_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
+    """What `study`'s records depend on at `scale`: name of the ingredient -> hash."""
+    parts = study.at(scale, config.seeds)
+    seeds = [run_function(study, name) for name in study.all_parts()]
+    code, imports = _reached_code(study.code_path, seeds)
+    closure = _module_closure([*imports, *ALWAYS_REACHED])
+    design = {name: part.model_dump(exclude={"describes"}) for name, part in parts.items()}
+    return {
+        "design": hash_of(design),
+        "study.py (what the runs reach)": code,
+        **{f"claimcheck.{name}": digest for name, digest in closure.items()},
+        **{f"data {name}": digest for name, digest in _data(design, config.data_dir).items()},
+        "torch": _version("torch"),
+    }
+
+
+def judge_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
+    """What `study`'s verdicts depend on beside its records."""
+    claims = [claim.model_dump() for claim in study.claims]
+    code, _ = _reached_code(study.code_path, [prediction.statistic for _, prediction in study.predictions()])
+    return {
+        "claims": hash_of(claims),
+        "design": hash_of(
+            {name: part.model_dump(exclude={"describes"}) for name, part in study.at(scale, config.seeds).items()}
+        ),
+        "study.py (statistics)": code,
+        **{f"claimcheck.{name}": digest for name, digest in _module_closure(["judge"]).items()},
+    }
+
+
+def plot_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
+    """What `study`'s figures depend on beside its records."""
+    code, imports = _reached_code(study.code_path, [figure.function for figure in study.figures])
+    return {
+        "figures": hash_of([{"id": figure.id, "part": figure.part} for figure in study.figures]),
+        "study.py (figures)": code,
+        **{f"claimcheck.{name}": digest for name, digest in _module_closure([*imports, "figures", "style"]).items()},
+    }
+
+
+def combined(parts: dict[str, str]) -> str:
+    """One hash of all ingredients."""
+    return hash_of(parts)
+
+
+def differences(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    """What changed between two sets of ingredients, in words."""
+    changed = [f"{name} changed" for name in new if name in old and old[name] != new[name]]
+    added = [f"{name} is new" for name in new if name not in old]
+    removed = [f"{name} is no longer used" for name in old if name not in new]
+    return changed + added + removed
+
+
+def _reached_code(path: Path, roots: list[str]) -> tuple[str, list[str]]:
+    """Hash of the top-level code that `roots` reach in the file, and the claimcheck modules that the code imports.
+
+    A definition is reached when its name occurs in reached code. Statements that are neither definitions nor imports
+    (constants) count when a name they bind is reached; anything else at the top level always counts.
+    """
+    source = path.read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    bound: dict[str, list[ast.stmt]] = {}
+    reached: list[ast.stmt] = []
+    for node in tree.body:
+        names = _bound_names(node)
+        if names:
+            for name in names:
+                bound.setdefault(name, []).append(node)
+        elif not _is_docstring(node):
+            reached.append(node)
+    todo = [*roots, *(name for node in reached for name in _names_in(node))]
+    seen: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for node in bound.get(name, []):
+            if node not in reached:
+                reached.append(node)
+                todo += _names_in(node)
+    reached.sort(key=lambda node: node.lineno)
+    text = "\n".join(ast.unparse(node) for node in reached)
+    return hashlib.sha256(text.encode()).hexdigest()[:16], _imports(reached)
+
+
+def _bound_names(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    return []
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _names_in(node: ast.stmt) -> list[str]:
+    return [inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+
+
+def _imports(nodes: list[ast.stmt] | list[ast.AST]) -> list[str]:
+    """Modules of claimcheck that the code imports, by their names inside the package."""
+    found: set[str] = set()
+    for node in (inner for outer in nodes for inner in ast.walk(outer)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("claimcheck."):
+                    found.add(alias.name.removeprefix("claimcheck."))
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "claimcheck":
+            inside = node.module.removeprefix("claimcheck").removeprefix(".")
+            found |= {f"{inside}.{alias.name}".strip(".") for alias in node.names} | {inside}
+    return sorted(name for name in found if name and _module_path(name))
+
+
+def _module_path(name: str) -> Path | None:
+    base = PACKAGE.joinpath(*name.split("."))
+    if base.with_suffix(".py").is_file():
+        return base.with_suffix(".py")
+    return base / "__init__.py" if (base / "__init__.py").is_file() else None
+
+
+@lru_cache(maxsize=256)
+def _module(name: str) -> tuple[str, tuple[str, ...]]:
+    """Hash of a module's code (comments and layout aside) and the claimcheck modules that it imports."""
+    path = _module_path(name)
+    assert path is not None
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    runtime = [node for node in tree.body if not _is_type_checking(node)]
+    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    return digest, tuple(_imports(runtime))
+
+
+def _is_type_checking(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _module_closure(names: list[str]) -> dict[str, str]:
+    """The modules reached from `names` by import, with their hashes, sorted by name."""
+    todo, found = list(names), {}
+    while todo:
+        name = todo.pop()
+        if name in found or name in WITHOUT_EFFECT or _module_path(name) is None:
+            continue
+        found[name], imports = _module(name)
+        todo += imports
+    return dict(sorted(found.items()))
+
+
+def _data(design: dict, data_dir: Path) -> dict[str, str]:
+    """Checksums of the downloaded archives that the design names."""
+    from claimcheck.files import sha256
+
+    folders = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw", "cifar10": "cifar-10-batches-py"}
+    named = {value for value in _strings(design) if value in folders}
+    result = {}
+    for name in sorted(named):
+        files = sorted(path for path in (Path(data_dir) / folders[name]).glob("*") if path.suffix != ".gz")
+        result[name] = hash_of({path.name: sha256(path) for path in files}) if files else "absent"
+    return result
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for entry in value.values() for text in _strings(entry)]
+    if isinstance(value, list | tuple):
+        return [text for entry in value for text in _strings(entry)]
+    return [value] if isinstance(value, str) else []
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
