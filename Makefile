@@ -1,0 +1,58 @@
+# make report   everything, at scale quick, into reports/quick/      make report SCALE=smoke
+# make test     the tests                                            make test ARGS="-k end_to_end"
+# make bench    speed beside a plain loop and JAX
+# make lint     style of the code and of the workflow
+# make env      the environment alone; each of the above makes it first where it is missing or stale
+# make lock     resolve requirements.lock anew
+
+PYTHON ?= python3
+SCALE ?= quick
+CORES ?= all
+ARGS ?=
+
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# Installed once for each content of these files; touching them installs nothing.
+digest = $(shell cat $(1) | cksum | tr ' ' '-')
+STAMP := .venv/.installed-$(call digest,requirements.lock pyproject.toml)
+BENCH_STAMP := .venv/.bench-$(call digest,requirements.lock pyproject.toml requirements-bench.lock)
+
+.PHONY: report test bench lint env lock
+
+report: $(STAMP)
+	snakemake --cores $(CORES) --config scale=$(SCALE)
+
+test: $(STAMP)
+	python -m pytest $(ARGS)
+
+bench: $(BENCH_STAMP)
+	python -m pytest tests/benchmarks -m bench -s $(ARGS)
+
+lint: $(STAMP)
+	ruff check
+	ruff format --check
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+env: $(STAMP)
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("claimcheck needs Python 3.11 or newer, found " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
+	python -m pip install --quiet --require-hashes --requirement .venv/uv.lock
+	uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@rm -f .venv/.installed-* .venv/.bench-* && touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-bench.lock
+	@touch $@
+
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
+
+lock: $(STAMP)
+	$(COMPILE) pyproject.toml requirements.in --extra dev --no-emit-package claimcheck --output-file requirements.lock
+	$(COMPILE) requirements-bench.in --constraint requirements.lock --output-file requirements-bench.lock

@@ -1,0 +1,80 @@
+# What every rule needs: the checked configuration, where things lie, how the command is called.
+# Sources (studies, engine, templates) are no rule's input: rules carry hashes of their content as
+# params, so a new clone or a touched file reruns nothing and a changed one exactly what it reaches.
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+sys.path.insert(0, f"{workflow.basedir}/src")  # works without an installed package, too
+from claimcheck import files, fingerprint, spec
+from claimcheck.errors import ClaimcheckError
+
+
+def relative(path):
+    """`path` (relative to the project's folder) as seen from the working directory."""
+    return os.path.relpath(Path(workflow.basedir, path))
+
+
+def load():
+    """The configuration and every study, checked; a fault ends Snakemake with one line."""
+    try:
+        folders = {name: relative(config.get(name, name.removesuffix("_dir"))) for name in ("studies_dir", "data_dir")}
+        settings = spec.load_config(relative("workflow/config.yaml"), config | folders)
+        studies = {name: spec.load_study(settings.studies_dir, name) for name in spec.study_names(settings.studies_dir)}
+        for name in studies if settings.studies == "all" else settings.studies:
+            studies[name].at(settings.scale)
+        return settings, studies
+    except ClaimcheckError as error:
+        sys.exit(f"claimcheck: {error}")
+
+
+CONFIG, ALL_STUDIES = load()
+STUDIES = list(ALL_STUDIES) if CONFIG.studies == "all" else CONFIG.studies
+RESULTS = f"{CONFIG.results_dir}/{CONFIG.scale}"
+REPORTS = f"{CONFIG.reports_dir}/{CONFIG.scale}"
+
+
+wildcard_constraints:
+    study="|".join(ALL_STUDIES) or "none",
+
+
+def options(*names):
+    """Command-line options for `names`, fields of the configuration; one that is not set is left out."""
+    chosen = {name: value for name in names if (value := getattr(CONFIG, name)) is not None}
+    return shlex.join(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items())
+
+
+def content(ingredients, study):
+    """One hash of everything that a step of `study` depends on beside its input files."""
+    return fingerprint.combined(ingredients(ALL_STUDIES[study], CONFIG.scale, CONFIG))
+
+
+def content_of_report():
+    """One hash of what the report is written with: texts of the studies and the lecture, templates."""
+    texts = Path(CONFIG.studies_dir).glob("**/*.yaml")
+    templates = (path for path in Path(workflow.basedir, "src/claimcheck/report").glob("**/*") if path.suffix != ".pyc")
+    return files.hash_of(sorted(files.sha256(path) for path in (*texts, *templates) if path.is_file()))
+
+
+CLAIMCHECK = f"{shlex.quote(sys.executable)} -m claimcheck"
+os.environ["PYTHONPATH"] = f"{workflow.basedir}/src"
+WHERE = options("scale", "studies_dir", "results_dir")
+
+
+def hold_lock():
+    """One Snakemake at a time for a scale's results; the lock dies with the process, even when killed."""
+    global lock
+    Path(RESULTS).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{RESULTS}/.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        sys.exit(f"claimcheck: {RESULTS} is being written by another snakemake; wait for it, or stop it")
+
+
+def report_what_there_is():
+    """After a failure: the report of the studies that did finish, naming those that did not."""
+    shell("{CLAIMCHECK} report {WHERE} --reports-dir={CONFIG.reports_dir} || true")

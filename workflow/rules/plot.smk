@@ -1,0 +1,23 @@
+# Plot: records become figures, as SVG for the page and PNG for the slides.
+rule plot:
+    input:
+        rules.run.output,
+    output:
+        report(
+            directory(f"{RESULTS}/{{study}}/figures"),
+            patterns=["{figure}.svg"],
+            category="Figures",
+            subcategory="{study}",
+            labels={"figure": "{figure}"},
+            caption="../report/figure.rst",
+        ),
+    log:
+        f"{RESULTS}/{{study}}/plot.log",
+    params:
+        fingerprint=lambda wildcards: content(fingerprint.plot_parts, wildcards.study),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "{CLAIMCHECK} plot {wildcards.study} {WHERE} > {log} 2>&1"

@@ -1,0 +1,25 @@
+# Report: every verdict and figure, in one page and one document.
+rule report:
+    input:
+        expand(f"{RESULTS}/{{study}}/provenance.json", study=STUDIES),
+        expand(f"{RESULTS}/{{study}}/verdicts.json", study=STUDIES),
+        expand(f"{RESULTS}/{{study}}/figures", study=STUDIES),
+    output:
+        report(
+            multiext(f"{REPORTS}/report", ".html", ".pdf"),
+            category="Report",
+            labels={"document": "report"},
+            caption="../report/report.rst",
+        ),
+        f"{RESULTS}/verdicts.csv",
+    log:
+        f"{RESULTS}/report.log",
+    params:
+        fingerprint=content_of_report(),
+        options=options("reports_dir"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "{CLAIMCHECK} report {WHERE} {params.options} > {log} 2>&1"
