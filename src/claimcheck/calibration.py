@@ -23,7 +23,7 @@ REPORTS = 2000
 """Simulated reports per kind of effect: the rate of 5 % is then known to ±1 %."""
 
 POWER = 0.9
-SCREEN = (1024, 8192)
+SCREEN = (256, 1024, 4096, 16_384)
 """Rows of the table tried first: a prediction with too many flips beyond it already cannot reject any more."""
 
 _LOG_SD = 1.0
@@ -114,7 +114,7 @@ def sign_flip_rejections(data: np.ndarray, level: float = statistics.LEVEL) -> t
     start = 0
     for stop in (*(rows for rows in SCREEN if rows < len(table)), len(table)):
         block = table[order[start:stop]].astype(np.float64)
-        for batch in np.array_split(alive, max(1, len(alive) * len(block) // 2**22)):
+        for batch in np.array_split(alive, max(1, len(alive) * len(block) // 2**19)):
             counts[:, batch] += np.stack(_beyond(data[batch], block))
         alive = np.flatnonzero((counts <= allowed).any(axis=0))
         start = stop
@@ -131,8 +131,8 @@ def sign_test_rejections(data: np.ndarray, level: float = statistics.LEVEL) -> t
 def _beyond(data: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How many flips of `table` [flips, n] leave a sum at least, and at most, as large as the observed: two [rows]."""
     excess = data @ table.T
-    slack = 64 * np.finfo(np.float64).eps * np.abs(data).max(axis=1, keepdims=True, initial=0) * table.sum(axis=1)
-    return (excess <= slack).sum(axis=1), (excess >= -slack).sum(axis=1)
+    slack = (64 * np.finfo(np.float64).eps * data.shape[1]) * np.abs(data).max(axis=1, keepdims=True, initial=0)
+    return np.count_nonzero(excess <= slack, axis=1), np.count_nonzero(excess >= -slack, axis=1)
 
 
 def _false_alarms(
