@@ -21,9 +21,15 @@ def relative(path):
 def load():
     """The configuration and every study, checked; a fault ends Snakemake with one line."""
     try:
-        folders = {name: relative(config.get(name, name.removesuffix("_dir"))) for name in ("studies_dir", "data_dir")}
+        folders = {
+            name: relative(config.get(name, name.removesuffix("_dir")))
+            for name in ("studies_dir", "data_dir")
+        }
         settings = spec.load_config(relative("workflow/config.yaml"), config | folders)
-        studies = {name: spec.load_study(settings.studies_dir, name) for name in spec.study_names(settings.studies_dir)}
+        studies = {
+            name: spec.load_study(settings.studies_dir, name)
+            for name in spec.study_names(settings.studies_dir)
+        }
         for name in studies if settings.studies == "all" else settings.studies:
             studies[name].at(settings.scale)
         return settings, studies
@@ -43,8 +49,12 @@ wildcard_constraints:
 
 def options(*names):
     """Command-line options for `names`, fields of the configuration; one that is not set is left out."""
-    chosen = {name: value for name in names if (value := getattr(CONFIG, name)) is not None}
-    return shlex.join(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items())
+    chosen = {
+        name: value for name in names if (value := getattr(CONFIG, name)) is not None
+    }
+    return shlex.join(
+        f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()
+    )
 
 
 def content(ingredients, study):
@@ -55,8 +65,14 @@ def content(ingredients, study):
 def content_of_report():
     """One hash of what the report is written with: texts of the studies and the lecture, templates."""
     texts = Path(CONFIG.studies_dir).glob("**/*.yaml")
-    templates = (path for path in Path(workflow.basedir, "src/claimcheck/report").glob("**/*") if path.suffix != ".pyc")
-    return files.hash_of(sorted(files.sha256(path) for path in (*texts, *templates) if path.is_file()))
+    templates = (
+        path
+        for path in Path(workflow.basedir, "src/claimcheck/report").glob("**/*")
+        if path.suffix != ".pyc"
+    )
+    return files.hash_of(
+        sorted(files.sha256(path) for path in (*texts, *templates) if path.is_file())
+    )
 
 
 CLAIMCHECK = f"{shlex.quote(sys.executable)} -m claimcheck"
@@ -72,7 +88,9 @@ def hold_lock():
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        sys.exit(f"claimcheck: {RESULTS} is being written by another snakemake; wait for it, or stop it")
+        sys.exit(
+            f"claimcheck: {RESULTS} is being written by another snakemake; wait for it, or stop it"
+        )
 
 
 def report_what_there_is():

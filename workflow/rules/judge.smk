@@ -11,11 +11,11 @@ rule judge:
         ),
     log:
         f"{RESULTS}/{{study}}/judge.log",
-    params:
-        fingerprint=lambda wildcards: content(fingerprint.judge_parts, wildcards.study),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        fingerprint=lambda wildcards: content(fingerprint.judge_parts, wildcards.study),
     shell:
         "{CLAIMCHECK} judge {wildcards.study} {WHERE} > {log} 2>&1"

@@ -13,11 +13,11 @@ rule plot:
         ),
     log:
         f"{RESULTS}/{{study}}/plot.log",
-    params:
-        fingerprint=lambda wildcards: content(fingerprint.plot_parts, wildcards.study),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        fingerprint=lambda wildcards: content(fingerprint.plot_parts, wildcards.study),
     shell:
         "{CLAIMCHECK} plot {wildcards.study} {WHERE} > {log} 2>&1"

@@ -14,12 +14,12 @@ rule report:
         f"{RESULTS}/verdicts.csv",
     log:
         f"{RESULTS}/report.log",
-    params:
-        fingerprint=content_of_report(),
-        options=options("reports_dir"),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        fingerprint=content_of_report(),
+        options=options("reports_dir"),
     shell:
         "{CLAIMCHECK} report {WHERE} {params.options} > {log} 2>&1"

@@ -1,0 +1,204 @@
+"""Getting MNIST, Fashion-MNIST and CIFAR-10: through torchvision, checked file by file, tried again when damaged.
+
+A data set is the files below with the checksums below, or it is not there: records may rely on that. Nothing is
+loaded here. torchvision unpickles CIFAR-10's batches when they are loaded; they are checked first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from claimcheck.errors import ClaimcheckError, closest
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set's files lie and what they must be.
+
+    Attributes:
+        folder: below the data directory, as torchvision lays it out.
+        torchvision: name of the class in torchvision.datasets.
+        files: file -> MD5 of what is loaded.
+        archives: file, relative to the data directory -> MD5 of what is downloaded (torchvision's).
+    """
+
+    folder: str
+    torchvision: str
+    files: dict[str, str]
+    archives: dict[str, str]
+
+
+def _idx(folder: str, checksums: dict[str, tuple[str, str]]) -> Source:
+    names = {f"{name}-ubyte": pair for name, pair in checksums.items()}
+    return Source(
+        folder=f"{folder}/raw",
+        torchvision=folder,
+        files={name: plain for name, (plain, _) in names.items()},
+        archives={f"{folder}/raw/{name}.gz": packed for name, (_, packed) in names.items()},
+    )
+
+
+SOURCES = {
+    "mnist": _idx(
+        "MNIST",
+        {
+            "train-images-idx3": ("6bbc9ace898e44ae57da46a324031adb", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            "train-labels-idx1": ("a25bea736e30d166cdddb491f175f624", "d53e105ee54ea40749a09fcbcd1e9432"),
+            "t10k-images-idx3": ("2646ac647ad5339dbf082846283269ea", "9fb629c4189551a2d022fa330f9573f3"),
+            "t10k-labels-idx1": ("27ae3e4e09519cfbb04c329615203637", "ec29112dd5afa0611ce80d1b7f02629c"),
+        },
+    ),
+    "fashion_mnist": _idx(
+        "FashionMNIST",
+        {
+            "train-images-idx3": ("f4a8712d7a061bf5bd6d2ca38dc4d50a", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            "train-labels-idx1": ("9018921c3c673c538a1fc5bad174d6f9", "25c81989df183df01b3e8a0aad5dffbe"),
+            "t10k-images-idx3": ("8181f5470baa50b63fa0f6fddb340f0a", "bef4ecab320f06d8554ea6380940ec79"),
+            "t10k-labels-idx1": ("15d484375f8d13e6eb1aabb0c3f46965", "bb300cfdad3c16e7a12a480ee83cd310"),
+        },
+    ),
+    "cifar10": Source(
+        folder="cifar-10-batches-py",
+        torchvision="CIFAR10",
+        files={
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+            "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+        },
+        archives={"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
+    ),
+}
+
+
+def source(name: str) -> Source:
+    """The source of the data set `name`.
+
+    Raises:
+        ClaimcheckError: no data set of that name is downloaded.
+    """
+    if name not in SOURCES:
+        raise ClaimcheckError(
+            "no data set of this name is downloaded",
+            found=name,
+            expected=f"one of {', '.join(SOURCES)}",
+            hint=closest(name, SOURCES),
+        )
+    return SOURCES[name]
+
+
+def faults(name: str, data_dir: Path) -> dict[Path, str]:
+    """What keeps the data set from being whole: file -> "missing" or "damaged". Empty means it can be relied on.
+
+    A damaged archive counts even beside whole files: it would be unpacked over them one day.
+    """
+    origin, found = source(name), {}
+    for file, checksum in origin.files.items():
+        path = Path(data_dir) / origin.folder / file
+        if not path.is_file():
+            found[path] = "missing"
+        elif _md5(path) != checksum:
+            found[path] = "damaged"
+    for file, checksum in origin.archives.items():
+        path = Path(data_dir) / file
+        if path.is_file() and _md5(path) != checksum:
+            found[path] = "damaged"
+    return found
+
+
+def fetch(
+    name: str,
+    data_dir: Path,
+    *,
+    attempts: int = 3,
+    pause: float = 2.0,
+    log: Callable[[str], None] = print,
+) -> Path:
+    """Make the data set whole, downloading what is missing or damaged; a whole one opens no connection.
+
+    A download cut short leaves a file whose checksum is wrong; the next call starts that file again.
+
+    Args:
+        attempts: downloads tried before giving up.
+        pause: seconds before the second attempt, doubled before each later one.
+
+    Returns:
+        The folder of its files.
+
+    Raises:
+        ClaimcheckError: unknown name, folder not writable, or no whole download; says what to put where by hand.
+    """
+    origin, data_dir = source(name), Path(data_dir)
+    if not faults(name, data_dir):
+        log(f"{name}: whole, checked against its published checksums")
+        return data_dir / origin.folder
+    with _locked(data_dir, name):
+        for attempt in range(1, attempts + 1):
+            _clear_damage(name, data_dir, log)
+            trouble = _download(origin, data_dir)
+            left = faults(name, data_dir)
+            if not left:
+                log(f"{name}: whole, checked against its published checksums")
+                return data_dir / origin.folder
+            trouble = trouble or "; ".join(f"{path.name} {fault}" for path, fault in left.items())
+            log(f"{name}: attempt {attempt} of {attempts} failed ({trouble})")
+            if attempt < attempts:
+                time.sleep(pause * 2 ** (attempt - 1))
+    wanted = ", ".join(f"{file} (MD5 {checksum})" for file, checksum in origin.archives.items())
+    raise ClaimcheckError(
+        f"data set {name} could not be downloaded ({trouble})",
+        where=data_dir,
+        hint=f"without a network, put there by hand: {wanted}; then run the same command again",
+    )
+
+
+@contextmanager
+def _locked(data_dir: Path, name: str) -> Iterator[None]:
+    """One download of a data set at a time; the lock goes with its process."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with FileLock(data_dir / f".{name}.lock"):
+            yield
+    except OSError as error:
+        raise ClaimcheckError(
+            f"cannot write ({error.strerror or error})", where=data_dir, hint="choose another --data-dir"
+        ) from error
+
+
+def _clear_damage(name: str, data_dir: Path, log: Callable[[str], None]) -> None:
+    """Remove damaged files, so that torchvision, which looks only at their names, makes them again."""
+    for path, fault in faults(name, data_dir).items():
+        if fault == "damaged":
+            log(f"{path}: checksum differs from the published one; it is made again")
+            path.unlink()
+
+
+def _download(origin: Source, data_dir: Path) -> str | None:
+    """Let torchvision download and unpack; what went wrong, in words, or None."""
+    import torchvision
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(60)  # torchvision sets none and would wait for a silent server for ever
+    try:
+        getattr(torchvision.datasets, origin.torchvision)(str(data_dir), download=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    finally:
+        socket.setdefaulttimeout(before)
+    return None
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
