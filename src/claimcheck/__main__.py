@@ -1,6 +1,5 @@
-"""`python -m claimcheck`: the same as the command `claimcheck`, where only the source folder is at hand."""
+"""`python -m claimcheck`: the command without its entry point installed."""
 
 from claimcheck.cli import main
 
-if __name__ == "__main__":
-    main()
+main()

@@ -1,4 +1,4 @@
-"""The data sets, by name: generated (mnist1d), shipped in a wheel (digits), or downloaded (MNIST, Fashion-MNIST, CIFAR-10).
+"""The data sets, by name: generated (mnist1d), shipped in a wheel (digits), or downloaded (MNIST and the like).
 
 Nothing is fetched here: `claimcheck data fetch` does that.
 """

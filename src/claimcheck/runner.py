@@ -6,16 +6,13 @@ is there and goes on. `records.parquet` and `provenance.json` appear last, by re
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -42,7 +39,6 @@ class Progress:
 class _Job:
     study: Study
     config: Config
-    module: ModuleType
     device: torch.device
     folder: Path
     ingredients: dict[str, str]
@@ -51,28 +47,6 @@ class _Job:
     done: float = 0.0
     total: float = 1.0
     ledger: list[dict[str, Any]] = field(default_factory=list)
-
-
-def results_folder(config: Config, study: str) -> Path:
-    """Folder of a study's results at the configured scale."""
-    return Path(config.results_dir) / config.scale / study
-
-
-def load_module(study: Study) -> ModuleType:
-    """Import a study's code from its file, under a name of its own."""
-    name = f"claimcheck_study_{study.name}"
-    spec = importlib.util.spec_from_file_location(name, study.code_path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except ClaimcheckError:
-        raise
-    except Exception as error:
-        raise ClaimcheckError(f"cannot be imported ({type(error).__name__}: {error})", where=study.code_path) from error
-    return module
 
 
 def resolve_device(name: str) -> torch.device:
@@ -92,7 +66,7 @@ def resolve_device(name: str) -> torch.device:
 
 def up_to_date(study: Study, config: Config) -> bool:
     """Whether finished records exist that were made from exactly the present ingredients."""
-    folder = results_folder(config, study.name)
+    folder = config.results_of(study.name)
     if not (folder / "records.parquet").is_file() or not (folder / "provenance.json").is_file():
         return False
     kept = read_json(folder / "provenance.json")
@@ -112,9 +86,9 @@ def run_study(study: Study, config: Config, progress: Progress | None = None, sh
     """
     torch.set_num_threads(1)
     device = resolve_device(config.device)
-    folder = results_folder(config, study.name)
+    folder = config.results_of(study.name)
     ingredients = fingerprint.run_parts(study, config.scale, config)
-    job = _Job(study, config, load_module(study), device, folder, ingredients, progress or Progress(), shard)
+    job = _Job(study, config, device, folder, ingredients, progress or Progress(), shard)
     started, clock = datetime.now(UTC), time.perf_counter()
     parts = {name: part for name, part in study.at(config.scale, config.seeds).items() if _runs_here(job, part)}
     job.total = float(sum(_size(part) for part in parts.values()))
@@ -215,7 +189,7 @@ def _compute(job: _Job, part: ScaledPart, piece: design.EnsembleDesign) -> tuple
         advance=lambda share: job.progress.update(job.done + share * len(piece.runs), job.total, piece.name),
     )
     wall, cpu = time.perf_counter(), time.process_time()
-    function = getattr(job.module, run_function(job.study, part.name))
+    function = getattr(job.study.module, run_function(job.study, part.name))
     try:
         raw = function(piece.runs.copy(), context)
     except (ClaimcheckError, MemoryError, KeyboardInterrupt):
@@ -251,7 +225,7 @@ def _finish(job: _Job, records: pd.DataFrame, tunings: list[pd.DataFrame], facts
 
 def merge_shards(study: Study, config: Config, shards: int) -> Path:
     """Put a study's shards together: the same records, bit for bit, as of an uncut run."""
-    folder = results_folder(config, study.name)
+    folder = config.results_of(study.name)
     pieces = [folder / "shards" / f"{i}-of-{shards}" for i in range(1, shards + 1)]
     for piece in pieces:
         if not (piece / "provenance.json").is_file():

@@ -1,12 +1,14 @@
 """What a study, the lecture and the configuration may say, checked before anything runs.
 
-Pydantic models, and how a scale overrides a part. Reading files is `loading`'s work; nothing here imports torch or pandas.
+Pydantic models, and how a scale overrides a part. Reading files is the work of `loading`.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -222,6 +224,13 @@ class Study(_Model):
         """The study.py."""
         return self.folder / "study.py"
 
+    @cached_property
+    def module(self) -> ModuleType:
+        """The study's code, imported at first use."""
+        from claimcheck.loading import load_module
+
+        return load_module(self)
+
     def predictions(self) -> list[tuple[Claim, Prediction]]:
         """Every prediction with its claim, in the order of the file."""
         return [(claim, prediction) for claim in self.claims for prediction in claim.predictions]
@@ -326,6 +335,10 @@ class Config(_Model):
     data_dir: Path = Field(Path("data"), description="folder of downloaded data sets")
     results_dir: Path = Field(Path("results"), description="folder that results are written to")
     reports_dir: Path = Field(Path("reports"), description="folder that reports are written to")
+
+    def results_of(self, study: str) -> Path:
+        """Folder of a study's results at this scale."""
+        return self.results_dir / self.scale / study
 
 
 def unique(ids: list[str], kind: str) -> None:

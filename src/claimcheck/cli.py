@@ -1,0 +1,278 @@
+"""The `claimcheck` command: parses, calls, and tells errors in one line. Every step of the pipeline is one command."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from claimcheck.errors import ClaimcheckError
+
+if TYPE_CHECKING:
+    from claimcheck.spec import Config, Study
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Put a deep-learning lecture's claims to the test: run a study, judge it, draw it, report it.",
+    epilog="A first look: claimcheck list; claimcheck run gradient_flow --scale smoke. "
+    "The whole pipeline: snakemake --cores 2.",
+)
+
+
+class Scale(StrEnum):
+    """How much is run."""
+
+    smoke = "smoke"
+    quick = "quick"
+    full = "full"
+
+
+StudyName = Annotated[str, typer.Argument(help="Name of a folder in studies/ (see `claimcheck list`).")]
+ScaleOption = Annotated[
+    Scale, typer.Option(help="smoke tests the plumbing, quick takes minutes, full is the evidence.")
+]
+ResultsDir = Annotated[Path, typer.Option(help="Folder that results are written to.")]
+ReportsDir = Annotated[Path, typer.Option(help="Folder that reports are written to.")]
+StudiesDir = Annotated[Path, typer.Option(help="Folder of the studies and lecture.yaml.")]
+DataDir = Annotated[Path, typer.Option(help="Folder of downloaded data sets.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, instead of the study's own.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+SCALE, RESULTS, REPORTS = Scale.quick, Path("results"), Path("reports")
+STUDIES, DATA = Path("studies"), Path("data")
+
+
+def main() -> None:
+    """Run the command; a ClaimcheckError is one line on standard error and exit status 2."""
+    # One thread a job: the same bits in every run, and jobs side by side do not fight for cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        app()
+    except ClaimcheckError as error:
+        print(f"claimcheck: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("claimcheck: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _config(**overrides: object) -> Config:
+    from claimcheck.loading import load_config
+
+    chosen = {key: str(value) if isinstance(value, Path | StrEnum) else value for key, value in overrides.items()}
+    return load_config(None, {key: value for key, value in chosen.items() if value is not None})
+
+
+def _study(name: str, studies_dir: Path) -> Study:
+    from claimcheck.loading import load_study
+
+    return load_study(studies_dir, name)
+
+
+@app.command("list")
+def list_studies(studies_dir: StudiesDir = STUDIES) -> None:
+    """Show every study: its question, its claims, how many runs each scale takes."""
+    from claimcheck import design
+    from claimcheck.loading import study_names
+
+    table = Table(box=None, header_style="bold")
+    for column, justify in [("study", "left"), ("question", "left"), ("claims", "right"), ("predictions", "right")]:
+        table.add_column(column, justify=justify, overflow="fold")
+    for scale in Scale:
+        table.add_column(f"runs at {scale.value}", justify="right")
+    for name in study_names(studies_dir):
+        study = _study(name, studies_dir)
+        counts = []
+        for scale in Scale:
+            parts = study.at(scale.value).values() if scale.value in study.scales else []
+            counts.append(sum(len(design.combinations(part)) * part.seeds for part in parts))
+        table.add_row(
+            name, study.question, str(len(study.claims)), str(len(study.predictions())), *(f"{n:,}" for n in counts)
+        )
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@app.command()
+def run(
+    study: StudyName,
+    scale: ScaleOption = SCALE,
+    seeds: Seeds = None,
+    device: Device = "auto",
+    shard: Annotated[str | None, typer.Option(help="i/n: only the i-th of n pieces, for `merge` to join.")] = None,
+    memory_limit_mb: Annotated[int | None, typer.Option(help="Split ensembles to stay below this many MiB.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run even when the records are up to date.")] = False,
+    results_dir: ResultsDir = RESULTS,
+    studies_dir: StudiesDir = STUDIES,
+    data_dir: DataDir = DATA,
+) -> None:
+    """Train a study's networks and write its records. A killed run goes on where it stopped."""
+    spec = _study(study, studies_dir)
+    config = _config(
+        scale=scale,
+        seeds=seeds,
+        device=device,
+        memory_limit_mb=memory_limit_mb,
+        results_dir=results_dir,
+        studies_dir=studies_dir,
+        data_dir=data_dir,
+    )
+    spec.at(config.scale, config.seeds)
+    piece = _shard(shard)
+    from claimcheck import runner
+
+    if piece == (1, 1) and not force and runner.up_to_date(spec, config):
+        print(f"{study}: up to date at scale {config.scale} (--force runs it all the same)")
+        return
+    with _progress(study) as progress:
+        folder = runner.run_study(spec, config, progress, piece)
+    print(f"{study}: records in {folder}")
+
+
+@app.command()
+def merge(
+    study: StudyName,
+    shards: Annotated[int, typer.Option(min=1, help="Number of pieces it was cut into.")],
+    scale: ScaleOption = SCALE,
+    seeds: Seeds = None,
+    results_dir: ResultsDir = RESULTS,
+    studies_dir: StudiesDir = STUDIES,
+    data_dir: DataDir = DATA,
+) -> None:
+    """Join the pieces that `run --shard i/n` made: the same records as an uncut run, bit for bit."""
+    spec = _study(study, studies_dir)
+    config = _config(scale=scale, seeds=seeds, results_dir=results_dir, studies_dir=studies_dir, data_dir=data_dir)
+    from claimcheck import runner
+
+    print(f"{study}: records in {runner.merge_shards(spec, config, shards)}")
+
+
+@app.command()
+def judge(
+    study: StudyName,
+    scale: ScaleOption = SCALE,
+    seeds: Seeds = None,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="Permute arm labels within each seed first: what does noise support?")
+    ] = False,
+    results_dir: ResultsDir = RESULTS,
+    studies_dir: StudiesDir = STUDIES,
+) -> None:
+    """Hold a study's records against its predictions and write the verdicts."""
+    from claimcheck import judge as judging
+
+    spec = _study(study, studies_dir)
+    verdicts = judging.judge_study(spec, scale.value, results_dir, shuffle=shuffle, seeds=seeds)
+    if shuffle:
+        print(f"{study}: arms shuffled, see {Path(results_dir) / scale.value / study / 'shuffled.json'}")
+        return
+    table = Table(box=None, header_style="bold")
+    for column in ("claim", "prediction", "kind", "verdict", "estimate", "n"):
+        table.add_column(column, overflow="fold")
+    for entry in verdicts:
+        estimate = entry["estimate"]
+        shown = "" if estimate is None else f"{estimate:.4g} {entry['unit']}" if estimate == estimate else "nan"
+        table.add_row(entry["claim"], entry["prediction"], entry["kind"], entry["verdict"], shown, str(entry["n"]))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@app.command()
+def plot(
+    study: StudyName, scale: ScaleOption = SCALE, results_dir: ResultsDir = RESULTS, studies_dir: StudiesDir = STUDIES
+) -> None:
+    """Draw a study's figures from its records."""
+    from claimcheck import figures
+
+    for path in figures.plot_study(_study(study, studies_dir), scale.value, results_dir):
+        print(path)
+
+
+@app.command()
+def report(
+    scale: ScaleOption = SCALE,
+    results_dir: ResultsDir = RESULTS,
+    reports_dir: ReportsDir = REPORTS,
+    studies_dir: StudiesDir = STUDIES,
+) -> None:
+    """Gather verdicts and figures into report.html and report.pdf; studies that are not there are named so."""
+    from claimcheck import report as reporting
+
+    for path in reporting.build(scale.value, results_dir, reports_dir, studies_dir):
+        print(path)
+
+
+@app.command()
+def calibrate(
+    scale: ScaleOption = SCALE,
+    results_dir: ResultsDir = RESULTS,
+    n: Annotated[int | None, typer.Option(min=2, help="Seeds; the report's own when left out.")] = None,
+    predictions: Annotated[int | None, typer.Option(min=1, help="Predictions in a report; the report's own.")] = None,
+) -> None:
+    """Simulate reports in which nothing is true: how often does one say otherwise, and what effect is found?"""
+    from claimcheck import calibration
+
+    calibration.main(scale.value, results_dir, n=n, m=predictions)
+
+
+@app.command()
+def why(
+    study: StudyName,
+    scale: ScaleOption = SCALE,
+    seeds: Seeds = None,
+    results_dir: ResultsDir = RESULTS,
+    studies_dir: StudiesDir = STUDIES,
+    data_dir: DataDir = DATA,
+) -> None:
+    """Say what of a study would run again, and because of what."""
+    from claimcheck import staleness
+
+    config = _config(scale=scale, seeds=seeds, results_dir=results_dir, studies_dir=studies_dir, data_dir=data_dir)
+    for line in staleness.explain(_study(study, studies_dir), config):
+        print(line)
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    if text is None:
+        return (1, 1)
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ClaimcheckError(
+            "is not a shard", where="--shard", found=text, expected="i/n with 1 <= i <= n, such as 2/5"
+        )
+    return int(found[1]), int(found[2])
+
+
+def _progress(study: str):
+    """A bar on a terminal, plain lines in a log."""
+    from contextlib import contextmanager
+
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from claimcheck.runner import Progress as Report
+
+    @contextmanager
+    def shown():
+        if not sys.stderr.isatty():
+            yield Report(log=lambda text: print(text, file=sys.stderr, flush=True))
+            return
+        columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(study, total=1.0)
+            yield Report(
+                log=lambda text: bar.console.print(text, style="dim", markup=False, highlight=False),
+                update=lambda done, total, name: bar.update(
+                    task, completed=done / total, description=f"{study} {name.split('/')[0]}"
+                ),
+            )
+
+    return shown()

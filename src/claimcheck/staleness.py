@@ -1,0 +1,41 @@
+"""In words: what of a study would run again, and because of what. Compares hashes; runs nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from claimcheck import fingerprint
+from claimcheck.files import read_json, sha256
+from claimcheck.spec import Config, Study
+
+
+def explain(study: Study, config: Config) -> list[str]:
+    """Sentences, one a step of the study: up to date, or what would rerun it."""
+    folder = config.results_of(study.name)
+    if not (folder / "provenance.json").is_file() or not (folder / "records.parquet").is_file():
+        return [f"run: would run, there are no finished records in {folder}"]
+    kept = read_json(folder / "provenance.json")
+    reasons = fingerprint.differences(kept["ingredients"], fingerprint.run_parts(study, config.scale, config))
+    damaged = [name for name, digest in kept["files"].items() if not _same(folder / name, digest)]
+    reasons += [f"{name} is not the file that the run wrote" for name in damaged]
+    lines = [_line("run", reasons)]
+    lines.append(_line("judge", _judge_reasons(folder, bool(reasons))))
+    missing = [spec.id for spec in study.figures if not (folder / "figures" / f"{spec.id}.svg").is_file()]
+    lines.append(_line("plot", ["run reruns"] if reasons else [f"figure {name} is missing" for name in missing]))
+    return lines
+
+
+def _same(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256(path) == digest
+
+
+def _judge_reasons(folder: Path, rerun: bool) -> list[str]:
+    if rerun:
+        return ["run reruns"]
+    if not (folder / "verdicts.json").is_file():
+        return ["there are no verdicts"]
+    return []
+
+
+def _line(step: str, reasons: list[str]) -> str:
+    return f"{step}: would rerun: {'; '.join(reasons)}" if reasons else f"{step}: up to date"
