@@ -1,0 +1,214 @@
+"""What goes on inside the networks of an ensemble: signals, gradients, dead units, curvature.
+
+Every function takes an ensemble and data, changes neither, and returns a tidy frame with a row per run (and layer).
+Layers are found by hooking activation modules for the time of the call: training pays nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.func import grad, jvp
+
+from claimcheck.data import Data
+from claimcheck.ensemble import Ensemble
+from claimcheck.networks import ACTIVATIONS
+from claimcheck.step import Loss, losses_and_gradient
+from claimcheck.train import cross_entropy
+
+Batch = Data | Mapping[str, Tensor]
+_KINDS = tuple(ACTIVATIONS.values())
+
+
+def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> pd.DataFrame:
+    """What each layer carries forward and backward; columns run, layer and
+
+    - ``pre_activation``: mean square of what enters the layer's activation, over examples and units;
+    - ``activation``: mean square of what leaves it;
+    - ``delta``: mean over units of the sum over examples of the square of d(loss)/d(pre-activation). For a loss that is a
+      mean over B examples, multiply by B for the mean square of one example's own gradient;
+    - ``delta_zeros``: share of those gradients that are exactly zero.
+
+    Layer 1 is the first activation that the network applies.
+    """
+
+    def collect(predict, batch, hyper, probes):
+        forward: dict[str, list[Tensor]] = {"pre_activation": [], "activation": []}
+
+        def enter(inputs: Tensor) -> Tensor:
+            forward["pre_activation"].append(inputs.square().mean())
+            number = len(forward["pre_activation"]) - 1
+            return inputs + probes[number] if probes else inputs
+
+        def leave(outputs: Tensor) -> None:
+            forward["activation"].append(outputs.square().mean())
+            shapes.append(outputs.shape)
+
+        with _watching(ensemble, enter, leave):
+            value = loss(predict, batch, hyper)
+        return value, {name: torch.stack(values) for name, values in forward.items()}
+
+    shapes: list[torch.Size] = []
+    with torch.no_grad():
+        _apply(ensemble, collect, data, mode, [])
+    like = ensemble.parameters
+    probes = [torch.zeros(len(ensemble), *shape, dtype=like.dtype, device=like.device, requires_grad=True) for shape in shapes[:]]
+    losses, found = _apply(ensemble, collect, data, mode, probes)
+    deltas = torch.autograd.grad(losses.sum(), probes)
+    found = {name: value.detach() for name, value in found.items()}
+    found["delta"] = torch.stack([d.double().square().sum(1).flatten(1).mean(1) for d in deltas], 1)
+    found["delta_zeros"] = torch.stack([(d == 0).flatten(1).double().mean(1) for d in deltas], 1)
+    return _frame(ensemble, found)
+
+
+def dead_units(ensemble: Ensemble, data: Batch, *, mode: str = "eval") -> pd.DataFrame:
+    """Share of each layer's units (channels) whose activation is never above zero on the data; columns run, layer, dead."""
+
+    def collect(predict, batch, hyper):
+        shares: list[Tensor] = []
+
+        def leave(outputs: Tensor) -> None:
+            highest = outputs.amax(tuple(d for d in range(outputs.dim()) if d != 1))
+            shares.append((highest <= 0).double().mean())
+
+        with _watching(ensemble, lambda inputs: None, leave):
+            predict(batch["x"])
+        return torch.stack(shares)
+
+    with torch.no_grad():
+        return _frame(ensemble, {"dead": _apply(ensemble, collect, data, mode)})
+
+
+def gradients(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> pd.DataFrame:
+    """Gradient of the loss on the data, by parameter; columns run, parameter (its name), norm (Euclidean), zeros (share
+    that is exactly zero), weight_norm. Norms are accumulated in float64, so that tiny ones do not underflow."""
+    gradient = gradient_of(ensemble, data, loss, mode=mode)
+    weights = ensemble.named()
+    frames = []
+    for name, value in ensemble.layout.views(gradient).items():
+        flat = value.reshape(len(ensemble), -1)
+        frames.append(pd.DataFrame({
+            "run": ensemble.runs,
+            "parameter": name,
+            "norm": flat.double().norm(dim=1).cpu().numpy(),
+            "zeros": (flat == 0).double().mean(1).cpu().numpy(),
+            "weight_norm": weights[name].reshape(len(ensemble), -1).double().norm(dim=1).cpu().numpy(),
+        }))
+    return pd.concat(frames, ignore_index=True)
+
+
+def gradient_of(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> Tensor:
+    """Gradient of each member's loss on the data, ``[R, P]`` in the ensemble's layout."""
+    batch, dims = _whole(ensemble, data)
+    with _mode(ensemble, mode):
+        return losses_and_gradient(ensemble, loss, ensemble.parameters, _copies(ensemble), batch, dims)[1]
+
+
+def sharpness(
+    ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, iterations: int = 50, generator: torch.Generator | None = None,
+    start: Tensor | None = None, mode: str = "eval",
+) -> pd.DataFrame:
+    """Largest eigenvalue, by magnitude, of the Hessian of each member's loss; columns run, sharpness, residual.
+
+    Power iteration with Hessian-vector products (forward over reverse). ``residual`` is ``|H v - lambda v| / |lambda|``: how
+    far from an eigenvector the last iterate is. The start is one random vector shared by the members (``generator``, or
+    a fixed one), or ``start`` ``[R, P]``.
+    """
+    batch, dims = _whole(ensemble, data)
+    parameters = ensemble.parameters
+    if start is None:
+        source = generator or torch.Generator().manual_seed(0)
+        start = torch.randn(parameters.shape[1], generator=source).to(parameters).expand_as(parameters)
+    names = list(ensemble.layout.shapes)
+
+    def curvature(predict_of, batch, hyper, values, direction):
+        def total(values):
+            return loss(lambda x: predict_of(values, x), batch, hyper)
+
+        return jvp(grad(total), (values,), (direction,))[1]
+
+    vector = ensemble.layout.flatten(ensemble.layout.views(start))
+    vector = vector / vector.norm(dim=1, keepdim=True)
+    with _mode(ensemble, mode):
+        for _ in range(iterations):
+            product = ensemble.layout.flatten(_free(ensemble, curvature, batch, dims, ensemble.layout.views(vector)))
+            value = (vector * product).sum(1, keepdim=True)
+            residual = (product - value * vector).norm(dim=1) / value[:, 0].abs()
+            vector = product / product.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    assert names == list(ensemble.layout.shapes)
+    return pd.DataFrame({
+        "run": ensemble.runs, "sharpness": value[:, 0].double().cpu().numpy(), "residual": residual.double().cpu().numpy(),
+    })
+
+
+def _free(ensemble: Ensemble, function: Callable[..., Any], batch, dims, direction: Mapping[str, Tensor]) -> Any:
+    """Like ``Ensemble.apply``, for functions that differentiate with respect to a member's parameters."""
+    from torch.func import functional_call, vmap
+
+    def member(values, fixed, buffers, batch, hyper, direction):
+        def predict_of(values, x):
+            return functional_call(ensemble.skeleton, ({**values, **fixed}, buffers), (x,))
+
+        return function(predict_of, batch, hyper, values, direction)
+
+    return vmap(member, in_dims=(0, 0, 0, dict(dims), 0, 0))(
+        ensemble.named(), ensemble.fixed, _copies(ensemble), dict(batch), ensemble.hyper, dict(direction)
+    )
+
+
+def _whole(ensemble: Ensemble, data: Batch) -> tuple[dict[str, Tensor], dict[str, int | None]]:
+    data = data if isinstance(data, Data) else Data(data)
+    data.check(len(ensemble))
+    return data.whole()
+
+
+def _copies(ensemble: Ensemble) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in ensemble.buffers.items()}
+
+
+def _apply(ensemble: Ensemble, function: Callable[..., Any], data: Batch, mode: str, *extra: Any) -> Any:
+    batch, dims = _whole(ensemble, data)
+    with _mode(ensemble, mode):
+        return ensemble.apply(function, ensemble.named(), _copies(ensemble), batch, dims, *extra)
+
+
+@contextmanager
+def _mode(ensemble: Ensemble, mode: str) -> Iterator[None]:
+    was = ensemble.skeleton.training
+    ensemble.skeleton.train(mode == "train")
+    try:
+        yield
+    finally:
+        ensemble.skeleton.train(was)
+
+
+@contextmanager
+def _watching(ensemble: Ensemble, enter: Callable[[Tensor], Any], leave: Callable[[Tensor], None]) -> Iterator[None]:
+    """Call ``enter`` before and ``leave`` after each activation module."""
+    handles = []
+    for module in ensemble.skeleton.modules():
+        if type(module) in _KINDS:
+            handles.append(module.register_forward_pre_hook(lambda module, inputs: enter(inputs[0])))
+            handles.append(module.register_forward_hook(lambda module, inputs, output: leave(output)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _frame(ensemble: Ensemble, found: Mapping[str, Tensor]) -> pd.DataFrame:
+    """Rows run x layer of tensors ``[R, layers]``; layers are counted from 1."""
+    layers = next(iter(found.values())).shape[1]
+    table = pd.DataFrame({
+        "run": [run for run in ensemble.runs for _ in range(layers)],
+        "layer": [layer for _ in ensemble.runs for layer in range(1, layers + 1)],
+    })
+    for name, value in found.items():
+        table[name] = value.double().reshape(-1).cpu().numpy()
+    return table

@@ -1,0 +1,70 @@
+"""Random numbers inside a training step, without a generator: an integer hash of (key, position).
+
+Under ``vmap`` a generator would mix the members of an ensemble, so randomness in the step is counter-based: element i
+of a draw is ``hash(key, i)``, computed elementwise from the member's own key. The numbers therefore do not depend on
+the company a member is trained in, on the device, or on whether the step is compiled.
+
+The hash is two rounds of a 32-bit xor-shift-multiply mixer (multipliers 0x21f0aaad and 0x735a2d97, found by the
+hash-prospector search for low bias), in int64 arithmetic: both multipliers are below 2^31, so no product overflows.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+_MASK = 0xFFFFFFFF
+
+
+def _mix(x: Tensor) -> Tensor:
+    """Bijection of 32-bit integers held in int64."""
+    x = (x ^ (x >> 16)) * 0x21F0AAAD & _MASK
+    x = (x ^ (x >> 15)) * 0x735A2D97 & _MASK
+    return x ^ (x >> 15)
+
+
+def fold(key: Tensor, number: Tensor | int) -> Tensor:
+    """A new key from a key and a number (a step, a layer, an example's id). int64 in, int64 below 2^32 out."""
+    low, high = key & _MASK, (key >> 32) & _MASK
+    return _mix(_mix(low ^ (number * 0x1E3779B1 & _MASK)) ^ high)
+
+
+def uniform(key: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
+    """Uniform numbers in (0, 1), float32, ``shape``; ``key`` is an int64 scalar tensor. 24 bits of randomness each."""
+    counter = torch.arange(math.prod(shape), device=key.device).view(shape)
+    bits = _mix(_mix(counter ^ fold(key, 1)) ^ fold(key, 2))
+    return ((bits >> 8).to(torch.float32) + 0.5) * (1.0 / (1 << 24))
+
+
+def normal(key: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
+    """Standard normal numbers, float32, ``shape`` (Box & Muller 1958)."""
+    radius = torch.sqrt(-2.0 * torch.log(uniform(fold(key, 3), shape)))
+    return radius * torch.cos((2.0 * math.pi) * uniform(fold(key, 4), shape))
+
+
+def bernoulli(key: Tensor, probability: Tensor | float, shape: tuple[int, ...] | torch.Size) -> Tensor:
+    """Boolean tensor, ``shape``; true with ``probability`` (a number or a scalar tensor)."""
+    return uniform(key, shape) < probability
+
+
+class Dropout(nn.Module):
+    """Inverted dropout (Srivastava et al. 2014) whose rate and random stream belong to the member.
+
+    Buffers: ``rate`` (scalar), ``key`` (int64, drawn from the network's generator) and ``calls`` (int64, the number of
+    training-mode forward passes so far, so that each step has its own mask). Identity in eval mode.
+    """
+
+    def __init__(self, rate: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.register_buffer("rate", torch.tensor(float(rate)))
+        self.register_buffer("key", torch.randint(1 << 62, (), generator=generator))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        keep = uniform(fold(self.key, self.calls), x.shape) >= self.rate
+        self.calls += 1
+        return torch.where(keep, x, 0.0) / (1.0 - self.rate)

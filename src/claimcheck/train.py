@@ -1,0 +1,245 @@
+"""Train many networks at once: from a study's runs to its records.
+
+``train`` cuts the runs into tiles that fit in memory; a tile is built (:mod:`claimcheck.ensemble`), its steps are made
+(:mod:`claimcheck.step`) and taken in a loop, and whole data sets are evaluated at chosen steps. A run's result does
+not depend on the other runs, on the tiles, or on how the ensemble is cut into shards.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from claimcheck import memory
+from claimcheck.data import Data, Order, noisy_labels
+from claimcheck.ensemble import Ensemble, hyper_of, join
+from claimcheck.errors import ClaimcheckError
+from claimcheck.optimizers import coefficients, init_state
+from claimcheck.schedules import multipliers
+from claimcheck.step import Loss, Progress, Step
+
+__all__ = ["Data", "Trained", "classification", "cross_entropy", "noisy_labels", "train"]
+
+HYPER = {
+    "learning_rate": 0.01,
+    "weight_decay": 0.0,
+    "momentum": 0.9,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "eps": 1e-8,
+    "clip": float("inf"),
+    "schedule": "constant",
+    "warmup": 0.0,
+    "decay_factor": 0.1,
+}
+"""Hyperparameters and their defaults; a column of ``runs`` of the same name wins, then the ``hyper`` argument."""
+
+
+def cross_entropy(predict, batch, hyper) -> Tensor:
+    """Mean cross-entropy of logits, in nats: the default loss."""
+    return F.cross_entropy(predict(batch["x"]), batch["y"])
+
+
+def classification(predict, batch, hyper) -> dict[str, Tensor]:
+    """Metrics of a classifier: ``loss`` (nats) and ``error`` (share of wrong answers)."""
+    logits = predict(batch["x"])
+    wrong = (logits.argmax(-1) != batch["y"]).to(logits.dtype)
+    return {"loss": F.cross_entropy(logits, batch["y"]), "error": wrong.mean()}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gives.
+
+    Attributes:
+        records: a row per run and evaluated step: run, step, metrics (float64), status. From the step at which a run
+            diverged its metrics are NaN and its status is ``diverged``.
+        ensemble: the trained networks, in the order of the runs.
+        diverged_at: step at which each run diverged, -1 where it did not, ``[R]``.
+    """
+
+    records: pd.DataFrame
+    ensemble: Ensemble
+    diverged_at: np.ndarray
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained, for whatever runs; the arguments of :func:`train`."""
+
+    network: Callable[..., torch.nn.Module]
+    loss: Loss
+    steps: int
+    batch_size: int | None
+    optimizer: str
+    hyper: Mapping[str, Any]
+    evaluate: Mapping[str, tuple]
+    evaluate_at: tuple[int, ...]
+    batch_loss_window: int
+    streams: str
+    dtype: torch.dtype
+    milestones: tuple[float, ...]
+
+
+def train(
+    runs: pd.DataFrame,
+    context: Any,
+    *,
+    network: Callable[..., torch.nn.Module],
+    data: Data,
+    steps: int,
+    loss: Loss = cross_entropy,
+    batch_size: int | None = None,
+    optimizer: str = "sgd",
+    hyper: Mapping[str, Any] | None = None,
+    evaluate: Mapping[str, tuple] | None = None,
+    evaluate_at: Iterable[int] | None = None,
+    batch_loss_window: int = 0,
+    streams: str = "",
+    dtype: torch.dtype = torch.float32,
+    milestones: tuple[float, ...] = (0.5, 0.75),
+) -> Trained:
+    """Train the network of every run, and measure them at chosen steps.
+
+    Args:
+        runs: a row per run: run, seed, factors. Numeric columns reach ``loss`` and ``metrics`` as ``hyper``; columns
+            named as in :data:`HYPER` set that run's hyperparameters (``schedule`` is a column of names).
+        context: streams, device, memory limit and log (:class:`claimcheck.context.Context`).
+        network: ``(run, generator) -> nn.Module``; the run's row has its columns as attributes.
+        data: the training examples; rows of per-member columns are in the order of ``runs``.
+        steps: optimiser steps.
+        loss: ``(predict, batch, hyper) -> scalar`` for ONE network; ``batch`` holds the columns of ``data`` and ``key``,
+            an int64 scalar of the run and step for :mod:`claimcheck.noise`.
+        batch_size: examples a step; None for all of them at every step.
+        optimizer: sgd, momentum, adam (coupled L2), adamw.
+        hyper: values for hyperparameters that are not columns of ``runs``; any others reach ``loss`` too.
+        evaluate: prefix -> (data, metrics) or (data, metrics, "train"): ``metrics(predict, batch, hyper)`` returns a dict
+            of scalars that become columns ``<prefix>_<name>``; on whole data, in eval mode unless told "train".
+        evaluate_at: steps after which to evaluate (0: before training); the last one if not given.
+        batch_loss_window: when k > 0, a column ``batch_loss``: mean loss of the last k minibatches before each
+            evaluated step (NaN at step 0).
+        streams: prefix of the streams' purposes ("init", "order", "step"), for a study that trains several times.
+        dtype: of parameters and arithmetic.
+        milestones: shares of the way at which the schedule ``step`` decays by ``decay_factor``.
+    """
+    at = tuple(sorted({int(step) for step in ([steps] if evaluate_at is None else evaluate_at)}))
+    if not at or at[0] < 0 or at[-1] > steps:
+        raise ClaimcheckError("evaluate_at", found=list(at), expected=f"steps from 0 to {steps}")
+    plan = Plan(
+        network, loss, steps, batch_size, optimizer, {**HYPER, **(hyper or {})}, dict(evaluate or {}), at,
+        batch_loss_window, streams, dtype, milestones,
+    )
+    runs = runs.reset_index(drop=True)
+    data.check(len(runs))
+    parts = memory.in_tiles(lambda rows: _train_tile(runs.iloc[rows], rows, data, context, plan), len(runs), context,
+                            lambda: _bytes_per_member(runs, data, context, plan))
+    note_peak_memory(context)
+    return Trained(
+        pd.concat([part.records for part in parts], ignore_index=True),
+        join(part.ensemble for part in parts),
+        np.concatenate([part.diverged_at for part in parts]),
+    )
+
+
+def _build(runs: pd.DataFrame, context: Any, plan: Plan) -> tuple[Ensemble, dict[str, Tensor]]:
+    """The networks before training, and all their numeric hyperparameters in float64."""
+    exact = hyper_of(runs, plan.hyper, context.device, torch.float64)
+    hyper = {name: value.to(plan.dtype) for name, value in exact.items()}
+    ensemble = Ensemble.build(
+        runs, plan.network, lambda seed: context.generator(seed, f"{plan.streams}init"), hyper, context.device, plan.dtype
+    )
+    return ensemble, exact
+
+
+def _schedule(runs: pd.DataFrame, exact: Mapping[str, Tensor], plan: Plan) -> Tensor:
+    """Multipliers of the learning rate, ``[steps, R]`` float64."""
+    names = runs["schedule"] if "schedule" in runs else [plan.hyper["schedule"]] * len(runs)
+    keys = list(zip(names, exact["warmup"].tolist(), exact["decay_factor"].tolist()))
+    tables = {key: multipliers(key[0], plan.steps, key[1], plan.milestones, key[2]) for key in set(keys)}
+    return torch.from_numpy(np.stack([tables[key] for key in keys], axis=1)).to(exact["warmup"].device)
+
+
+def _train_tile(runs: pd.DataFrame, rows: list[int], data: Data, context: Any, plan: Plan) -> Trained:
+    ensemble, exact = _build(runs, context, plan)
+    seeds = [int(seed) for seed in runs["seed"]]
+    own = data.members(rows).to(context.device)
+    table = coefficients(plan.optimizer, exact, _schedule(runs, exact, plan))
+    step = Step(ensemble, plan.loss, plan.optimizer, {name: value.to(plan.dtype) for name, value in table.items()})
+    step.keys = torch.tensor([context.key(seed, f"{plan.streams}step") for seed in seeds], device=context.device)
+    progress = Progress.start(ensemble, init_state(plan.optimizer, ensemble.parameters))
+    evaluate = {name: (entry[0].members(rows).to(context.device), *entry[1:]) for name, entry in plan.evaluate.items()}
+    tables, window, done = [], [], 0
+    batches = _batches(own, seeds, context, plan)
+    for t in plan.evaluate_at:
+        for _ in range(done, t):
+            progress = step(progress, *next(batches))
+            if plan.batch_loss_window and t - progress.step < plan.batch_loss_window:
+                window.append(progress.losses)
+        context.advance((t - done) / plan.steps)
+        done = t
+        tables.append(_measure(ensemble, progress, evaluate, window, plan))
+        window = []
+    for _ in range(done, plan.steps):
+        progress = step(progress, *next(batches))
+    ensemble.parameters, ensemble.buffers = progress.parameters, progress.buffers
+    return Trained(pd.concat(tables, ignore_index=True), ensemble, progress.diverged_at.cpu().numpy())
+
+
+def _batches(data: Data, seeds: list[int], context: Any, plan: Plan):
+    """Each step's columns and the members' dimension of each, without end."""
+    if plan.batch_size is None:
+        whole = data.whole()
+        while True:
+            yield whole
+    order = Order(seeds, lambda seed: context.generator(seed, f"{plan.streams}order"), len(data), plan.batch_size, context.device)
+    dims = dict.fromkeys(data.names, 0)
+    for positions in order:
+        yield data.rows(positions), dims
+
+
+def _measure(ensemble: Ensemble, progress: Progress, evaluate: Mapping[str, tuple], window: list[Tensor], plan: Plan) -> pd.DataFrame:
+    """Rows of the records at this step: every metric of every member, NaN where it has diverged."""
+    ensemble.parameters, ensemble.buffers = progress.parameters, progress.buffers
+    diverged = progress.diverged_at.cpu().numpy() >= 0
+    columns: dict[str, np.ndarray] = {}
+    if plan.batch_loss_window:
+        last = torch.stack(window).double().mean(0).cpu().numpy() if window else np.full(len(ensemble), np.nan)
+        columns["batch_loss"] = last
+    for prefix, (data, metrics, *mode) in evaluate.items():
+        found = ensemble.map(metrics, data, mode=mode[0] if mode else "eval")
+        for name, value in found.items():
+            columns[f"{prefix}_{name}" if prefix else name] = value.double().cpu().numpy()
+    table = pd.DataFrame({"run": ensemble.runs, "step": progress.step})
+    for name, value in columns.items():
+        table[name] = np.where(diverged, np.nan, value)
+    table["status"] = np.where(diverged, "diverged", "ok")
+    return table
+
+
+def _bytes_per_member(runs: pd.DataFrame, data: Data, context: Any, plan: Plan) -> int:
+    """Estimate of what one more member costs, from one member's forward pass."""
+    first = runs.iloc[:1]
+    ensemble, _ = _build(first, context, plan)
+    batch = plan.batch_size or len(data)
+    positions = torch.arange(batch, device=context.device)[None]
+    rows = data.members([0]).to(context.device).rows(positions)
+    rows["key"] = torch.zeros(1, dtype=torch.int64, device=context.device)
+    return memory.per_member(ensemble, plan.loss, rows, copies=4 + 2 * len(init_state(plan.optimizer, ensemble.parameters)))
+
+
+def note_peak_memory(context: Any) -> None:
+    """Put the most memory that the process (and the GPU) has used into the provenance's notes, in bytes."""
+    notes = getattr(context, "notes", None)
+    if notes is None:
+        return
+    notes["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if torch.device(context.device).type == "cuda":
+        notes["peak_gpu_memory_bytes"] = torch.cuda.max_memory_allocated(context.device)
