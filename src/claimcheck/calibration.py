@@ -1,8 +1,8 @@
 """What the rule of `statistics` is worth: false alarms of whole reports, power, coverage, by simulation.
 
 Reads no result but the list of verdicts (for the number of seeds and of predictions). A report under the null is m
-predictions, each with n values whose average is exactly an end of its region [0, inf): any verdict but *inconclusive* on
-it is a false alarm. No prediction is handed to scipy: thousands of them are multiplied with one table of sign flips.
+predictions, each with n values whose average is exactly an end of its region [0, inf): any verdict but *inconclusive*
+is a false alarm. No prediction is handed to scipy: thousands of them are multiplied with one table of sign flips.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def calibrate(
 ) -> dict[str, Any]:
     """Simulate reports of `m` predictions with `n` seeds each; the answer is a dictionary ready for JSON.
 
-    Keys: n, m, level, bound (level * m), reports; `false_alarms` (per kind of effect: family-wise rates with 95 % Clopper-
-    Pearson intervals, and the rate per prediction); `power` (smallest effects in standard deviations); `coverage` of
+    Keys: n, m, level, bound (level * m), reports; `false_alarms` (per kind of effect: family-wise rates with their 95 %
+    Clopper-Pearson intervals, and the rate per prediction); `power` (smallest effects in standard deviations); `coverage` of
     the intervals; `remarks` (sentences that say where the promise holds and where it breaks).
 
     Raises:
@@ -159,10 +159,10 @@ def proportion(count: int, total: int) -> dict[str, float]:
 def smallest_effects(
     n: int, level: float = statistics.LEVEL, samples: int = 1000, *, generator: np.random.Generator
 ) -> dict[str, Any]:
-    """Smallest effects, in standard deviations of normal values, that `n` seeds find 9 times in 10, with 95 % intervals.
+    """Smallest effects, in standard deviations of normal values, that `n` seeds find 9 times in 10.
 
     `mean`, `median`: distance of the true average from the end of a one-ended region; `equivalence`: half-width of a
-    two-ended region round the true mean. For each sample the shift from which on the test rejects is computed exactly:
+    two-ended region round the true mean; each with a 95 % interval. For each sample the shift from which on the test rejects is computed exactly:
     with K flips allowed it is minus the K-th smallest mean over flipped subsets; so power is the share of shifts below
     the effect, and the effect wanted is a quantile of them.
     """
@@ -229,8 +229,8 @@ def _remarks(result: dict[str, Any]) -> list[str]:
             remarks.append(f"{subject}: a false alarm in {measured}, within the promised {bound:.1%}.")
         else:
             remarks.append(
-                f"{subject}: a false alarm in {measured}, more than the promised {bound:.1%}. The sign-flip test takes the "
-                "values to scatter symmetrically; a statistic that does not should be judged on its median, or on the "
+                f"{subject}: a false alarm in {measured}, more than the promised {bound:.1%}. The sign-flip test takes "
+                "the values to scatter symmetrically; a statistic that does not should be judged on its median, or on the "
                 "mean of its logarithm."
             )
     return remarks

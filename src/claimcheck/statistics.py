@@ -51,11 +51,11 @@ MINIMUM_SEEDS = math.ceil(-math.log2(LEVEL))
 """Fewest seeds that can decide: with n values no sign-flip or sign test can give a p-value below 2^-n."""
 
 RULE = (
-    f"Supported when every hypothesis that the average lies at or beyond an end of the region is rejected, contradicted "
-    f"when the hypothesis that it lies in the region is rejected, each at level {LEVEL:g}; otherwise inconclusive; "
-    f"not run with fewer than {MINIMUM_SEEDS} seeds. Means: one-sided sign-flip permutation tests, exact up to "
-    f"{int(math.log2(FLIPS))} seeds and with {FLIPS:,} sign flips from a fixed stream beyond, {CONFIDENCE:.0%} BCa bootstrap "
-    f"interval over seeds. Medians, and every statistic with an infinite value: one-sided sign tests and the interval "
+    f"Supported when every hypothesis that the average lies at or beyond an end of the region is rejected, "
+    f"contradicted when the hypothesis that it lies in the region is rejected, each at level {LEVEL:g}; otherwise "
+    f"inconclusive; not run with fewer than {MINIMUM_SEEDS} seeds. Means: one-sided sign-flip permutation tests, exact "
+    f"up to {int(math.log2(FLIPS))} seeds and with {FLIPS:,} sign flips from a fixed stream beyond, {CONFIDENCE:.0%} BCa "
+    f"bootstrap interval over seeds. Medians, and every statistic with an infinite value: one-sided sign tests and the interval "
     f"between order statistics. Leaving a region on either of two sides counts twice."
 )
 
@@ -125,9 +125,7 @@ def decide(
         if data[0] in (low, high):
             notes.append("exactly on an end of its region, so neither side can be rejected")
     verdict, p = _verdict(p_supported, p_contradicted, level)
-    return Decision(
-        verdict, estimate, *ends, len(data), p, p_supported, p_contradicted, average, "; ".join(notes)
-    )
+    return Decision(verdict, estimate, *ends, len(data), p, p_supported, p_contradicted, average, "; ".join(notes))
 
 
 def claim_verdict(main: Iterable[Verdict]) -> Verdict:
@@ -169,8 +167,8 @@ def region_p_values(values: np.ndarray, region: Region, average: Average = "mean
 def sign_flip_tails(values: np.ndarray, centre: float) -> tuple[float, float]:
     """One-sided sign-flip p-values of "the mean is `centre`" against above and against below; `values` [n] finite.
 
-    With the signs of values - centre flipped on a subset F, the sum is at least the observed one exactly if the mean over
-    F is at most `centre`. So p(above) is the share of subsets (the empty one included) whose mean is at or below
+    With the signs of values - centre flipped on a subset F, the sum is at least the observed one exactly if the mean
+    over F is at most `centre`. So p(above) is the share of subsets (the empty one included) whose mean is at or below
     `centre`; differences within rounding error count as ties, against rejection.
     """
     data = np.sort(np.asarray(values, dtype=np.float64).ravel())

@@ -1,0 +1,261 @@
+"""The judge: every prediction of a study against its records, by the one rule of `statistics`.
+
+Writes results/<scale>/<study>/verdicts.json (one object per prediction, each with the checksum of the records it
+was made from and of itself) and shuffled.json (`null_run`); `collect` gathers all studies' verdicts in verdicts.csv. Never
+changes a region, never looks at a result to choose a test.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from claimcheck import evidence, null_run, statistics
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import hash_of, read_json, write_json, write_text
+from claimcheck.loading import load_lecture
+from claimcheck.spec import Claim, Prediction, Study, spec_hash
+
+VARIANTS = ("threshold halved", "threshold doubled", "half the seeds")
+"""Changes under which a robust verdict stays what it is."""
+
+SKEWED = 0.001
+"""Level of the test for skewness from which on a verdict on a mean carries a note (it changes no verdict)."""
+
+CSV_COLUMNS = (
+    "study",
+    "claim",
+    "prediction",
+    "kind",
+    "verdict",
+    "estimate",
+    "low",
+    "high",
+    "unit",
+    "n",
+    "p",
+    "region",
+    "rule",
+    "why",
+    "spec_hash",
+    "amended",
+    "claim_verdict",
+    "section",
+    "says",
+    "average",
+    "robust",
+    "note",
+)
+
+
+def judge(study: Study, scale: str, results_dir: Path, shuffle: bool = False) -> list[dict[str, Any]]:
+    """Judge every prediction of `study` and write its verdicts.json and shuffled.json.
+
+    Args:
+        shuffle: write and return the null run alone: the verdicts with the arms' labels permuted within each seed.
+
+    Raises:
+        ClaimcheckError: the records are missing, damaged or do not fit the design, or a statistic is at fault (all such
+            statistics are told at once). Nothing is written then.
+    """
+    found = evidence.read(study, scale, Path(results_dir))
+    folder = Path(results_dir) / scale / study.name
+    if not shuffle:
+        verdicts = verdicts_of(found)
+        write_json(folder / "verdicts.json", verdicts)
+    shuffled = null_run.shuffled_verdicts(found)
+    write_json(folder / "shuffled.json", shuffled)
+    return shuffled["verdicts"] if shuffle else verdicts
+
+
+judge_study = judge
+
+
+def verdicts_of(found: evidence.Evidence) -> list[dict[str, Any]]:
+    """The verdict on every prediction, in the order of study.yaml."""
+    values, faults = {}, []
+    for _, prediction in found.study.predictions():
+        try:
+            values[prediction.id] = None if found.reason_not_run(prediction) else evidence.values_of(found, prediction)
+        except ClaimcheckError as fault:
+            faults.append(fault)
+    if faults:
+        more = f" | and {len(faults) - 1} more: " + " | ".join(map(str, faults[1:])) if len(faults) > 1 else ""
+        raise ClaimcheckError(f"{faults[0]}{more}") from faults[0]
+    sections = _sections(found.study)
+    entries = []
+    for claim in found.study.claims:
+        judged = [_entry(found, claim, each, values[each.id]) for each in claim.predictions]
+        whole = statistics.claim_verdict(each["verdict"] for each in judged if each["kind"] == "main")
+        entries += [{**each, "claim_verdict": whole, "section": sections.get(claim.id)} for each in judged]
+    return [{**entry, "checksum": hash_of(entry)} for entry in entries]
+
+
+def _entry(found: evidence.Evidence, claim: Claim, prediction: Prediction, values: pd.Series | None) -> dict[str, Any]:
+    decision = decided(found, prediction, values)
+    numbers = np.array([]) if values is None else values.to_numpy()
+    checks = sensitivity(numbers, prediction) if decision.verdict != "not run" else {}
+    same = {name: checks.get(name) in (None, decision.verdict) for name in VARIANTS}
+    skewness = _skewness(numbers, decision)
+    return {
+        "claim": claim.id,
+        "prediction": prediction.id,
+        "says": prediction.says,
+        "kind": prediction.kind,
+        "verdict": decision.verdict,
+        "estimate": decision.estimate,
+        "low": decision.low,
+        "high": decision.high,
+        "unit": prediction.unit,
+        "n": decision.n,
+        "p": decision.p,
+        "p_supported": decision.p_supported,
+        "p_contradicted": decision.p_contradicted,
+        "region": list(prediction.region),
+        "rule": rule_in_short(decision),
+        "why": prediction.why,
+        "spec_hash": spec_hash(prediction, found.study, found.scale, _seeds_override(found)),
+        "amended": [each.model_dump() for each in prediction.amended],
+        "reference": [each.model_dump() for each in prediction.reference],
+        "part": prediction.part,
+        "statistic": prediction.statistic,
+        "average": decision.average,
+        "note": "; ".join(filter(None, [decision.note, _skew_note(skewness, checks)])),
+        "sensitivity": checks,
+        "robust": None if decision.verdict == "not run" else "robust" if all(same.values()) else "fragile",
+        "values": [float(value) for value in numbers],
+        "records_sha256": found.checksum,
+    }
+
+
+def decided(found: evidence.Evidence, prediction: Prediction, values: pd.Series | None) -> statistics.Decision:
+    """The decision on one prediction; `values` None where there is nothing to judge."""
+    if values is None:
+        reason = found.reason_not_run(prediction) or "no seeds"
+        return statistics.Decision("not run", None, None, None, 0, None, None, None, prediction.average, reason)
+    return statistics.decide(values.to_numpy(), prediction.region, average=prediction.average)
+
+
+def rule_in_short(decision: statistics.Decision) -> str:
+    """The test behind a verdict in a few words; `statistics.RULE` is the whole rule."""
+    if decision.average == "median":
+        return f"median, sign test, level {statistics.LEVEL:g}"
+    exact = "exact" if 2**decision.n <= statistics.FLIPS else f"{statistics.FLIPS} flips"
+    return f"mean, sign-flip test ({exact}), level {statistics.LEVEL:g}"
+
+
+def sensitivity(values: np.ndarray, prediction: Prediction) -> dict[str, str | None]:
+    """The verdicts under other choices; None where a choice does not apply.
+
+    A threshold is halved and doubled as a number (of a region with one end), or as the half-width about the centre (two
+    ends); a threshold of 0 has no scale. Half the seeds are the first half, but never fewer than can contradict a
+    region with two ends. "other average" swaps mean and median; it is shown and does not count for robustness.
+    """
+
+    def verdict(data: np.ndarray, region: statistics.Region, average: statistics.Average) -> str:
+        return statistics.decide(data, region, average=average, interval=False).verdict
+
+    halved, doubled = (scaled_region(prediction.region, factor) for factor in (0.5, 2.0))
+    fewest = statistics.MINIMUM_SEEDS + 1
+    half = max(fewest, math.ceil(len(values) / 2))
+    other: statistics.Average = "mean" if prediction.average == "median" else "median"
+    average = prediction.average
+    return {
+        "threshold halved": halved and verdict(values, halved, average),
+        "threshold doubled": doubled and verdict(values, doubled, average),
+        "half the seeds": verdict(values[:half], prediction.region, average) if half < len(values) else None,
+        "other average": verdict(values, prediction.region, other),
+    }
+
+
+def scaled_region(region: statistics.Region, factor: float) -> statistics.Region | None:
+    """The region with its threshold times `factor`: the end itself, or the half-width where there are two ends."""
+    low, high = region
+    if low is not None and high is not None:
+        centre, half_width = (low + high) / 2, (high - low) / 2
+        return centre - factor * half_width, centre + factor * half_width
+    end = low if high is None else high
+    if not end:
+        return None
+    return (end * factor, None) if high is None else (None, end * factor)
+
+
+def _skewness(values: np.ndarray, decision: statistics.Decision) -> float | None:
+    """Sample skewness of values judged on their mean, where it is too large to be chance."""
+    from scipy import stats
+
+    if decision.verdict == "not run" or decision.average != "mean" or np.ptp(values) <= 1e-12 * np.abs(values).max():
+        return None
+    tested = stats.skewtest(values)
+    return float(stats.skew(values, bias=False)) if tested.pvalue <= SKEWED else None
+
+
+def _skew_note(skewness: float | None, checks: dict[str, str | None]) -> str:
+    if skewness is None:
+        return ""
+    median = checks["other average"]
+    return f"the values are skewed ({skewness:+.1f}), so the test is not exact; on the median: {median}"
+
+
+def _seeds_override(found: evidence.Evidence) -> int | None:
+    """The number of seeds that the run was given instead of the study's own, if any."""
+    planned = found.study.at(found.scale)
+    other = {len(seeds) for name, seeds in found.seeds.items() if len(seeds) != planned[name].seeds}
+    return max(other) if other else None
+
+
+def _sections(study: Study) -> dict[str, str]:
+    if not (study.folder.parent / "lecture.yaml").is_file():
+        return {}
+    return {claim.id: section.id for section in load_lecture(study.folder.parent).sections for claim in section.claims}
+
+
+def load_verdicts(path: Path) -> list[dict[str, Any]]:
+    """A study's verdicts, checked: every entry whole and as the judge wrote it; infinite numbers are floats again.
+
+    Raises:
+        ClaimcheckError: missing, not JSON, not a list of verdicts, or an entry that differs from its checksum.
+    """
+    entries = read_json(path)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ClaimcheckError("is not a list of verdicts", where=path, hint="judge the study again")
+    for position, entry in enumerate(entries):
+        name = entry.get("prediction", f"entry {position}")
+        body = {key: value for key, value in entry.items() if key != "checksum"}
+        if entry.get("checksum") != hash_of(body):
+            raise ClaimcheckError(
+                "was changed after it was judged (checksum differs)",
+                where=f"{path}: {name}",
+                hint="delete the file and judge the study again",
+            )
+        if entry.get("verdict") not in statistics.VERDICTS:
+            raise ClaimcheckError("unknown verdict", where=f"{path}: {name}", found=str(entry.get("verdict")))
+    return [{key: _float_again(key, value) for key, value in entry.items()} for entry in entries]
+
+
+def _float_again(key: str, value: Any) -> Any:
+    if key in ("estimate", "low", "high") and isinstance(value, str):
+        return float(value)
+    return [float(each) for each in value] if key == "values" else value
+
+
+def collect(scale: str, results_dir: Path) -> Path:
+    """Gather every study's verdicts in results/<scale>/verdicts.csv: columns `CSV_COLUMNS`, studies in order of name.
+
+    A region is written as JSON, such as [0.5, null]; amendments as a JSON list.
+    """
+    folder = Path(results_dir) / scale
+    rows = []
+    for path in sorted(folder.glob("*/verdicts.json")):
+        for entry in load_verdicts(path):
+            rows.append({**entry, "study": path.parent.name} | {k: json.dumps(entry[k]) for k in ("region", "amended")})
+    buffer = io.StringIO()
+    pd.DataFrame(rows, columns=list(CSV_COLUMNS)).to_csv(buffer, index=False, lineterminator="\n")
+    write_text(folder / "verdicts.csv", buffer.getvalue())
+    return folder / "verdicts.csv"
