@@ -95,14 +95,18 @@ def load_study(studies_dir: Path, name: str) -> Study:
         raise ClaimcheckError("unknown key", where=path, found=str(({"name", "folder"} & set(raw)).pop()))
     study = _validated(Study, raw, path).model_copy(update={"name": name, "folder": folder})
     _check_parts(study)
-    _check_ids(study)
     _check_claims(study, load_lecture(studies_dir))
+    _check_ids(study)
     _check_functions(study)
     return study
 
 
 def _check_parts(study: Study) -> None:
-    path, parts = study.yaml_path, study.all_parts()
+    path = study.yaml_path
+    try:
+        parts = study.all_parts()
+    except ValidationError as error:
+        raise _as_claimcheck_error(Part, error.errors(include_url=False)[0], 0, path) from None
     if not parts or (study.factors is not None and study.parts):
         raise ClaimcheckError("give either factors or parts", where=path, expected="exactly one of the two")
     for scale, override in study.scales.items():
