@@ -7,6 +7,7 @@ is a false alarm. No prediction is handed to scipy: thousands of them are multip
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +65,9 @@ def calibrate(
 ) -> dict[str, Any]:
     """Simulate reports of `m` predictions with `n` seeds each; the answer is a dictionary ready for JSON.
 
-    Keys: n, m, level, bound (level * m), reports; `false_alarms` (per kind of effect: family-wise rates with their 95 %
-    Clopper-Pearson intervals, and the rate per prediction); `power` (smallest effects in standard deviations); `coverage` of
-    the intervals; `remarks` (sentences that say where the promise holds and where it breaks).
+    Keys: n, m, level, bound (level * m), reports; `false_alarms` (per kind of effect: family-wise rates with
+    their 95 % Clopper-Pearson intervals, and the rate per prediction); `power` (smallest effects in standard
+    deviations); `coverage` of the intervals; `remarks` (sentences: where the promise holds and where it breaks).
 
     Raises:
         ClaimcheckError: n or m is not positive, or n cannot decide anything.
@@ -162,9 +163,9 @@ def smallest_effects(
     """Smallest effects, in standard deviations of normal values, that `n` seeds find 9 times in 10.
 
     `mean`, `median`: distance of the true average from the end of a one-ended region; `equivalence`: half-width of a
-    two-ended region round the true mean; each with a 95 % interval. For each sample the shift from which on the test rejects is computed exactly:
-    with K flips allowed it is minus the K-th smallest mean over flipped subsets; so power is the share of shifts below
-    the effect, and the effect wanted is a quantile of them.
+    two-ended region round the true mean; each with a 95 % interval. For each sample the shift from which on the test
+    rejects is computed exactly: with K flips allowed it is minus the K-th smallest mean over flipped subsets. Power is
+    the share of shifts below the effect, so the effect wanted is a quantile of them.
     """
     data = generator.standard_normal((samples, n))
     table = statistics.flips(n)[1:]
@@ -209,12 +210,14 @@ def _covers_median(data: np.ndarray) -> np.ndarray:
 
 
 def _covers_mean(data: np.ndarray, generator: np.random.Generator, resamples: int = 999) -> np.ndarray:
-    """Whether scipy's BCa interval of each row's mean covers 0; `data` [samples, n]."""
+    """Whether scipy's BCa interval of each row's mean covers 0 (constant rows do not); `data` [samples, n]."""
     covered = []
     for batch in np.array_split(data, max(1, data.size * resamples // 2**24)):
-        interval = stats.bootstrap(
-            (batch,), np.mean, axis=1, n_resamples=resamples, method="BCa", rng=generator
-        ).confidence_interval
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            interval = stats.bootstrap(
+                (batch,), np.mean, axis=1, n_resamples=resamples, method="BCa", rng=generator
+            ).confidence_interval
         covered.append((interval.low <= 0) & (interval.high >= 0))
     return np.concatenate(covered)
 
@@ -230,14 +233,31 @@ def _remarks(result: dict[str, Any]) -> list[str]:
         else:
             remarks.append(
                 f"{subject}: a false alarm in {measured}, more than the promised {bound:.1%}. The sign-flip test takes "
-                "the values to scatter symmetrically; a statistic that does not should be judged on its median, or on the "
-                "mean of its logarithm."
+                "the values to scatter symmetrically; a statistic that does not should be judged on its median, or on "
+                "the mean of its logarithm."
             )
     return remarks
 
 
+def summary(result: dict[str, Any]) -> list[str]:
+    """The calibration in sentences, for the terminal."""
+    power = result["power"]
+    return [
+        f"{result['reports']} simulated reports of {result['m']} predictions with {result['n']} seeds, nothing true:",
+        *(f"- {remark}" for remark in result["remarks"]),
+        f"{power['share']:.0%} of effects are found from {power['mean']['effect']:.2f} standard deviations on (mean), "
+        f"{power['median']['effect']:.2f} (median); a region is confirmed from a half-width of "
+        f"{power['equivalence']['effect']:.2f} on.",
+        *(
+            f"- {entry['effects']}, {entry['average']}: the 95 % interval covers the truth in {entry['rate']:.1%} "
+            f"({entry['low']:.1%} to {entry['high']:.1%})."
+            for entry in result["coverage"]
+        ),
+    ]
+
+
 def main(scale: str, results_dir: Path, *, n: int | None = None, m: int | None = None) -> dict[str, Any]:
-    """Calibrate for the verdicts of a scale (or for a given `n` and `m`) and write results/<scale>/calibration.json.
+    """Calibrate for the verdicts of a scale (or for a given `n` and `m`), print it, write calibration.json.
 
     `n` is the number of seeds that most judged predictions have, `m` the number of predictions.
     """
@@ -257,4 +277,5 @@ def main(scale: str, results_dir: Path, *, n: int | None = None, m: int | None =
         m = m if m is not None else len(found)
     result = calibrate(n, m)
     write_json(folder / "calibration.json", result)
+    print("\n".join(summary(result)))
     return result

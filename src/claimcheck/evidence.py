@@ -54,8 +54,8 @@ class Evidence:
         return Evidence(self.study, self.scale, records, self.seeds, self.absent, self.checksum)
 
 
-def read(study: Study, scale: str, results_dir: Path) -> Evidence:
-    """Read and check a study's records against its design.
+def read(study: Study, scale: str, results_dir: Path, seeds: int | None = None) -> Evidence:
+    """Read and check a study's records against its design; `seeds` is the number of seeds, if not what was run.
 
     Raises:
         ClaimcheckError: no records, a damaged file, missing columns, rows that stand twice, runs or seeds that are
@@ -80,7 +80,8 @@ def read(study: Study, scale: str, results_dir: Path) -> Evidence:
     records = recording.read(path)
     if absent := [name for name in COLUMNS if name not in records.columns]:
         raise ClaimcheckError("column missing", where=path, found=absent[0], expected=", ".join(COLUMNS))
-    return check(study, scale, records, facts.get("seeds"), checksum, path)
+    ran = facts.get("seeds") if seeds is None else dict.fromkeys(study.all_parts(), seeds)
+    return check(study, scale, records, ran, checksum, path)
 
 
 def check(

@@ -1,8 +1,8 @@
 """The judge: every prediction of a study against its records, by the one rule of `statistics`.
 
 Writes results/<scale>/<study>/verdicts.json (one object per prediction, each with the checksum of the records it
-was made from and of itself) and shuffled.json (`null_run`); `collect` gathers all studies' verdicts in verdicts.csv. Never
-changes a region, never looks at a result to choose a test.
+was made from and of itself) and shuffled.json (`null_run`); `collect` gathers all studies' verdicts in verdicts.csv.
+Never changes a region, never looks at a result to choose a test.
 """
 
 from __future__ import annotations
@@ -54,17 +54,20 @@ CSV_COLUMNS = (
 )
 
 
-def judge(study: Study, scale: str, results_dir: Path, shuffle: bool = False) -> list[dict[str, Any]]:
+def judge(
+    study: Study, scale: str, results_dir: Path, shuffle: bool = False, seeds: int | None = None
+) -> list[dict[str, Any]]:
     """Judge every prediction of `study` and write its verdicts.json and shuffled.json.
 
     Args:
         shuffle: write and return the null run alone: the verdicts with the arms' labels permuted within each seed.
+        seeds: the number of seeds that the run was given; left out, what the run's provenance says.
 
     Raises:
         ClaimcheckError: the records are missing, damaged or do not fit the design, or a statistic is at fault (all such
             statistics are told at once). Nothing is written then.
     """
-    found = evidence.read(study, scale, Path(results_dir))
+    found = evidence.read(study, scale, Path(results_dir), seeds)
     folder = Path(results_dir) / scale / study.name
     if not shuffle:
         verdicts = verdicts_of(found)
@@ -204,10 +207,11 @@ def _skew_note(skewness: float | None, checks: dict[str, str | None]) -> str:
 
 
 def _seeds_override(found: evidence.Evidence) -> int | None:
-    """The number of seeds that the run was given instead of the study's own, if any."""
-    planned = found.study.at(found.scale)
-    other = {len(seeds) for name, seeds in found.seeds.items() if len(seeds) != planned[name].seeds}
-    return max(other) if other else None
+    """The number of seeds that the run was given instead of the study's own, or None."""
+    planned, counts = found.study.at(found.scale), {name: len(seeds) for name, seeds in found.seeds.items()}
+    if all(planned[name].seeds == count for name, count in counts.items()) or len(set(counts.values())) > 1:
+        return None
+    return next(iter(counts.values()))
 
 
 def _sections(study: Study) -> dict[str, str]:

@@ -49,8 +49,8 @@ def shuffled_verdicts(found: evidence.Evidence) -> dict[str, Any]:
 
     Returns:
         study, scale, `predictions` (judged), `supported`, `suspicious` (ids), and `verdicts`: for each prediction
-        claim, prediction, kind, verdict, estimate, region and, where it is supported, the `reason` that this is no cause
-        for suspicion, or None. A statistic that fails on shuffled records is *not run*, with the failure as its note.
+        claim, prediction, kind, verdict, estimate, region and, where it is supported, the `reason` that this is no
+        cause for suspicion, or None. A statistic that fails on shuffled records is *not run*, the failure its note.
     """
     noise = found.with_records(shuffled_records(found))
     entries = [_entry(found, noise, claim.id, prediction) for claim, prediction in found.study.predictions()]

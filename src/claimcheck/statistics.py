@@ -54,9 +54,10 @@ RULE = (
     f"Supported when every hypothesis that the average lies at or beyond an end of the region is rejected, "
     f"contradicted when the hypothesis that it lies in the region is rejected, each at level {LEVEL:g}; otherwise "
     f"inconclusive; not run with fewer than {MINIMUM_SEEDS} seeds. Means: one-sided sign-flip permutation tests, exact "
-    f"up to {int(math.log2(FLIPS))} seeds and with {FLIPS:,} sign flips from a fixed stream beyond, {CONFIDENCE:.0%} BCa "
-    f"bootstrap interval over seeds. Medians, and every statistic with an infinite value: one-sided sign tests and the interval "
-    f"between order statistics. Leaving a region on either of two sides counts twice."
+    f"up to {int(math.log2(FLIPS))} seeds and with {FLIPS:,} sign flips from a fixed stream beyond, and a "
+    f"{CONFIDENCE:.0%} BCa bootstrap interval over seeds. Medians, and every statistic with an infinite value: "
+    f"one-sided sign tests, and the interval between order statistics. Leaving a region on either of two sides counts "
+    f"twice."
 )
 
 
