@@ -22,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Put a deep-learning lecture's claims to the test: run a study, judge it, draw it, report it.",
     epilog="A first look: claimcheck list; claimcheck run gradient_flow --scale smoke. "
     "The whole pipeline: snakemake --cores 2.",
@@ -36,7 +37,9 @@ class Scale(StrEnum):
     full = "full"
 
 
-StudyName = Annotated[str, typer.Argument(help="Name of a folder in studies/ (see `claimcheck list`).")]
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Name of a folder in studies/ (see `claimcheck list`).")
+]
 ScaleOption = Annotated[
     Scale, typer.Option(help="smoke tests the plumbing, quick takes minutes, full is the evidence.")
 ]
@@ -56,7 +59,8 @@ def main() -> None:
     # One thread a job: the same bits in every run, and jobs side by side do not fight for cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except ClaimcheckError as error:
         print(f"claimcheck: {error}", file=sys.stderr)
         sys.exit(2)
@@ -65,6 +69,16 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
+    except Exception as error:
+        # Wrong words on the command line; typer has its own copy of click, whose classes cannot be named for all versions.
+        if not hasattr(error, "format_message"):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+        else:
+            words = " ".join(error.format_message().removesuffix(".").split()).replace("Value error, ", "")
+            print(f"claimcheck: {words}; see claimcheck --help", file=sys.stderr)
+        sys.exit(2)
 
 
 def _config(**overrides: object) -> Config:
@@ -134,8 +148,10 @@ def run(
     if piece == (1, 1) and not force and runner.up_to_date(spec, config):
         print(f"{study}: up to date at scale {config.scale} (--force runs it all the same)")
         return
-    with _progress(study) as progress:
-        folder = runner.run_study(spec, config, progress, piece)
+    from claimcheck.leases import leased_device
+
+    with _progress(study) as progress, leased_device(config.device, progress.log) as leased:
+        folder = runner.run_study(spec, config.model_copy(update={"device": leased}), progress, piece)
     print(f"{study}: records in {folder}")
 
 
@@ -239,6 +255,94 @@ def why(
     config = _config(scale=scale, seeds=seeds, results_dir=results_dir, studies_dir=studies_dir, data_dir=data_dir)
     for line in staleness.explain(_study(study, studies_dir), config):
         print(line)
+
+
+@app.command()
+def verify(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A result tree, such as results/quick.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another, such as a colleague's results/quick.")],
+) -> None:
+    """Compare two result trees: same bits, same numbers, same verdicts, or what differs."""
+    from claimcheck import verify as comparison
+
+    sys.exit(comparison.main(first, second))
+
+
+@app.command("import")
+def import_results(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A study's result folder, written by `claimcheck run` elsewhere.")
+    ],
+    study: Annotated[str | None, typer.Option(help="Name of the study; the folder's name when left out.")] = None,
+    scale: ScaleOption = SCALE,
+    seeds: Seeds = None,
+    results_dir: ResultsDir = RESULTS,
+    studies_dir: StudiesDir = STUDIES,
+    data_dir: DataDir = DATA,
+) -> None:
+    """Take over records made on another machine, with that machine's provenance, after checking every hash."""
+    from claimcheck.importing import import_results as take_over
+
+    name = study or folder.resolve().name
+    config = _config(scale=scale, seeds=seeds, results_dir=results_dir, studies_dir=studies_dir, data_dir=data_dir)
+    for remark in take_over(folder, _study(name, studies_dir), config):
+        print(f"{name}: {remark}")
+    print(f"{name}: records in {config.results_of(name)}; judge and plot them next")
+
+
+@app.command()
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the study: lower-case letters, digits, underscores.")
+    ],
+    studies_dir: StudiesDir = STUDIES,
+) -> None:
+    """Make a small study that runs at once, to be changed into yours."""
+    from claimcheck.scaffolding import create
+
+    folder = create(name, studies_dir)
+    print(f"{folder}: study.yaml and study.py")
+    print(f"try: claimcheck run {name} --scale smoke && claimcheck judge {name} --scale smoke")
+
+
+@app.command()
+def doctor(studies_dir: StudiesDir = STUDIES, results_dir: ResultsDir = RESULTS, data_dir: DataDir = DATA) -> None:
+    """Check versions, compiler, GPU, disk, data and studies; exit status 1 when something is broken."""
+    from claimcheck.doctor import examine
+
+    checks = examine(studies_dir, results_dir, data_dir)
+    table = Table(box=None, header_style="bold")
+    for column in ("what", "state", "found"):
+        table.add_column(column, overflow="fold")
+    for check in checks:
+        table.add_row(check.subject, check.state, check.found)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    sys.exit(1 if any(check.state == "broken" for check in checks) else 0)
+
+
+data = typer.Typer(no_args_is_help=True, help="Download data sets, checked against their published checksums.")
+app.add_typer(data, name="data")
+
+
+@data.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="mnist, fashion_mnist or cifar10.")],
+    data_dir: DataDir = DATA,
+) -> None:
+    """Download a data set where it is missing or damaged; one that is whole opens no connection."""
+    from claimcheck.data_fetch import fetch
+
+    fetch(name, data_dir)
+
+
+@data.command("list")
+def data_list(data_dir: DataDir = DATA) -> None:
+    """Say which downloaded data sets are there and whole."""
+    from claimcheck.data_fetch import SOURCES, faults
+
+    for name in SOURCES:
+        wrong = faults(name, data_dir)
+        print(f"{name}: {'whole' if not wrong else '; '.join(f'{path} {fault}' for path, fault in wrong.items())}")
 
 
 def _shard(text: str | None) -> tuple[int, int]:
