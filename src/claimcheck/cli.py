@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -58,6 +59,8 @@ def main() -> None:
     """Run the command; a ClaimcheckError is one line on standard error and exit status 2."""
     # One thread a job: the same bits in every run, and jobs side by side do not fight for cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `claimcheck list | head` ends quietly
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -67,10 +70,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("claimcheck: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(1)
     except Exception as error:
-        # Wrong words on the command line; typer has its own copy of click, whose classes cannot be named for all versions.
+        # Wrong words on the command line; typer has its own copy of click, whose classes have no lasting name.
         if not hasattr(error, "format_message"):
             raise
         if type(error).__name__ == "NoArgsIsHelpError":
