@@ -122,7 +122,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def compact(svg: str) -> str:
-    """The same picture in about half the bytes: coordinates to a hundredth of a point, paths on one line."""
+    """The same picture in fewer bytes: coordinates cut to a thousandth of a point, paths on one line, no comments."""
     svg = re.sub(r"(?<=\d)\.(\d{3,})", lambda found: f".{found[1]}"[:4] if found[1] != "015625" else found[0], svg)
     svg = re.sub(r"\s*\n\s*(?=[MLQCzZ\"])", " ", svg)
     svg = re.sub(r">\s*\n\s*<", ">\n<", svg)

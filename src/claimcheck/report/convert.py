@@ -1,0 +1,108 @@
+"""From the Markdown source to HTML and PDF: pandoc with the project's filters, then typst. No network, no clock.
+
+The same source gives the same bytes: the PDF's date is that of the results. Warnings of pandoc and typst are errors.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+from importlib import resources
+from pathlib import Path
+
+from claimcheck.errors import ClaimcheckError
+
+READER = "markdown-raw_html-raw_tex-raw_attribute-citations-example_lists-auto_identifiers-tex_math_double_backslash"
+_ASSETS = resources.files("claimcheck.report")
+_IMAGE = re.compile(r'(<img\b[^>]*?\bsrc=")(figures/[^"]+\.svg)(")')
+
+
+def to_html(folder: Path) -> str:
+    """`folder`/report.md with its pictures as one HTML page that loads nothing."""
+    page = _pandoc(
+        folder,
+        "html",
+        "--to=html5",
+        "--mathml",
+        "--toc",
+        "--toc-depth=2",
+        "--section-divs",
+        "--email-obfuscation=none",
+    )
+    page = _IMAGE.sub(lambda found: f"{found[1]}{_data_uri(folder / found[2])}{found[3]}", page)
+    return re.sub(r"(<img\b[^>]*\bsrc=\"data:[^>]*>)", r'<div class="scroll">\1</div>', page)
+
+
+def _data_uri(path: Path) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def to_pdf(folder: Path, timestamp: int) -> bytes:
+    """`folder`/report.md as a PDF.
+
+    Args:
+        timestamp: seconds since 1970 that the file carries as its date.
+    """
+    import typst
+
+    source = _pandoc(folder, "typst", "--to=typst", "--shift-heading-level-by=-1")
+    (folder / "report.typ").write_text(source, encoding="utf-8")
+    try:
+        pdf, warnings = typst.compile_with_warnings(
+            folder / "report.typ", root=folder, ignore_system_fonts=True, timestamp=timestamp
+        )
+    except typst.TypstError as error:
+        raise ClaimcheckError(f"typst cannot set the PDF ({error})", where="report") from error
+    if warnings:
+        raise ClaimcheckError(f"typst warns: {'; '.join(str(warning.message) for warning in warnings)}", where="report")
+    return pdf
+
+
+def _pandoc(folder: Path, target: str, *options: str) -> str:
+    """Run pandoc in `folder` on report.md; its standard output.
+
+    Raises:
+        ClaimcheckError: pandoc fails or warns (a formula that cannot be read, say); the message names it.
+    """
+    import pypandoc
+
+    with resources.as_file(_ASSETS) as assets:
+        template = folder / f"template.{target}"
+        template.write_text(_template(assets, target), encoding="utf-8")
+        command = [
+            pypandoc.get_pandoc_path(),
+            f"--from={READER}",
+            "--standalone",
+            "--fail-if-warnings",
+            "--syntax-highlighting=none",
+            "--wrap=preserve",
+            f"--template={template.name}",
+            f"--lua-filter={assets / 'filters' / 'study_text.lua'}",
+            f"--lua-filter={assets / 'filters' / f'{target}.lua'}",
+            *options,
+            "report.md",
+        ]
+        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        fault = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise ClaimcheckError(f"pandoc cannot read the report's text ({fault})", where="report", hint=_hint(fault))
+    return done.stdout
+
+
+def _hint(fault: str) -> str | None:
+    if "TeX math" in fault or "texmath" in fault.lower():
+        return "mend the formula in study.yaml, or write \\$ where a dollar is meant"
+    return None
+
+
+def _template(assets: Path, target: str) -> str:
+    """pandoc's template, with style sheet and script put in (their dollars doubled: pandoc reads $ as its own)."""
+    name = "report.html" if target == "html" else "report.typ"
+    text = (assets / "templates" / name).read_text(encoding="utf-8")
+    for key, file in (("$style$", "report.css"), ("$script$", "report.js")):
+        if key in text:
+            text = text.replace(key, (assets / "templates" / file).read_text(encoding="utf-8").replace("$", "$$").strip())
+    return text

@@ -1,0 +1,83 @@
+-- What HTML needs beyond pandoc: the shapes of verdicts and the pictures of regions drawn in the page (so that they
+-- follow light and dark), rows of the first table with labels for narrow screens, figures in a box that can scroll.
+
+local function read(path)
+  local file = assert(io.open(path, "r"))
+  local text = file:read("a")
+  file:close()
+  return (text:gsub("%s+$", ""))
+end
+
+local shapes = {}
+local function shape(state)
+  shapes[state] = shapes[state] or pandoc.RawInline("html", read("pictures/verdict-" .. state .. ".svg"))
+  return shapes[state]
+end
+
+function Span(span)
+  if span.classes[1] == "verdict" then
+    span.content:insert(1, shape(span.classes[2]))
+    return span
+  end
+end
+
+function Image(image)
+  if image.classes:includes("region") or image.classes:includes("share") then
+    return pandoc.RawInline("html", read(image.src))
+  end
+end
+
+function Figure(figure)
+  local image = figure.content[1].content[1]
+  if image and image.tag == "RawInline" then
+    return pandoc.Div(figure.content, pandoc.Attr("", { "picture" }))
+  end
+end
+
+local function labelled(row, names)
+  for i, cell in ipairs(row.cells) do
+    cell.attributes["data-label"] = names[i]
+  end
+end
+
+local function section_row(row)
+  local first = row.cells[1].contents[1]
+  local span = first and first.content and first.content[1]
+  if span and span.tag == "Span" and span.classes:includes("section") then
+    row.attr.classes:insert("section")
+    row.cells[1].col_span = #row.cells
+    row.cells = { row.cells[1] }
+    return true
+  end
+end
+
+function Table(t)
+  local kind = t.classes[1] or t.attr.classes[1] or "plain"
+  local names = {}
+  for i, cell in ipairs(t.head.rows[1] and t.head.rows[1].cells or {}) do
+    names[i] = pandoc.utils.stringify(cell.contents)
+  end
+  for _, body in ipairs(t.bodies) do
+    for _, row in ipairs(body.body) do
+      if not section_row(row) then
+        labelled(row, names)
+      end
+    end
+  end
+  t.caption = pandoc.Caption()
+  return pandoc.Div({ t }, pandoc.Attr("", { "table", "table-" .. kind }))
+end
+
+function Div(div)
+  local state = div.attributes.state
+  if state then
+    div.classes:insert(state)
+    if div.attributes.kind then
+      div.classes:insert(div.attributes.kind)
+    end
+    div.attributes = {}
+    return div
+  elseif div.classes:includes("contents") then
+    return {}
+  end
+end

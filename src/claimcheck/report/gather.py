@@ -1,0 +1,269 @@
+"""What the report shows, collected from the studies' files and their results. Formats nothing, writes nothing.
+
+A verdict is shown as one only when it was given to the prediction as it stands now, on records made by the code as it
+stands now; otherwise its state is *out of date*. Studies that were not run, or not judged, are shown as such.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from claimcheck import design, fingerprint, judge
+from claimcheck.files import read_json, sha256
+from claimcheck.loading import load_lecture, load_study, study_names
+from claimcheck.report.pictures import STATES
+from claimcheck.report.text import to_float
+from claimcheck.spec import Claim, Config, FigureSpec, Lecture, LectureClaim, Prediction, ScaledPart, Study, spec_hash
+from claimcheck.statistics import claim_verdict
+
+
+@dataclass(frozen=True)
+class PredictionView:
+    """A prediction and what became of it. `was` is the verdict that an *out of date* one had."""
+
+    spec: Prediction
+    state: str
+    row: dict[str, Any] = field(default_factory=dict)
+    was: str | None = None
+
+    @property
+    def estimate(self) -> float | None:
+        """The measured average, or None."""
+        return to_float(self.row.get("estimate"))
+
+    @property
+    def ends(self) -> tuple[float | None, float | None]:
+        """The ends of its interval."""
+        return to_float(self.row.get("low")), to_float(self.row.get("high"))
+
+    @property
+    def decided(self) -> bool:
+        """Whether it stands as supported, contradicted or inconclusive."""
+        return self.state in ("supported", "contradicted", "inconclusive")
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is an estimate to show (also one on too few seeds to decide)."""
+        return self.state != "out of date" and self.estimate is not None
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """A claim with its predictions. `lecture` is its entry in lecture.yaml, None for a study's own."""
+
+    id: str
+    says: str
+    state: str
+    study: Study | None = None
+    predictions: tuple[PredictionView, ...] = ()
+    lecture: LectureClaim | None = None
+
+    @property
+    def main(self) -> list[PredictionView]:
+        """Predictions that decide the claim."""
+        return [view for view in self.predictions if view.spec.kind == "main"]
+
+    @property
+    def limits(self) -> list[PredictionView]:
+        """Places where the claim is said to stop being true."""
+        return [view for view in self.predictions if view.spec.kind == "limit"]
+
+    @property
+    def deciding(self) -> PredictionView | None:
+        """The main prediction to quote in one line: the first that has the claim's own state."""
+        return next((view for view in self.main if view.state == self.state), self.main[0] if self.main else None)
+
+
+@dataclass(frozen=True)
+class PartView:
+    """One row of a study's design table."""
+
+    part: ScaledPart
+    combinations: int
+
+    @property
+    def networks(self) -> int:
+        """Judged runs: combinations x seeds."""
+        return self.combinations * self.part.seeds
+
+    @property
+    def pilots(self) -> int:
+        """Tuning runs."""
+        return self.combinations * len(self.part.tune.values) * self.part.tune.seeds if self.part.tune else 0
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study's page. `problem` says in words why there are no current verdicts, or is empty."""
+
+    spec: Study
+    claims: tuple[ClaimView, ...]
+    parts: tuple[PartView, ...]
+    figures: tuple[tuple[FigureSpec, Path | None], ...]
+    provenance: dict[str, Any] | None
+    shuffled: Any
+    records: tuple[Path, ...]
+    problem: str = ""
+    changed: tuple[str, ...] = ()
+    seeds: int | None = None
+
+    def predictions(self) -> list[PredictionView]:
+        """Every prediction, in the order of the file."""
+        return [view for claim in self.claims for view in claim.predictions]
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """The whole report."""
+
+    scale: str
+    lecture: Lecture
+    studies: tuple[StudyView, ...]
+    claims: dict[str, ClaimView]
+    calibration: dict[str, Any] | None
+
+    def counts(self) -> dict[str, int]:
+        """The lecture's claims by state, in a fixed order."""
+        found = Counter(claim.state for claim in self.claims.values())
+        return {state: found.get(state, 0) for state in STATES}
+
+    def predictions(self) -> list[PredictionView]:
+        """Every prediction of every study."""
+        return [view for study in self.studies for view in study.predictions()]
+
+    def provenances(self) -> list[dict[str, Any]]:
+        """Where results came from, study by study, where there are any."""
+        return [study.provenance for study in self.studies if study.provenance]
+
+
+def gather(scale: str, results_dir: Path, studies_dir: Path, config: Config | None = None) -> ReportView:
+    """Read everything that the report of `scale` shows.
+
+    Args:
+        config: the configuration of the run, if it differs from the default (data folder, seeds).
+
+    Raises:
+        ClaimcheckError: a study, the lecture or a result cannot be read.
+    """
+    config = config or Config(scale=scale, results_dir=results_dir, studies_dir=studies_dir)
+    lecture = load_lecture(studies_dir)
+    known = lecture.claims()
+    folder = Path(results_dir) / scale
+    wanted = study_names(studies_dir)
+    studies = [_study(load_study(studies_dir, name), scale, folder / name, known, config) for name in wanted]
+    order = {section.id: place for place, section in enumerate(lecture.sections)}
+    studies.sort(key=lambda view: (min(order[section] for section in view.spec.sections), view.spec.name))
+    tested = {claim.id: claim for view in studies for claim in view.claims if claim.lecture}
+    claims = {name: tested.get(name) or _untested(claim, wanted) for name, claim in known.items()}
+    calibration = folder / "calibration.json"
+    return ReportView(
+        scale, lecture, tuple(studies), claims, read_json(calibration) if calibration.is_file() else None
+    )
+
+
+def _untested(claim: LectureClaim, studies: list[str]) -> ClaimView:
+    """A claim without predictions: not testable, or of a study that has not been written (or leaves it out)."""
+    return ClaimView(claim.id, claim.says, "not testable" if claim.not_testable else "planned", lecture=claim)
+
+
+def _study(study: Study, scale: str, folder: Path, lecture: dict[str, LectureClaim], config: Config) -> StudyView:
+    offered = scale in study.scales
+    provenance = _optional(folder / "provenance.json")
+    rows, problem, changed, seeds = [], "", (), None
+    if not offered:
+        problem = f"The study has no settings for scale {scale}."
+    elif provenance is None or not (folder / "records.parquet").is_file():
+        problem = "The study has not been run to its end at this scale."
+    else:
+        seeds = _seeds_override(study, scale, provenance)
+        changed = _changed(study, scale, folder, provenance, config.model_copy(update={"scale": scale, "seeds": seeds}))
+        rows = judge.load_verdicts(folder / "verdicts.json") if (folder / "verdicts.json").is_file() else []
+        if any(row.get("records_sha256") != sha256(folder / "records.parquet") for row in rows[:1]):
+            changed = (*changed, "the verdicts were given on other records")
+        problem = "" if rows else "The study has been run, but not judged."
+        if changed:
+            problem = "What these results were made from has changed since, so none of them is shown as current."
+    views = _claims(study, scale, rows, lecture, bool(changed), seeds) if offered else _claims(study, scale, [], lecture)
+    parts = study.at(scale, seeds).values() if offered else ()
+    figures = [(figure, folder / "figures" / f"{figure.id}.svg") for figure in study.figures]
+    return StudyView(
+        study,
+        tuple(views),
+        tuple(PartView(part, len(design.combinations(part))) for part in parts if part.seeds),
+        tuple((figure, path if path.is_file() and not changed else None) for figure, path in figures),
+        provenance,
+        _optional(folder / "shuffled.json"),
+        tuple(path for name in ("records.parquet", "tuning.parquet", "verdicts.json", "provenance.json")
+              if (path := folder / name).is_file()),  # fmt: skip
+        problem,
+        changed,
+        seeds,
+    )
+
+
+def _optional(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None
+
+
+def _seeds_override(study: Study, scale: str, provenance: dict[str, Any]) -> int | None:
+    """The number of seeds that the run was given by hand, or None where it kept to the study's own."""
+    ran = provenance.get("seeds")
+    usual = {name: part.seeds for name, part in study.at(scale).items()}
+    if not isinstance(ran, dict) or all(usual.get(name) == count for name, count in ran.items()):
+        return None
+    return next(iter(set(ran.values()))) if len(set(ran.values())) == 1 else None
+
+
+def _changed(study: Study, scale: str, folder: Path, provenance: dict[str, Any], config: Config) -> tuple[str, ...]:
+    """What differs between what the records were made from and what stands there now, in words."""
+    found = []
+    kept = provenance.get("ingredients")
+    if isinstance(kept, dict):
+        found += fingerprint.differences(kept, fingerprint.run_parts(study, scale, config))
+    digest = (provenance.get("files") or {}).get("records.parquet")
+    if digest and digest != sha256(folder / "records.parquet"):
+        found.append("records.parquet is not the file that the run wrote")
+    return tuple(found)
+
+
+def _claims(
+    study: Study,
+    scale: str,
+    rows: list[dict[str, Any]],
+    lecture: dict[str, LectureClaim],
+    changed: bool = False,
+    seeds: int | None = None,
+) -> list[ClaimView]:
+    by_id = {row["prediction"]: row for row in rows}
+    views = []
+    for claim in study.claims:
+        predictions = tuple(
+            _prediction(entry, by_id.get(entry.id), study, scale, changed, seeds) for entry in claim.predictions
+        )
+        views.append(_claim(claim, predictions, study, lecture.get(claim.id)))
+    return views
+
+
+def _prediction(
+    spec: Prediction, row: dict[str, Any] | None, study: Study, scale: str, changed: bool, seeds: int | None
+) -> PredictionView:
+    if row is None:
+        return PredictionView(spec, "not run")
+    if changed or row.get("spec_hash") != spec_hash(spec, study, scale, seeds):
+        return PredictionView(spec, "out of date", row, was=row["verdict"])
+    return PredictionView(spec, row["verdict"], row)
+
+
+def _claim(
+    claim: Claim, predictions: tuple[PredictionView, ...], study: Study, entry: LectureClaim | None
+) -> ClaimView:
+    mine = entry if entry is not None and entry.study == study.name else None
+    main = [view.state for view in predictions if view.spec.kind == "main"]
+    state = "out of date" if "out of date" in main else claim_verdict(main)
+    says = claim.says or (mine.says if mine else claim.id)
+    return ClaimView(claim.id, says, state, study, predictions, mine)
+
+

@@ -1,0 +1,375 @@
+"""Sentences and cells of the report, made from what `gather` collected. Every number goes through `text`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from claimcheck import statistics
+from claimcheck.report import text
+from claimcheck.report.gather import ClaimView, PartView, PredictionView, ReportView, StudyView
+from claimcheck.report.pictures import slug
+from claimcheck.spec import Amendment, Reference
+
+
+def mark(state: str) -> str:
+    """A state as Markdown: the word, which the filter gives its shape."""
+    return f"[{state}]{{.verdict .{slug(state)}}}"
+
+
+def prediction_mark(view: PredictionView) -> str:
+    """The state of one prediction; a limit that was looked for is *found* or *not found*."""
+    words = {"supported": "limit found", "contradicted": "limit not found"} if view.spec.kind == "limit" else {}
+    shown = mark(view.state).replace(f"[{view.state}]", f"[{words.get(view.state, view.state)}]")
+    return shown + (f" [was: {view.was}]{{.aside}}" if view.was else "")
+
+
+def attribute(value: Any) -> str:
+    """Text as the value of a Markdown attribute in double quotes."""
+    return " ".join(str(value).split()).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def percent(value: float) -> str:
+    """A share as a percentage."""
+    return f"{text.number(100 * value, 3)} %"
+
+
+def outline_claim(claim: ClaimView) -> str:
+    """A claim in the first table: a link to its card where there is one, and the reason where it cannot be tested."""
+    says = text.inline(claim.says)
+    if claim.study is not None:
+        return f"[{says}](#claim-{claim.id})"
+    reason = claim.lecture.not_testable if claim.lecture else None
+    return f"{says} [{text.inline(reason)}]{{.aside}}" if reason else says
+
+
+def outline_measured(claim: ClaimView) -> str:
+    """The deciding prediction's number, what was wanted, and how many of the claim's tests agree with its verdict."""
+    view = claim.deciding
+    if view is None or not view.measured:
+        return "–" if claim.state != "not testable" else ""
+    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
+    number = f"**{text.escape(text.estimate(view.estimate, *view.ends))}**{unit} {text.escape(text.interval(*view.ends))}"
+    agree = sum(other.state == claim.state for other in claim.main)
+    tests = f"; {agree} of {len(claim.main)} tests" if len(claim.main) > 1 else ""
+    return f"{number.strip()} [wanted {text.escape(text.region(view.spec.region))}; n = {view.row['n']}{tests}]{{.aside}}"
+
+
+def outline_limits(claim: ClaimView) -> str:
+    """How many of a claim's limits were found."""
+    if not claim.limits:
+        return ""
+    decided = [view for view in claim.limits if view.decided]
+    found = sum(view.state == "supported" for view in decided)
+    return f"{found} of {len(claim.limits)} found" if decided else f"{len(claim.limits)} not run"
+
+
+def measured(view: PredictionView) -> str:
+    """A prediction's estimate with interval, unit and number of seeds."""
+    if view.state == "out of date":
+        return "not with the study as it stands now; run it again."
+    if view.estimate is None:
+        note = f": {text.escape(view.row['note'])}" if view.row.get("note") else ""
+        return f"not at this scale{note}."
+    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
+    limits = text.escape(text.interval(*view.ends))
+    kind = view.row.get("average", view.spec.average)
+    rest = f", 95 % interval {limits}" if limits else ""
+    return f"**{text.escape(text.estimate(view.estimate, *view.ends))}**{unit}{rest}; {kind} over {view.row['n']} seeds."
+
+
+def test_line(view: PredictionView) -> str:
+    """p-value, robustness with the analyses that were tried, and the judge's remark."""
+    pieces = []
+    if view.row.get("p") is not None:
+        pieces.append(f"p = {text.escape(text.number(view.row['p'], 2))}")
+    if view.row.get("robust"):
+        pieces.append(f"[{view.row['robust']}]{{.{view.row['robust']}}}{_alternatives(view)}")
+    if view.row.get("note"):
+        pieces.append(text.escape(view.row["note"]))
+    return "; ".join(pieces) + "." if pieces else "none."
+
+
+def _alternatives(view: PredictionView) -> str:
+    tried = {name: verdict for name, verdict in (view.row.get("sensitivity") or {}).items() if verdict is not None}
+    other = [f"{name}: {verdict}" for name, verdict in tried.items() if verdict != view.state]
+    if not tried:
+        return ""
+    same = len(tried) - len(other)
+    told = f"{text.escape('; '.join(other))}" if other else ""
+    agreeing = f"the same under {same} of {len(tried)} other analyses"
+    return f" ({agreeing}{'; ' + told if told else ''})"
+
+
+def region_alt(view: PredictionView) -> str:
+    """The picture of a region in words."""
+    unit = f" {view.spec.unit}" if view.spec.unit else ""
+    estimate = f"{text.estimate(view.estimate, *view.ends)} {text.interval(*view.ends)}".strip()
+    return f"Region {text.region(view.spec.region)}{unit}; estimate {estimate}"
+
+
+def reference_line(view: PredictionView, reference: Reference) -> str:
+    """A published value beside the measurement."""
+    value = f"**{text.escape(text.number(reference.value, 6))}**, " if reference.value is not None else ""
+    return f"{value}{text.inline(reference.says)} ({text.citation(reference.source)})"
+
+
+def amendment(change: Amendment) -> str:
+    """A change of a region, as a sentence."""
+    return f"on {text.escape(change.date)}; it was {text.escape(_as_region(change.was))}. {text.inline(change.reason)}"
+
+
+def _as_region(was: Any) -> str:
+    if isinstance(was, list | tuple) and len(was) == 2 and all(end is None or isinstance(end, int | float) for end in was):
+        return text.region(was) if any(end is not None for end in was) else "open"
+    return text.value(was)
+
+
+def published(study: StudyView) -> list[dict[str, str]]:
+    """Rows of the table of measured against published values."""
+    return [
+        {
+            "what": text.inline(reference.says),
+            "measured": f"{text.escape(text.estimate(view.estimate, *view.ends))} {text.escape(text.interval(*view.ends))} "
+            f"{text.inline(view.spec.unit)}".strip() if view.measured else "–",
+            "published": text.escape(text.number(reference.value, 6)) if reference.value is not None else "–",
+            "source": text.citation(reference.source),
+        }  # fmt: skip
+        for view in study.predictions()
+        for reference in view.spec.reference
+    ]
+
+
+def part_name(part: PartView) -> str:
+    """A part's name, and what it is for."""
+    name = text.escape(part.part.name.replace("_", " "))
+    return f"**{name}** {text.inline(part.part.describes)}" if part.part.describes else f"**{name}**"
+
+
+def varied(part: PartView) -> str:
+    """The factors with their values, and what is tuned."""
+    pieces = [f"{_name(name)}: {_values(factor.values)}" for name, factor in part.part.factors.items()]
+    tune = part.part.tune
+    if tune:
+        pieces.append(f"{_name(tune.factor)} (tuned on {tune.seeds} other seeds): {_values(tune.values)}")
+    return "; ".join(pieces) or "–"
+
+
+def _name(identifier: str) -> str:
+    return f"*{text.escape(identifier.replace('_', ' '))}*"
+
+
+def _values(values: list[Any]) -> str:
+    if len(values) > 12 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return text.escape(f"{len(values)} values from {text.value(min(values))} to {text.value(max(values))}")
+    return text.escape(text.value(values))
+
+
+def fixed(part: PartView) -> str:
+    """The settings that all runs share."""
+    return "; ".join(f"{_name(k)} {text.escape(text.value(v))}" for k, v in part.part.settings.items()) or "–"
+
+
+def cost(study: StudyView) -> str:
+    """What the study took, and on what."""
+    facts = study.provenance
+    if not facts:
+        return "It has not been run here. These commands do:"
+    machine = facts.get("machine", {})
+    device = machine.get("accelerator") or machine.get("processor") or "an unknown processor"
+    runs = sum(entry.get("runs", 0) for entry in facts.get("ensembles", []))
+    memory = facts.get("peak_memory_mib")
+    return (
+        f"{text.number(runs, 9)} runs (pilots included) in {text.duration(facts.get('seconds'))} on {text.escape(device)}, "
+        f"one thread, {text.number(memory, 3) if memory else '–'} MiB of memory at most. These commands run this study alone again:"
+    )
+
+
+def commands(study: StudyView, scale: str) -> str:
+    """The commands that rerun just this study and renew the report."""
+    name, options = study.spec.name, f"--scale {scale}"
+    seeds = f" --seeds {study.seeds}" if study.seeds else ""
+    return "\n".join(
+        [
+            f"claimcheck run {name} {options}{seeds}",
+            f"claimcheck judge {name} {options}",
+            f"claimcheck plot {name} {options}",
+            f"claimcheck report {options}",
+        ]
+    )
+
+
+def notes_of(study: StudyView) -> str:
+    """The study's notes with its numbers filled in; empty where it has none."""
+    if not study.spec.notes.strip():
+        return ""
+    return text.notes(study.spec.notes, _functions(study), str(study.spec.yaml_path))
+
+
+def _functions(study: StudyView) -> dict[str, Callable[..., str]]:
+    where = str(study.spec.yaml_path)
+    predictions = {view.spec.id: view for view in study.predictions()}
+    states = {**{claim.id: claim.state for claim in study.claims}, **{i: v.state for i, v in predictions.items()}}
+
+    def of(identifier: str) -> PredictionView:
+        return text.known(predictions, identifier, where, "prediction")
+
+    def estimate(identifier: str) -> str:
+        view = of(identifier)
+        return text.estimate(view.estimate, *view.ends) if view.measured else "(not run)"
+
+    def interval(identifier: str) -> str:
+        view = of(identifier)
+        return (text.interval(*view.ends) or estimate(identifier)) if view.measured else "(not run)"
+
+    def verdict(identifier: str) -> str:
+        return f"*{text.known(states, identifier, where, 'claim or prediction')}*"
+
+    def n(identifier: str) -> str:
+        view = of(identifier)
+        return text.number(view.row["n"], 9) if view.measured else "0"
+
+    return {"estimate": estimate, "interval": interval, "verdict": verdict, "n": n}
+
+
+def rate(entry: dict[str, float]) -> str:
+    """A simulated rate with its interval."""
+    return text.escape(f"{percent(entry['rate'])} [{percent(entry['low'])}, {percent(entry['high'])}]")
+
+
+def effect(entry: dict[str, float]) -> str:
+    """A simulated effect size with its interval."""
+    return f"**{text.estimate(entry['effect'], entry['low'], entry['high'])}** {text.escape(text.interval(entry['low'], entry['high']))}"
+
+
+def shuffled_rows(view: ReportView) -> list[dict[str, Any]]:
+    """One row a study that has a null run."""
+    rows = []
+    for study in view.studies:
+        if isinstance(study.shuffled, dict) and not study.changed:
+            entries = {e["prediction"]: e for e in study.shuffled.get("verdicts", [])}
+            names = [name for name in study.shuffled.get("suspicious", []) if name in entries]
+            links = ", ".join(f"[{text.escape(name)}](#prediction-{study.spec.name}-{name})" for name in names)
+            rows.append(
+                {
+                    "title": study.spec.title,
+                    "judged": study.shuffled.get("predictions", 0),
+                    "supported": study.shuffled.get("supported", 0),
+                    "suspicious": links or "none",
+                }
+            )
+    return rows
+
+
+def amendments(view: ReportView) -> list[dict[str, Any]]:
+    """Every changed region."""
+    return [
+        {
+            "study": study.spec.name,
+            "id": prediction.spec.id,
+            "date": change.date,
+            "was": _as_region(change.was),
+            "now": text.region(prediction.spec.region),
+            "reason": change.reason,
+        }
+        for study in view.studies
+        for prediction in study.predictions()
+        for change in prediction.spec.amended
+    ]
+
+
+def hashes(view: ReportView) -> list[dict[str, Any]]:
+    """Every prediction with the hash of what fixes it."""
+    return [
+        {"study": study.spec.name, "id": p.spec.id, "state": p.state, "hash": p.row.get("spec_hash") or "–"}
+        for study in view.studies
+        for p in study.predictions()
+    ]
+
+
+def environment(view: ReportView) -> list[tuple[str, str]]:
+    """Versions, machine and commit; where studies differ, all that occur."""
+    facts = view.provenances()
+    if not facts:
+        return []
+    rows = [("Machine", _all(facts, _machine))]
+    rows += [("Operating system", _all(facts, lambda f: f"{f['machine'].get('system')} on {f['machine'].get('architecture')}"))]
+    rows += [("Commit", _all(facts, _commit))]
+    names = list(dict.fromkeys(name for fact in facts for name in fact.get("versions", {})))
+    rows += [(name, _all(facts, lambda f, name=name: f["versions"].get(name, "–"))) for name in names]
+    return [*rows, ("Threads per study", _all(facts, lambda f: str(f.get("threads", "–"))))]
+
+
+def _all(facts: list[dict[str, Any]], read: Callable[[dict[str, Any]], str]) -> str:
+    return "; ".join(dict.fromkeys(read(fact) for fact in facts))
+
+
+def _machine(fact: dict[str, Any]) -> str:
+    machine = fact.get("machine", {})
+    words = f"{machine.get('processor', 'unknown processor')}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB"
+    if machine.get("accelerator"):
+        words += f"; {machine['accelerator']}, {machine.get('accelerator_memory_gib')} GiB"
+    return words
+
+
+def _commit(fact: dict[str, Any]) -> str:
+    git = fact.get("git", {})
+    if not git.get("commit"):
+        return "not under version control"
+    return git["commit"][:12] + (" with local changes" if git.get("dirty") else "")
+
+
+def runtime(view: ReportView) -> list[dict[str, str]]:
+    """What each study took."""
+    rows = []
+    for study in view.studies:
+        facts = study.provenance
+        if facts:
+            rows.append(
+                {
+                    "name": study.spec.name,
+                    "title": study.spec.title,
+                    "runs": text.number(sum(entry.get("runs", 0) for entry in facts.get("ensembles", [])), 9),
+                    "wall": text.duration(facts.get("seconds")),
+                    "cpu": text.duration(sum(entry.get("cpu_seconds", 0) for entry in facts.get("ensembles", []))),
+                    "memory": f"{text.number(facts.get('peak_memory_mib'), 3)} MiB",
+                    "device": facts.get("machine", {}).get("device", "–"),
+                    "fingerprint": facts.get("fingerprint", "–"),
+                }
+            )
+    return rows
+
+
+def facts(view: ReportView) -> dict[str, Any]:
+    """Figures and lines of the first page."""
+    made = view.provenances()
+    lines = []
+    if made:
+        lines = [
+            ("Date", _days(made)),
+            ("Machine", _all(made, _machine)),
+            ("Computing time", text.duration(sum(fact.get("seconds", 0) for fact in made))),
+            ("Code", _all(made, _commit)),
+        ]
+    return {
+        "decided": sum(prediction.decided for prediction in view.predictions()),
+        "networks": sum(entry.get("runs", 0) for fact in made for entry in fact.get("ensembles", [])),
+        "lines": lines,
+    }
+
+
+def _days(made: list[dict[str, Any]]) -> str:
+    days = sorted({str(fact["start"])[:10] for fact in made if fact.get("start")})
+    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}" if days else "–"
+
+
+def chance(decided: int) -> str:
+    """The chance of any wrong verdict among `decided`, as a percentage."""
+    return percent(min(1.0, statistics.LEVEL * decided))
+
+
+def references(view: ReportView) -> list[str]:
+    """Every reference that a study names, once, in alphabetical order."""
+    return sorted({" ".join(entry.split()) for study in view.studies for entry in study.spec.references}, key=str.casefold)
+
+

@@ -1,0 +1,203 @@
+"""Words and numbers of the report: escaping of study text, number formats, notes with numbers filled in.
+
+Text of a study never reaches the document as markup: titles and one-line texts are escaped but for `$math$` and
+`` `code` ``; paragraphs (method, notes) travel in a fenced block that the Lua filter parses apart from the document.
+Every number that the report prints goes through `number`, `interval` or `region`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from claimcheck.errors import ClaimcheckError, closest
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_MATH_OR_CODE = re.compile(r"(?<![\\$])\$(?![\s$])([^$\n]*?[^\s$\\])\$(?![\d$])|`([^`\n]+)`")
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_MINUS = "\N{MINUS SIGN}"
+_ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})")
+_DOI = re.compile(r"doi:(10\.\d{4,9}/[^\s,;]+[^\s,;.])")
+
+
+def escape(text: Any) -> str:
+    """`text` as one line of Markdown that renders as exactly these characters."""
+    return _PUNCTUATION.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def inline(text: Any) -> str:
+    """One line of study text: `$math$` and `` `code` `` are kept, everything else renders as written."""
+    line, done, pieces = " ".join(str(text).split()), 0, []
+    for found in _MATH_OR_CODE.finditer(line):
+        kept = found[0] if found[2] is not None or _balanced(found[1]) else escape(found[0])
+        pieces += [escape_keeping_ends(line[done : found.start()]), kept]
+        done = found.end()
+    return "".join([*pieces, escape_keeping_ends(line[done:])])
+
+
+def escape_keeping_ends(text: str) -> str:
+    """`escape` for a piece of a line, whose first and last space matter."""
+    return _PUNCTUATION.sub(r"\\\1", text)
+
+
+def _balanced(formula: str) -> bool:
+    depth = 0
+    for sign in re.findall(r"(?<!\\)[{}]", formula):
+        depth += 1 if sign == "{" else -1
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def citation(text: Any) -> str:
+    """A reference as one line of Markdown, with `arXiv:…` and `doi:…` made links."""
+    line, done, pieces = " ".join(str(text).split()), 0, []
+    matches = sorted([*_ARXIV.finditer(line), *_DOI.finditer(line)], key=lambda found: found.start())
+    for found in matches:
+        host = "https://arxiv.org/abs/" if found.re is _ARXIV else "https://doi.org/"
+        pieces += [inline_piece(line[done : found.start()]), f"[{escape(found[0])}]({host}{found[1]})"]
+        done = found.end()
+    return "".join([*pieces, inline_piece(line[done:])])
+
+
+def inline_piece(text: str) -> str:
+    """`inline` for a piece of a line: a space at either end is kept."""
+    start = " " if text[:1].isspace() else ""
+    end = " " if text[-1:].isspace() and text.strip() else ""
+    return f"{start}{inline(text)}{end}"
+
+
+def block(text: str) -> str:
+    """A paragraph of study Markdown as a fenced block that no text inside can close; the Lua filter parses it."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence} {{.study-text}}\n{text.strip()}\n{fence}"
+
+
+def cell(text: str) -> str:
+    """Markdown made fit for a cell of a pipe table: one line, and `|` only as `\\|`."""
+    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))
+
+
+def to_float(value: Any) -> float | None:
+    """A number of a JSON file, where infinities are the strings "inf" and "-inf"; None stays None."""
+    return None if value is None else float(value)
+
+
+def number(value: float | None, digits: int = 3, decimals: int | None = None) -> str:
+    """A number for reading: `digits` significant digits or, if given, so many decimals; − for minus, × 10ⁿ at extremes."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{_MINUS}∞"
+    if value != 0 and not 1e-4 <= abs(value) < 1e7:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        power = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+        shown = power if mantissa == "1" else f"{_MINUS}{power}" if mantissa == "-1" else f"{mantissa} × {power}"
+        return shown.replace("-", _MINUS)
+    if decimals is None:
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+        text = f"{value:,.{decimals}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        text = f"{value:,.{decimals}f}"
+    return "0" if text.strip("-0.") == "" and value == 0 else text.replace("-", _MINUS)
+
+
+def decimals_for(low: float | None, high: float | None) -> int | None:
+    """Decimals that show two digits of the half-width of an interval; None where there is no width to go by."""
+    if low is None or high is None or not math.isfinite(low) or not math.isfinite(high) or high <= low:
+        return None
+    return min(8, max(0, 1 - math.floor(math.log10((high - low) / 2))))
+
+
+def estimate(value: float | None, low: float | None, high: float | None) -> str:
+    """An estimate with as many decimals as its interval deserves."""
+    return number(value, digits=4, decimals=decimals_for(low, high))
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """`[low, high]`, or nothing where there is no interval or it has no width."""
+    if low is None or high is None or low == high:
+        return ""
+    decimals = decimals_for(low, high)
+    return f"[{number(low, 4, decimals)}, {number(high, 4, decimals)}]"
+
+
+def region(ends: Iterable[float | None]) -> str:
+    """A region in words: "at least 0.9", "at most 2", "0.97 to 1.03", "1 ± 10⁻⁶"."""
+    low, high = ends
+    if low is None:
+        return f"at most {number(high, 8)}"
+    if high is None:
+        return f"at least {number(low, 8)}"
+    centre, half = (low + high) / 2, (high - low) / 2
+    if abs(centre) > 0 and half < 1e-3 * abs(centre):
+        return f"{number(float(f'{centre:.6g}'), 8)} ± {number(float(f'{half:.2g}'), 2)}"
+    return f"{number(low, 8)} to {number(high, 8)}"
+
+
+def value(entry: Any) -> str:
+    """A factor's or setting's value as plain text."""
+    if isinstance(entry, bool) or entry is None:
+        return {True: "yes", False: "no", None: "none"}[entry]
+    if isinstance(entry, int | float):
+        return number(float(entry), 6).replace(",", "") if abs(entry) < 1e5 else number(float(entry), 6)
+    if isinstance(entry, dict):
+        return "; ".join(f"{key}: {value(item)}" for key, item in entry.items())
+    if isinstance(entry, list | tuple):
+        return ", ".join(value(item) for item in entry)
+    return str(entry)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the unit that a reader would use."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def notes(text: str, functions: dict[str, Callable[..., str]], where: str) -> str:
+    """A study's notes with `{{ estimate('id') }}` and its like filled in, by Jinja in a sandbox.
+
+    Raises:
+        ClaimcheckError: the template is broken or names something unknown.
+    """
+    from jinja2 import StrictUndefined, TemplateError
+    from jinja2.sandbox import SandboxedEnvironment
+
+    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
+    environment.globals = dict(functions)
+    try:
+        return environment.from_string(text).render()
+    except ClaimcheckError:
+        raise
+    except TemplateError as error:
+        line = f" (line {error.lineno})" if getattr(error, "lineno", None) else ""
+        raise ClaimcheckError(f"notes cannot be filled in{line}: {error.message}", where=f"{where}: notes") from error
+    except Exception as error:
+        raise ClaimcheckError(f"notes cannot be filled in: {error}", where=f"{where}: notes") from error
+
+
+def known(table: dict[str, Any], identifier: str, where: str, kind: str) -> Any:
+    """`table[identifier]`.
+
+    Raises:
+        ClaimcheckError: the notes name an id that the study does not have.
+    """
+    if identifier not in table:
+        raise ClaimcheckError(
+            f"the notes name an unknown {kind}",
+            where=f"{where}: notes",
+            found=identifier,
+            expected=f"one of {', '.join(table)}",
+            hint=closest(str(identifier), table),
+        )
+    return table[identifier]
