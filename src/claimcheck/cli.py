@@ -259,6 +259,34 @@ def why(
 
 
 @app.command()
+def cost(
+    studies: Annotated[list[str] | None, typer.Argument(metavar="[STUDY]...", help="All when left out.")] = None,
+    scale: ScaleOption = SCALE,
+    seeds: Seeds = None,
+    device: Device = "auto",
+    studies_dir: StudiesDir = STUDIES,
+    data_dir: DataDir = DATA,
+) -> None:
+    """Estimate time, operations and memory on this machine by rehearsing a few steps of everything."""
+    from claimcheck.cost import estimate
+    from claimcheck.loading import study_names
+
+    config = _config(scale=scale, seeds=seeds, device=device, studies_dir=studies_dir, data_dir=data_dir)
+    table = Table(box=None, header_style="bold")
+    table.add_column("study")
+    for column in ("runs", "network-steps", "TFLOP", "peak MiB", "seconds"):
+        table.add_column(column, justify="right")
+    total = 0.0
+    for name in studies or study_names(studies_dir):
+        found = estimate(_study(name, studies_dir), config)
+        total += found.seconds
+        figures = (f"{found.runs:,}", f"{found.network_steps:,.0f}", f"{found.flops / 1e12:.3g}")
+        table.add_row(name, *figures, f"{found.memory_mib:,.0f}", f"{found.seconds:,.1f}")
+    table.add_row("all", "", "", "", "", f"{total:,.1f}", style="bold")
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@app.command()
 def verify(
     first: Annotated[Path, typer.Argument(metavar="A", help="A result tree, such as results/quick.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another, such as a colleague's results/quick.")],
