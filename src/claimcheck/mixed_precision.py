@@ -1,0 +1,160 @@
+"""Training an ensemble by a precision recipe: what arithmetic, what the weights are kept in, what scales the loss.
+
+Momentum SGD with a learning rate falling linearly to zero, one recipe for all members. A member's loss may be given in
+another unit (multiplied by a power of two), which changes nothing but the size of its gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from claimcheck.data import Data, Order
+from claimcheck.ensemble import Ensemble
+from claimcheck.loss_scaling import LossScale
+from claimcheck.optimizers import coefficients, init_state, update
+from claimcheck.number_formats import RoundedMLP, rounded
+from claimcheck.schedules import multipliers
+from claimcheck.step import losses_and_gradient
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        number: format of the arithmetic. stored: format that weights and optimiser state are kept in.
+        log2_scale: exponent of the loss scale (at the start, where it is dynamic). dynamic: the scale reacts.
+        check: a step whose gradient is not finite is skipped. planted: exponent that the scale is set to, once, half-way.
+    """
+
+    number: str
+    stored: str = "fp32"
+    log2_scale: int = 0
+    dynamic: bool = False
+    check: bool = False
+    planted: int | None = None
+
+
+@dataclass
+class Run:
+    """State of R members between steps.
+
+    Attributes:
+        ensemble: its parameters are the current ones. state: optimiser's. scale: of the loss.
+        skipped: skipped steps so far, ``[R]``. recovery: steps skipped in a row from the planted overflow on, ``[R]``.
+        recovering: members that have not yet taken a step since. kept: weights untouched by every skipped step, ``[R]``.
+    """
+
+    ensemble: Ensemble
+    state: dict[str, Tensor]
+    scale: LossScale
+    skipped: Tensor
+    recovery: Tensor
+    recovering: Tensor
+    kept: Tensor
+    step: int = 0
+    batch: dict[str, Tensor] = field(default_factory=dict)
+
+
+def scaled_loss(predict, batch, hyper) -> Tensor:
+    """Mean cross-entropy (nats) in the member's unit, times its loss scale: what is differentiated."""
+    return F.cross_entropy(predict(batch["x"]), batch["y"]) * torch.exp2(hyper["log2_unit"]) * batch["scale"]
+
+
+def build(runs: pd.DataFrame, context: Any, number: str, shape: tuple, native: bool) -> Ensemble:
+    """The runs' networks at their initial weights, computing in ``number``."""
+    from claimcheck.ensemble import hyper_of
+
+    def network(run, generator):
+        return RoundedMLP(*shape, generator=generator, number=number, native=native, gain=getattr(run, "gain", 1.0))
+
+    defaults = {"log2_unit": 0.0, "learning_rate": 0.0, "weight_decay": 0.0, "momentum": 0.9}
+    hyper = hyper_of(runs, defaults, device=context.device)
+    return Ensemble.build(runs, network, lambda seed: context.generator(seed, "init"), hyper, context.device)
+
+
+def gradient(ensemble: Ensemble, batch: dict[str, Tensor], scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss in nats ``[R]`` and the gradient ``[R, P]`` of the scaled loss, on columns ``[R, B, ...]``."""
+    columns = {**batch, "scale": scale}
+    losses, found = losses_and_gradient(
+        ensemble, scaled_loss, ensemble.parameters, ensemble.buffers, columns, dict.fromkeys(columns, 0)
+    )
+    return losses / (torch.exp2(ensemble.hyper["log2_unit"]) * scale), found
+
+
+def train(
+    runs: pd.DataFrame,
+    context: Any,
+    recipe: Recipe,
+    data: Data,
+    shape: tuple,
+    *,
+    at: Sequence[int],
+    steps: int,
+    batch_size: int,
+    interval: int,
+    measure: Callable[[Run], pd.DataFrame],
+    native: bool = False,
+) -> pd.DataFrame:
+    """Train every run by ``recipe`` and return what ``measure`` says after each of the steps ``at`` (0: untrained).
+
+    Args:
+        runs: may have columns learning_rate, log2_unit (the unit of the loss) and log2_scale (instead of the recipe's).
+        shape: inputs, widths, outputs of the network. interval: good steps before a dynamic scale doubles.
+        native: the device's own kernels instead of rounding.
+    """
+    ensemble = build(runs, context, recipe.number, shape, native)
+    ensemble.parameters = rounded(ensemble.parameters, recipe.stored)
+    exponent = torch.as_tensor(
+        runs["log2_scale"].to_numpy("float32", copy=True) if "log2_scale" in runs else [recipe.log2_scale] * len(runs)
+    )
+    scale = LossScale.start(torch.exp2(exponent.to(context.device, torch.float32)), recipe.dynamic, interval)
+    none = torch.zeros(len(runs), device=context.device)
+    run = Run(ensemble, init_state("momentum", ensemble.parameters), scale, none, none, none.bool(), none + 1.0)
+    exact = {name: value.double() for name, value in ensemble.hyper.items()}
+    falling = torch.from_numpy(multipliers("linear", steps)).to(context.device)[:, None].expand(steps, len(runs))
+    table = {name: c.float() for name, c in coefficients("momentum", exact, falling).items()}
+    order = Order(list(runs["seed"]), lambda s: context.generator(s, "order"), len(data), batch_size, context.device)
+    tables = []
+    for run.step, positions in enumerate(order):
+        run.batch = data.rows(positions)
+        if run.step in at:
+            tables.append(measure(run))
+            context.advance(1.0 / len(at))
+        if run.step == steps:
+            return pd.concat(tables, ignore_index=True)
+        if recipe.planted is not None and run.step == steps // 2:
+            planted = torch.full_like(run.scale.scale, 2.0**recipe.planted)
+            run.scale = LossScale(planted, run.scale.good, recipe.dynamic, interval)
+            run.recovering = ~none.bool()
+        elif recipe.planted is not None and not recipe.dynamic:
+            run.scale = LossScale.start(torch.full_like(none, 2.0**recipe.log2_scale), False)
+        _step(run, recipe, {name: c[run.step][:, None] for name, c in table.items()})
+    raise AssertionError("the order of the data has no end")
+
+
+def _step(run: Run, recipe: Recipe, c: dict[str, Tensor]) -> None:
+    """One step of every member, in place."""
+    ensemble, before = run.ensemble, run.ensemble.parameters
+    _, scaled = gradient(ensemble, run.batch, run.scale.scale)
+    found, finite = run.scale.unscale(scaled)
+    found = found / torch.exp2(ensemble.hyper["log2_unit"])[:, None]
+    parameters, state = update("momentum", before, found, run.state, c)
+    parameters, state = rounded(parameters, recipe.stored), {k: rounded(v, recipe.stored) for k, v in state.items()}
+    if recipe.check:
+        taken = finite[:, None]
+        parameters = torch.where(taken, parameters, before)
+        state = {name: torch.where(taken, value, run.state[name]) for name, value in state.items()}
+        run.skipped = run.skipped + ~finite
+        run.recovery = run.recovery + (run.recovering & ~finite)
+        run.recovering = run.recovering & ~finite
+        run.kept = run.kept * (finite | (parameters == before).all(1))
+        run.scale = run.scale.after(finite)
+    ensemble.parameters, run.state = parameters, state

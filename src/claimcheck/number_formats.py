@@ -1,0 +1,129 @@
+"""Floating-point formats, rounding to them, and a network whose every tensor is rounded.
+
+Narrow arithmetic is emulated in float32: operands are rounded to the format before each operation and its result after
+it, forwards and backwards, while sums inside a product stay in float32, as tensor cores keep them. Nothing here trains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from claimcheck import networks
+from claimcheck.errors import ClaimcheckError
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary floating-point format with ``exponent`` and ``fraction`` bits (IEEE 754-2019, 3.3); bfloat16 is float32
+    with a shorter fraction."""
+
+    name: str
+    dtype: torch.dtype
+    exponent: int
+    fraction: int
+
+    @property
+    def largest(self) -> float:
+        """Largest finite number."""
+        return (2.0 - 2.0**-self.fraction) * 2.0 ** (2 ** (self.exponent - 1) - 1)
+
+    @property
+    def overflow_at(self) -> float:
+        """Smallest number that rounds to infinity: half a unit beyond the largest one."""
+        return (2.0 - 2.0 ** -(self.fraction + 1)) * 2.0 ** (2 ** (self.exponent - 1) - 1)
+
+    @property
+    def smallest_normal(self) -> float:
+        """Smallest number with the full fraction."""
+        return 2.0 ** (2 - 2 ** (self.exponent - 1))
+
+    @property
+    def smallest(self) -> float:
+        """Smallest positive number (subnormal)."""
+        return self.smallest_normal * 2.0**-self.fraction
+
+    @property
+    def zero_at(self) -> float:
+        """Largest number that rounds to zero: half the smallest one, a tie that goes to even."""
+        return self.smallest / 2
+
+    @property
+    def epsilon(self) -> float:
+        """Distance from 1 to the next larger number."""
+        return 2.0**-self.fraction
+
+
+FORMATS = {
+    "fp16": Format("fp16", torch.float16, 5, 10),
+    "bf16": Format("bf16", torch.bfloat16, 8, 7),
+    "fp32": Format("fp32", torch.float32, 8, 23),
+}
+
+
+def format_of(name: str) -> Format:
+    """A format by name."""
+    if name not in FORMATS:
+        raise ClaimcheckError("unknown number format", found=name, expected=f"one of {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+class _Round(torch.autograd.Function):
+    """Rounds on the way forward, and the gradient on the way back; elementwise, so ``vmap`` only passes through."""
+
+    @staticmethod
+    def forward(x: Tensor, dtype: torch.dtype) -> Tensor:
+        return x.to(dtype).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        ctx.dtype = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient.to(ctx.dtype).to(gradient.dtype), None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, int | None]:
+        return _Round.apply(x, dtype), in_dims[0]
+
+
+def rounded(x: Tensor, name: str) -> Tensor:
+    """``x`` rounded to the nearest number of a format (ties to even; too large becomes infinite, too small zero), in
+    ``x``'s own dtype. Its gradient is rounded in the same way."""
+    dtype = format_of(name).dtype
+    return x if dtype == x.dtype else _Round.apply(x, dtype)
+
+
+class RoundedMLP(networks.MLP):
+    """A plain MLP (no norm, residual or dropout) computed in a narrow format, weights kept in float32.
+
+    Emulated: every operand and every result is rounded. Native: operands are cast and the device's own kernels of that
+    format run. Logits leave as float32, so that the loss is computed in float32 as automatic mixed precision does.
+
+    Args:
+        number: fp32, fp16 or bf16. native: use the device's kernels. The rest goes to :class:`networks.MLP`.
+    """
+
+    def __init__(self, *shape: Any, number: str, native: bool = False, **how: Any) -> None:
+        super().__init__(*shape, **how)
+        self.number, self.native = number, native
+
+    def _enter(self, x: Tensor) -> Tensor:
+        return x.to(format_of(self.number).dtype) if self.native else rounded(x, self.number)
+
+    def _leave(self, x: Tensor) -> Tensor:
+        return x if self.native else rounded(x, self.number)
+
+    def _linear(self, layer: torch.nn.Linear, h: Tensor) -> Tensor:
+        return self._leave(F.linear(h, self._enter(layer.weight), self._enter(layer.bias)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self._enter(x.flatten(1))
+        for layer, activation in zip(self.hidden, self.activations):
+            h = self._leave(activation(self._linear(layer, h)))
+        return self._linear(self.output, h).to(torch.float32)
