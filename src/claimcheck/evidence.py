@@ -183,13 +183,13 @@ def _called(function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame, study: 
     except ClaimcheckError:
         raise
     except KeyError as error:
-        name = error.args[0] if error.args else ""
+        name = str(error.args[0] if error.args else "").removeprefix("Column not found: ")
         raise ClaimcheckError(
             f"asks for a column or label that is not there{_line_in(error, study)}",
             where=where,
-            found=str(name),
+            found=name,
             expected=f"one of {', '.join(map(str, rows.columns))}",
-            hint=closest(str(name), map(str, rows.columns)),
+            hint=closest(name, map(str, rows.columns)),
         ) from error
     except Exception as error:
         raise ClaimcheckError(
