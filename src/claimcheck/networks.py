@@ -14,18 +14,18 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
-from torch.nn.utils import skip_init
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.initializers import initialize
 from claimcheck.noise import Dropout
+from claimcheck.rounding import BatchNorm1d, Sigmoid, Swish
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
-    "swish": nn.SiLU,
+    "swish": Swish,
     "gelu": nn.GELU,
-    "sigmoid": nn.Sigmoid,
+    "sigmoid": Sigmoid,
     "linear": nn.Identity,
 }
 NORMS = ("batch", "layer", "rms")
@@ -44,7 +44,7 @@ def norm_of(name: str | None, features: int, dimensions: int = 0) -> nn.Module |
     if name is None or name == "none":
         return None
     if name == "batch":
-        return nn.BatchNorm2d(features) if dimensions == 2 else nn.BatchNorm1d(features)
+        return nn.BatchNorm2d(features) if dimensions == 2 else BatchNorm1d(features)
     if name == "layer":
         return nn.GroupNorm(1, features) if dimensions else nn.LayerNorm(features)
     if name == "rms" and not dimensions:
@@ -52,18 +52,30 @@ def norm_of(name: str | None, features: int, dimensions: int = 0) -> nn.Module |
     raise ClaimcheckError("unknown normalisation", found=name, expected=f"None or one of {', '.join(NORMS)}")
 
 
+class _Linear(nn.Linear):
+    def reset_parameters(self) -> None:
+        """Torch's own initialisation, left out: it would draw from the global generator."""
+
+
+class _Conv1d(nn.Conv1d):
+    reset_parameters = _Linear.reset_parameters
+
+
+class _Conv2d(nn.Conv2d):
+    reset_parameters = _Linear.reset_parameters
+
+
 def linear(inputs: int, outputs: int, generator: Generator, bias: bool = True, **init: Any) -> nn.Linear:
     """``nn.Linear`` initialised from ``generator``; ``init`` goes to :func:`claimcheck.initializers.initialize`."""
-    return initialize(skip_init(nn.Linear, inputs, outputs, bias=bias), generator, **init)
+    return initialize(_Linear(inputs, outputs, bias=bias), generator, **init)
 
 
 def conv(
     dimensions: int, inputs: int, outputs: int, kernel: int, generator: Generator, *, stride: int = 1, bias: bool = True, **init: Any
 ) -> nn.Module:
     """``nn.Conv1d`` or ``nn.Conv2d`` with "same" padding (for stride 1), initialised from ``generator``."""
-    layer = nn.Conv1d if dimensions == 1 else nn.Conv2d
-    made = skip_init(layer, inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=bias)
-    return initialize(made, generator, **init)
+    layer = _Conv1d if dimensions == 1 else _Conv2d
+    return initialize(layer(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=bias), generator, **init)
 
 
 class MLP(nn.Module):

@@ -8,6 +8,7 @@ not depend on the other runs, on the tiles, or on how the ensemble is cut into s
 from __future__ import annotations
 
 import resource
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from claimcheck import memory
 from claimcheck.data import Data, Order, noisy_labels
-from claimcheck.ensemble import Ensemble, hyper_of, join
+from claimcheck.ensemble import Ensemble, hyper_of, join, twins
 from claimcheck.errors import ClaimcheckError
 from claimcheck.optimizers import coefficients, init_state
 from claimcheck.schedules import multipliers
@@ -139,14 +140,25 @@ def train(
     )
     runs = runs.reset_index(drop=True)
     data.check(len(runs))
-    parts = memory.in_tiles(lambda rows: _train_tile(runs.iloc[rows], rows, data, context, plan), len(runs), context,
-                            lambda: _bytes_per_member(runs, data, context, plan))
+
+    def tile(rows: list[int]) -> Trained:
+        return _first(len(rows), _train_tile(runs.iloc[twins(rows)], twins(rows), data, context, plan))
+
+    parts = memory.in_tiles(tile, len(runs), context, lambda: _bytes_per_member(runs, data, context, plan))
     note_peak_memory(context)
     return Trained(
         pd.concat([part.records for part in parts], ignore_index=True),
         join(part.ensemble for part in parts),
         np.concatenate([part.diverged_at for part in parts]),
     )
+
+
+def _first(members: int, trained: Trained) -> Trained:
+    """The first members of a tile: all of them, or one of two twins."""
+    if members == len(trained.ensemble):
+        return trained
+    records = trained.records.drop_duplicates(["run", "step"], ignore_index=True)
+    return Trained(records, trained.ensemble.members(range(members)), trained.diverged_at[:members])
 
 
 def _build(runs: pd.DataFrame, context: Any, plan: Plan) -> tuple[Ensemble, dict[str, Tensor]]:
@@ -176,19 +188,17 @@ def _train_tile(runs: pd.DataFrame, rows: list[int], data: Data, context: Any, p
     step.keys = torch.tensor([context.key(seed, f"{plan.streams}step") for seed in seeds], device=context.device)
     progress = Progress.start(ensemble, init_state(plan.optimizer, ensemble.parameters))
     evaluate = {name: (entry[0].members(rows).to(context.device), *entry[1:]) for name, entry in plan.evaluate.items()}
-    tables, window, done = [], [], 0
+    tables, done = [], 0
     batches = _batches(own, seeds, context, plan)
-    for t in plan.evaluate_at:
-        for _ in range(done, t):
+    window: deque[Tensor] = deque(maxlen=plan.batch_loss_window)
+    for t in sorted({*plan.evaluate_at, plan.steps}):
+        for _ in context.steps(t - done):
             progress = step(progress, *next(batches))
-            if plan.batch_loss_window and t - progress.step < plan.batch_loss_window:
-                window.append(progress.losses)
-        context.advance((t - done) / plan.steps)
+            window.append(progress.losses)
+        context.advance((t - done) / max(plan.steps, 1))
         done = t
-        tables.append(_measure(ensemble, progress, evaluate, window, plan))
-        window = []
-    for _ in range(done, plan.steps):
-        progress = step(progress, *next(batches))
+        if t in plan.evaluate_at:
+            tables.append(_measure(t, ensemble, progress, evaluate, window, plan))
     ensemble.parameters, ensemble.buffers = progress.parameters, progress.buffers
     return Trained(pd.concat(tables, ignore_index=True), ensemble, progress.diverged_at.cpu().numpy())
 
@@ -205,19 +215,19 @@ def _batches(data: Data, seeds: list[int], context: Any, plan: Plan):
         yield data.rows(positions), dims
 
 
-def _measure(ensemble: Ensemble, progress: Progress, evaluate: Mapping[str, tuple], window: list[Tensor], plan: Plan) -> pd.DataFrame:
+def _measure(t: int, ensemble: Ensemble, progress: Progress, evaluate: Mapping[str, tuple], window: Iterable[Tensor], plan: Plan) -> pd.DataFrame:
     """Rows of the records at this step: every metric of every member, NaN where it has diverged."""
     ensemble.parameters, ensemble.buffers = progress.parameters, progress.buffers
     diverged = progress.diverged_at.cpu().numpy() >= 0
     columns: dict[str, np.ndarray] = {}
     if plan.batch_loss_window:
-        last = torch.stack(window).double().mean(0).cpu().numpy() if window else np.full(len(ensemble), np.nan)
+        last = torch.stack(list(window)).double().mean(0).cpu().numpy() if window else np.full(len(ensemble), np.nan)
         columns["batch_loss"] = last
     for prefix, (data, metrics, *mode) in evaluate.items():
         found = ensemble.map(metrics, data, mode=mode[0] if mode else "eval")
         for name, value in found.items():
             columns[f"{prefix}_{name}" if prefix else name] = value.double().cpu().numpy()
-    table = pd.DataFrame({"run": ensemble.runs, "step": progress.step})
+    table = pd.DataFrame({"run": ensemble.runs, "step": t})
     for name, value in columns.items():
         table[name] = np.where(diverged, np.nan, value)
     table["status"] = np.where(diverged, "diverged", "ok")

@@ -1,0 +1,38 @@
+"""A run's result does not depend on its company: same bits alone, among others, elsewhere, in shards, in tiles."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from claimcheck.train import classification, train
+
+SEEDS = [3, 0, 1, 2, 3]
+RATES = [0.02, 0.05, 0.01, 0.1, 0.03]
+
+
+@pytest.fixture
+def records(kind, runs_of, make_context):
+    """Train some of the runs of one design: rows -> records."""
+
+    def of(rows: list[int], steps: int = 12, **context) -> pd.DataFrame:
+        trained = train(
+            runs_of(SEEDS, learning_rate=RATES, clip=1.0).iloc[rows], make_context(**context), network=kind.network,
+            data=kind.data, steps=steps, batch_size=25, optimizer="adamw", evaluate_at=[0, steps], batch_loss_window=3,
+            evaluate={"train": (kind.data, classification), "batch": (kind.data, classification, "train")},
+        )
+        return trained.records.sort_values(["run", "step"], ignore_index=True)
+
+    return of
+
+
+def assert_same(whole: pd.DataFrame, *parts: pd.DataFrame) -> None:
+    joined = pd.concat(parts).sort_values(["run", "step"], ignore_index=True)
+    pd.testing.assert_frame_equal(whole, joined, check_exact=True)
+
+
+def test_same_bits_alone_among_others_elsewhere_and_in_shards(records) -> None:
+    whole = records([0, 1, 2, 3, 4])
+    assert_same(whole, records([4, 3, 2, 1, 0]))
+    assert_same(whole, records([0, 1]), records([2, 3, 4]))
+    assert_same(whole, *[records([row]) for row in range(5)])
