@@ -12,6 +12,8 @@ ARGS ?=
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Start-up time: where the user has switched off writing bytecode, every start would compile all of torch.
+export UV_COMPILE_BYTECODE := 1
 
 # Installed once for each content of these files; touching them installs nothing.
 digest = $(shell cat $(1) | cksum | tr ' ' '-')

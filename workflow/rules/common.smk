@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 sys.path.insert(0, f"{workflow.basedir}/src")  # works without an installed package, too
-from claimcheck import files, fingerprint, spec
+from claimcheck import files, fingerprint, loading
 from claimcheck.errors import ClaimcheckError
 
 
@@ -25,10 +25,10 @@ def load():
             name: relative(config.get(name, name.removesuffix("_dir")))
             for name in ("studies_dir", "data_dir")
         }
-        settings = spec.load_config(relative("workflow/config.yaml"), config | folders)
+        settings = loading.load_config(relative("workflow/config.yaml"), config | folders)
         studies = {
-            name: spec.load_study(settings.studies_dir, name)
-            for name in spec.study_names(settings.studies_dir)
+            name: loading.load_study(settings.studies_dir, name)
+            for name in loading.study_names(settings.studies_dir)
         }
         for name in studies if settings.studies == "all" else settings.studies:
             studies[name].at(settings.scale)
