@@ -48,6 +48,21 @@ def write_atomically(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it.
+
+    Raises:
+        ClaimcheckError: it cannot be made (read-only, full, a file of that name).
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ClaimcheckError(
+            f"cannot make this folder ({error.strerror or error})", where=path, hint="earlier results are untouched"
+        ) from error
+    return Path(path)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -23,7 +23,7 @@ from claimcheck import design, fingerprint, provenance
 from claimcheck import records as recording
 from claimcheck.context import Context, Settings
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import hash_of, read_json, sha256, write_json
+from claimcheck.files import hash_of, make_folder, read_json, sha256, write_json
 from claimcheck.spec import Config, ScaledPart, Study, run_function
 
 
@@ -157,7 +157,7 @@ def _ensemble(job: _Job, part: ScaledPart, piece: design.EnsembleDesign) -> pd.D
     """One ensemble's records, from `.work/` if a run before this one finished it, else computed and kept there."""
     key = hash_of([job.ingredients, piece.name, piece.runs.to_csv(index=False), str(job.device)])
     path = job.folder / ".work" / f"{key}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with FileLock(path.with_suffix(".lock")):
         kept = recording.read_checkpoint(path)
         if kept is None:

@@ -1,0 +1,172 @@
+"""The command as a user meets it: in a process of its own, from words on the command line to exit status."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from claimcheck import cli
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def command(studies, tmp_path, monkeypatch, capsys):
+    """command("run", "coin", ...): the command's main in the test's folder; gives exit status, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["claimcheck", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+def test_as_a_process_of_its_own(studies, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    done = subprocess.run(
+        [sys.executable, "-m", "claimcheck", "run", "coni"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "did you mean 'coin'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_new_study_runs_is_judged_and_drawn_at_once(command, tmp_path):
+    assert command("new", "my_study")[0] == 0
+    for step in ("run", "judge", "plot"):
+        status, output, errors = command(step, "my_study", "--scale", "smoke")
+        assert status == 0, errors
+    folder = tmp_path / "results" / "smoke" / "my_study"
+    assert json.loads((folder / "verdicts.json").read_text())[0]["verdict"] == "not run"
+    assert {path.name for path in (folder / "figures").iterdir()} == {"error-by-width.svg", "error-by-width.png"}
+    status, output, _ = command("run", "my_study", "--scale", "smoke")
+    assert "up to date" in output
+    assert command("new", "my_study")[0] == 2
+
+
+def test_list_names_every_study_and_its_runs(command):
+    status, output, _ = command("list")
+    assert status == 0
+    assert re.search(r"coin .* 1 +1 +24 +32 +64", output)
+
+
+def test_results_of_another_machine_are_taken_over_with_their_provenance(command, tmp_path):
+    assert command("run", "coin", "--scale", "smoke", "--results-dir", "elsewhere")[0] == 0
+    source = tmp_path / "elsewhere" / "smoke" / "coin"
+    status, _, errors = command("import", source, "--scale", "smoke")
+    assert status == 0, errors
+    target = tmp_path / "results" / "smoke" / "coin"
+    for name in ("records.parquet", "provenance.json"):
+        assert (target / name).read_bytes() == (source / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("harm", "cause"),
+    [
+        (lambda folder, studies: (folder / "records.parquet").write_bytes(b"PAR1"), "not the file that the run wrote"),
+        (lambda folder, studies: (folder / "records.parquet").unlink(), "no such file"),
+        (lambda folder, studies: (folder / "provenance.json").write_text("{}"), "not of this study"),
+        (lambda folder, studies: (folder / "provenance.json").write_text("{"), "not readable JSON"),
+        (
+            lambda folder, studies: (studies / "coin" / "study.yaml").write_text(
+                (studies / "coin" / "study.yaml").read_text().replace("tosses: 200", "tosses: 201")
+            ),
+            "another design",
+        ),
+    ],
+)
+def test_foreign_results_that_are_not_whole_or_not_of_this_design_are_refused(command, tmp_path, studies, harm, cause):
+    command("run", "coin", "--scale", "smoke", "--results-dir", "elsewhere")
+    source = tmp_path / "elsewhere" / "smoke" / "coin"
+    harm(source, studies)
+    status, _, errors = command("import", source, "--scale", "smoke")
+    assert status == 2
+    assert cause in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "pieces"),
+    [
+        (["run", "coni"], ["coni", "did you mean 'coin'"]),
+        (["run", "coin", "--scale", "quik"], ["--scale", "quik", "quick"]),
+        (["run", "coin", "--seeds", "0"], ["--seeds"]),
+        (["run", "coin", "--shard", "3/2"], ["--shard", "3/2", "i/n"]),
+        (["run", "coin", "--device", "gpu"], ["device", "gpu"]),
+        (["run"], ["STUDY"]),
+        (["rnu", "coin"], ["rnu", "run"]),
+        (["judge", "coin", "--scale", "smoke"], ["coin", "run"]),
+        (["plot", "coin", "--scale", "smoke"], ["coin", "run"]),
+        (["merge", "coin", "--shards", "2", "--scale", "smoke"], ["1-of-2"]),
+        (["new", "My-Study"], ["My-Study", "lower-case"]),
+        (["run", "coin", "--studies-dir", "nowhere"], ["nowhere"]),
+        (["data", "fetch", "minst"], ["minst", "mnist"]),
+    ],
+)
+def test_wrong_words_are_one_line_and_write_nothing(command, tmp_path, words, pieces):
+    before = sorted(path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts)
+    status, _, errors = command(*words)
+    assert status == 2
+    assert len(errors.strip().splitlines()) == 1, errors
+    for piece in pieces:
+        assert piece in errors
+    assert sorted(path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts) == before
+
+
+def test_doctor_tells_a_broken_study(command, studies):
+    (studies / "walk" / "study.py").write_text("def run(:")
+    status, output, _ = command("doctor")
+    assert status == 1
+    assert re.search(r"study walk +broken .*not valid Python", output)
+
+
+def test_cost_counts_every_run_and_writes_nothing(command, tmp_path):
+    status, output, errors = command("cost", "coin", "--scale", "smoke")
+    assert status == 0, errors
+    assert re.search(r"coin +24 ", output)
+    assert not (tmp_path / "results").exists()
+
+
+def test_rehearsal_multiplies_a_step_out(monkeypatch):
+    import torch
+
+    from claimcheck.cost import Rehearsal
+
+    now = iter(range(1000))
+    rehearsal = Rehearsal(torch.device("cpu"))
+    monkeypatch.setattr(rehearsal, "_clock", lambda: float(next(now)))
+    left, right = torch.ones(4, 5), torch.ones(5, 6)
+    taken = 0
+    for _ in rehearsal.steps(100):
+        taken += 1
+        left @ right
+    assert taken == 7
+    assert rehearsal.flops == 100 * 2 * 4 * 5 * 6
+    assert rehearsal.skipped_seconds == 93.0
+
+
+def test_disk_that_cannot_be_written_leaves_earlier_results(command, tmp_path):
+    assert command("run", "coin", "--scale", "smoke")[0] == 0
+    records = tmp_path / "results" / "smoke" / "coin" / "records.parquet"
+    before = records.read_bytes()
+    shutil.rmtree(tmp_path / "results" / "smoke" / "walk", ignore_errors=True)
+    (tmp_path / "results" / "smoke" / "walk").write_text("a file where a folder must be")
+    status, _, errors = command("run", "walk", "--scale", "smoke")
+    assert status == 2
+    assert len(errors.strip().splitlines()) == 1, errors
+    assert records.read_bytes() == before
