@@ -187,6 +187,9 @@ def _study(study: Study, scale: str, folder: Path, lecture: dict[str, LectureCla
         if changed:
             problem = "What these results were made from has changed since, so none of them is shown as current."
     views = _claims(study, scale, rows, lecture, bool(changed), seeds) if offered else _claims(study, scale, [], lecture)
+    old = sum(entry.state == "out of date" for view in views for entry in view.predictions)
+    if old and not problem:
+        problem = f"{old} of its predictions changed after they were judged; the old verdicts are not shown as current."
     parts = study.at(scale, seeds).values() if offered else ()
     figures = [(figure, folder / "figures" / f"{figure.id}.svg") for figure in study.figures]
     return StudyView(

@@ -34,9 +34,13 @@ function Figure(figure)
   end
 end
 
-local function labelled(row, names)
+-- Alignment by class, not by inline style; on narrow screens a cell shows the name of its column.
+local function dressed(row, names, specs)
   for i, cell in ipairs(row.cells) do
     cell.attributes["data-label"] = names[i]
+    if specs[i][1] == "AlignRight" then
+      cell.classes:insert("number")
+    end
   end
 end
 
@@ -52,18 +56,23 @@ local function section_row(row)
 end
 
 function Table(t)
-  local kind = t.classes[1] or t.attr.classes[1] or "plain"
-  local names = {}
-  for i, cell in ipairs(t.head.rows[1] and t.head.rows[1].cells or {}) do
+  local kind = t.classes[1] or "plain"
+  local names, head = {}, t.head.rows[1]
+  for i, cell in ipairs(head and head.cells or {}) do
     names[i] = pandoc.utils.stringify(cell.contents)
+    cell.attributes.scope = "col"
+    if t.colspecs[i][1] == "AlignRight" then
+      cell.classes:insert("number")
+    end
   end
   for _, body in ipairs(t.bodies) do
     for _, row in ipairs(body.body) do
       if not section_row(row) then
-        labelled(row, names)
+        dressed(row, names, t.colspecs)
       end
     end
   end
+  t.colspecs = t.colspecs:map(function(spec) return { "AlignDefault", spec[2] } end)
   t.caption = pandoc.Caption()
   return pandoc.Div({ t }, pandoc.Attr("", { "table", "table-" .. kind }))
 end

@@ -1,0 +1,136 @@
+"""The HTML report in a browser and under a validator: accessible in light and dark, no sideways scrolling, valid HTML."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parent / "browser"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SETTINGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-extensions --hide-scrollbars --virtual-time-budget=60000"
+).split()
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+needs_axe = pytest.mark.skipif(
+    not (TOOLS / "node_modules/axe-core/axe.min.js").is_file(), reason="run `npm ci` in tests/report/browser first"
+)
+needs_validator = pytest.mark.skipif(
+    shutil.which("node") is None or not (TOOLS / "node_modules/html-validate").is_dir(),
+    reason="no Node, or `npm ci` was not run in tests/report/browser",
+)
+
+AXE = """
+axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}).then((found) => {
+  const told = found.violations.map((v) => ({id: v.id, impact: v.impact, where: v.nodes.slice(0, 5).map((n) => n.html)}));
+  finish({violations: told, passes: found.passes.length});
+});
+"""
+
+WIDTHS = """
+const frames = WANTED.map((width) => {
+  const frame = document.createElement("iframe");
+  frame.style.cssText = `width:${width}px;height:800px;border:0`;
+  frame.srcdoc = PAGE;
+  document.body.append(frame);
+  return new Promise((resolve) => { frame.onload = () => setTimeout(() => {
+    const root = frame.contentDocument.documentElement;
+    const wide = [...frame.contentDocument.querySelectorAll("main *")].filter((e) =>
+      e.getBoundingClientRect().right > root.clientWidth + 1 && !e.closest(".scroll, .table, pre, math, svg, .quiet"));
+    resolve({width, scroll: root.scrollWidth, view: root.clientWidth, wide: wide.slice(0, 3).map((e) => e.outerHTML.slice(0, 200))});
+  }, 300); });
+});
+Promise.all(frames).then(finish);
+"""
+
+FINISH = """
+const finish = (value) => {
+  const told = document.createElement("pre");
+  told.id = "told";
+  told.textContent = JSON.stringify(value);
+  document.body.append(told);
+};
+"""
+
+
+def ask(page: Path, script: str, folder: Path, *flags: str) -> object:
+    """Load `page` in Chromium with `script` at its end; what the script hands to `finish`."""
+    text = page.read_text(encoding="utf-8").replace("</body>", f"<script>{FINISH}{script}</script></body>")
+    probe = folder / "probe.html"
+    probe.write_text(text, encoding="utf-8")
+    command = [CHROMIUM, *SETTINGS, *flags, f"--user-data-dir={folder / 'profile'}", "--dump-dom", probe.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, "the script in the page did not finish"
+    return json.loads(html.unescape(found[1]))
+
+
+@needs_chromium
+@needs_axe
+@pytest.mark.parametrize("flags", [(), ("--blink-settings=preferredColorScheme=0",)], ids=["light", "dark"])
+def test_axe_finds_no_serious_violation(project: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    axe = (TOOLS / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8").replace("</script", "<\\/script")
+    dark = "if (matchMedia('(prefers-color-scheme: dark)').matches !== WANTED) throw Error('wrong scheme');"
+    script = f"{axe};{dark.replace('WANTED', 'true' if flags else 'false')}{AXE}"
+    found = ask(project / "reports/quick/report.html", script, tmp_path, *flags)
+    assert found["passes"] > 15
+    assert [v for v in found["violations"] if v["impact"] in ("serious", "critical")] == []
+    assert found["violations"] == []
+
+
+@needs_chromium
+def test_no_width_makes_the_page_scroll_sideways(project: Path, tmp_path: Path) -> None:
+    page = (project / "reports/quick/report.html").read_text(encoding="utf-8")
+    shell = tmp_path / "shell.html"
+    shell.write_text("<!DOCTYPE html><html><body></body></html>", encoding="utf-8")
+    page_as_js = json.dumps(page).replace("</", "<\\/").replace("<!--", "<\\!--")
+    script = f"const PAGE = {page_as_js}; const WANTED = [320, 360, 768, 1280, 3840];{WIDTHS}"
+    for entry in ask(shell, script, tmp_path):
+        assert entry["scroll"] <= entry["view"], entry
+        assert entry["wide"] == [], entry
+
+
+@needs_chromium
+def test_the_first_table_sorts_filters_and_goes_back(project: Path, tmp_path: Path) -> None:
+    script = """
+      const table = document.querySelector(".table-outline table");
+      const shown = () => [...table.tBodies[0].rows].filter((r) => !r.hidden && !r.classList.contains("section")).length;
+      const first = () => [...table.tBodies[0].rows].find((r) => !r.hidden).cells[0].textContent.trim();
+      const seen = {all: shown(), start: first()};
+      document.getElementById("filter-state").value = "supported";
+      document.getElementById("filter-state").dispatchEvent(new Event("change"));
+      seen.supported = shown();
+      document.getElementById("filter-state").value = "";
+      document.getElementById("filter-text").value = "taste beautiful";
+      document.getElementById("filter-text").value = "BEAUTIFUL";
+      document.getElementById("filter-text").dispatchEvent(new Event("input"));
+      seen.searched = shown();
+      document.getElementById("filter-text").value = "";
+      document.getElementById("filter-text").dispatchEvent(new Event("input"));
+      table.querySelector("th button").click();
+      seen.sorted = first(); seen.state = table.querySelector("th").getAttribute("aria-sort");
+      document.querySelector(".tools button").click();
+      seen.back = first();
+      finish(seen);
+    """
+    seen = ask(project / "reports/quick/report.html", script, tmp_path)
+    assert seen["all"] == 8
+    assert (seen["supported"], seen["searched"]) == (2, 1)
+    assert seen["state"] == "ascending"
+    assert seen["sorted"].startswith("<script>")
+    assert seen["start"] == seen["back"] == "Depth"
+
+
+@needs_validator
+def test_html_is_valid(project: Path) -> None:
+    command = ["node", TOOLS / "node_modules/html-validate/bin/html-validate.mjs", "--config", TOOLS / ".htmlvalidate.json"]
+    page = project / "reports/quick/report.html"
+    done = subprocess.run([*command, page], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
