@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from claimcheck import design, fingerprint, judge
+from claimcheck import attempts, design, fingerprint, judge
 from claimcheck.files import read_json, sha256
 from claimcheck.loading import load_lecture, load_study, study_names
 from claimcheck.report.pictures import STATES
@@ -186,6 +186,7 @@ def _study(study: Study, scale: str, folder: Path, lecture: dict[str, LectureCla
         problem = "" if rows else "The study has been run, but not judged."
         if changed:
             problem = "What these results were made from has changed since, so none of them is shown as current."
+    problem = " ".join(filter(None, [problem, attempts.last_failure(folder)]))
     views = _claims(study, scale, rows, lecture, bool(changed), seeds) if offered else _claims(study, scale, [], lecture)
     old = sum(entry.state == "out of date" for view in views for entry in view.predictions)
     if old and not problem:
