@@ -20,8 +20,11 @@ from claimcheck import statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
 
-REPORTS = 2000
-"""Simulated reports per kind of effect: the rate of 5 % is then known to ±1 %."""
+PREDICTIONS = 200_000
+"""Simulated predictions per kind of effect; in reports of 100 that is 2000 reports, and their rate is known to ±1 %."""
+
+BROKEN = 0.001
+"""The promise is called broken when as many false alarms have a probability below this under it."""
 
 POWER = 0.9
 SCREEN = (256, 1024, 4096, 16_384)
@@ -59,19 +62,21 @@ def calibrate(
     m: int,
     *,
     level: float = statistics.LEVEL,
-    reports: int = REPORTS,
+    reports: int | None = None,
     seed: int = statistics.STREAM,
     coverage_samples: int = 1000,
 ) -> dict[str, Any]:
     """Simulate reports of `m` predictions with `n` seeds each; the answer is a dictionary ready for JSON.
 
-    Keys: n, m, level, bound (level * m), reports; `false_alarms` (per kind of effect: family-wise rates with
-    their 95 % Clopper-Pearson intervals, and the rate per prediction); `power` (smallest effects in standard
-    deviations); `coverage` of the intervals; `remarks` (sentences: where the promise holds and where it breaks).
+    `reports` defaults to `PREDICTIONS` / m. Keys: n, m, level, bound (level * m), reports; `false_alarms` (per kind of
+    effect: family-wise rates with their 95 % Clopper-Pearson intervals, and the rate per prediction); `power`
+    (smallest effects in standard deviations); `coverage` of the intervals; `remarks` (sentences: where the promise
+    holds and where it breaks).
 
     Raises:
         ClaimcheckError: n or m is not positive, or n cannot decide anything.
     """
+    reports = int(np.clip(PREDICTIONS // max(m, 1), 1000, 20_000)) if reports is None else reports
     if m < 1 or reports < 1 or n < statistics.minimum_seeds(level):
         raise ClaimcheckError(
             "nothing to calibrate",
@@ -142,7 +147,11 @@ def _false_alarms(
     reject = sign_test_rejections if effect.average == "median" else sign_flip_rejections
     above, below = (side.reshape(reports, m) for side in reject(effect.draw(generator, (reports * m, n)), level))
     rates = {"wrongly_supported": _rates(above), "wrongly_contradicted": _rates(below)}
-    kept = all(rate["low"] <= min(1.0, level * m) for rate in rates.values())
+    promised = min(1.0, level * m)
+    kept = all(
+        stats.binomtest(int(side.any(axis=1).sum()), reports, promised, alternative="greater").pvalue >= BROKEN
+        for side in (above, below)
+    )
     return {"effects": effect.name, "average": effect.average, "symmetric": effect.symmetric, "kept": kept, **rates}
 
 
@@ -226,15 +235,15 @@ def _remarks(result: dict[str, Any]) -> list[str]:
     bound, remarks = result["bound"], []
     for entry in result["false_alarms"]:
         worst = max(entry["wrongly_supported"], entry["wrongly_contradicted"], key=lambda rate: rate["rate"])
-        measured = f"{worst['rate']:.1%} ({worst['low']:.1%} to {worst['high']:.1%}) of reports"
+        measured = f"{worst['rate']:.2%} ({worst['low']:.2%} to {worst['high']:.2%}) of reports"
         subject = f"{entry['effects']}, judged on the {entry['average']}"
         if entry["kept"]:
-            remarks.append(f"{subject}: a false alarm in {measured}, within the promised {bound:.1%}.")
+            remarks.append(f"{subject}: a false alarm in {measured}, at most {bound:.2%} promised: kept.")
         else:
             remarks.append(
-                f"{subject}: a false alarm in {measured}, more than the promised {bound:.1%}. The sign-flip test takes "
-                "the values to scatter symmetrically; a statistic that does not should be judged on its median, or on "
-                "the mean of its logarithm."
+                f"{subject}: a false alarm in {measured}, at most {bound:.2%} promised: broken. The sign-flip test "
+                "takes the values to scatter symmetrically; a statistic that does not should be judged on its median, "
+                "or on the mean of its logarithm."
             )
     return remarks
 

@@ -125,6 +125,20 @@ def _replaced(text: str, changes: dict[str, str] | None) -> str:
     return text
 
 
+@pytest.fixture(scope="session")
+def write_planted() -> Callable[[Path], None]:
+    """Write the planted study and its lecture under a folder's `studies/`."""
+
+    def write(folder: Path) -> None:
+        study = folder / "studies" / "planted"
+        study.mkdir(parents=True)
+        (study.parent / "lecture.yaml").write_text(LECTURE)
+        (study / "study.yaml").write_text(SPEC)
+        (study / "study.py").write_text(CODE)
+
+    return write
+
+
 @pytest.fixture
 def run_planted(tmp_path) -> Callable[..., Path]:
     """Run the planted study's own code without the runner and write its records; gives the results' folder."""

@@ -87,7 +87,7 @@ def test_skewed_effects_break_the_mean_and_calibration_says_so(calibrated):
     entry = _alarms(calibrated, "skewed", "mean")
     assert not entry["kept"]
     assert entry["wrongly_contradicted"]["low"] > calibrated["bound"]
-    assert any("more than the promised" in remark and "median" in remark for remark in calibrated["remarks"])
+    assert any("promised: broken" in remark and "median" in remark for remark in calibrated["remarks"])
 
 
 def test_the_effect_named_by_the_power_table_is_found_nine_times_in_ten(calibrated):
