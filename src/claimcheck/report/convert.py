@@ -40,7 +40,7 @@ def _data_uri(path: Path) -> str:
 
 
 def to_pdf(folder: Path, timestamp: int) -> bytes:
-    """`folder`/report.md as a PDF.
+    """`folder`/report.md as a PDF that meets PDF/UA-1 (tagged, with alternative texts).
 
     Args:
         timestamp: seconds since 1970 that the file carries as its date.
@@ -51,7 +51,11 @@ def to_pdf(folder: Path, timestamp: int) -> bytes:
     (folder / "report.typ").write_text(source, encoding="utf-8")
     try:
         pdf, warnings = typst.compile_with_warnings(
-            folder / "report.typ", root=folder, ignore_system_fonts=True, timestamp=timestamp
+            folder / "report.typ",
+            root=folder,
+            ignore_system_fonts=True,
+            timestamp=timestamp,
+            pdf_standards=["ua-1"],
         )
     except typst.TypstError as error:
         raise ClaimcheckError(f"typst cannot set the PDF ({error})", where="report") from error

@@ -40,7 +40,7 @@ def outline_claim(claim: ClaimView) -> str:
     if claim.study is not None:
         return f"[{says}](#claim-{claim.id})"
     reason = claim.lecture.not_testable if claim.lecture else None
-    return f"{says} [{text.inline(reason)}]{{.aside}}" if reason else says
+    return f"{says} [{text.inline(reason)}]{{.below}}" if reason else says
 
 
 def outline_measured(claim: ClaimView) -> str:
@@ -52,7 +52,7 @@ def outline_measured(claim: ClaimView) -> str:
     number = f"**{text.escape(text.estimate(view.estimate, *view.ends))}**{unit} {text.escape(text.interval(*view.ends))}"
     agree = sum(other.state == claim.state for other in claim.main)
     tests = f"; {agree} of {len(claim.main)} tests" if len(claim.main) > 1 else ""
-    return f"{number.strip()} [wanted {text.escape(text.region(view.spec.region))}; n = {view.row['n']}{tests}]{{.aside}}"
+    return f"{number.strip()} [wanted {text.escape(text.region(view.spec.region))}; n = {view.row['n']}{tests}]{{.below}}"
 
 
 def outline_limits(claim: ClaimView) -> str:

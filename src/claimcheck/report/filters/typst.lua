@@ -20,7 +20,7 @@ local function span_function(span)
   local first = span.classes[1]
   if first == "verdict" then
     return "#verdict(" .. quoted(span.classes[2]) .. ")"
-  elseif first == "aside" or first == "count" or first == "fragile" or first == "robust" then
+  elseif first == "aside" or first == "below" or first == "count" or first == "fragile" or first == "robust" then
     return "#" .. first
   end
 end
@@ -33,6 +33,20 @@ function Span(span)
     out:insert(rawi("]"))
     return out
   end
+end
+
+-- Every chapter but the first starts on a new page (the levels are shifted after the filters).
+function Header(header)
+  if header.level == 2 and header.identifier ~= "glance" then
+    return { raw("#pagebreak(weak: true)"), header }
+  end
+end
+
+-- A formula with its TeX source as alternative text.
+function Math(math)
+  local block = math.mathtype == "DisplayMath"
+  local set = pandoc.write(pandoc.Pandoc { pandoc.Plain { math } }, "typst"):gsub("%s+$", "")
+  return rawi("#math.equation(block: " .. tostring(block) .. ", alt: " .. quoted(math.text) .. ", " .. set .. ")")
 end
 
 function Para(para)
@@ -49,11 +63,11 @@ function Figure(figure)
     return raw(picture(image, kind))
   end
   local alt = image.attributes.alt or pandoc.utils.stringify(image.caption)
-  local blocks = pandoc.Blocks { raw("#plot(" .. quoted(image.src) .. ", " .. quoted(alt) .. ", [") }
-  blocks:extend(figure.caption.long)
+  local caption = pandoc.utils.blocks_to_inlines(figure.caption.long)
+  caption:insert(1, rawi("#plot(" .. quoted(image.src) .. ", " .. quoted(alt) .. ", ["))
   local id = image.identifier ~= "" and image.identifier or figure.identifier
-  blocks:insert(raw("])" .. (id ~= "" and (" <" .. id .. ">") or "")))
-  return blocks
+  caption:insert(rawi("])" .. (id ~= "" and (" <" .. id .. ">") or "")))
+  return pandoc.Plain(caption)
 end
 
 local function cell_content(cell)
@@ -110,6 +124,13 @@ function Div(div)
   if state then
     local out = wrapped("#" .. kind .. "(" .. quoted(state) .. ")", div.content)
     out[#out] = raw("]" .. label)
+    return out
+  elseif kind == "counts" then
+    local out = pandoc.Blocks { raw("#counts(") }
+    for _, item in ipairs(div.content[1].content) do
+      out:extend { raw("["), pandoc.Plain(pandoc.utils.blocks_to_inlines(item)), raw("],") }
+    end
+    out:insert(raw(")"))
     return out
   elseif kind == "contents" then
     return raw("#contents()")

@@ -1,0 +1,295 @@
+"""The report as a whole: whole, honest, self-contained, the same in both formats, and the same bytes again."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import re
+import shutil
+import subprocess
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from claimcheck import report
+from claimcheck.errors import ClaimcheckError
+from claimcheck.report import text
+from claimcheck.report.gather import gather
+
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes, every id, and the text without scripts and styles."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.ids: list[str] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def source(project: Path) -> str:
+    return (project / "reports/quick/report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(source: str) -> Page:
+    return Page(source)
+
+
+@pytest.fixture(scope="module")
+def verdicts(project: Path) -> list[dict[str, str]]:
+    with (project / "results/quick/verdicts.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def pdf_text(project: Path) -> list[str]:
+    """The PDF's text, page by page."""
+    if shutil.which("pdftotext") is None:
+        pytest.skip("no pdftotext on this machine (poppler-utils)")
+    command = ["pdftotext", "-layout", project / "reports/quick/report.pdf", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.split("\f")[:-1]
+
+
+def test_nothing_is_loaded_from_outside(page: Page, source: str) -> None:
+    for tag, attributes in page.tags:
+        for name in ("src", "srcset", "data", "poster", "xlink:href", "action"):
+            assert not attributes.get(name) or attributes[name].startswith("data:"), (tag, attributes[name][:80])
+        if tag in ("link", "use", "image", "script", "iframe"):
+            assert (attributes.get("href") or "data:").startswith("data:")
+    style = "".join(re.findall(r"<style>(.*?)</style>", source, re.DOTALL))
+    assert "@import" not in style
+    assert "url(" not in style
+    script = "".join(re.findall(r"<script>(.*?)</script>", source, re.DOTALL))
+    assert not re.search(r"https?:|fetch\(|XMLHttpRequest|import\(", script)
+
+
+def test_every_internal_link_resolves(page: Page, project: Path) -> None:
+    assert len(set(page.ids)) == len(page.ids)
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a" and attributes.get("href")]
+    assert sum(link.startswith("#") for link in links) > 20
+    for link in links:
+        if link.startswith("#"):
+            assert unquote(link[1:]) in page.ids, link
+        elif not urlsplit(link).scheme:
+            assert (project / "reports/quick" / unquote(link)).resolve().is_file(), link
+
+
+def test_every_picture_has_an_alternative_text(page: Page) -> None:
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 3
+    assert images[0]["alt"] == 'Two noisy curves "round" zero.'
+    for attributes in images:
+        assert attributes["alt"]
+        kind, _, data = attributes["src"].partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        assert b"<svg" in base64.b64decode(data)
+    drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert all(a.get("aria-label") or a.get("aria-hidden") == "true" for a in drawings)
+
+
+def test_numbers_in_the_page_are_those_of_the_table(page: Page, verdicts: list[dict[str, str]]) -> None:
+    current = [row for row in verdicts if row["study"] != "old"]
+    assert len(current) == 7
+    for row in current:
+        low, high, value = float(row["low"]), float(row["high"]), float(row["estimate"])
+        assert text.estimate(value, low, high) in page.text
+        assert text.interval(low, high) in page.text
+        assert f"{row['average']} over {row['n']} seeds" in page.text
+
+
+def test_pdf_says_what_the_page_says(pdf_text: list[str], page: Page, verdicts: list[dict[str, str]]) -> None:
+    whole = " ".join(" ".join(pdf_text).split())
+    for row in verdicts:
+        if row["study"] != "old":
+            assert text.estimate(float(row["estimate"]), float(row["low"]), float(row["high"])) in whole
+            assert f"{row['average']} over {row['n']} seeds" in whole
+    for words in ("Noise is large.", "Noise decides.", "A claim of our own.", "It will be tested.", "A coin."):
+        assert words in whole
+        assert words in page.text
+    for state in ("supported", "contradicted", "inconclusive", "not run", "out of date", "planned", "not testable"):
+        assert len(re.findall(state, whole)) >= 1
+        assert state in page.text
+
+
+def test_pdf_has_no_blank_page_and_numbers_its_pages(pdf_text: list[str]) -> None:
+    for number, words in enumerate(pdf_text, start=1):
+        assert len(words.split()) > 15, f"page {number} is (nearly) blank"
+        assert f"{number} / {len(pdf_text)}" in words
+
+
+def test_pdf_is_tagged_and_holds_vector_figures(project: Path) -> None:
+    if shutil.which("pdfimages") is None:
+        pytest.skip("no pdfimages on this machine (poppler-utils)")
+    path = project / "reports/quick/report.pdf"
+    info = subprocess.run(["pdfinfo", path], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"Tagged:\s+yes", info)
+    images = subprocess.run(["pdfimages", "-list", path], capture_output=True, text=True, check=True).stdout
+    assert len(images.splitlines()) == 2
+
+
+def test_hostile_text_is_shown_as_text(page: Page, pdf_text: list[str], source: str) -> None:
+    assert "<script>alert(1)</script> #include(" in page.text
+    assert source.count("<script>") == 1
+    assert "<i>m</i>" in page.text
+    assert not [1 for tag, attributes in page.tags if (attributes.get("href") or "").startswith("javascript:")]
+    assert not [tag for tag, _ in page.tags if tag in ("b", "i")]
+    whole = " ".join(" ".join(pdf_text).split())
+    assert "<script>alert(1)</script> #include(" in whole
+    assert "A heading of its own" in page.text
+
+
+def test_counts_add_up_and_states_are_honest(project: Path) -> None:
+    view = gather("quick", project / "results", project / "studies")
+    assert view.counts() == {
+        "supported": 2,
+        "contradicted": 1,
+        "inconclusive": 1,
+        "not run": 1,
+        "out of date": 1,
+        "failed": 0,
+        "planned": 1,
+        "not testable": 1,
+    }
+    assert sum(view.counts().values()) == len(view.lecture.claims())
+    old = next(study for study in view.studies if study.spec.name == "old")
+    assert old.predictions()[0].was == "supported"
+    assert "changed after they were judged" in old.problem
+
+
+def test_an_old_verdict_is_never_shown_as_new(page: Page) -> None:
+    assert "out of date was: supported" in page.text
+    assert "This report is not complete." in page.text
+    assert "has not been run to its end at this scale" in page.text
+
+
+def test_the_page_tells_what_cannot_be_missed(page: Page) -> None:
+    for words in (
+        "claimcheck run coins --scale quick",
+        "arXiv:1611.01232",
+        "it was −0.1 to 0.1",
+        "Beside published and theoretical values",
+        "0.35 %",
+        "A judgement, no measurement decides it.",
+        "not run with fewer than 11 seeds",
+    ):
+        assert words in page.text, words
+
+
+def test_the_same_results_give_the_same_bytes(project: Path) -> None:
+    started = time.process_time()
+    report.build("quick", project / "results", project / "again", project / "studies")
+    assert time.process_time() - started < 20
+    for name in ("report.md", "report.html", "report.pdf"):
+        assert (project / "again/quick" / name).read_bytes() == (project / "reports/quick" / name).read_bytes()
+
+
+def copy(project: Path, target: Path, study: str = "coins") -> tuple[Path, Path]:
+    """Copies of studies and results that a test may spoil; studies other than `study` are left out of the results."""
+    shutil.copytree(project / "studies", target / "studies")
+    shutil.copytree(project / "results/quick" / study, target / "results/quick" / study)
+    return target / "studies", target / "results"
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    words = path.read_text(encoding="utf-8")
+    assert old in words
+    path.write_text(words.replace(old, new), encoding="utf-8")
+
+
+def test_a_report_of_nothing_is_made_and_says_so(project: Path, tmp_path: Path) -> None:
+    made = report.build("smoke", tmp_path / "results", tmp_path / "reports", project / "studies")
+    page = Page(made[0].read_text(encoding="utf-8"))
+    assert "Nothing has been run at this scale." in page.text
+    assert "The study has no settings for scale smoke." in page.text
+    assert "tests the plumbing and decides nothing" in page.text
+
+
+def test_changed_code_makes_verdicts_out_of_date(project: Path, tmp_path: Path) -> None:
+    studies, results = copy(project, tmp_path)
+    edit(studies / "coins/study.py", ".standard_normal(", ".standard_cauchy(")
+    view = gather("quick", results, studies)
+    assert view.counts()["out of date"] == 3
+    assert view.counts()["supported"] == 0
+    assert not any(prediction.measured for prediction in view.predictions())
+
+
+def test_records_swapped_after_judging_make_verdicts_out_of_date(project: Path, tmp_path: Path) -> None:
+    studies, results = copy(project, tmp_path)
+    folder = results / "quick/coins"
+    shutil.copyfile(project / "results/quick/hostile/records.parquet", folder / "records.parquet")
+    assert gather("quick", results, studies).counts()["out of date"] == 3
+
+
+def test_an_edited_verdict_is_refused(project: Path, tmp_path: Path) -> None:
+    studies, results = copy(project, tmp_path)
+    path = results / "quick/coins/verdicts.json"
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    entries[0]["estimate"] = 1.0
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    with pytest.raises(ClaimcheckError, match="changed after it was judged"):
+        gather("quick", results, studies)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("{{ estimate('mean-is-zero') }}", "{{ estimate('mean-is-nought') }}", "mean-is-nought.*did you mean 'mean-is-zero'"),
+        ("{{ verdict('noise-is-centred') }}", "{{ verdict(3) }}", "unknown claim or prediction"),
+        ("$$\\mu \\neq 0.$$", "$$\\mu \\neq { 0.$$", "formula"),
+        ("- two", "![x](/etc/passwd)", "must not hold pictures"),
+        ("$\\\\bar x$", "$\\\\unknowncommand{x$", ""),
+    ],
+)
+def test_what_cannot_be_set_is_one_clear_line(project: Path, tmp_path: Path, old: str, new: str, fault: str) -> None:
+    studies, results = copy(project, tmp_path)
+    edit(studies / "coins/study.yaml", old, new)
+    if not fault:
+        report.build("quick", results, tmp_path / "reports", studies)
+        return
+    with pytest.raises(ClaimcheckError, match=fault) as caught:
+        report.build("quick", results, tmp_path / "reports", studies)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "reports/quick/report.html").exists()
+
+
+def test_calibration_and_null_run_stand_in_the_appendix(project: Path, tmp_path: Path) -> None:
+    from claimcheck import calibration
+    from claimcheck.files import write_json
+
+    studies, results = copy(project, tmp_path)
+    found = calibration.calibrate(12, 5, reports=20, coverage_samples=20)
+    write_json(results / "quick/calibration.json", found)
+    made = report.build("quick", results, tmp_path / "reports", studies)
+    page = Page(made[0].read_text(encoding="utf-8"))
+    assert "Tried on 20 simulated reports with 5 predictions of 12 seeds each" in page.text
+    assert found["remarks"][0].split(":")[0] in page.text
+    assert "Of these, suspicious" in page.text
