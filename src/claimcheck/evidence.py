@@ -66,10 +66,8 @@ def read(study: Study, scale: str, results_dir: Path, seeds: int | None = None) 
     if not path.is_file():
         raise ClaimcheckError("no records to judge", where=path, hint=f"run `claimcheck run {study.name}` first")
     checksum = sha256(path)
-    facts = read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
-    if not isinstance(facts, dict):
-        raise ClaimcheckError("is not a mapping", where=folder / "provenance.json", hint="run the study again")
-    if (kept := (facts.get("files") or {}).get("records.parquet")) not in (None, checksum):
+    kept, ran = _noted(folder / "provenance.json")
+    if kept not in (None, checksum):
         raise ClaimcheckError(
             "is not the file that the run wrote (checksum differs)",
             where=path,
@@ -80,8 +78,21 @@ def read(study: Study, scale: str, results_dir: Path, seeds: int | None = None) 
     records = recording.read(path)
     if absent := [name for name in COLUMNS if name not in records.columns]:
         raise ClaimcheckError("column missing", where=path, found=absent[0], expected=", ".join(COLUMNS))
-    ran = facts.get("seeds") if seeds is None else dict.fromkeys(study.all_parts(), seeds)
+    ran = ran if seeds is None else dict.fromkeys(study.all_parts(), seeds)
     return check(study, scale, records, ran, checksum, path)
+
+
+def _noted(path: Path) -> tuple[str | None, dict[str, int]]:
+    """The records' checksum and the number of seeds of each part, as the run noted them (where it did)."""
+    facts = read_json(path) if path.is_file() else {}
+    if not isinstance(facts, dict):
+        raise ClaimcheckError("is not a mapping", where=path, hint="run the study again")
+    files, seeds = facts.get("files") or {}, facts.get("seeds") or {}
+    if not isinstance(files, dict) or not isinstance(files.get("records.parquet", ""), str):
+        raise ClaimcheckError("is not a mapping of checksums", where=f"{path}: files", found=str(files)[:60])
+    if not isinstance(seeds, dict) or not all(type(count) is int and count >= 0 for count in seeds.values()):
+        raise ClaimcheckError("is not a number of seeds per part", where=f"{path}: seeds", found=str(seeds)[:60])
+    return files.get("records.parquet"), seeds
 
 
 def check(
