@@ -6,6 +6,7 @@ on one another are told as problems. Nothing here computes a result.
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 import warnings
@@ -44,8 +45,12 @@ def plot_study(study: Any, scale: str, results_dir: Path, *, strict: bool = Fals
     records = read_records(folder, study.name)
     written, failed = [], []
     for spec in study.figures:
+        rows = rows_of(records, spec.part)
+        if rows.empty:
+            print(f"{study.name}: figure {spec.id!r}: part {spec.part} was not run at {scale}", file=sys.stderr)
+            continue
         try:
-            figure, problems = draw(plot_function(study, spec.id), rows_of(records, spec.part))
+            figure, problems = draw(plot_function(study, spec.id), rows)
             if problems and strict:
                 raise ClaimcheckError("; ".join(problems))
             written += save(figure, folder / "figures" / spec.id)
@@ -150,7 +155,7 @@ def _layout_problems(figure: Figure, renderer: Any) -> list[str]:
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             boxes = [label.get_window_extent(renderer) for label in _shown_labels(axis)]
-            if any(a.overlaps(b) for a, b in zip(boxes, boxes[1:], strict=False)):
+            if any(a.overlaps(b) for a, b in itertools.pairwise(boxes)):
                 problems.append(f"tick labels of the {axis.axis_name} axis {axes.get_title()!r} lie on one another")
     return problems
 
