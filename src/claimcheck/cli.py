@@ -297,6 +297,20 @@ def verify(
     sys.exit(comparison.main(first, second))
 
 
+@app.command()
+def crate(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write it to; must not exist yet.")],
+    scale: ScaleOption = SCALE,
+    results_dir: ResultsDir = RESULTS,
+    reports_dir: ReportsDir = REPORTS,
+    studies_dir: StudiesDir = STUDIES,
+) -> None:
+    """Export results and report as a Workflow Run RO-Crate, for archives and other tools."""
+    from claimcheck.crate import export
+
+    print(export(scale.value, results_dir, reports_dir, studies_dir.resolve().parent, folder))
+
+
 @app.command("import")
 def import_results(
     folder: Annotated[
