@@ -13,11 +13,35 @@ from claimcheck.loading import load_study
 pytest.importorskip("rocrate", reason="rocrate is not installed")
 
 # The terms that the crate uses, as RO-Crate 1.1's own context maps them: validation must not need a network.
-SCHEMA = (
-    "CreativeWork Dataset SoftwareSourceCode SoftwareApplication CreateAction ComputerLanguage name description version "
-    "license datePublished hasPart mainEntity mentions about programmingLanguage identifier url softwareVersion "
-    "softwareRequirements startTime endTime actionStatus instrument result object encodingFormat"
-).split()
+SCHEMA = [
+    "CreativeWork",
+    "Dataset",
+    "SoftwareSourceCode",
+    "SoftwareApplication",
+    "CreateAction",
+    "ComputerLanguage",
+    "name",
+    "description",
+    "version",
+    "license",
+    "datePublished",
+    "hasPart",
+    "mainEntity",
+    "mentions",
+    "about",
+    "programmingLanguage",
+    "identifier",
+    "url",
+    "softwareVersion",
+    "softwareRequirements",
+    "startTime",
+    "endTime",
+    "actionStatus",
+    "instrument",
+    "result",
+    "object",
+    "encodingFormat",
+]
 CONTEXT = {name: f"http://schema.org/{name}" for name in SCHEMA} | {
     "File": "http://schema.org/MediaObject",
     "conformsTo": "http://purl.org/dc/terms/conformsTo",
