@@ -264,7 +264,8 @@ def points(
         values = records[records[x] == level].groupby("seed")[y].mean().to_numpy(dtype=float)
         spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
         colour, marker = look[level]["color"], look[level]["marker"]
-        axis.scatter(place + spread - 0.08, values, s=9, color=colour, alpha=0.35, linewidth=0, rasterized=len(values) > 500)
+        dense = len(values) > 500
+        axis.scatter(place + spread - 0.08, values, s=9, color=colour, alpha=0.35, linewidth=0, rasterized=dense)
         if level in table.index:
             row = table.loc[level]
             error = np.array([[row["centre"] - row["low"]], [row["high"] - row["centre"]]])
@@ -311,6 +312,5 @@ def legend(axis: Axes, title: str | None = None, *, outside: bool = True, **sett
     unique = dict(zip(reversed(names), reversed(handles), strict=True))
     order = [name for name in dict.fromkeys(names) if not name.startswith("_")]
     where = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0} if outside else {"loc": "best"}
-    axis.legend(
-        [unique[name] for name in order], order, title=title, handlelength=2.6, alignment="left", **{**where, **settings}
-    )
+    look = {"title": title, "handlelength": 2.6, "alignment": "left", **where, **settings}
+    axis.legend([unique[name] for name in order], order, **look)

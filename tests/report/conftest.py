@@ -1,4 +1,4 @@
-"""A small lecture with four studies (one finished, one hostile, one judged on old regions, one never run), and its report."""
+"""A small lecture with four studies (finished, hostile, judged on an old region, never run), and its report."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ method: |
   - one
   - two
 notes: |
-  The mean is {{ estimate('mean-is-zero') }} {{ interval('mean-is-zero') }} over {{ n('mean-is-zero') }} seeds: {{ verdict('noise-is-centred') }}.
+  The mean is {{ estimate('mean-is-zero') }} {{ interval('mean-is-zero') }} over {{ n('mean-is-zero') }} seeds:
+  {{ verdict('noise-is-centred') }}.
   It stops where $$\mu \neq 0.$$
 references: ["Gauss 1809, Theoria motus. arXiv:1611.01232"]
 parts:
@@ -59,13 +60,35 @@ scales:
 claims:
   - id: noise-is-centred
     predictions:
-      - {id: mean-is-zero, says: "The mean $\\bar x$ is zero.", statistic: mean_value, region: [-0.2, 0.2], unit: nats, why: "The law of large numbers, arXiv:1611.01232.",
-         reference: [{says: expected, value: 0.0, source: "Gauss 1809. arXiv:1611.01232"}], amended: [{date: 2026-01-05, was: [-0.1, 0.1], reason: "Too strict | for 200 draws."}]}
-      - {id: arms-differ, says: The arms differ., statistic: arm_difference, region: [1.0, null], kind: limit, why: Nothing says so.}
-      - {id: small-print, says: The mean is small in the median., statistic: mean_value, region: [null, 100], average: median, kind: limit, why: Far away.}
+      - id: mean-is-zero
+        says: "The mean $\\bar x$ is zero."
+        statistic: mean_value
+        region: [-0.2, 0.2]
+        unit: nats
+        why: "The law of large numbers, arXiv:1611.01232."
+        reference: [{says: expected, value: 0.0, source: "Gauss 1809. arXiv:1611.01232"}]
+        amended: [{date: 2026-01-05, was: [-0.1, 0.1], reason: "Too strict | for 200 draws."}]
+      - id: arms-differ
+        says: The arms differ.
+        statistic: arm_difference
+        region: [1.0, null]
+        kind: limit
+        why: Nothing says so.
+      - id: small-print
+        says: The mean is small in the median.
+        statistic: mean_value
+        region: [null, 100]
+        average: median
+        kind: limit
+        why: Far away.
   - id: noise-is-large
     predictions:
-      - {id: mean-is-large, says: The mean is above ten., statistic: mean_value, region: [10, null], unit: nats, why: The lecture says so.}
+      - id: mean-is-large
+        says: The mean is above ten.
+        statistic: mean_value
+        region: [10, null]
+        unit: nats
+        why: The lecture says so.
   - id: noise-decides
     predictions:
       - {id: sign-decides, says: The mean is positive., statistic: mean_value, region: [0, null], why: A coin.}
@@ -74,10 +97,14 @@ claims:
     predictions:
       - {id: exact-one, says: One is one., statistic: one, region: [0.999999, 1.000001], why: Exact.}
 figures:
-  - {id: by-step, part: tosses, caption: "Mean by step, $\\mu$ dashed.", alt: "Two noisy curves \"round\" zero.", claims: [noise-is-centred]}
+  - id: by-step
+    part: tosses
+    caption: "Mean by step, $\\mu$ dashed."
+    alt: "Two noisy curves \"round\" zero."
+    claims: [noise-is-centred]
 """
 
-COINS_CODE = '''
+COINS_CODE = """
 import numpy as np
 import pandas as pd
 
@@ -113,7 +140,7 @@ def plot_by_step(records):
     style.count(axis, records)
     axis.set(xlabel="step", ylabel="mean / nats")
     return figure
-'''
+"""
 
 SMALL = r"""
 title: "{title}"
@@ -138,7 +165,7 @@ figures:
   - {{id: by-step, caption: "{text}", alt: "{text}"}}
 """
 
-HOSTILE = "<script>alert(1)</script> #include(\\\"x\\\") $5 and ]( ` | $ {{y}} *a* [b](javascript:c) <!-- ::: \\\\ @a ~b~"
+HOSTILE = '<script>alert(1)</script> #include(\\"x\\") $5 and ]( ` | $ {{y}} *a* [b](javascript:c) <!-- ::: \\\\ @a ~b~'
 
 
 def write_studies(folder: Path) -> Path:

@@ -16,7 +16,8 @@ from claimcheck.errors import ClaimcheckError
 
 @pytest.fixture
 def records() -> pd.DataFrame:
-    rows = [(f"{arm}{seed}", seed, arm, step, seed + step * (arm == "a")) for arm in "ab" for seed in range(5) for step in range(4)]
+    cells = [(arm, seed, step) for arm in "ab" for seed in range(5) for step in range(4)]
+    rows = [(f"{arm}{seed}", seed, arm, step, seed + step * (arm == "a")) for arm, seed, step in cells]
     return pd.DataFrame(rows, columns=["run", "seed", "arm", "step", "x"]).astype({"x": float})
 
 

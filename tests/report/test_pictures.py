@@ -38,7 +38,8 @@ def test_a_region_picture_is_well_formed_and_stays_inside(estimate, interval, en
 
 def test_an_estimate_inside_its_region_is_drawn_inside_it() -> None:
     for estimate, inside in [(0.5, True), (1.5, False), (-0.5, False)]:
-        root = ElementTree.fromstring(pictures.region(estimate, (estimate - 0.1, estimate + 0.1), (0.0, 1.0), "supported"))
+        drawn = pictures.region(estimate, (estimate - 0.1, estimate + 0.1), (0.0, 1.0), "supported")
+        root = ElementTree.fromstring(drawn)
         band, dot = root.find(f"{SVG}rect"), root.find(f"{SVG}circle")
         left = float(band.get("x"))
         assert (left < float(dot.get("cx")) < left + float(band.get("width"))) is inside

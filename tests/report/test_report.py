@@ -249,6 +249,15 @@ def test_records_swapped_after_judging_make_verdicts_out_of_date(project: Path, 
     assert gather("quick", results, studies).counts()["out of date"] == 3
 
 
+def test_a_study_that_failed_is_shown_as_failed(project: Path, tmp_path: Path) -> None:
+    studies, results = copy(project, tmp_path)
+    (results / "quick/never").mkdir()
+    (results / "quick/never/run.log").write_text("claimcheck: disk <b>full</b>\n", encoding="utf-8")
+    assert gather("quick", results, studies).claims["never-run"].state == "failed"
+    page = Page(report.build("quick", results, tmp_path / "reports", studies)[0].read_text(encoding="utf-8"))
+    assert "disk <b>full</b>" in page.text
+
+
 def test_an_edited_verdict_is_refused(project: Path, tmp_path: Path) -> None:
     studies, results = copy(project, tmp_path)
     path = results / "quick/coins/verdicts.json"
@@ -262,7 +271,7 @@ def test_an_edited_verdict_is_refused(project: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("{{ estimate('mean-is-zero') }}", "{{ estimate('mean-is-nought') }}", "mean-is-nought.*did you mean 'mean-is-zero'"),
+        ("estimate('mean-is-zero')", "estimate('mean-is-nought')", "mean-is-nought.*did you mean 'mean-is-zero'"),
         ("{{ verdict('noise-is-centred') }}", "{{ verdict(3) }}", "unknown claim or prediction"),
         ("$$\\mu \\neq 0.$$", "$$\\mu \\neq { 0.$$", "formula"),
         ("- two", "![x](/etc/passwd)", "must not hold pictures"),

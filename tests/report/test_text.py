@@ -81,7 +81,7 @@ def test_escaped_text_renders_as_written() -> None:
     lines = [
         "<script>alert(1)</script> &amp; <!-- -->",
         "# 1. - * > | ~~~ ``` ::: {.x} [a](b) ![c](d) $x$ $$ @y [^1] \\alpha ^a^ ~b~ ... --- 'q' \"r\"",
-        "#include(\"x\") #import <label> \\ // /* */ @ref = - + / *b* _i_",
+        '#include("x") #import <label> \\ // /* */ @ref = - + / *b* _i_',
         "trailing \\",
     ]
     for line in lines:
@@ -119,5 +119,5 @@ def test_broken_notes_are_one_clear_line(notes: str) -> None:
 
 
 def test_an_unknown_id_in_the_notes_is_named_with_the_nearest() -> None:
-    with pytest.raises(ClaimcheckError, match="slope-matches.*did you mean 'slope-match'"):
+    with pytest.raises(ClaimcheckError, match=r"slope-matches.*did you mean 'slope-match'"):
         text.known({"slope-match": 1, "other": 2}, "slope-matches", "study.yaml", "prediction")

@@ -36,7 +36,7 @@ def build(
         the files written: report.html, report.pdf, report.md and verdicts.csv.
 
     Raises:
-        ClaimcheckError: a study or a result cannot be read, its notes name something unknown, or its text cannot be set.
+        ClaimcheckError: a study or result cannot be read, notes name something unknown, or a text cannot be set.
     """
     results_dir, reports_dir = Path(results_dir), Path(reports_dir)
     view = gather(scale, results_dir, Path(studies_dir), config)
@@ -63,18 +63,18 @@ def timestamp(view: ReportView) -> int:
 
 def _write_pictures(view: ReportView, folder: Path) -> None:
     """Figures under figures/<study>/, regions and verdict shapes under pictures/."""
-    (folder / "pictures").mkdir()
+    drawn = folder / "pictures"
+    drawn.mkdir()
     for state in pictures.STATES:
-        (folder / "pictures" / f"verdict-{pictures.slug(state)}.svg").write_text(pictures.shape(state), encoding="utf-8")
-    (folder / "pictures" / "share.svg").write_text(pictures.share_bar(view.counts()), encoding="utf-8")
+        (drawn / f"verdict-{pictures.slug(state)}.svg").write_text(pictures.shape(state), encoding="utf-8")
+    (drawn / "share.svg").write_text(pictures.share_bar(view.counts()), encoding="utf-8")
     for study in view.studies:
         for prediction in study.predictions():
             if prediction.measured:
-                drawn = pictures.region(
-                    prediction.estimate, prediction.ends, prediction.spec.region, prediction.state, prediction.spec.unit
-                )
-                path = folder / "pictures" / f"{study.spec.name}.{prediction.spec.id}.svg"
-                path.write_text(drawn, encoding="utf-8")
+                spec = prediction.spec
+                numbers = prediction.estimate, prediction.ends, spec.region
+                picture = pictures.region(*numbers, prediction.state, spec.unit)
+                (drawn / f"{study.spec.name}.{spec.id}.svg").write_text(picture, encoding="utf-8")
         for figure, source in study.figures:
             if source is not None:
                 path = folder / "figures" / study.spec.name / f"{figure.id}.svg"

@@ -108,5 +108,6 @@ def _template(assets: Path, target: str) -> str:
     text = (assets / "templates" / name).read_text(encoding="utf-8")
     for key, file in (("$style$", "report.css"), ("$script$", "report.js")):
         if key in text:
-            text = text.replace(key, (assets / "templates" / file).read_text(encoding="utf-8").replace("$", "$$").strip())
+            written = (assets / "templates" / file).read_text(encoding="utf-8")
+            text = text.replace(key, written.replace("$", "$$").strip())
     return text

@@ -157,55 +157,72 @@ def gather(scale: str, results_dir: Path, studies_dir: Path, config: Config | No
     order = {section.id: place for place, section in enumerate(lecture.sections)}
     studies.sort(key=lambda view: (min(order[section] for section in view.spec.sections), view.spec.name))
     tested = {claim.id: claim for view in studies for claim in view.claims if claim.lecture}
-    claims = {name: tested.get(name) or _untested(claim, wanted) for name, claim in known.items()}
+    claims = {name: tested.get(name) or _untested(claim) for name, claim in known.items()}
     calibration = folder / "calibration.json"
-    return ReportView(
-        scale, lecture, tuple(studies), claims, read_json(calibration) if calibration.is_file() else None
-    )
+    return ReportView(scale, lecture, tuple(studies), claims, read_json(calibration) if calibration.is_file() else None)
 
 
-def _untested(claim: LectureClaim, studies: list[str]) -> ClaimView:
+def _untested(claim: LectureClaim) -> ClaimView:
     """A claim without predictions: not testable, or of a study that has not been written (or leaves it out)."""
     return ClaimView(claim.id, claim.says, "not testable" if claim.not_testable else "planned", lecture=claim)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What a study's results folder holds. `missing`: the state of a prediction without a verdict."""
+
+    rows: tuple[dict[str, Any], ...] = ()
+    provenance: dict[str, Any] | None = None
+    changed: tuple[str, ...] = ()
+    seeds: int | None = None
+    problem: str = ""
+    missing: str = "not run"
+
+
 def _study(study: Study, scale: str, folder: Path, lecture: dict[str, LectureClaim], config: Config) -> StudyView:
-    offered = scale in study.scales
-    provenance = _optional(folder / "provenance.json")
-    rows, problem, changed, seeds = [], "", (), None
-    if not offered:
-        problem = f"The study has no settings for scale {scale}."
-    elif provenance is None or not (folder / "records.parquet").is_file():
-        problem = "The study has not been run to its end at this scale."
-    else:
-        seeds = _seeds_override(study, scale, provenance)
-        changed = _changed(study, scale, folder, provenance, config.model_copy(update={"scale": scale, "seeds": seeds}))
-        rows = judge.load_verdicts(folder / "verdicts.json") if (folder / "verdicts.json").is_file() else []
-        if any(row.get("records_sha256") != sha256(folder / "records.parquet") for row in rows[:1]):
-            changed = (*changed, "the verdicts were given on other records")
-        problem = "" if rows else "The study has been run, but not judged."
-        if changed:
-            problem = "What these results were made from has changed since, so none of them is shown as current."
-    problem = " ".join(filter(None, [problem, attempts.last_failure(folder)]))
-    views = _claims(study, scale, rows, lecture, bool(changed), seeds) if offered else _claims(study, scale, [], lecture)
+    found = _found(study, scale, folder, config)
+    views = _claims(study, scale, found, lecture)
     old = sum(entry.state == "out of date" for view in views for entry in view.predictions)
+    problem = found.problem
     if old and not problem:
         problem = f"{old} of its predictions changed after they were judged; the old verdicts are not shown as current."
-    parts = study.at(scale, seeds).values() if offered else ()
-    figures = [(figure, folder / "figures" / f"{figure.id}.svg") for figure in study.figures]
+    parts = study.at(scale, found.seeds).values() if scale in study.scales else ()
+    drawn = [(figure, folder / "figures" / f"{figure.id}.svg") for figure in study.figures]
+    files = [folder / name for name in ("records.parquet", "tuning.parquet", "verdicts.json", "provenance.json")]
     return StudyView(
         study,
         tuple(views),
         tuple(PartView(part, len(design.combinations(part))) for part in parts if part.seeds),
-        tuple((figure, path if path.is_file() and not changed else None) for figure, path in figures),
-        provenance,
+        tuple((figure, path if path.is_file() and not found.changed else None) for figure, path in drawn),
+        found.provenance,
         _optional(folder / "shuffled.json"),
-        tuple(path for name in ("records.parquet", "tuning.parquet", "verdicts.json", "provenance.json")
-              if (path := folder / name).is_file()),  # fmt: skip
+        tuple(path for path in files if path.is_file()),
         problem,
-        changed,
-        seeds,
+        found.changed,
+        found.seeds,
     )
+
+
+def _found(study: Study, scale: str, folder: Path, config: Config) -> _Found:
+    """Read a study's results and say in words what is wrong with them, if anything."""
+    if scale not in study.scales:
+        return _Found(problem=f"The study has no settings for scale {scale}.")
+    failure = attempts.last_failure(folder)
+    missing = "failed" if failure else "not run"
+    provenance, records = _optional(folder / "provenance.json"), folder / "records.parquet"
+    if provenance is None or not records.is_file():
+        problem = "The study has not been run to its end at this scale."
+        return _Found(problem=f"{problem} {failure}".strip(), missing=missing)
+    seeds = _seeds_override(study, scale, provenance)
+    changed = _changed(study, scale, folder, provenance, config.model_copy(update={"scale": scale, "seeds": seeds}))
+    verdicts = folder / "verdicts.json"
+    rows = judge.load_verdicts(verdicts) if verdicts.is_file() else []
+    if any(row.get("records_sha256") != sha256(records) for row in rows[:1]):
+        changed = (*changed, "the verdicts were given on other records")
+    problem = "" if rows else "The study has been run, but not judged."
+    if changed:
+        problem = "What these results were made from has changed since, so none of them is shown as current."
+    return _Found(tuple(rows), provenance, changed, seeds, f"{problem} {failure}".strip(), missing)
 
 
 def _optional(path: Path) -> Any:
@@ -233,30 +250,21 @@ def _changed(study: Study, scale: str, folder: Path, provenance: dict[str, Any],
     return tuple(found)
 
 
-def _claims(
-    study: Study,
-    scale: str,
-    rows: list[dict[str, Any]],
-    lecture: dict[str, LectureClaim],
-    changed: bool = False,
-    seeds: int | None = None,
-) -> list[ClaimView]:
-    by_id = {row["prediction"]: row for row in rows}
+def _claims(study: Study, scale: str, found: _Found, lecture: dict[str, LectureClaim]) -> list[ClaimView]:
+    by_id = {row["prediction"]: row for row in found.rows}
     views = []
     for claim in study.claims:
-        predictions = tuple(
-            _prediction(entry, by_id.get(entry.id), study, scale, changed, seeds) for entry in claim.predictions
-        )
-        views.append(_claim(claim, predictions, study, lecture.get(claim.id)))
+        predictions = [_prediction(entry, by_id.get(entry.id), study, scale, found) for entry in claim.predictions]
+        views.append(_claim(claim, tuple(predictions), study, lecture.get(claim.id)))
     return views
 
 
 def _prediction(
-    spec: Prediction, row: dict[str, Any] | None, study: Study, scale: str, changed: bool, seeds: int | None
+    spec: Prediction, row: dict[str, Any] | None, study: Study, scale: str, found: _Found
 ) -> PredictionView:
     if row is None:
-        return PredictionView(spec, "not run")
-    if changed or row.get("spec_hash") != spec_hash(spec, study, scale, seeds):
+        return PredictionView(spec, found.missing)
+    if found.changed or row.get("spec_hash") != spec_hash(spec, study, scale, found.seeds):
         return PredictionView(spec, "out of date", row, was=row["verdict"])
     return PredictionView(spec, row["verdict"], row)
 
@@ -266,8 +274,6 @@ def _claim(
 ) -> ClaimView:
     mine = entry if entry is not None and entry.study == study.name else None
     main = [view.state for view in predictions if view.spec.kind == "main"]
-    state = "out of date" if "out of date" in main else claim_verdict(main)
+    state = next((odd for odd in ("out of date", "failed") if odd in main), None) or claim_verdict(main)
     says = claim.says or (mine.says if mine else claim.id)
     return ClaimView(claim.id, says, state, study, predictions, mine)
-
-

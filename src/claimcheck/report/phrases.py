@@ -49,10 +49,11 @@ def outline_measured(claim: ClaimView) -> str:
     if view is None or not view.measured:
         return "–" if claim.state != "not testable" else ""
     unit = f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
-    number = f"**{text.escape(text.estimate(view.estimate, *view.ends))}**{unit} {text.escape(text.interval(*view.ends))}"
+    number = f"**{text.escape(text.estimate(view.estimate, *view.ends))}**{unit}"
     agree = sum(other.state == claim.state for other in claim.main)
     tests = f"; {agree} of {len(claim.main)} tests" if len(claim.main) > 1 else ""
-    return f"{number.strip()} [wanted {text.escape(text.region(view.spec.region))}; n = {view.row['n']}{tests}]{{.below}}"
+    wanted = f"wanted {text.escape(text.region(view.spec.region))}; n = {view.row['n']}{tests}"
+    return f"{number} {text.escape(text.interval(*view.ends))} [{wanted}]{{.below}}"
 
 
 def outline_limits(claim: ClaimView) -> str:
@@ -75,7 +76,8 @@ def measured(view: PredictionView) -> str:
     limits = text.escape(text.interval(*view.ends))
     kind = view.row.get("average", view.spec.average)
     rest = f", 95 % interval {limits}" if limits else ""
-    return f"**{text.escape(text.estimate(view.estimate, *view.ends))}**{unit}{rest}; {kind} over {view.row['n']} seeds."
+    number = text.escape(text.estimate(view.estimate, *view.ends))
+    return f"**{number}**{unit}{rest}; {kind} over {view.row['n']} seeds."
 
 
 def test_line(view: PredictionView) -> str:
@@ -120,8 +122,9 @@ def amendment(change: Amendment) -> str:
 
 
 def _as_region(was: Any) -> str:
-    if isinstance(was, list | tuple) and len(was) == 2 and all(end is None or isinstance(end, int | float) for end in was):
-        return text.region(was) if any(end is not None for end in was) else "open"
+    pair = isinstance(was, list | tuple) and len(was) == 2 and was != [None, None]
+    if pair and all(end is None or isinstance(end, int | float) for end in was):
+        return text.region(was)
     return text.value(was)
 
 
@@ -130,14 +133,19 @@ def published(study: StudyView) -> list[dict[str, str]]:
     return [
         {
             "what": text.inline(reference.says),
-            "measured": f"{text.escape(text.estimate(view.estimate, *view.ends))} {text.escape(text.interval(*view.ends))} "
-            f"{text.inline(view.spec.unit)}".strip() if view.measured else "–",
+            "measured": _with_interval(view) if view.measured else "–",
             "published": text.escape(text.number(reference.value, 6)) if reference.value is not None else "–",
             "source": text.citation(reference.source),
-        }  # fmt: skip
+        }
         for view in study.predictions()
         for reference in view.spec.reference
     ]
+
+
+def _with_interval(view: PredictionView) -> str:
+    """Estimate, interval and unit."""
+    number = text.escape(text.estimate(view.estimate, *view.ends))
+    return f"{number} {text.escape(text.interval(*view.ends))} {text.inline(view.spec.unit)}".strip()
 
 
 def part_name(part: PartView) -> str:
@@ -180,8 +188,9 @@ def cost(study: StudyView) -> str:
     runs = sum(entry.get("runs", 0) for entry in facts.get("ensembles", []))
     memory = facts.get("peak_memory_mib")
     return (
-        f"{text.number(runs, 9)} runs (pilots included) in {text.duration(facts.get('seconds'))} on {text.escape(device)}, "
-        f"one thread, {text.number(memory, 3) if memory else '–'} MiB of memory at most. These commands run this study alone again:"
+        f"{text.number(runs, 9)} runs (pilots included) in {text.duration(facts.get('seconds'))} on "
+        f"{text.escape(device)}, one thread, {text.number(memory, 3) if memory else '–'} MiB of memory at most. "
+        "These commands run this study alone again:"
     )
 
 
@@ -239,7 +248,8 @@ def rate(entry: dict[str, float]) -> str:
 
 def effect(entry: dict[str, float]) -> str:
     """A simulated effect size with its interval."""
-    return f"**{text.estimate(entry['effect'], entry['low'], entry['high'])}** {text.escape(text.interval(entry['low'], entry['high']))}"
+    low, high = entry["low"], entry["high"]
+    return f"**{text.estimate(entry['effect'], low, high)}** {text.escape(text.interval(low, high))}"
 
 
 def shuffled_rows(view: ReportView) -> list[dict[str, Any]]:
@@ -293,7 +303,7 @@ def environment(view: ReportView) -> list[tuple[str, str]]:
     if not facts:
         return []
     rows = [("Machine", _all(facts, _machine))]
-    rows += [("Operating system", _all(facts, lambda f: f"{f['machine'].get('system')} on {f['machine'].get('architecture')}"))]
+    rows += [("Operating system", _all(facts, lambda f: f"{f['machine']['system']} on {f['machine']['architecture']}"))]
     rows += [("Commit", _all(facts, _commit))]
     names = list(dict.fromkeys(name for fact in facts for name in fact.get("versions", {})))
     rows += [(name, _all(facts, lambda f, name=name: f["versions"].get(name, "–"))) for name in names]
@@ -306,7 +316,8 @@ def _all(facts: list[dict[str, Any]], read: Callable[[dict[str, Any]], str]) -> 
 
 def _machine(fact: dict[str, Any]) -> str:
     machine = fact.get("machine", {})
-    words = f"{machine.get('processor', 'unknown processor')}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB"
+    processor = machine.get("processor", "unknown processor")
+    words = f"{processor}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB"
     if machine.get("accelerator"):
         words += f"; {machine['accelerator']}, {machine.get('accelerator_memory_gib')} GiB"
     return words
@@ -370,6 +381,5 @@ def chance(decided: int) -> str:
 
 def references(view: ReportView) -> list[str]:
     """Every reference that a study names, once, in alphabetical order."""
-    return sorted({" ".join(entry.split()) for study in view.studies for entry in study.spec.references}, key=str.casefold)
-
-
+    entries = {" ".join(entry.split()) for study in view.studies for entry in study.spec.references}
+    return sorted(entries, key=str.casefold)

@@ -73,7 +73,8 @@ def share_bar(counts: dict[str, int]) -> str:
         width = 640 * counts.get(state, 0) / total if total else 0
         if width:
             filled = state in ("supported", "contradicted", "inconclusive")
-            paint = f'fill="{COLOURS[state]}"' if filled else f'fill="#E9E9E9" stroke="{COLOURS[state]}" stroke-width="0.8"'
+            pale = f'fill="#E9E9E9" stroke="{COLOURS[state]}" stroke-width="0.8"'
+            paint = f'fill="{COLOURS[state]}"' if filled else pale
             fields.append(
                 f'<rect class="{"ink" if filled else "pale"} {slug(state)}" x="{x + 1:.1f}" y="1" '
                 f'width="{max(width - 2, 1):.1f}" height="20" {paint}/>'
@@ -147,7 +148,12 @@ def _end_labels(at: _Scale, ends: tuple[float | None, float | None], middle: int
 
 
 def _marks(
-    at: _Scale, estimate: float | None, interval: tuple[float | None, float | None], state: str, middle: int, width: int
+    at: _Scale,
+    estimate: float | None,
+    interval: tuple[float | None, float | None],
+    state: str,
+    middle: int,
+    width: int,
 ) -> str:
     if estimate is None:
         return ""
@@ -161,7 +167,10 @@ def _marks(
             f'M{b:.1f} {middle - 5} V{middle + 5}" stroke="{colour}" stroke-width="2.2" fill="none"/>'
         )
     x = at(estimate)
-    dot = f'<circle class="ink {kind}" cx="{x:.1f}" cy="{middle}" r="4.2" fill="{colour}" stroke="#fff" stroke-width="1"/>'
+    dot = (
+        f'<circle class="ink {kind}" cx="{x:.1f}" cy="{middle}" r="4.2" fill="{colour}" stroke="#fff" '
+        'stroke-width="1"/>'
+    )
     label_at = min(max(x, 40), width - 40)
     return bar + dot + _label(label_at, 9, text.estimate(estimate, *interval), "middle", f"value {kind}", bold=True)
 

@@ -87,7 +87,7 @@ def to_float(value: Any) -> float | None:
 
 
 def number(value: float | None, digits: int = 3, decimals: int | None = None) -> str:
-    """A number for reading: `digits` significant digits or, if given, so many decimals; − for minus, × 10ⁿ at extremes."""
+    """A number for reading: so many significant digits or, if given, decimals; − for minus, × 10ⁿ at extremes."""
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
