@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from claimcheck import evidence, null_run, statistics
+from claimcheck import evidence, fingerprint, null_run, statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, read_json, write_json, write_text
 from claimcheck.loading import load_lecture
-from claimcheck.spec import Claim, Prediction, Study, spec_hash
+from claimcheck.spec import Claim, Config, Prediction, Study, spec_hash
 
 VARIANTS = ("threshold halved", "threshold doubled", "half the seeds")
 """Changes under which a robust verdict stays what it is."""
@@ -97,7 +97,13 @@ def verdicts_of(found: evidence.Evidence) -> list[dict[str, Any]]:
         judged = [_entry(found, claim, each, values[each.id]) for each in claim.predictions]
         whole = statistics.claim_verdict(each["verdict"] for each in judged if each["kind"] == "main")
         entries += [{**each, "claim_verdict": whole, "section": sections.get(claim.id)} for each in judged]
-    return [{**entry, "checksum": hash_of(entry)} for entry in entries]
+    code = judged_with(found.study, found.scale, _seeds_override(found))
+    return [{**entry, "checksum": hash_of(entry)} for entry in (each | {"judged_with": code} for each in entries)]
+
+
+def judged_with(study: Study, scale: str, seeds: int | None = None) -> str:
+    """Hash of what verdicts depend on beside records: claims, statistics, the judge's code. Each entry carries it."""
+    return fingerprint.combined(fingerprint.judge_parts(study, scale, Config(scale=scale, seeds=seeds)))
 
 
 def _entry(found: evidence.Evidence, claim: Claim, prediction: Prediction, values: pd.Series | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from claimcheck import evidence, null_run, statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
-from claimcheck.judge import CSV_COLUMNS, collect, judge, load_verdicts, scaled_region, sensitivity
+from claimcheck.judge import CSV_COLUMNS, collect, judge, judged_with, load_verdicts, scaled_region, sensitivity
 
 DESIGN_COLUMNS = "claim,prediction,kind,verdict,estimate,low,high,unit,n,p,region,rule,why,spec_hash,amended"
 
@@ -210,6 +210,16 @@ def test_a_statistic_that_a_shuffle_breaks_is_not_run_there(plant, run_planted):
 
 
 # ------------------------------------------------------------------------------------------------ files
+
+
+def test_each_entry_says_what_it_was_judged_with(plant, run_planted):
+    study = plant()
+    found = judge(study, "quick", run_planted(study))
+    assert {entry["judged_with"] for entry in found} == {judged_with(study, "quick")}
+    texts = plant({"Two arms of random numbers": "Two arms of noise"}, {"draws = ": "draws = 1.0 * "})
+    assert judged_with(texts, "quick") == found[0]["judged_with"], "neither the method nor the run judges"
+    statistic = plant(code={'_difference(records, "up")': '1.0 * _difference(records, "up")'})
+    assert judged_with(statistic, "quick") != found[0]["judged_with"]
 
 
 def test_all_verdicts_are_gathered_in_one_table(plant, run_planted):
