@@ -86,7 +86,10 @@ class Data:
         index = positions
         if self.subset is not None:
             index = self.subset[positions] if self.subset.dim() == 1 else self.subset.gather(1, positions)
-        batch = {name: column[index] for name, column in self.shared.items()}
+        flat = index.reshape(-1)
+        batch = {
+            name: column.index_select(0, flat).view(*index.shape, *column.shape[1:]) for name, column in self.shared.items()
+        }
         return batch | {name: self._own(column, index) for name, column in self.per_member.items()}
 
     @staticmethod

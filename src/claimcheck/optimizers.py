@@ -26,7 +26,7 @@ def init_state(optimizer: str, parameters: Tensor) -> State:
 
 
 def coefficients(optimizer: str, hyper: Mapping[str, Tensor], multipliers: Tensor) -> dict[str, Tensor]:
-    """Everything that a step multiplies by, for all steps, ``[steps, R]`` float64.
+    """Everything that a step multiplies by, for all steps, ``[steps, R]`` float64 (views where all steps agree).
 
     Computed before training and in float64: 1 - beta is lost in float32 (1 - 0.999 has a relative error of 6e-5).
 
@@ -34,14 +34,13 @@ def coefficients(optimizer: str, hyper: Mapping[str, Tensor], multipliers: Tenso
         hyper: learning_rate, weight_decay, momentum, beta1, beta2, eps; each ``[R]`` float64.
         multipliers: schedule ``[steps, R]``.
     """
-    steps = multipliers.shape[0]
     rate = hyper["learning_rate"] * multipliers
     decay = hyper["weight_decay"].expand_as(rate)
     if optimizer == "sgd":
         return {"rate": rate, "decay": decay}
     if optimizer == "momentum":
         return {"rate": rate, "decay": decay, "momentum": hyper["momentum"].expand_as(rate)}
-    t = torch.arange(1, steps + 1, dtype=rate.dtype, device=rate.device)[:, None]
+    t = torch.arange(1, len(multipliers) + 1, dtype=rate.dtype, device=rate.device)[:, None]
     beta1, beta2 = hyper["beta1"], hyper["beta2"]
     return {
         "rate": rate / (1.0 - beta1**t),  # corrects the mean's bias

@@ -2,32 +2,35 @@
 
 Losses are summed over the members, never averaged, so each member's gradient is its own. A member whose loss or
 parameters are no longer finite keeps its last finite numbers from then on; the others never notice.
+
+:func:`advance` is the step, a function of tensors alone. :class:`Step` calls it as it is; :mod:`claimcheck.acceleration`
+compiles it, or records it in a CUDA graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.func import grad_and_value
 
 from claimcheck.ensemble import Ensemble
 from claimcheck.noise import fold
-from claimcheck.optimizers import State, clip, update
+from claimcheck.optimizers import State, clip, coefficients, init_state, update
 
 Loss = Callable[..., Tensor]
+Batch = Mapping[str, Tensor]
+Dims = Mapping[str, int | None]
 
 
-@dataclass
-class Progress:
+class Progress(NamedTuple):
     """Where training has come to.
 
-    Attributes:
-        parameters: ``[R, P]``. state: the optimiser's matrices. buffers: the modules', ``[R, ...]`` each.
-        diverged_at: step at which a member went non-finite, -1 while it has not, ``[R]`` int64.
-        losses: of the last minibatch, ``[R]``.
-        step: steps taken.
+    parameters ``[R, P]``; state: the optimiser's matrices; buffers: the modules', ``[R, ...]`` each; diverged_at: step at
+    which a member went non-finite, -1 while it has not, ``[R]`` int64; losses: of the last minibatch, ``[R]``.
     """
 
     parameters: Tensor
@@ -35,17 +38,36 @@ class Progress:
     buffers: dict[str, Tensor]
     diverged_at: Tensor
     losses: Tensor
-    step: int
 
     @classmethod
-    def start(cls, ensemble: Ensemble, state: State) -> Progress:
-        members, device = len(ensemble), ensemble.parameters.device
-        alive = torch.full((members,), -1, device=device)
-        return cls(ensemble.parameters, state, ensemble.buffers, alive, torch.full((members,), torch.nan, device=device), 0)
+    def start(cls, ensemble: Ensemble, optimizer: str) -> Progress:
+        """Before the first step."""
+        parameters = ensemble.parameters
+        alive = torch.full((len(ensemble),), -1, device=parameters.device)
+        unknown = torch.full_like(alive, torch.nan, dtype=parameters.dtype)
+        return cls(parameters, init_state(optimizer, parameters), ensemble.buffers, alive, unknown)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a step does, the same at every step.
+
+    Attributes:
+        ensemble: gives skeleton, layout and hyperparameters; its parameters are not used.
+        loss: of one network. optimizer: name of the rule.
+        clipped: whether any member's gradient is clipped (``ensemble.hyper["clip"]``).
+        dims: for each column of a batch, 0 if it has a row per member, None if it is shared.
+    """
+
+    ensemble: Ensemble
+    loss: Loss
+    optimizer: str
+    clipped: bool
+    dims: Dims
 
 
 def losses_and_gradient(
-    ensemble: Ensemble, loss: Loss, parameters: Tensor, buffers: Mapping[str, Tensor], batch: Mapping[str, Tensor], dims: Mapping[str, int | None]
+    ensemble: Ensemble, loss: Loss, parameters: Tensor, buffers: Mapping[str, Tensor], batch: Batch, dims: Dims
 ) -> tuple[Tensor, Tensor]:
     """Each member's loss ``[R]`` and its gradient ``[R, P]``. Buffers are changed in place.
 
@@ -58,42 +80,43 @@ def losses_and_gradient(
     return losses.detach(), gradient
 
 
-class Step:
-    """Takes steps of one ensemble.
+def functional_losses_and_gradient(
+    ensemble: Ensemble, loss: Loss, parameters: Tensor, buffers: Mapping[str, Tensor], batch: Batch, dims: Dims
+) -> tuple[Tensor, Tensor]:
+    """The same through ``torch.func``, which a compiler can follow: slower in eager mode."""
+
+    def total(parameters: Tensor, buffers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        losses = ensemble.apply(loss, ensemble.layout.views(parameters), buffers, batch, dims)
+        return losses.sum(), losses
+
+    gradient, (_, losses) = grad_and_value(total, has_aux=True)(parameters, buffers)
+    return losses, gradient
+
+
+def advance(recipe: Recipe, progress: Progress, batch: Batch, c: Mapping[str, Tensor], functional: bool = False) -> Progress:
+    """The step: a new progress from the old one, nothing changed in place.
 
     Args:
-        ensemble: its skeleton, layout and hyperparameters are used; its parameters are not changed.
-        loss: of one network.
-        optimizer: name of the rule.
-        table: :func:`claimcheck.optimizers.coefficients`, ``[steps, R]`` each, in the parameters' dtype.
+        batch: columns ``[R, B, ...]`` (or ``[B, ...]`` where shared), and ``key`` ``[R]``.
+        c: this step's coefficients ``[R, 1]`` or ``[1, 1]``, and ``number``, the count of steps after it.
+        functional: for a compiler; no look at a tensor's value.
     """
-
-    def __init__(self, ensemble: Ensemble, loss: Loss, optimizer: str, table: Mapping[str, Tensor]) -> None:
-        self.ensemble, self.loss, self.optimizer, self.table = ensemble, loss, optimizer, table
-        self.keys = torch.zeros(len(ensemble), dtype=torch.int64, device=ensemble.parameters.device)
-        threshold = ensemble.hyper.get("clip")
-        self.threshold = None if threshold is None or bool(threshold.isinf().all()) else threshold[:, None]
-
-    def __call__(self, progress: Progress, batch: Mapping[str, Tensor], dims: Mapping[str, int | None]) -> Progress:
-        """The next step, on the columns ``batch`` (``dims``: 0 where a column has a row per member, None if shared)."""
-        t = progress.step
-        self.ensemble.skeleton.train()
-        batch = {**batch, "key": fold(self.keys, t)}
-        buffers = {name: value.clone() for name, value in progress.buffers.items()}
-        losses, gradient = losses_and_gradient(self.ensemble, self.loss, progress.parameters, buffers, batch, {**dims, "key": 0})
-        if self.threshold is not None:
-            gradient = clip(gradient, self.threshold)
-        c = {name: value[t][:, None] for name, value in self.table.items()}
-        parameters, state = update(self.optimizer, progress.parameters, gradient, progress.state, c)
-        return settle(progress, Progress(parameters, state, buffers, progress.diverged_at, losses, t + 1))
-
-
-def settle(before: Progress, after: Progress) -> Progress:
-    """Keep the old numbers of members that are, or have just become, non-finite."""
-    finite = torch.isfinite(after.losses) & torch.isfinite(after.parameters.sum(1))
-    alive = finite & (before.diverged_at < 0)
-    if bool(alive.all()):
+    buffers = {name: value.clone() for name, value in progress.buffers.items()}
+    differentiate = functional_losses_and_gradient if functional else losses_and_gradient
+    losses, gradient = differentiate(recipe.ensemble, recipe.loss, progress.parameters, buffers, batch, recipe.dims)
+    if recipe.clipped:
+        gradient = clip(gradient, recipe.ensemble.hyper["clip"][:, None])
+    parameters, state = update(recipe.optimizer, progress.parameters, gradient, progress.state, c)
+    after = Progress(parameters, state, buffers, progress.diverged_at, losses)
+    finite = torch.isfinite(losses) & torch.isfinite(parameters.sum(1))
+    if not functional and bool((finite & (progress.diverged_at < 0)).all()):
         return after
+    return freeze(progress, after, finite, c["number"][:, 0])
+
+
+def freeze(before: Progress, after: Progress, finite: Tensor, number: Tensor) -> Progress:
+    """Keep the old numbers of members that are, or have at step ``number`` become, non-finite (``finite`` ``[R]``)."""
+    alive = finite & (before.diverged_at < 0)
 
     def keep(new: Tensor, old: Tensor) -> Tensor:
         return torch.where(alive.view(-1, *[1] * (new.dim() - 1)), new, old)
@@ -102,7 +125,43 @@ def settle(before: Progress, after: Progress) -> Progress:
         keep(after.parameters, before.parameters),
         {name: keep(value, before.state[name]) for name, value in after.state.items()},
         {name: keep(value, before.buffers[name]) for name, value in after.buffers.items()},
-        torch.where(finite | (before.diverged_at >= 0), before.diverged_at, after.step),
+        torch.where(finite | (before.diverged_at >= 0), before.diverged_at, number),
         after.losses,
-        after.step,
     )
+
+
+class Table:
+    """What every step needs beside its batch, computed before training.
+
+    Args:
+        optimizer: name of the rule. exact: hyperparameters ``[R]`` float64.
+        multipliers: the schedule, ``[steps, R]`` float64. keys: int64 ``[R]``. dtype: of the arithmetic.
+    """
+
+    def __init__(self, optimizer: str, exact: Mapping[str, Tensor], multipliers: Tensor, keys: Tensor, dtype: torch.dtype) -> None:
+        found = coefficients(optimizer, exact, multipliers)
+        short = {name: value if value.stride(0) else value[:1] for name, value in found.items()}
+        self.coefficients = {name: value.to(dtype)[..., None] for name, value in short.items()}
+        steps = torch.arange(len(multipliers), device=multipliers.device)
+        self.coefficients["number"] = (steps + 1)[:, None, None]
+        self.keys = fold(keys, steps[:, None])
+
+    def at(self, step: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Coefficients ``[R, 1]`` or ``[1, 1]`` and keys ``[R]`` of the step."""
+        return {name: value[step if len(value) > 1 else 0] for name, value in self.coefficients.items()}, self.keys[step]
+
+
+class Step:
+    """Takes steps, one after the other, in eager mode."""
+
+    def __init__(self, recipe: Recipe, table: Table) -> None:
+        self.recipe, self.table = recipe, table
+
+    def __call__(self, progress: Progress, step: int, batch: Batch) -> Progress:
+        """Step number ``step``, counted from 0."""
+        c, keys = self.table.at(step)
+        self.recipe.ensemble.skeleton.train()
+        return self.advance(progress, {**batch, "key": keys}, c)
+
+    def advance(self, progress: Progress, batch: Batch, c: Mapping[str, Tensor]) -> Progress:
+        return advance(self.recipe, progress, batch, c)
