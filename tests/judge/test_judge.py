@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 
@@ -261,6 +262,20 @@ def test_a_hand_edited_verdict_is_found(plant, run_planted, change):
     write_json(path, entries)
     with pytest.raises(ClaimcheckError, match="judge"):
         collect("quick", results)
+
+
+def test_a_flipped_bit_anywhere_in_the_verdicts_is_found(plant, run_planted):
+    study = plant()
+    results = run_planted(study)
+    entries = judge(study, "quick", results)
+    path = results / "quick" / "planted" / "verdicts.json"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 7
+        path.write_bytes(damaged)
+        with contextlib.suppress(ClaimcheckError):
+            assert load_verdicts(path) == entries, "only what means the same may pass"
 
 
 # ------------------------------------------------------------------------------------------------ bad input
