@@ -146,6 +146,19 @@ def test_pdf_has_no_blank_page_and_numbers_its_pages(pdf_text: list[str]) -> Non
         assert f"{number} / {len(pdf_text)}" in words
 
 
+def test_pdf_keeps_every_word_inside_its_margins(project: Path) -> None:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("no pdftotext on this machine (poppler-utils)")
+    command = ["pdftotext", "-bbox", project / "reports/quick/report.pdf", "-"]
+    boxes = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    margin, width = 22 * 72 / 25.4, 210 * 72 / 25.4
+    words = re.findall(r'<word xMin="([\d.]+)".*? xMax="([\d.]+)".*?>(.*?)</word>', boxes)
+    assert len(words) > 500
+    for left, right, word in words:
+        assert float(left) >= margin - 1, word
+        assert float(right) <= width - margin + 1, word
+
+
 def test_pdf_is_tagged_and_holds_vector_figures(project: Path) -> None:
     if shutil.which("pdfimages") is None:
         pytest.skip("no pdfimages on this machine (poppler-utils)")

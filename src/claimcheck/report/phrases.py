@@ -47,7 +47,7 @@ def outline_measured(claim: ClaimView) -> str:
     """The deciding prediction's number, what was wanted, and how many of the claim's tests agree with its verdict."""
     view = claim.deciding
     if view is None or not view.measured:
-        return "–" if claim.state != "not testable" else ""
+        return ""
     unit = f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
     number = f"**{text.escape(text.estimate(view.estimate, *view.ends))}**{unit}"
     agree = sum(other.state == claim.state for other in claim.main)

@@ -20,7 +20,7 @@ local function span_function(span)
   local first = span.classes[1]
   if first == "verdict" then
     return "#verdict(" .. quoted(span.classes[2]) .. ")"
-  elseif first == "aside" or first == "below" or first == "count" or first == "fragile" or first == "robust" then
+  elseif first == "aside" or first == "below" or first == "chapter" or first == "count" or first == "fragile" or first == "robust" then
     return "#" .. first
   end
 end

@@ -99,7 +99,9 @@
       announce("Commands copied");
       setTimeout(() => { button.textContent = "Copy"; }, 2000);
     });
-    code.before(button);
+    const box = make("div", { className: "command" });
+    code.replaceWith(box);
+    box.append(button, code);
   }
 
   if (matchMedia("(max-width: 1079px)").matches) document.querySelector("nav details").open = false;
