@@ -98,6 +98,15 @@ def source(name: str) -> Source:
     return SOURCES[name]
 
 
+def named_in(value: object) -> list[str]:
+    """Names of downloaded data sets among the strings of a nested value (a design: factors and settings), sorted."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return sorted({name for entry in value for name in named_in(entry)})
+    return [value] if isinstance(value, str) and value in SOURCES else []
+
+
 def faults(name: str, data_dir: Path) -> dict[Path, str]:
     """What keeps the data set from being whole: file -> "missing" or "damaged". Empty means it can be relied on.
 

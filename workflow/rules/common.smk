@@ -1,15 +1,17 @@
 # What every rule needs: the checked configuration, where things lie, how the command is called.
-# Sources (studies, engine, templates) are no rule's input: rules carry hashes of their content as
-# params, so a new clone or a touched file reruns nothing and a changed one exactly what it reaches.
+# Sources (studies, engine, templates) are no rule's input. Records say themselves what they were made from, and the
+# later steps carry hashes of their sources as params: so a new clone or a touched file reruns nothing, and a change
+# reruns exactly what it reaches.
 import os
 import shlex
 import sys
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 sys.path.insert(0, f"{workflow.basedir}/src")  # works without an installed package, too
-from claimcheck import files, fingerprint, loading
+from claimcheck import data_fetch, files, fingerprint, loading
 from claimcheck.errors import ClaimcheckError
 
 
@@ -45,16 +47,14 @@ REPORTS = f"{CONFIG.reports_dir}/{CONFIG.scale}"
 
 wildcard_constraints:
     study="|".join(ALL_STUDIES) or "none",
+    piece=r"\d+",
+    name="|".join(data_fetch.SOURCES),
 
 
 def options(*names):
     """Command-line options for `names`, fields of the configuration; one that is not set is left out."""
-    chosen = {
-        name: value for name in names if (value := getattr(CONFIG, name)) is not None
-    }
-    return shlex.join(
-        f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()
-    )
+    chosen = {name: value for name in names if (value := getattr(CONFIG, name)) is not None}
+    return shlex.join(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items())
 
 
 def content(ingredients, study):
@@ -62,22 +62,60 @@ def content(ingredients, study):
     return fingerprint.combined(ingredients(ALL_STUDIES[study], CONFIG.scale, CONFIG))
 
 
+def content_of_calibration():
+    """One hash of the code that simulates reports."""
+    return files.hash_of(fingerprint._module_closure(["calibration"]))
+
+
 def content_of_report():
     """One hash of what the report is written with: texts of the studies and the lecture, templates."""
     texts = Path(CONFIG.studies_dir).glob("**/*.yaml")
     templates = (
-        path
-        for path in Path(workflow.basedir, "src/claimcheck/report").glob("**/*")
-        if path.suffix != ".pyc"
+        path for path in Path(workflow.basedir, "src/claimcheck/report").glob("**/*") if path.suffix != ".pyc"
     )
-    return files.hash_of(
-        sorted(files.sha256(path) for path in (*texts, *templates) if path.is_file())
-    )
+    return files.hash_of(sorted(files.sha256(path) for path in (*texts, *templates) if path.is_file()))
 
 
 CLAIMCHECK = f"{shlex.quote(sys.executable)} -m claimcheck"
 os.environ["PYTHONPATH"] = f"{workflow.basedir}/src"
 WHERE = options("scale", "studies_dir", "results_dir")
+TO = options("scale", "results_dir")
+HOW = options("device", "seeds", "memory_limit_mb", "data_dir")
+DATA = options("data_dir")
+GPUS = 1 if CONFIG.device.startswith("cuda") else 0
+RUN = f"run {HOW}" if CONFIG.shards == 1 else f"merge {options('shards', 'seeds', 'data_dir')}"
+
+
+def outdated(study):
+    """Why the records of `study` are not what the present sources and settings would make; empty without records."""
+    folder = Path(RESULTS, study)
+    if not (folder / "records.parquet").is_file() or not (folder / "provenance.json").is_file():
+        return []
+    try:
+        kept = files.read_json(folder / "provenance.json")
+        now = fingerprint.run_parts(ALL_STUDIES[study], CONFIG.scale, CONFIG)
+        damaged = [name for name, digest in kept["files"].items() if files.sha256(folder / name) != digest]
+        return fingerprint.differences(kept["ingredients"], now) + [f"{name} is damaged" for name in damaged]
+    except (ClaimcheckError, OSError, LookupError, TypeError, AttributeError) as error:
+        return [f"provenance.json or a file that it names is damaged ({error})"]
+
+
+def ready(wildcards):
+    """What a run waits for: its data sets; and, where its records are outdated, a new file that makes it run again."""
+    design = [
+        part.model_dump() for part in ALL_STUDIES[wildcards.study].at(CONFIG.scale, CONFIG.seeds).values()
+    ]
+    needed = [ancient(f"{CONFIG.results_dir}/data/{name}.txt") for name in data_fetch.named_in(design)]
+    if reasons := outdated(wildcards.study):
+        mark = Path(RESULTS, wildcards.study, "outdated.txt")
+        files.write_text(mark, "\n".join([*reasons, f"seen {datetime.now():%Y-%m-%d %H:%M:%S.%f}", ""]))
+        needed.append(str(mark))
+    return needed
+
+
+def pieces(wildcards):
+    """The pieces that a run cut into shards is joined from."""
+    return expand(rules.piece.output, piece=range(1, CONFIG.shards + 1), study=wildcards.study)
 
 
 def hold_lock():
@@ -88,9 +126,7 @@ def hold_lock():
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        sys.exit(
-            f"claimcheck: {RESULTS} is being written by another snakemake; wait for it, or stop it"
-        )
+        sys.exit(f"claimcheck: {RESULTS} is being written by another snakemake; wait for it, or stop it")
 
 
 def report_what_there_is():

@@ -1,4 +1,4 @@
-# Judge: records become verdicts, and, with the arms shuffled, the check that nothing is found in noise.
+# Judge: records become verdicts, also with the arms shuffled: nothing may be found there. The judge is judged, too.
 rule judge:
     input:
         rules.run.output,
@@ -9,6 +9,7 @@ rule judge:
             labels={"study": "{study}"},
             caption="../report/verdicts.rst",
         ),
+        f"{RESULTS}/{{study}}/shuffled.json",
     log:
         f"{RESULTS}/{{study}}/judge.log",
     threads: 1
@@ -19,3 +20,20 @@ rule judge:
         fingerprint=lambda wildcards: content(fingerprint.judge_parts, wildcards.study),
     shell:
         "{CLAIMCHECK} judge {wildcards.study} {WHERE} > {log} 2>&1"
+
+
+rule calibrate:
+    input:
+        expand(f"{RESULTS}/{{study}}/verdicts.json", study=STUDIES),
+    output:
+        f"{RESULTS}/calibration.json",
+    log:
+        f"{RESULTS}/calibrate.log",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        fingerprint=content_of_calibration(),
+    shell:
+        "{CLAIMCHECK} calibrate {TO} > {log} 2>&1"

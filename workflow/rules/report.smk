@@ -4,6 +4,8 @@ rule report:
         expand(f"{RESULTS}/{{study}}/provenance.json", study=STUDIES),
         expand(f"{RESULTS}/{{study}}/verdicts.json", study=STUDIES),
         expand(f"{RESULTS}/{{study}}/figures", study=STUDIES),
+        # A calibration needs the seeds that the studies ask for.
+        rules.calibrate.output if CONFIG.scale != "smoke" and CONFIG.seeds is None else [],
     output:
         report(
             multiext(f"{REPORTS}/report", ".html", ".pdf"),

@@ -1,0 +1,94 @@
+"""A project folder with the toy lecture in it, and Snakemake run there as a user would."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+TOY = Path(__file__).parent / "studies"
+
+pytest.importorskip("snakemake", reason="Snakemake is not installed")
+
+
+@dataclass
+class Project:
+    """A working folder with studies of its own, beside the repository's Snakefile and engine."""
+
+    folder: Path
+    studies: Path
+
+    def command(self, *words: str, **config: object) -> list[str]:
+        """The words of a call of Snakemake for this folder."""
+        chosen = {"studies_dir": self.studies, "scale": "smoke", "data_dir": self.folder / "data", **config}
+        settings = [f"{key}={value}" for key, value in chosen.items()]
+        python = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
+        return [*python, "--cores", "2", *words, "--config", *settings]
+
+    def snakemake(self, *words: str, **config: object) -> subprocess.CompletedProcess:
+        """Run Snakemake and give what it said (standard output and error together)."""
+        return subprocess.run(
+            self.command(*words, **config),
+            cwd=self.folder,
+            env={**os.environ, "COLUMNS": "200"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+
+    def planned(self, *words: str, **config: object) -> set[str]:
+        """What would run: "rule" or "rule study"."""
+        said = self.snakemake("--dry-run", *words, **config)
+        assert said.returncode == 0, said.stdout
+        blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", said.stdout, flags=re.MULTILINE)
+        named = {(rule, re.search(r"wildcards: .*?study=(\w+)", body)) for rule, body in blocks}
+        return {f"{rule} {study[1]}" if study else rule for rule, study in named} - {"all"}
+
+    def results(self, study: str, scale: str = "smoke") -> Path:
+        """Folder of a study's results."""
+        return self.folder / "results" / scale / study
+
+
+def copy_of(project: Project, folder: Path) -> Project:
+    """The same project, results and all, in another place."""
+    shutil.copytree(project.folder, folder)
+    return Project(folder, folder / "studies")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """The toy lecture, run to its report once; tests that change anything work on a copy."""
+    folder = tmp_path_factory.mktemp("finished") / "project"
+    shutil.copytree(TOY, folder / "studies", ignore=shutil.ignore_patterns("__pycache__"))
+    project = Project(folder, folder / "studies")
+    said = project.snakemake()
+    assert said.returncode == 0, said.stdout
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Project:
+    """A copy of the finished project, to be changed."""
+    return copy_of(finished, tmp_path / "project")
+
+
+@pytest.fixture
+def fresh(tmp_path) -> Project:
+    """The toy lecture in a folder where nothing was run."""
+    folder = tmp_path / "fresh"
+    shutil.copytree(TOY, folder / "studies", ignore=shutil.ignore_patterns("__pycache__"))
+    return Project(folder, folder / "studies")
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace the one occurrence of `old` in a file."""
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path} holds {old!r} {text.count(old)} times"
+    path.write_text(text.replace(old, new))

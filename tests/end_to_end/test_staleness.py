@@ -1,0 +1,91 @@
+"""Reruns only what changed, always what changed."""
+
+import os
+import shutil
+
+import pytest
+
+from .conftest import edit
+
+
+def test_a_second_call_reruns_nothing(finished):
+    assert "Nothing to be done" in finished.snakemake().stdout
+
+
+def test_touched_sources_rerun_nothing(project):
+    for path in project.studies.rglob("*"):
+        os.utime(path)
+    assert project.planned() == set()
+
+
+def test_a_new_clone_with_the_old_results_reruns_nothing(project):
+    shutil.rmtree(project.folder / ".snakemake")
+    assert project.planned() == set()
+
+
+def test_a_changed_experiment_reruns_its_study_alone(project):
+    edit(project.studies / "coin/study.py", "context.settings.tosses, bias)", "context.settings.tosses, bias / 1)")
+    assert project.planned() == {"run coin", "judge coin", "plot coin", "report"}
+    assert project.snakemake().returncode == 0
+    assert project.planned() == set()
+
+
+def test_a_changed_experiment_reruns_even_where_snakemake_has_forgotten(project):
+    shutil.rmtree(project.folder / ".snakemake")
+    edit(project.studies / "coin/study.yaml", "smoke: {seeds: 12", "smoke: {seeds: 13")
+    assert "run coin" in project.planned()
+
+
+def test_a_changed_comment_reruns_nothing(project):
+    edit(project.studies / "coin/study.py", "    shares = [", "    # one share a run\n    shares = [")
+    assert project.planned() == set()
+
+
+def test_a_changed_figure_redraws_it_and_trains_nothing(project):
+    edit(project.studies / "coin/study.py", 'xlabel="bias"', 'xlabel="bias of the coin"')
+    assert project.planned() == {"plot coin", "report"}
+
+
+def test_a_changed_statistic_judges_again_and_trains_nothing(project):
+    edit(
+        project.studies / "coin/study.py",
+        'return fair.set_index("seed")["heads"]',
+        'return fair.set_index("seed").heads',
+    )
+    assert project.planned() == {"judge coin", "report"}
+
+
+def test_changed_notes_rewrite_the_report_alone(project):
+    edit(project.studies / "walk/study.yaml", "The spread was", "The measured spread was")
+    assert project.planned() == {"report"}
+
+
+def test_a_changed_scale_reruns_where_it_is_used(project):
+    edit(project.studies / "walk/study.yaml", "quick: {seeds: 16", "quick: {seeds: 17")
+    assert project.planned() == set()
+    edit(project.studies / "walk/study.yaml", "smoke: {seeds: 12", "smoke: {seeds: 13")
+    assert project.planned() == {"run walk", "judge walk", "plot walk", "report"}
+
+
+@pytest.mark.parametrize("name", ["records.parquet", "provenance.json"])
+def test_a_damaged_result_is_run_again(project, name):
+    path = project.results("coin") / name
+    times = path.stat().st_atime, path.stat().st_mtime
+    bytes_ = bytearray(path.read_bytes())
+    bytes_[len(bytes_) // 2] ^= 1
+    path.write_bytes(bytes_)
+    os.utime(path, times)
+    planned = project.planned()
+    assert {"run coin"} <= planned
+    assert not {"run walk", "stale walk"} & planned
+
+
+def test_records_that_a_hand_made_otherwise_are_made_again(project):
+    said = project.snakemake("--quiet", seeds=14)
+    assert said.returncode == 0, said.stdout
+    assert "run coin" in project.planned()
+
+
+def test_a_removed_figure_is_drawn_again(project):
+    shutil.rmtree(project.results("walk") / "figures")
+    assert "plot walk" in project.planned()
