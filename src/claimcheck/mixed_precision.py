@@ -18,8 +18,8 @@ from torch import Tensor
 from claimcheck.data import Data, Order
 from claimcheck.ensemble import Ensemble
 from claimcheck.loss_scaling import LossScale
-from claimcheck.optimizers import coefficients, init_state, update
 from claimcheck.number_formats import RoundedMLP, rounded
+from claimcheck.optimizers import coefficients, init_state, update
 from claimcheck.schedules import multipliers
 from claimcheck.step import losses_and_gradient
 
@@ -31,7 +31,8 @@ class Recipe:
     Attributes:
         number: format of the arithmetic. stored: format that weights and optimiser state are kept in.
         log2_scale: exponent of the loss scale (at the start, where it is dynamic). dynamic: the scale reacts.
-        check: a step whose gradient is not finite is skipped. planted: exponent that the scale is set to, once, half-way.
+        check: a step whose gradient is not finite is skipped. planted: exponent that the scale is set to once, half-way
+            through (a static scale is set back after that step).
     """
 
     number: str
@@ -49,7 +50,7 @@ class Run:
     Attributes:
         ensemble: its parameters are the current ones. state: optimiser's. scale: of the loss.
         skipped: skipped steps so far, ``[R]``. recovery: steps skipped in a row from the planted overflow on, ``[R]``.
-        recovering: members that have not yet taken a step since. kept: weights untouched by every skipped step, ``[R]``.
+        recovering: members that have not taken a step since. kept: weights untouched by every skipped step, ``[R]``.
     """
 
     ensemble: Ensemble
@@ -135,7 +136,7 @@ def train(
             run.scale = LossScale(planted, run.scale.good, recipe.dynamic, interval)
             run.recovering = ~none.bool()
         elif recipe.planted is not None and not recipe.dynamic:
-            run.scale = LossScale.start(torch.full_like(none, 2.0**recipe.log2_scale), False)
+            run.scale = scale
         _step(run, recipe, {name: c[run.step][:, None] for name, c in table.items()})
     raise AssertionError("the order of the data has no end")
 

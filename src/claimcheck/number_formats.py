@@ -1,4 +1,4 @@
-"""Floating-point formats, rounding to them, and a network whose every tensor is rounded.
+"""Floating-point formats, rounding to them, a network whose every tensor is rounded, and where casts fail.
 
 Narrow arithmetic is emulated in float32: operands are rounded to the format before each operation and its result after
 it, forwards and backwards, while sums inside a product stay in float32, as tensor cores keep them. Nothing here trains.
@@ -6,9 +6,12 @@ it, forwards and backwards, while sums inside a product stay in float32, as tens
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -127,3 +130,66 @@ class RoundedMLP(networks.MLP):
         for layer, activation in zip(self.hidden, self.activations):
             h = self._leave(activation(self._linear(layer, h)))
         return self._linear(self.output, h).to(torch.float32)
+
+
+def thresholds(name: str) -> dict[str, float]:
+    """Where casts of a format fail, found by bisection.
+
+    Returns:
+        ``overflow_error``, ``underflow_error``: log2 of the measured threshold over the standard's; ``always_lost``,
+        ``never_lost``: log2 of the relative updates of :func:`lost_updates`; ``exp_overflows_at``: smallest x whose
+        exponential, computed in the format, is infinite.
+    """
+    number = FORMATS[name]
+
+    def cast(value: float) -> float:
+        return float(torch.tensor(value, dtype=torch.float64).to(number.dtype).double())
+
+    overflow = _first(lambda e: math.isinf(cast(2.0**e)), 0.0, 200.0)
+    survives = _first(lambda e: cast(2.0**e) > 0.0, -200.0, 0.0)
+    lost = lost_updates(name)
+    exp = _first(lambda x: bool(torch.tensor(x).to(number.dtype).exp().isinf()), 0.0, 120.0)
+    return {
+        "overflow_error": overflow - math.log2(number.overflow_at),
+        "underflow_error": survives - math.log2(number.zero_at),
+        "always_lost": math.log2(lost[0]),
+        "never_lost": math.log2(lost[1]),
+        "exp_overflows_at": exp,
+    }
+
+
+def _first(reached: Callable[[float], bool], low: float, high: float) -> float:
+    """Smallest number at which a condition that stays true becomes true, by bisection."""
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return high
+
+
+def lost_updates(name: str) -> tuple[float, float]:
+    """Smallest and largest relative update that is rounded away, over all weights in [1, 2) (a sample for fp32)."""
+    number = FORMATS[name]
+    places = np.unique(np.linspace(0, 2**number.fraction - 1, 4096).round())
+    weights = torch.from_numpy(1.0 + places * number.epsilon)
+    low, high = torch.zeros_like(weights), torch.full_like(weights, number.epsilon)
+    for _ in range(40):  # bisection on w + d, which float64 holds exactly
+        middle = 0.5 * (low + high)
+        lost = (weights + middle).to(number.dtype).double() == weights
+        low, high = torch.where(lost, middle, low), torch.where(lost, high, middle)
+    relative = low / weights
+    return float(relative.min()), float(relative.max())
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """torch's type of a format's name; fp64 too."""
+    return torch.float64 if name == "fp64" else FORMATS[name].dtype
+
+
+def zero_after(p: np.ndarray, name: str) -> int:
+    """Factors after which a running product in the format is exactly zero (its length + 1 where it never is)."""
+    factors, product = torch.from_numpy(p).to(dtype_of(name)), torch.ones((), dtype=dtype_of(name))
+    for n, factor in enumerate(factors, start=1):
+        product = product * factor
+        if float(product) == 0.0:
+            return n
+    return len(p) + 1
