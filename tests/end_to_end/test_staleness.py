@@ -62,7 +62,7 @@ def test_changed_notes_rewrite_the_report_alone(project):
 
 def test_a_changed_scale_reruns_where_it_is_used(project):
     edit(project.studies / "walk/study.yaml", "quick: {seeds: 16", "quick: {seeds: 17")
-    assert project.planned() == set()
+    assert project.planned() == {"report"}
     edit(project.studies / "walk/study.yaml", "smoke: {seeds: 12", "smoke: {seeds: 13")
     assert project.planned() == {"run walk", "judge walk", "plot walk", "report"}
 
