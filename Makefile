@@ -17,8 +17,8 @@ export UV_COMPILE_BYTECODE := 1
 
 # Installed once for each content of these files; touching them installs nothing.
 digest = $(shell cat $(1) | cksum | tr ' ' '-')
-STAMP := .venv/.installed-$(call digest,requirements.lock pyproject.toml)
-BENCH_STAMP := .venv/.bench-$(call digest,requirements.lock pyproject.toml requirements-bench.lock)
+STAMP := .venv/.installed-$(call digest,requirements.lock)
+BENCH_STAMP := .venv/.bench-$(call digest,requirements.lock requirements-bench.lock)
 
 .PHONY: report test bench lint env lock
 
