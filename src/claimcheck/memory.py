@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -19,29 +20,50 @@ from claimcheck.errors import ClaimcheckError
 T = TypeVar("T")
 
 
-def per_member(ensemble: Ensemble, loss: Callable[..., Tensor], batch: Mapping[str, Tensor], copies: int) -> int:
-    """Bytes that one member takes while training.
+@dataclass(frozen=True)
+class Footprint:
+    """What training one network takes.
 
-    Args:
-        ensemble: one member. loss: of one network. batch: a minibatch ``[1, B, ...]``.
-        copies: matrices of the parameters' size alive at once (parameters, gradient, state, and their successors).
+    Attributes:
+        saved: numbers kept for the backward pass. parameters: numbers trained. batch: numbers in a minibatch.
+        operations: differentiated operations in the forward pass.
     """
+
+    saved: int
+    parameters: int
+    batch: int
+    operations: int
+
+    def bytes(self, copies: int, size: int = 4) -> int:
+        """Estimate of the memory that one network takes, with ``copies`` matrices like the parameters (gradient, state,
+        and their successors) and numbers of ``size`` bytes."""
+        return size * (copies * self.parameters + 2 * self.saved + self.batch)
+
+
+def footprint(ensemble: Ensemble, loss: Callable[..., Tensor], batch: Mapping[str, Tensor]) -> Footprint:
+    """Take one network's forward pass and count. ``ensemble`` has one member, ``batch`` columns ``[1, B, ...]``."""
     saved: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:
-        saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        saved[tensor.data_ptr()] = tensor.numel()
         return tensor
 
     parameters = ensemble.parameters.detach().requires_grad_()
     buffers = {name: value.clone() for name, value in ensemble.buffers.items()}
+    ensemble.skeleton.train()
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        ensemble.skeleton.train()
-        ensemble.apply(loss, ensemble.layout.views(parameters), buffers, batch, dict.fromkeys(batch, 0))
-    data = sum(value.numel() * value.element_size() for value in batch.values())
-    return copies * parameters.numel() * parameters.element_size() + 2 * sum(saved.values()) + data
+        losses = ensemble.apply(loss, ensemble.layout.views(parameters), buffers, batch, dict.fromkeys(batch, 0))
+    nodes, waiting = set(), [losses.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in nodes:
+            nodes.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    numbers = sum(value.numel() for value in batch.values())
+    return Footprint(sum(saved.values()), parameters.numel(), numbers, len(nodes))
 
 
-def in_tiles(work: Callable[[list[int]], T], members: int, context: Any, estimate: Callable[[], int]) -> list[T]:
+def in_tiles(work: Callable[[list[int]], T], members: int, context: Any, size_of_one: int) -> list[T]:
     """``work`` on consecutive tiles of the members, as few as fit.
 
     A configured ``context.memory_limit`` (bytes) bounds the estimate of a tile; a GPU that runs out of memory halves the
@@ -49,9 +71,9 @@ def in_tiles(work: Callable[[list[int]], T], members: int, context: Any, estimat
     """
     tiles = 1
     if context.memory_limit:
-        fit = int(context.memory_limit // max(estimate(), 1))
+        fit = int(context.memory_limit // max(size_of_one, 1))
         if fit < 1:
-            raise ClaimcheckError("one network exceeds the memory limit", found=f"{estimate()} bytes", expected=f"at most {context.memory_limit}")
+            raise ClaimcheckError("one network exceeds the memory limit", found=f"{size_of_one} bytes", expected=f"at most {context.memory_limit}")
         tiles = math.ceil(members / fit)
     while True:
         size = math.ceil(members / tiles)

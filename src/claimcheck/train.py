@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from claimcheck import memory
+from claimcheck.acceleration import choose, pays
 from claimcheck.data import Data, Order, noisy_labels
 from claimcheck.ensemble import Ensemble, hyper_of, join, twins
 from claimcheck.errors import ClaimcheckError
 from claimcheck.optimizers import OPTIMIZERS
 from claimcheck.schedules import multipliers
-from claimcheck.step import Loss, Progress, Recipe, Step, Table
+from claimcheck.step import Loss, Progress, Recipe, Table
 
 __all__ = ["Data", "Trained", "classification", "cross_entropy", "noisy_labels", "train"]
 
@@ -115,6 +116,7 @@ def train(
     streams: str = "",
     dtype: torch.dtype = torch.float32,
     milestones: tuple[float, ...] = (0.5, 0.75),
+    compile: bool | None = None,
 ) -> Trained:
     """Train the network of every run, and measure them at chosen steps.
 
@@ -138,6 +140,7 @@ def train(
         streams: prefix of the streams' purposes ("init", "order", "step"), for a study that trains several times.
         dtype: of parameters and arithmetic.
         milestones: shares of the way at which the schedule ``step`` decays by ``decay_factor``.
+        compile: True or False for the study to decide; None for the rule (:func:`claimcheck.acceleration.pays`).
     """
     at = tuple(sorted({int(step) for step in ([steps] if evaluate_at is None else evaluate_at)}))
     if not at or at[0] < 0 or at[-1] > steps:
@@ -148,11 +151,14 @@ def train(
     )
     runs = runs.reset_index(drop=True)
     data.check(len(runs))
+    footprint = _footprint(runs, data, context, plan)
+    wanted = pays(footprint, context.design_runs, steps) if compile is None else (compile, f"compile={compile} by the study")
 
     def tile(rows: list[int]) -> Trained:
-        return _first(len(rows), _train_tile(runs.iloc[twins(rows)], twins(rows), data, context, plan))
+        return _first(len(rows), _train_tile(runs.iloc[twins(rows)], twins(rows), data, context, plan, wanted))
 
-    parts = memory.in_tiles(tile, len(runs), context, lambda: _bytes_per_member(runs, data, context, plan))
+    copies = 4 + 2 * len(OPTIMIZERS[optimizer])
+    parts = memory.in_tiles(tile, len(runs), context, footprint.bytes(copies, dtype.itemsize))
     note_peak_memory(context)
     return Trained(
         pd.concat([part.records for part in parts], ignore_index=True),
@@ -187,12 +193,12 @@ def _schedule(runs: pd.DataFrame, exact: Mapping[str, Tensor], plan: Plan) -> Te
     return torch.from_numpy(np.stack([tables[key] for key in keys], axis=1)).to(exact["warmup"].device)
 
 
-def _train_tile(runs: pd.DataFrame, rows: list[int], data: Data, context: Any, plan: Plan) -> Trained:
+def _train_tile(runs: pd.DataFrame, rows: list[int], data: Data, context: Any, plan: Plan, wanted: tuple[bool, str]) -> Trained:
     """Build, train and measure networks that fit in memory together."""
     ensemble, exact = _build(runs, context, plan)
     data = data.members(rows).to(context.device)
     evaluate = {name: (entry[0].members(rows).to(context.device), *entry[1:]) for name, entry in plan.evaluate.items()}
-    step = _step(runs, data, ensemble, exact, context, plan)
+    step = choose(_recipe(data, ensemble, exact, plan), _table(runs, exact, context, plan), context, wanted)
     progress = Progress.start(ensemble, plan.optimizer)
     batches = _batches(data, list(runs["seed"]), context, plan)
     tables, done = [], 0
@@ -209,13 +215,15 @@ def _train_tile(runs: pd.DataFrame, rows: list[int], data: Data, context: Any, p
     return Trained(pd.concat(tables, ignore_index=True), ensemble, progress.diverged_at.cpu().numpy())
 
 
-def _step(runs: pd.DataFrame, data: Data, ensemble: Ensemble, exact: Mapping[str, Tensor], context: Any, plan: Plan) -> Step:
-    """The step of these networks, with everything that it needs beside its batches."""
-    keys = torch.tensor([context.key(int(seed), f"{plan.streams}step") for seed in runs["seed"]], device=context.device)
-    table = Table(plan.optimizer, exact, _schedule(runs, exact, plan), keys, plan.dtype)
+def _recipe(data: Data, ensemble: Ensemble, exact: Mapping[str, Tensor], plan: Plan) -> Recipe:
     dims = data.whole()[1] if plan.batch_size is None else dict.fromkeys(data.names, 0)
     clipped = not bool(exact["clip"].isinf().all())
-    return Step(Recipe(ensemble, plan.loss, plan.optimizer, clipped, {**dims, "key": 0}), table)
+    return Recipe(ensemble, plan.loss, plan.optimizer, clipped, {**dims, "key": 0})
+
+
+def _table(runs: pd.DataFrame, exact: Mapping[str, Tensor], context: Any, plan: Plan) -> Table:
+    keys = [context.key(int(seed), f"{plan.streams}step") for seed in runs["seed"]]
+    return Table(plan.optimizer, exact, _schedule(runs, exact, plan), torch.tensor(keys, device=context.device), plan.dtype)
 
 
 def _batches(data: Data, seeds: list[int], context: Any, plan: Plan) -> Iterator[dict[str, Tensor]]:
@@ -247,15 +255,13 @@ def _measure(t: int, ensemble: Ensemble, progress: Progress, evaluate: Mapping[s
     return table
 
 
-def _bytes_per_member(runs: pd.DataFrame, data: Data, context: Any, plan: Plan) -> int:
-    """Estimate of what one more member costs, from one member's forward pass."""
-    first = runs.iloc[:1]
-    ensemble, _ = _build(first, context, plan)
-    batch = plan.batch_size or len(data)
-    positions = torch.arange(batch, device=context.device)[None]
-    rows = data.members([0]).to(context.device).rows(positions)
-    rows["key"] = torch.zeros(1, dtype=torch.int64, device=context.device)
-    return memory.per_member(ensemble, plan.loss, rows, copies=4 + 2 * len(OPTIMIZERS[plan.optimizer]))
+def _footprint(runs: pd.DataFrame, data: Data, context: Any, plan: Plan) -> memory.Footprint:
+    """What one of the networks takes, from the first one's forward pass."""
+    ensemble, _ = _build(runs.iloc[:1], context, plan)
+    positions = torch.arange(plan.batch_size or len(data), device=context.device)[None]
+    batch = data.members([0]).to(context.device).rows(positions)
+    batch["key"] = torch.zeros(1, dtype=torch.int64, device=context.device)
+    return memory.footprint(ensemble, plan.loss, batch)
 
 
 def note_peak_memory(context: Any) -> None:
