@@ -135,6 +135,7 @@ def _entry(found: evidence.Evidence, claim: Claim, prediction: Prediction, value
         "part": prediction.part,
         "statistic": prediction.statistic,
         "average": decision.average,
+        "skewness": skewness,
         "note": "; ".join(filter(None, [decision.note, _skew_note(skewness, checks)])),
         "sensitivity": checks,
         "robust": None if decision.verdict == "not run" else "robust" if all(same.values()) else "fragile",

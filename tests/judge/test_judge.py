@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from claimcheck import evidence, null_run, statistics
+from claimcheck import calibration, evidence, null_run, statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
 from claimcheck.judge import CSV_COLUMNS, collect, judge, judged_with, load_verdicts, scaled_region, sensitivity
@@ -148,7 +148,11 @@ def test_half_the_seeds_are_never_fewer_than_can_decide(plant):
 
 def test_skewed_values_carry_a_note(plant, run_planted):
     study = plant(code={'return _difference(records, "up")': "return np.exp(3 * _difference(records, 'same'))"})
-    assert "skewed" in _by_id(judge(study, "quick", run_planted(study)))["better"]["note"]
+    results = run_planted(study)
+    entry = _by_id(judge(study, "quick", results))["better"]
+    assert "the values are skewed" in entry["note"]
+    assert entry["skewness"] > 1
+    assert calibration.main("quick", results, n=11, m=1)["skewed"] == ["better"]
 
 
 # ------------------------------------------------------------------------------------------------ the null run
