@@ -1,0 +1,583 @@
+"""Model size, data size and test error: from linear regression, where theory gives the number, to small networks.
+
+Five kinds of model. Linear regression and random features are solved exactly (float64, least norm or ridge); one-hidden-
+layer networks and a five-layer CNN are trained to the final step. Every curve is read at that step, never at its best.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
+
+from claimcheck import bias_variance, networks, risk, style
+from claimcheck.train import Data, classification, noisy_labels, train
+
+MODELS = {
+    "isotropic": {"signal": 1.0, "noise": 0.25},
+    "misspecified": {"signal": 5.0, "noise": 1.0, "exponent": 2.0},
+}
+"""Linear problems: r^2, sigma^2 and, where a model of p features misses a part of the signal, how fast that part shrinks."""
+
+FEATURES = 100
+"""Features of the linear model whose number of examples varies."""
+
+INTERPOLATION = 0.1
+"""Train error below which a network counts as interpolating (the epsilon of Nakkiran et al. 2019)."""
+
+CHANCE = 0.9
+"""Error of a guess among ten classes: what a network that diverged is charged with."""
+
+
+# --- linear regression ------------------------------------------------------------------------------------------------
+
+
+def expected_risk(model, gamma, ridge):
+    """Closed-form excess risk of a problem of MODELS at gamma parameters per example."""
+    problem = MODELS[model]
+    if model == "misspecified":
+        return risk.misspecified(gamma, **problem, ridge=ridge)
+    return (risk.optimal_ridge if ridge else risk.ridgeless)(gamma, **problem)
+
+
+def _problem(model, p, directions, examples):
+    """Signals of a problem of MODELS, the signal's energy that they leave out, and the best penalty for p features.
+
+    ``directions`` [P, K] are standard normal; column k is one replicate. The isotropic problem has p features in all, the
+    misspecified one has infinitely many, of which P are simulated.
+    """
+    settings, gamma = MODELS[model], p / examples
+    if model == "isotropic":
+        return directions[:p] * (settings["signal"] / p) ** 0.5, 0.0, risk.optimal_penalty(gamma, **settings)
+    edges = torch.arange(len(directions) + 1, dtype=torch.float64, device=directions.device) / examples
+    seen = 1.0 - (1.0 + edges) ** -settings["exponent"]
+    inside, _, total = risk.split_signal(gamma, **settings)
+    signals = directions * (settings["signal"] * seen.diff()).sqrt()[:, None]
+    return signals, settings["signal"] * (1.0 - float(seen[-1])), risk.optimal_penalty(gamma, inside, total)
+
+
+def _fits(design, p, model, directions, noise):
+    """For ridge off and on: the mean over replicates of the excess risk (exact, features being isotropic) and the train error.
+
+    design [n, P], of which a fit sees the first p columns; directions [P, K], noise [n, K] standard normal.
+    """
+    signals, unseen, best = _problem(model, p, directions, len(design))
+    # Signal in features that are not even simulated is noise, of which the risk has its share.
+    targets = design[:, : len(signals)] @ signals + (MODELS[model]["noise"] + unseen) ** 0.5 * noise
+    seen, missed = design[:, :p], float((signals[p:] ** 2).sum(0).mean()) + unseen
+    products, found = risk.gram(seen), {}
+    for name, penalty in {"none": 0.0, "optimal": best}.items():
+        estimate = risk.fit(seen, targets, penalty, products)
+        excess = float(((estimate - signals[:p]) ** 2).sum(0).mean()) + missed
+        found[name] = excess, float(((targets - seen @ estimate) ** 2).mean())
+    return found
+
+
+def _draws(context, seed, examples, width):
+    """Design [n, width], signal directions [width, K] and noise [n, K] of a seed, float64."""
+    generator, replicates = context.generator(seed, "linear"), context.settings.replicates
+    shapes = [(examples, width), (width, replicates), (examples, replicates)]
+    return [torch.randn(shape, dtype=torch.float64, generator=generator).to(context.device) for shape in shapes]
+
+
+def run_linear(runs, context):
+    """Excess risk against parameters per example; a run is one design matrix with many draws of signal and noise."""
+    n, rows = context.settings.examples, []
+    for seed, group in runs.groupby("seed"):
+        draws = _draws(context, seed, n, round(context.settings.largest_gamma * n))
+        for (model, gamma), cell in group.groupby(["model", "gamma"]):
+            found = _fits(draws[0], round(gamma * n), model, *draws[1:])
+            rows += [{"run": run.run, "risk": found[run.penalty][0]} for run in cell.itertuples()]
+        context.advance(len(group) / len(runs))
+    return pd.DataFrame(rows)
+
+
+def run_linear_samples(runs, context):
+    """Excess risk, and the gap between test and train error, against the number of examples at a fixed number of features."""
+    rows = []
+    for seed, group in runs.groupby("seed"):
+        design, directions, noise = _draws(context, seed, context.settings.largest, FEATURES)
+        for n, cell in group.groupby("examples"):
+            found = _fits(design[:n], FEATURES, "isotropic", directions, noise[:n])
+            for run in cell.itertuples():
+                excess, fitted = found[run.penalty]
+                rows.append({"run": run.run, "risk": excess, "gap": excess + MODELS["isotropic"]["noise"] - fitted})
+    return pd.DataFrame(rows)
+
+
+# --- random features --------------------------------------------------------------------------------------------------
+
+
+def _standardised(context, name):
+    """Train and test inputs [N, d] in float64, centred and scaled by one number each, and their labels."""
+    data = context.dataset(name).flat()
+    x, test = data.x_train.double(), data.x_test.double()
+    centre, scale = x.mean(0), x.std()
+    return (x - centre) / scale, data.y_train, (test - centre) / scale, data.y_test
+
+
+def _random_relu(x, generator, width):
+    """Features relu(x W) of a fixed random layer (Rahimi and Recht 2007), W ~ N(0, 2 / d), not yet divided by root width."""
+    weights = torch.randn(x.shape[1], width, dtype=torch.float64, generator=generator).to(x.device)
+    return lambda inputs: torch.relu(inputs @ weights * (2.0 / x.shape[1]) ** 0.5)
+
+
+def _targets(labels):
+    """One-hot targets less their mean, [N, 10]."""
+    return torch.nn.functional.one_hot(labels, 10).double() - 0.1
+
+
+def run_features(runs, context):
+    """Classification by random features: train error (of the labels given) and test error (of the true ones)."""
+    n, rows = context.settings.examples, []
+    x, y, x_test, y_test = _standardised(context, runs["dataset"].iloc[0])
+    for seed, group in runs.groupby("seed"):
+        chosen = torch.randperm(len(x), generator=context.generator(seed, "examples"))[:n].to(x.device)
+        features = _random_relu(x, context.generator(seed, "features"), context.settings.widest)
+        inside, outside = features(x[chosen]), features(x_test)
+        rates = context.settings.rates  # of the whole design, so that a run's arithmetic does not depend on its company
+        labels = [noisy_labels(y[chosen], rate, 10, context.generator(seed, "label noise")) for rate in rates]
+        goal = torch.cat([_targets(label) for label in labels], 1)
+        for width, cell in group.groupby("width"):
+            seen, unseen = (part[:, :width] * width**-0.5 for part in (inside, outside))
+            products = risk.gram(seen)
+            for ridge, few in cell.groupby("ridge"):
+                estimate = risk.fit(seen, goal, float(ridge), products)
+                answers = [(part @ estimate).unflatten(1, (len(rates), 10)).argmax(-1) for part in (seen, unseen)]
+                for run in few.itertuples():
+                    k = rates.index(run.label_noise)
+                    rows.append({
+                        "run": run.run,
+                        "examples": float(n),
+                        "train_error": float((answers[0][:, k] != labels[k]).double().mean()),
+                        "test_error": float((answers[1][:, k] != y_test).double().mean()),
+                    })  # fmt: skip
+        context.advance(len(group) / len(runs))
+    return pd.DataFrame(rows)
+
+
+def run_resamples(runs, context):
+    """Bias, variance and noise of random features over resampled training sets; the error from other sets than these."""
+    settings, rows = context.settings, []
+    x, y, x_test, y_test = _standardised(context, "digits")
+    rate, sets, n = settings.label_noise, 2 * settings.resamples, settings.examples
+    expected = bias_variance.expected_target(y_test, rate, 10) - 0.1
+    for seed, group in runs.groupby("seed"):
+        generator = context.generator(seed, "resamples")
+        chosen = torch.stack([torch.randperm(len(x), generator=generator)[:n] for _ in range(sets)]).to(x.device)
+        labels = torch.stack([noisy_labels(y[row], rate, 10, generator) for row in chosen])
+        fresh = torch.stack([_targets(noisy_labels(y_test, rate, 10, generator)) for _ in range(settings.resamples)])
+        features = _random_relu(x, context.generator(seed, "features"), settings.widest)
+        inside, outside = features(x), features(x_test)
+        for run in group.itertuples():
+            scale = run.width**-0.5
+            estimate = risk.fit(inside[:, : run.width][chosen] * scale, _targets(labels))
+            said = outside[:, : run.width] @ estimate * scale
+            known, other = said.chunk(2)
+            rows.append({
+                "run": run.run,
+                "examples": float(n),
+                "squared_bias": float(bias_variance.squared_bias(known, expected)),
+                "variance": float(bias_variance.variance(known)),
+                "noise": bias_variance.target_noise(rate, 10),
+                "error": float(bias_variance.squared_error(other, fresh)),
+            })  # fmt: skip
+        context.advance(len(group) / len(runs))
+    return pd.DataFrame(rows)
+
+
+# --- networks ---------------------------------------------------------------------------------------------------------
+
+
+def _training_set(runs, context, data, examples):
+    """Each run's own examples and its own noisy labels; runs of one seed share both (a higher rate moves more labels)."""
+    subsets, labels = [], []
+    for run in runs.itertuples():
+        subsets.append(torch.randperm(len(data.x_train), generator=context.generator(run.seed, "examples"))[:examples])
+        noise = context.generator(run.seed, "label noise")
+        labels.append(noisy_labels(data.y_train, run.label_noise, data.classes, noise))
+    return Data({"x": data.x_train}, {"y": torch.stack(labels)}, torch.stack(subsets).to(context.device))
+
+
+def _trained(runs, context, data, examples, network):
+    """Train by SGD with momentum at one constant learning rate; train error (labels given) and test errors at the end."""
+    settings = context.settings
+    own = _training_set(runs, context, data, examples)
+    mixed = [
+        noisy_labels(data.y_test, run.label_noise, data.classes, context.generator(run.seed, "test noise"))
+        for run in runs.itertuples()
+    ]
+    trained = train(
+        runs, context, network=network, data=own, steps=settings.steps, batch_size=min(settings.batch_size, examples),
+        optimizer="momentum", hyper={"learning_rate": settings.learning_rate},
+        evaluate={
+            "train": (own, classification),
+            "test": (Data({"x": data.x_test, "y": data.y_test}), classification),
+            "noisy_test": (Data({"x": data.x_test}, {"y": torch.stack(mixed)}), classification),
+        },
+    )  # fmt: skip
+    return trained.records
+
+
+def run_network(runs, context):
+    """One hidden layer, by width."""
+    data, width = context.dataset("digits").flat(), int(runs["width"].iloc[0])
+    network = lambda run, generator: networks.MLP(64, [width], 10, generator=generator)  # noqa: E731
+    return _trained(runs, context, data, context.settings.examples, network)
+
+
+def run_network_samples(runs, context):
+    """One hidden layer of one width, by number of examples."""
+    data, width = context.dataset("digits").flat(), context.settings.width
+    network = lambda run, generator: networks.MLP(64, [width], 10, generator=generator)  # noqa: E731
+    return _trained(runs, context, data, int(runs["examples"].iloc[0]), network)
+
+
+def run_convolution(runs, context):
+    """Five-layer CNN on a subset of Fashion-MNIST, by channels."""
+    data, channels = context.dataset("fashion_mnist"), int(runs["width"].iloc[0])
+    kept = slice(0, context.settings.test_examples)
+    data = replace(data, x_test=data.x_test[kept], y_test=data.y_test[kept])
+    network = lambda run, generator: networks.Cnn2d(1, 10, channels=channels, generator=generator)  # noqa: E731
+    return _trained(runs, context, data, context.settings.examples, network)
+
+
+# --- statistics: one number per seed ----------------------------------------------------------------------------------
+
+
+def _by_seed(records, y, x, **where):
+    """Column ``y`` as a table, seeds by values of ``x``, of the rows that match ``where``; errors of diverged runs as CHANCE."""
+    for column, value in where.items():
+        records = records[records[column] == value]
+    table = records.pivot(index="seed", columns=x, values=y)
+    return table.fillna(CHANCE) if y in ("train_error", "test_error") else table
+
+
+def _cross_fitted(table, columns, best):
+    """For each seed the column that is best (``"idxmin"`` or ``"idxmax"``) on the mean of the OTHER seeds.
+
+    A minimum that is chosen and judged on the same seeds comes out too low; chosen on the others it does not.
+    """
+    others = (table.sum(0) - table)[columns]
+    return getattr(others, best)(axis=1)
+
+
+def _value_at(table, chosen):
+    return pd.Series({seed: table.loc[seed, column] for seed, column in chosen.items()})
+
+
+def _landmarks(records, threshold=None, **where):
+    """Test error of each seed at the narrowest width, the best below the threshold, the highest from there on, the widest.
+
+    ``threshold`` is a width; by default the narrowest whose mean train error is at most INTERPOLATION. Best and peak are
+    cross-fitted. Columns: narrowest, best, peak, widest, and the widths best_at, peak_at, threshold.
+    """
+    table = _by_seed(records, "test_error", "width", **where)
+    widths = list(table.columns)
+    if threshold is None:
+        interpolates = _by_seed(records, "train_error", "width", **where).mean() <= INTERPOLATION
+        threshold = interpolates.idxmax() if interpolates.any() else widths[-1]
+    best = _cross_fitted(table, [width for width in widths if width <= threshold], "idxmin")
+    peak = pd.Series({
+        seed: _cross_fitted(table, [width for width in widths if width >= best[seed]], "idxmax")[seed]
+        for seed in table.index
+    })  # fmt: skip
+    return pd.DataFrame({
+        "narrowest": table[widths[0]], "best": _value_at(table, best), "peak": _value_at(table, peak),
+        "widest": table[widths[-1]], "best_at": best, "peak_at": peak, "threshold": threshold,
+    }).rename_axis("seed")  # fmt: skip
+
+
+def _features_landmarks(records, **where):
+    """Landmarks of random features without ridge, which interpolate from as many features as examples on."""
+    rows = records[records["ridge"] == 0]
+    return _landmarks(rows, threshold=int(rows["examples"].iloc[0]), **where)
+
+
+def _difference(first, second, landmarks=_landmarks, **where):
+    """A statistic: test error at one landmark less that at another."""
+
+    def statistic(records):
+        marks = landmarks(records, **where)
+        return marks[first] - marks[second]
+
+    return statistic
+
+
+network_rise = _difference("peak", "best", label_noise=0.15)
+network_left_arm = _difference("narrowest", "best", label_noise=0.15)
+network_descent = _difference("peak", "widest", label_noise=0.15)
+network_excess_at_end = _difference("widest", "best", label_noise=0.15)
+network_rise_clean = _difference("peak", "best", label_noise=0.0)
+digits_rise = _difference("peak", "best", _features_landmarks, dataset="digits", label_noise=0.15)
+digits_left_arm = _difference("narrowest", "best", _features_landmarks, dataset="digits", label_noise=0.15)
+digits_descent = _difference("peak", "widest", _features_landmarks, dataset="digits", label_noise=0.15)
+digits_excess_at_end = _difference("widest", "best", _features_landmarks, dataset="digits", label_noise=0.15)
+digits_rise_clean = _difference("peak", "best", _features_landmarks, dataset="digits", label_noise=0.0)
+signals_rise = _difference("peak", "best", _features_landmarks, dataset="mnist1d", label_noise=0.15)
+signals_left_arm = _difference("narrowest", "best", _features_landmarks, dataset="mnist1d", label_noise=0.15)
+signals_descent = _difference("peak", "widest", _features_landmarks, dataset="mnist1d", label_noise=0.15)
+signals_excess_at_end = _difference("widest", "best", _features_landmarks, dataset="mnist1d", label_noise=0.15)
+images_rise = _difference("peak", "best", label_noise=0.2)
+images_descent = _difference("peak", "widest", label_noise=0.2)
+images_excess_at_end = _difference("widest", "best", label_noise=0.2)
+images_rise_clean = _difference("peak", "best", label_noise=0.0)
+
+
+def network_peak_to_threshold(records):
+    """log2 of the width of the peak over the width at which interpolation begins."""
+    marks = _landmarks(records, label_noise=0.15)
+    return np.log2(marks["peak_at"] / marks["threshold"])
+
+
+def _ratio_to_theory(records, model, penalty):
+    """Measured over expected risk, seeds by gamma; the cell whose mean is farthest from one, gamma within 0.1 of 1 left out.
+
+    Taking the worst cell makes it harder, never easier, to lie within a tolerance around one.
+    """
+    table = _by_seed(records, "risk", "gamma", model=model, penalty=penalty)
+    table = table[[gamma for gamma in table.columns if abs(gamma - 1) > 0.1 + 1e-9]]
+    ratio = table / [expected_risk(model, gamma, penalty == "optimal") for gamma in table.columns]
+    return ratio[(ratio.mean() - 1).abs().idxmax()]
+
+
+def ridgeless_ratio(records):
+    return _ratio_to_theory(records, "isotropic", "none")
+
+
+def misspecified_ratio(records):
+    return _ratio_to_theory(records, "misspecified", "none")
+
+
+def ridge_ratio(records):
+    return _ratio_to_theory(records, "misspecified", "optimal")
+
+
+def linear_second_descent(records):
+    """Risk at the classical optimum (gamma 0.2) less risk at gamma 4."""
+    table = _by_seed(records, "risk", "gamma", model="misspecified", penalty="none")
+    return table[0.2] - table[4.0]
+
+
+def linear_late_rise(records):
+    """Risk at the largest gamma less risk at gamma 4."""
+    table = _by_seed(records, "risk", "gamma", model="misspecified", penalty="none")
+    return table[table.columns.max()] - table[4.0]
+
+
+def ridge_peak(records):
+    """Risk at the threshold less the higher of those at gamma 0.5 and 2, ridge at its optimum."""
+    table = _by_seed(records, "risk", "gamma", model="misspecified", penalty="optimal")
+    return table[1.0] - table[[0.5, 2.0]].max(axis=1)
+
+
+def decomposition_ratio(records):
+    """Error on fresh targets over squared bias + variance + noise, geometric mean over widths.
+
+    Widths within a fifth of the number of examples are left out: there the squared error has no finite mean.
+    """
+    parts = records["squared_bias"] + records["variance"] + records["noise"]
+    rows = records.assign(log_ratio=np.log(records["error"] / parts))
+    return np.exp(rows[~_near_threshold(rows)].groupby("seed")["log_ratio"].mean())
+
+
+def _near_threshold(rows):
+    return (rows["width"] / rows["examples"] - 1).abs() < 0.2
+
+
+def _ratio(column, first, second):
+    """A statistic: log of ``column`` at one width over that at another."""
+
+    def statistic(records):
+        table = _by_seed(records, column, "width")
+        n = int(records["examples"].iloc[0])
+        place = {"narrowest": table.columns.min(), "threshold": n, "widest": table.columns.max()}
+        return np.log(table[place[first]].clip(lower=1e-12) / table[place[second]].clip(lower=1e-12))
+
+    return statistic
+
+
+bias_falls = _ratio("squared_bias", "widest", "narrowest")
+variance_rises = _ratio("variance", "threshold", "narrowest")
+variance_falls_again = _ratio("variance", "widest", "threshold")
+
+
+def network_gap_ratio(records):
+    """Generalisation gap (same noise in training and test labels) at the most examples over that at the fewest."""
+    rows = records.assign(gap=(records["noisy_test_error"] - records["train_error"]).fillna(CHANCE))
+    table = _by_seed(rows, "gap", "examples", label_noise=0.15)
+    return table[table.columns.max()] / table[table.columns.min()]
+
+
+def linear_gap_ratio(records):
+    table = _by_seed(records, "gap", "examples", penalty="none")
+    return table[table.columns.max()] / table[table.columns.min()]
+
+
+def _more_data(penalty):
+    """A statistic: log risk at 0.9 examples per feature less log risk at 0.4."""
+
+    def statistic(records):
+        table = np.log(_by_seed(records, "risk", "examples", penalty=penalty))
+        return table[round(0.9 * FEATURES)] - table[round(0.4 * FEATURES)]
+
+    return statistic
+
+
+more_data_hurts = _more_data("none")
+more_data_helps_ridge = _more_data("optimal")
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def _log_axis(axis, ticks):
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _dots(axis, names):
+    """Measured values as dots without a line, where a theory curve joins them."""
+    for line in axis.lines:
+        if line.get_label() in names:
+            line.set_linestyle("")
+
+
+def _threshold(axis, width, label="threshold"):
+    axis.axvline(width, color=style.GREY, linewidth=1.0, linestyle=":", label=label, zorder=1)
+
+
+def plot_risk(records):
+    """Risk over parameters per example, two problems, without and with ridge, on the closed forms."""
+    figure, axes = style.figure(1, 2, height=3.0)
+    looks = style.looks(["none", "optimal"])
+    labels = {"none": "least norm", "optimal": "optimal ridge"}
+    grid = np.geomspace(records["gamma"].min(), records["gamma"].max(), 400)
+    for axis, model in zip(axes, MODELS, strict=True):
+        rows = records[records["model"] == model]
+        for side in (grid[grid < 0.985], grid[grid > 1.015]):
+            style.theory(axis, side, [expected_risk(model, gamma, False) for gamma in side], label="closed form")
+        style.theory(axis, grid, [expected_risk(model, gamma, True) for gamma in grid], label="closed form")
+        style.curves(axis, rows, x="gamma", y="risk", by="penalty", looks=looks, labels=labels, average="median", marks=30)
+        _dots(axis, labels.values())
+        _threshold(axis, 1.0, "parameters = examples")
+        _log_axis(axis, [0.1, 0.3, 1, 3, 10])
+        axis.set(yscale="log", xlabel="parameters per example", title=model)
+        axis.set_ylim(top=100 * MODELS[model]["noise"])
+    axes[0].set_ylabel("excess risk (median)")
+    style.legend(axes[1])
+    style.count(axes[1], records)
+    return figure
+
+
+def plot_samples(records):
+    """Risk of least squares with a fixed number of features over the number of examples, on the closed forms."""
+    figure, axis = style.figure()
+    looks = style.looks(["none", "optimal"])
+    labels = {"none": "least norm", "optimal": "optimal ridge"}
+    n = np.geomspace(records["examples"].min(), records["examples"].max(), 600)
+    for side in (n[n < 0.985 * FEATURES], n[n > 1.015 * FEATURES]):
+        style.theory(axis, side, [expected_risk("isotropic", FEATURES / k, False) for k in side], label="closed form")
+    style.theory(axis, n, [expected_risk("isotropic", FEATURES / k, True) for k in n], label="closed form")
+    style.curves(axis, records, x="examples", y="risk", by="penalty", looks=looks, labels=labels, average="median", marks=30)
+    _dots(axis, labels.values())
+    _threshold(axis, FEATURES, "examples = parameters")
+    _log_axis(axis, [20, 40, 100, 200, 500, 1000])
+    axis.set(yscale="log", xlabel="training examples", ylabel="excess risk (median)")
+    axis.set_ylim(top=100 * MODELS["isotropic"]["noise"])
+    style.legend(axis)
+    style.count(axis, records)
+    return figure
+
+
+def plot_network_samples(records):
+    """Train error, test error and their gap for a network of one width, over the number of examples."""
+    figure, axis = style.figure()
+    looks = style.looks(["noisy_test_error", "train_error", "gap"])
+    rows = records.assign(gap=records["noisy_test_error"] - records["train_error"])
+    names = {"noisy_test_error": "test error", "train_error": "train error", "gap": "gap"}
+    for column, name in names.items():
+        percent = rows.assign(**{column: 100 * rows[column]})
+        style.curves(axis, percent, x="examples", y=column, looks={column: looks[column]}, labels={column: name})
+    _log_axis(axis, sorted(records["examples"].unique()))
+    axis.set(xlabel="training examples", ylabel="error (labels with noise) / %", ylim=(0, None))
+    style.legend(axis)
+    style.count(axis, records)
+    return figure
+
+
+def _by_width(axis, rows, looks, column="test_error"):
+    percent = rows.assign(**{column: 100 * rows[column]})
+    return style.curves(axis, percent, x="width", y=column, by="kind", looks=looks, marks=20)
+
+
+def plot_features(records):
+    """Test error of random features over their number, with and without label noise, and with ridge."""
+    figure, axes = style.figure(1, 2, height=3.0)
+    kinds = ["noisy labels", "clean labels", "noisy labels, ridge"]
+    looks = style.looks(kinds)
+    kind = np.where(records["ridge"] > 0, kinds[2], np.where(records["label_noise"] > 0, kinds[0], kinds[1]))
+    for axis, (name, title) in zip(axes, {"digits": "digits", "mnist1d": "MNIST-1D"}.items(), strict=True):
+        rows = records.assign(kind=kind)[records["dataset"] == name]
+        _by_width(axis, rows, looks)
+        _threshold(axis, records["examples"].iloc[0], "features = examples")
+        _log_axis(axis, [10, 50, 200, 1000])
+        axis.set(xlabel="random features", title=title)
+    axes[0].set_ylabel("test error / %")
+    style.legend(axes[1])
+    style.count(axes[1], records)
+    return figure
+
+
+def _plot_networks(records, rates, xlabel):
+    """Train and test error over width, a panel for each share of wrong labels."""
+    figure, axes = style.figure(1, len(rates), height=3.0, sharey=True)
+    looks = style.looks(["test error", "train error"])
+    for axis, rate in zip(axes, rates, strict=True):
+        rows = records[records["label_noise"] == rate]
+        for kind, column in {"test error": "test_error", "train error": "train_error"}.items():
+            _by_width(axis, rows.assign(kind=kind), looks, column)
+        _threshold(axis, _landmarks(records, label_noise=rate)["threshold"].iloc[0], "train error ≤ 10 %")
+        _log_axis(axis, sorted(records["width"].unique())[:: 2 if len(rates) > 2 else 1])
+        axis.set(xlabel=xlabel, title=f"{100 * rate:.0f} % noise")
+    axes[0].set(ylabel="error / %", ylim=(0, min(50, axes[0].get_ylim()[1])))
+    style.legend(axes[-1])
+    style.count(axes[-1], records)
+    return figure
+
+
+def plot_network(records):
+    """Networks with one hidden layer, noisy and clean labels."""
+    return _plot_networks(records, [0.15, 0.0], "hidden units")
+
+
+def plot_convolution(records):
+    """The five-layer CNN, three shares of wrong labels."""
+    return _plot_networks(records, sorted(records["label_noise"].unique(), reverse=True), "channels")
+
+
+def plot_decomposition(records):
+    """Noise, squared bias and variance stacked over width; dots: error on fresh targets, from other training sets."""
+    figure, axis = style.figure()
+    n = records["examples"].iloc[0]
+    means = records[records["width"] != n].groupby("width")[["noise", "squared_bias", "variance", "error"]].mean()
+    fills = {"noise": ("#d9d9d9", ""), "squared_bias": ("#fdae6b", ".."), "variance": ("#9ecae1", "//")}
+    for part in (means[means.index < n], means[means.index > n]):
+        bottom = np.zeros(len(part))
+        for column, (colour, hatch) in fills.items():
+            top = bottom + part[column].to_numpy()
+            look = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+            axis.fill_between(part.index, bottom, top, label=column.replace("_", " "), **look)
+            axis.plot(part.index, top, color="black", linewidth=0.7, marker="", linestyle="-")
+            bottom = top
+    axis.plot(means.index, means["error"], linestyle="", marker="o", color="black", label="measured error")
+    _threshold(axis, n, "features = examples")
+    _log_axis(axis, [10, 20, 50, 150, 400, 800])
+    axis.set(xlabel="random features", ylabel="mean squared error", ylim=(0, 1.1 * means["error"].max()))
+    style.legend(axis)
+    style.count(axis, records)
+    return figure
