@@ -163,15 +163,15 @@ def rule_in_short(decision: statistics.Decision) -> str:
 def sensitivity(values: np.ndarray, prediction: Prediction) -> dict[str, str | None]:
     """The verdicts under other choices; None where a choice does not apply.
 
-    A threshold is halved and doubled as a number (of a region with one end), or as the half-width about the centre (two
-    ends); a threshold of 0 has no scale. Half the seeds are the first half, but never fewer than can contradict a
-    region with two ends. "other average" swaps mean and median; it is shown and does not count for robustness.
+    `scaled_region` says what halving and doubling a threshold means. Half the seeds are the first half, but never fewer
+    than can contradict a region with two ends. "other average" swaps mean and median; it is shown and does not count
+    for robustness.
     """
 
     def verdict(data: np.ndarray, region: statistics.Region, average: statistics.Average) -> str:
         return statistics.decide(data, region, average=average, interval=False).verdict
 
-    halved, doubled = (scaled_region(prediction.region, factor) for factor in (0.5, 2.0))
+    halved, doubled = (scaled_region(prediction.region, factor, values) for factor in (0.5, 2.0))
     fewest = statistics.MINIMUM_SEEDS + 1
     half = max(fewest, math.ceil(len(values) / 2))
     other: statistics.Average = "mean" if prediction.average == "median" else "median"
@@ -184,8 +184,14 @@ def sensitivity(values: np.ndarray, prediction: Prediction) -> dict[str, str | N
     }
 
 
-def scaled_region(region: statistics.Region, factor: float) -> statistics.Region | None:
-    """The region with its threshold times `factor`: the end itself, or the half-width where there are two ends."""
+def scaled_region(
+    region: statistics.Region, factor: float, values: np.ndarray | None = None
+) -> statistics.Region | None:
+    """The region with its threshold times `factor`; None where the threshold is 0, which has no scale.
+
+    Two ends: the half-width about the centre is scaled. One end: the end itself; but where every value lies between 0 and
+    1 (a share, an accuracy) and the end between 1/2 and 1, its distance from 1, since twice 0.9 would mean nothing.
+    """
     low, high = region
     if low is not None and high is not None:
         centre, half_width = (low + high) / 2, (high - low) / 2
@@ -193,7 +199,9 @@ def scaled_region(region: statistics.Region, factor: float) -> statistics.Region
     end = low if high is None else high
     if not end:
         return None
-    return (end * factor, None) if high is None else (None, end * factor)
+    share = values is not None and len(values) and np.min(values) >= 0 and np.max(values) <= 1
+    scaled = 1 - factor * (1 - end) if share and 0.5 < end < 1 else factor * end
+    return (scaled, None) if high is None else (None, scaled)
 
 
 def _skewness(values: np.ndarray, decision: statistics.Decision) -> float | None:

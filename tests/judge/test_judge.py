@@ -123,6 +123,14 @@ def test_a_threshold_is_halved_and_doubled_as_its_region_means_it(region, halved
         assert found == (expected and pytest.approx(expected))
 
 
+def test_a_threshold_of_a_share_is_scaled_as_its_distance_from_one():
+    shares = np.array([0.6, 1.0, 0.9])
+    assert scaled_region((0.9, None), 2.0, shares) == (pytest.approx(0.8), None)
+    assert scaled_region((None, 0.99), 0.5, shares) == (None, pytest.approx(0.995))
+    assert scaled_region((0.05, None), 2.0, shares) == (pytest.approx(0.1), None)
+    assert scaled_region((0.9, None), 2.0, 2 * shares) == (pytest.approx(1.8), None), "no share: a number above 1"
+
+
 def test_robust_and_fragile(plant, run_planted):
     study = plant(
         {"statistic: moved_up, region: [0.0, null]": "statistic: moved_up, region: [1.2, null]"},
