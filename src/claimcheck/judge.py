@@ -189,8 +189,8 @@ def scaled_region(
 ) -> statistics.Region | None:
     """The region with its threshold times `factor`; None where the threshold is 0, which has no scale.
 
-    Two ends: the half-width about the centre is scaled. One end: the end itself; but where every value lies between 0 and
-    1 (a share, an accuracy) and the end between 1/2 and 1, its distance from 1, since twice 0.9 would mean nothing.
+    Two ends: the half-width about the centre is scaled. One end: the end itself; but where every value lies from 0 to 1
+    (a share, an accuracy) and the end is 1/2 or more, its distance from 1, since twice 0.9 would mean nothing.
     """
     low, high = region
     if low is not None and high is not None:
@@ -200,7 +200,7 @@ def scaled_region(
     if not end:
         return None
     share = values is not None and len(values) and np.min(values) >= 0 and np.max(values) <= 1
-    scaled = 1 - factor * (1 - end) if share and 0.5 < end < 1 else factor * end
+    scaled = 1 - factor * (1 - end) if share and 0.5 <= end < 1 else factor * end
     return (scaled, None) if high is None else (None, scaled)
 
 

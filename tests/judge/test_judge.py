@@ -127,6 +127,7 @@ def test_a_threshold_of_a_share_is_scaled_as_its_distance_from_one():
     shares = np.array([0.6, 1.0, 0.9])
     assert scaled_region((0.9, None), 2.0, shares) == (pytest.approx(0.8), None)
     assert scaled_region((None, 0.99), 0.5, shares) == (None, pytest.approx(0.995))
+    assert scaled_region((0.5, None), 0.5, shares) == (pytest.approx(0.75), None)
     assert scaled_region((0.05, None), 2.0, shares) == (pytest.approx(0.1), None)
     assert scaled_region((0.9, None), 2.0, 2 * shares) == (pytest.approx(1.8), None), "no share: a number above 1"
 
