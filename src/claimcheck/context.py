@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy
     import torch
 
-    from claimcheck.cost import Rehearsal
     from claimcheck.datasets import Dataset
 
 
@@ -62,7 +61,8 @@ class Context:
         log: writes a line to the log.
         advance: tells the progress bar that a share (0 … 1) of this ensemble's work is done.
         notes: facts for the provenance that the engine fills (peak memory, splits, compile decisions).
-        rehearsal: cuts training loops short and estimates their cost; None in a real run.
+        steps: what training loops run over: steps(n) gives 0, 1, …, n - 1. A rehearsal (`claimcheck cost`) puts its own
+            in place, which ends after a few and accounts for the others by their time.
     """
 
     study: str
@@ -76,7 +76,7 @@ class Context:
     log: Callable[[str], None] = lambda text: None
     advance: Callable[[float], None] = lambda share: None
     notes: dict[str, Any] = field(default_factory=dict)
-    rehearsal: Rehearsal | None = None
+    steps: Callable[[int], Iterable[int]] = range
 
     def key(self, seed: int, purpose: str) -> int:
         """63-bit name of the stream (study, seed, purpose)."""
@@ -89,13 +89,6 @@ class Context:
     def numpy_generator(self, seed: int, purpose: str) -> numpy.random.Generator:
         """A fresh NumPy generator at the beginning of the stream (study, seed, purpose)."""
         return streams.numpy_generator(self.study, seed, purpose)
-
-    def steps(self, count: int) -> Iterable[int]:
-        """0, 1, …, count - 1: what a training loop runs over.
-
-        A rehearsal (`claimcheck cost`) ends the loop after a few steps and accounts for the others by their time.
-        """
-        return range(count) if self.rehearsal is None else self.rehearsal.steps(count)
 
     def dataset(self, name: str) -> Dataset:
         """A data set by name, its tensors on `device`."""

@@ -128,7 +128,7 @@ def _rehearse(
         data_dir=Path(config.data_dir),
         memory_limit=config.memory_limit_mb * 2**20 if config.memory_limit_mb else None,
         design_runs=piece.design_runs,
-        rehearsal=rehearsal,
+        steps=rehearsal.steps,
     )
     start = time.perf_counter()
     try:

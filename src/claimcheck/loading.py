@@ -1,16 +1,13 @@
 """Reading study.yaml, lecture.yaml and config.yaml, each fault told in one line before anything runs.
 
 Names of functions in `study.py` are checked on its syntax tree, so that a misspelling costs no training.
-Only `load_module` imports a study's code (and so torch and pandas).
+Never imports torch, pandas or a study's code.
 """
 
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -260,20 +257,3 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> C
                 hint=closest(name, known),
             )
     return config
-
-
-def load_module(study: Study) -> ModuleType:
-    """Import a study's code from its file, under a name of its own."""
-    name = f"claimcheck_study_{study.name}"
-    spec = importlib.util.spec_from_file_location(name, study.code_path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except ClaimcheckError:
-        raise
-    except Exception as error:
-        raise ClaimcheckError(f"cannot be imported ({type(error).__name__}: {error})", where=study.code_path) from error
-    return module

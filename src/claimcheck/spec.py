@@ -5,7 +5,9 @@ Pydantic models, and how a scale overrides a part. Reading files is the work of 
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -227,9 +229,7 @@ class Study(_Model):
     @cached_property
     def module(self) -> ModuleType:
         """The study's code, imported at first use."""
-        from claimcheck.loading import load_module
-
-        return load_module(self)
+        return _imported(self.code_path, f"claimcheck_study_{self.name}")
 
     def predictions(self) -> list[tuple[Claim, Prediction]]:
         """Every prediction with its claim, in the order of the file."""
@@ -346,6 +346,22 @@ def unique(ids: list[str], kind: str) -> None:
     for position, name in enumerate(ids):
         if name in ids[:position]:
             raise ValueError(f"{kind} id {name!r} stands twice")
+
+
+def _imported(path: Path, name: str) -> ModuleType:
+    """Import code from a file, under a name of its own."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except ClaimcheckError:
+        raise
+    except Exception as error:
+        raise ClaimcheckError(f"cannot be imported ({type(error).__name__}: {error})", where=path) from error
+    return module
 
 
 def run_function(study: Study, part: str) -> str:
