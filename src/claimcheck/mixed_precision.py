@@ -7,7 +7,7 @@ another unit (multiplied by a power of two), which changes nothing but the size 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -123,22 +123,29 @@ def train(
     falling = torch.from_numpy(multipliers("linear", steps)).to(context.device)[:, None].expand(steps, len(runs))
     table = {name: c.float() for name, c in coefficients("momentum", exact, falling).items()}
     order = Order(list(runs["seed"]), lambda s: context.generator(s, "order"), len(data), batch_size, context.device)
-    tables = []
-    for run.step, positions in enumerate(order):
-        run.batch = data.rows(positions)
-        if run.step in at:
-            tables.append(measure(run))
-            context.advance(1.0 / len(at))
-        if run.step == steps:
-            return pd.concat(tables, ignore_index=True)
-        if recipe.planted is not None and run.step == steps // 2:
-            planted = torch.full_like(run.scale.scale, 2.0**recipe.planted)
-            run.scale = LossScale(planted, run.scale.good, recipe.dynamic, interval)
-            run.recovering = ~none.bool()
-        elif recipe.planted is not None and not recipe.dynamic:
-            run.scale = scale
-        _step(run, recipe, {name: c[run.step][:, None] for name, c in table.items()})
-    raise AssertionError("the order of the data has no end")
+    batches, tables = map(data.rows, order), []
+    run.batch = next(batches)
+    for moment in sorted(at):
+        for _ in context.steps(moment - run.step):
+            _plant(run, recipe, scale, steps)
+            _step(run, recipe, {name: c[run.step][:, None] for name, c in table.items()})
+            run.step, run.batch = run.step + 1, next(batches)
+        run.step = moment
+        tables.append(measure(run))
+        context.advance(1.0 / len(at))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _plant(run: Run, recipe: Recipe, before: LossScale, steps: int) -> None:
+    """Set the scale so high that the gradient must overflow, once, half-way."""
+    if recipe.planted is None:
+        return
+    if run.step == steps // 2:
+        planted = torch.full_like(run.scale.scale, 2.0**recipe.planted)
+        run.scale = replace(run.scale, scale=planted)
+        run.recovering = torch.ones_like(run.recovering)
+    elif not recipe.dynamic:
+        run.scale = before
 
 
 def _step(run: Run, recipe: Recipe, c: dict[str, Tensor]) -> None:

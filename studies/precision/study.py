@@ -526,9 +526,10 @@ def plot_flushed(records: pd.DataFrame):
     rows = records[records["number"] == "fp16"]
     names = {0: "at initialisation", int(rows["step"].max()): "after training"}
     looks = style.looks([*names, "skipped", "error"])
-    style.curves(
-        left, rows.assign(y=100 * rows["flushed"]), x="log2_scale", y="y", by="step", looks=looks, labels=names
-    )
+    trained = _last(rows).groupby("log2_scale")["test_error"].mean() < 50.0
+    shown = rows[(rows["step"] == 0) | rows["log2_scale"].map(trained)]
+    shown = shown.assign(percent=100 * shown["flushed"])
+    style.curves(left, shown, x="log2_scale", y="percent", by="step", looks=looks, labels=names)
     left.set(xlabel=r"exponent $k$ of the loss scale $2^k$", ylabel="gradient entries flushed to 0 / %", ylim=(-3, 103))
     style.legend(left, outside=False)
     last = _last(rows)
@@ -543,7 +544,7 @@ def plot_flushed(records: pd.DataFrame):
 
 def plot_recipes(records: pd.DataFrame):
     """Final train loss by recipe, a panel per regime."""
-    figure, axes = style.figure(1, 3, height=3.2, sharey=True)
+    figure, axes = style.figure(1, 3, height=3.2, sharey=True, sharex=True)
     rows = _last(records)
     rows = rows.assign(log_loss=np.log10(rows["train_loss"].where(rows["status"] == "ok", math.log(10.0)).clip(1e-6)))
     looks = style.looks(RECIPE_NAMES)
@@ -552,22 +553,15 @@ def plot_recipes(records: pd.DataFrame):
         for place, recipe in enumerate(RECIPE_NAMES):
             values = part.loc[part["recipe"] == recipe, "log_loss"]
             if len(values):
-                axis.scatter(
-                    values,
-                    np.full(len(values), place) - 0.15,
-                    s=8,
-                    alpha=0.35,
-                    linewidth=0,
-                    color=looks[recipe]["color"],
-                )
-                axis.plot(values.mean(), place + 0.12, color=looks[recipe]["color"], marker=looks[recipe]["marker"])
+                colour, places = looks[recipe]["color"], np.full(len(values), place - 0.15)
+                axis.scatter(values, places, s=8, alpha=0.35, linewidth=0, color=colour)
+                axis.plot(values.mean(), place + 0.12, color=colour, marker=looks[recipe]["marker"])
         axis.set(xlabel="train loss / nats", title=title)
         axis.set_xticks([-3, -2, -1, 0], ["0.001", "0.01", "0.1", "1"])
         style.theory(axis, [math.log10(math.log(10.0))] * 2, [-0.5, len(RECIPE_NAMES) - 0.5], label="guessing")
     axes[0].set_yticks(range(len(RECIPE_NAMES)), list(RECIPE_NAMES.values()))
     axes[0].invert_yaxis()
-    style.count(axes[-1], records)
-    axes[-1].set_title(list(REGIME_NAMES.values())[-1], pad=16)
+    style.count(axes[0], records)
     return figure
 
 
@@ -579,8 +573,8 @@ def plot_recovery(records: pd.DataFrame):
         axis, rows, x="step", y="log2_scale", looks=style.looks(["log2_scale"]), labels={"log2_scale": "dynamic scale"}
     )
     planted = RECIPES["planted_checked"].planted
-    style.theory(axis, planted, label="planted scale")
-    style.theory(axis, RECIPES["planted_checked"].log2_scale, label="scale at the start", linestyle=":")
+    style.theory(axis, None, planted, label="planted scale")
+    style.theory(axis, None, RECIPES["planted_checked"].log2_scale, label="scale at the start", linestyle=":")
     axis.set(xlabel="step", ylabel=r"exponent $k$ of the loss scale $2^k$")
     style.count(axis, rows)
     style.legend(axis)
@@ -591,16 +585,16 @@ def plot_clipping(records: pd.DataFrame):
     """Share of failed runs against the learning rate, with and without clipping; two initial recurrent gains."""
     figure, axes = style.figure(1, 2, height=2.8, sharey=True)
     names = {0.0: "no clipping", 1.0: "clipped at norm 1", THRESHOLD: f"clipped at norm {THRESHOLD}"}
-    for axis, gain, title in zip(axes, (EXPLODING, VANISHING), ("exploding at the start", "vanishing at the start")):
+    for axis, gain, title in zip(axes, (EXPLODING, VANISHING), ("exploding", "vanishing")):
         rows = records[records["gain"] == gain]
         rows = rows.assign(percent=100 * (rows["failed"] if gain == EXPLODING else rows["test_error"]))
         style.curves(axis, rows, x="learning_rate", y="percent", by="threshold", looks=style.looks(names), labels=names)
         axis.set_xscale("log", base=2)
-        axis.set(xlabel="learning rate", title=f"gain {gain}: {title}", ylim=(-3, 103))
+        axis.set(xlabel="learning rate", title=f"{title} (gain {gain})", ylim=(-3, 103))
     axes[0].set_ylabel("failed runs / %")
     axes[1].set_ylabel("test error / %")
     axes[1].tick_params(labelleft=True)
-    style.theory(axes[1], 100.0 * (1.0 - 1.0 / records["classes"].iloc[0]), label="guessing")
+    style.theory(axes[1], None, 100.0 * (1.0 - 1.0 / records["classes"].iloc[0]), label="guessing")
     style.legend(axes[0], outside=False)
     style.count(axes[1], records)
     return figure
@@ -612,12 +606,9 @@ def plot_log_space(records: pd.DataFrame):
     looks, places = style.looks(FORMAT_LOOKS), ["fp16", "bf16", "fp32", "fp64"]
     for place, name in enumerate(places):
         rows = records[records["number"] == name]
-        spread = np.linspace(-0.2, 0.2, len(rows))
-        axis.scatter(
-            rows["likelihood_zero_after"], place + spread, s=10, color=looks[name]["color"], alpha=0.5, linewidth=0
-        )
-        axis.plot(rows["zero_after"].iloc[0], place, color=looks[name]["color"], marker=looks[name]["marker"], markersize=8,
-                  linestyle="", markeredgecolor="black")  # fmt: skip
+        spread, look = place + np.linspace(-0.2, 0.2, len(rows)), {k: looks[name][k] for k in ("color", "marker")}
+        axis.scatter(rows["likelihood_zero_after"], spread, s=10, color=look["color"], alpha=0.5, linewidth=0)
+        axis.plot(rows["zero_after"].iloc[0], place, markersize=8, linestyle="", markeredgecolor="black", **look)
     axis.set_yticks(range(len(places)), places)
     axis.set(xlabel="factors after which the product is exactly 0", xscale="log", ylabel="format")
     axis.set_xticks([10, 30, 100, 300], ["10", "30", "100", "300"])
