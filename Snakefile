@@ -12,10 +12,15 @@ include: "workflow/rules/plot.smk"
 include: "workflow/rules/report.smk"
 
 
+# Each named here, not only what comes last: Snakemake does not miss a file between two that are there.
+EACH = [*rules.run.output, *rules.judge.output, *rules.plot.output]
+
+
 rule all:
     default_target: True
     input:
         rules.report.output,
+        expand(EACH, study=STUDIES),
 
 
 for study in ALL_STUDIES:
@@ -24,8 +29,7 @@ for study in ALL_STUDIES:
         name:
             study
         input:
-            f"{RESULTS}/{study}/verdicts.json",
-            f"{RESULTS}/{study}/figures",
+            expand(EACH, study=study),
 
 
 onstart:

@@ -127,7 +127,7 @@ def test_a_wrong_setting_is_one_clear_line(fresh, fault):
 
 
 SPEC_FAULTS = {
-    "factor": ("study.yaml", "tosses: 200", "tosess: 200", ["study.yaml: scales.smoke", "'tosess'"]),
+    "factor": ("study.yaml", "tosses: 200,", "tosess: 200,", ["study.yaml: scales.smoke", "'tosess'"]),
     "statistic": (
         "study.yaml",
         "statistic: heads",

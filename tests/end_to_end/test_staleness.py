@@ -89,3 +89,11 @@ def test_records_that_a_hand_made_otherwise_are_made_again(project):
 def test_a_removed_figure_is_drawn_again(project):
     shutil.rmtree(project.results("walk") / "figures")
     assert "plot walk" in project.planned()
+
+
+@pytest.mark.parametrize("name", ["records.parquet", "verdicts.json"])
+def test_a_removed_file_is_made_again(project, name):
+    (project.results("walk") / name).unlink()
+    planned = project.planned()
+    assert {"records.parquet": "run walk", "verdicts.json": "judge walk"}[name] in planned
+    assert not any(step.endswith("coin") for step in planned)

@@ -121,10 +121,12 @@ def pieces(wildcards):
 def hold_lock():
     """One Snakemake at a time for a scale's results; the lock dies with the process, even when killed."""
     global lock
-    Path(RESULTS).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{RESULTS}/.lock")
     try:
+        Path(RESULTS).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{RESULTS}/.lock")
         lock.acquire(blocking=False)
+    except OSError as error:
+        sys.exit(f"claimcheck: {RESULTS}: cannot write ({error.strerror})")
     except Timeout:
         sys.exit(f"claimcheck: {RESULTS} is being written by another snakemake; wait for it, or stop it")
 
