@@ -137,7 +137,7 @@ class Ensemble:
         import copy
 
         row = self.runs.index(run)
-        module = copy.deepcopy(self.skeleton).eval()
+        module = copy.deepcopy(self.skeleton).to(self.parameters.dtype).eval()
         module.load_state_dict({name: value[row] for name, value in {**self.named(), **self.fixed, **self.buffers}.items()})
         return module
 

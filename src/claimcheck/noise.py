@@ -26,22 +26,33 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def fold(key: Tensor, number: Tensor | int) -> Tensor:
-    """A new key from a key and a number (a step, a layer, an example's id). int64 in, int64 below 2^32 out."""
-    low, high = key & _MASK, (key >> 32) & _MASK
-    return _mix(_mix(low ^ (number * 0x1E3779B1 & _MASK)) ^ high)
+    """A new key from a key and a number (a step, a layer, an example's id): int64 in, 63 mixed bits out."""
+    low = _mix((key & _MASK) ^ (number * 0x1E3779B1 & _MASK))
+    high = _mix(low ^ (key >> 32))
+    return low | (high >> 1) << 32
 
 
-def uniform(key: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
-    """Uniform numbers in (0, 1), float32, ``shape``; ``key`` is an int64 scalar tensor. 24 bits of randomness each."""
+def _bits(key: Tensor, shape: tuple[int, ...] | torch.Size, lane: int = 0) -> Tensor:
     counter = torch.arange(math.prod(shape), device=key.device).view(shape)
-    bits = _mix(_mix(counter ^ fold(key, 1)) ^ fold(key, 2))
+    return _mix(_mix(counter ^ (key & _MASK)) ^ (key >> 32) ^ lane)
+
+
+def _unit(bits: Tensor) -> Tensor:
     return ((bits >> 8).to(torch.float32) + 0.5) * (1.0 / (1 << 24))
 
 
+def uniform(key: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
+    """Uniform numbers in (0, 1), float32, ``shape``, 24 random bits each.
+
+    ``key`` is an int64 scalar tensor of mixed bits: a ``context.key``, a batch's ``key``, or what :func:`fold` gives.
+    """
+    return _unit(_bits(key, shape))
+
+
 def normal(key: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
-    """Standard normal numbers, float32, ``shape`` (Box & Muller 1958)."""
-    radius = torch.sqrt(-2.0 * torch.log(uniform(fold(key, 3), shape)))
-    return radius * torch.cos((2.0 * math.pi) * uniform(fold(key, 4), shape))
+    """Standard normal numbers, float32, ``shape`` (Box & Muller 1958). ``key`` as in :func:`uniform`."""
+    radius = torch.sqrt(-2.0 * torch.log(_unit(_bits(key, shape))))
+    return radius * torch.cos((2.0 * math.pi) * _unit(_bits(key, shape, 0x2545F491)))
 
 
 def bernoulli(key: Tensor, probability: Tensor | float, shape: tuple[int, ...] | torch.Size) -> Tensor:
@@ -52,19 +63,18 @@ def bernoulli(key: Tensor, probability: Tensor | float, shape: tuple[int, ...] |
 class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014) whose rate and random stream belong to the member.
 
-    Buffers: ``rate`` (scalar), ``key`` (int64, drawn from the network's generator) and ``calls`` (int64, the number of
-    training-mode forward passes so far, so that each step has its own mask). Identity in eval mode.
+    Buffers: ``rate`` (scalar) and ``key`` (int64, drawn from the network's generator), which moves on with every forward
+    pass in training mode, so that each step has its own mask. Identity in eval mode.
     """
 
     def __init__(self, rate: float, generator: torch.Generator) -> None:
         super().__init__()
         self.register_buffer("rate", torch.tensor(float(rate)))
         self.register_buffer("key", torch.randint(1 << 62, (), generator=generator))
-        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        keep = uniform(fold(self.key, self.calls), x.shape) >= self.rate
-        self.calls += 1
+        keep = uniform(self.key, x.shape) >= self.rate
+        self.key.copy_(fold(self.key, 1))
         return torch.where(keep, x, 0.0) / (1.0 - self.rate)

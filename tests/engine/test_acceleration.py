@@ -1,0 +1,87 @@
+"""Compiling: decided by the design, equal to eager, the same bits whatever the company, and never a crash."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import claimcheck
+from claimcheck import networks
+from claimcheck.acceleration import pays
+from claimcheck.memory import Footprint
+from claimcheck.train import classification, train
+
+SMALL = Footprint(saved=20_000, parameters=2_700, batch=4_000, operations=25)
+DEEP = Footprint(saved=500_000, parameters=260_000, batch=4_000, operations=4_000)
+
+
+def network(run, generator):
+    return networks.MLP(20, [16, 16], 10, dropout=0.1, generator=generator)
+
+
+def records(runs, context, data, compile) -> pd.DataFrame:
+    trained = train(
+        runs, context, network=network, data=data, steps=20, batch_size=25, optimizer="adamw", compile=compile,
+        evaluate={"train": (data, classification)}, evaluate_at=[20], batch_loss_window=5,
+    )
+    return trained.records
+
+
+def test_the_rule_looks_at_the_design_alone() -> None:
+    assert not pays(SMALL, design_runs=10, steps=100)[0]
+    assert pays(SMALL, design_runs=1000, steps=10_000)[0]
+    assert "save" in pays(SMALL, design_runs=10, steps=100)[1]
+
+
+def test_a_thousand_layers_stay_eager() -> None:
+    compiled, reason = pays(DEEP, design_runs=10**6, steps=10**6)
+    assert not compiled
+    assert "too many" in reason
+
+
+def test_a_missing_compiler_is_logged_and_the_step_taken_all_the_same(runs_of, make_context, series, monkeypatch) -> None:
+    def no_compiler(*args, **kwargs):
+        def fail(*inputs):
+            raise RuntimeError("no C++ compiler was found")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    runs, data = runs_of([0, 1], learning_rate=0.01), series()
+    context = make_context()
+    fallen, eager = records(runs, context, data, True), records(runs, make_context(), data, False)
+    assert any("no C++ compiler" in line for line in context.lines)
+    pd.testing.assert_frame_equal(fallen, eager, check_exact=True)
+
+
+@pytest.mark.slow
+def test_compiled_is_eager_to_rounding_and_the_same_whatever_the_company(runs_of, make_context, series) -> None:
+    runs, data = runs_of([0, 1, 2, 3, 4], learning_rate=[0.01, 0.02, 0.03, 1e6, 0.05]), series()
+    compiled, eager = (records(runs, make_context(), data, choice) for choice in (True, False))
+    pd.testing.assert_frame_equal(compiled, eager, rtol=1e-4)
+    shards = [records(runs.iloc[rows], make_context(), data, True) for rows in ([0, 1], [4, 3, 2])]
+    joined = pd.concat(shards).sort_values("run", ignore_index=True)
+    pd.testing.assert_frame_equal(compiled, joined, check_exact=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_recorded_step_is_the_eager_step(runs_of, make_context, series) -> None:
+    runs, data = runs_of([0, 1, 2], learning_rate=[0.01, 0.02, 1e6]), series()
+    context = make_context(device=torch.device("cuda"))
+    recorded = records(runs, context, data, False)
+    assert not any("no CUDA graph" in line for line in context.lines)
+    pd.testing.assert_frame_equal(recorded, records(runs, make_context(), data, False), rtol=1e-3)
+
+
+@pytest.mark.parametrize("module", ["train", "step", "ensemble", "optimizers", "data", "memory", "acceleration", "schedules"])
+def test_no_function_of_the_training_path_is_over_fifty_lines(module: str) -> None:
+    tree = ast.parse((Path(claimcheck.__file__).parent / f"{module}.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            documented = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
+            assert node.end_lineno - documented <= 50, node.name

@@ -1,0 +1,109 @@
+"""Measurements against the plain definition, computed for one network with ordinary autograd."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from claimcheck import measure, networks
+from claimcheck.ensemble import Ensemble
+
+
+@pytest.fixture
+def ensemble(runs_of, context) -> Ensemble:
+    return Ensemble.build(
+        runs_of([0, 1, 2]),
+        lambda run, g: networks.MLP(20, 12, 10, depth=3, activation="relu", bias_variance=0.1, generator=g),
+        lambda seed: context.generator(seed, "init"),
+        dtype=torch.float64,
+    )
+
+
+@pytest.fixture
+def data(series):
+    data = series(40)
+    return {"x": data.shared["x"].double(), "y": data.shared["y"]}
+
+
+def test_signals_are_the_layers_own(ensemble, data) -> None:
+    found = measure.signals(ensemble, data).set_index(["run", "layer"])
+    for run in ensemble.runs:
+        module = ensemble.network(run)
+        h, pre = data["x"], []
+        for layer in module.hidden:
+            pre.append(layer(h))
+            h = pre[-1].relu()
+        deltas = torch.autograd.grad(F.cross_entropy(module.output(h), data["y"]), pre)
+        for layer, (z, delta) in enumerate(zip(pre, deltas), start=1):
+            row = found.loc[(run, layer)]
+            expected = [
+                z.square().mean(), z.relu().square().mean(), delta.square().sum(0).mean(), (delta == 0).double().mean()
+            ]
+            values = row[["pre_activation", "activation", "delta", "delta_zeros"]].to_numpy()
+            torch.testing.assert_close(torch.tensor(values), torch.stack(expected).detach(), rtol=1e-10, atol=0)
+
+
+def test_gradients_are_autograds(ensemble, data) -> None:
+    found = measure.gradients(ensemble, data).set_index(["run", "parameter"])
+    for run in ensemble.runs:
+        module = ensemble.network(run)
+        F.cross_entropy(module(data["x"]), data["y"]).backward()
+        for name, parameter in module.named_parameters():
+            assert found.loc[(run, name), "norm"] == pytest.approx(float(parameter.grad.norm()), rel=1e-10)
+            assert found.loc[(run, name), "weight_norm"] == pytest.approx(float(parameter.norm()), rel=1e-10)
+
+
+def test_sharpness_is_the_hessians_largest_eigenvalue(runs_of, context, series) -> None:
+    ensemble = Ensemble.build(
+        runs_of([0, 1]), lambda run, g: networks.MLP(6, [5], 3, activation="tanh", generator=g),
+        lambda seed: context.generator(seed, "init"), dtype=torch.float64,
+    )
+    generator = torch.Generator().manual_seed(1)
+    data = {"x": torch.randn(30, 6, generator=generator, dtype=torch.float64), "y": torch.randint(3, (30,), generator=generator)}
+    found = measure.sharpness(ensemble, data, iterations=400).set_index("run")
+    for row, run in enumerate(ensemble.runs):
+        module = ensemble.network(run)
+        values = {name: value[row] for name, value in ensemble.named().items()}
+
+        def loss(values, module=module):
+            return F.cross_entropy(torch.func.functional_call(module, values, (data["x"],)), data["y"])
+
+        blocks = torch.func.hessian(loss)(values)
+        sizes = [value.numel() for value in values.values()]
+        matrix = torch.cat([
+            torch.cat([blocks[a][b].reshape(n, m) for b, m in zip(values, sizes)], 1) for a, n in zip(values, sizes)
+        ])
+        eigenvalues = torch.linalg.eigvalsh(matrix)
+        largest = eigenvalues[eigenvalues.abs().argmax()]
+        assert found.loc[run, "sharpness"] == pytest.approx(float(largest), rel=1e-4)
+
+
+def test_dead_units_never_fire(runs_of, context, series) -> None:
+    def network(run, generator):
+        module = networks.MLP(20, 10, 10, depth=1, generator=generator)
+        with torch.no_grad():
+            module.hidden[0].bias[: 3 * run.seed] = -1e3
+        return module
+
+    ensemble = Ensemble.build(runs_of([0, 1, 2]), network, lambda seed: context.generator(seed, "init"))
+    assert list(measure.dead_units(ensemble, series())["dead"]) == pytest.approx([0.0, 0.3, 0.6])
+
+
+def test_measuring_leaves_no_trace(ensemble, data) -> None:
+    before = ensemble.parameters.clone()
+    for measured in (measure.signals, measure.gradients, measure.dead_units, measure.sharpness):
+        measured(ensemble, data)
+    assert torch.equal(before, ensemble.parameters)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in ensemble.skeleton.modules())
+
+
+def test_convolutions_and_batch_statistics_are_measured_too(runs_of, context, images) -> None:
+    ensemble = Ensemble.build(
+        runs_of([0, 1]), lambda run, g: networks.ResNet(1, 10, channels=4, generator=g), lambda seed: context.generator(seed, "init")
+    )
+    before = {name: value.clone() for name, value in ensemble.buffers.items()}
+    found = measure.signals(ensemble, images())
+    assert len(found) == 2 * 7
+    assert found.notna().all(axis=None)
+    assert all(torch.equal(before[name], value) for name, value in ensemble.buffers.items())

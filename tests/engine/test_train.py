@@ -1,0 +1,173 @@
+"""Divergence, memory, evaluation: what training promises beside its arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from claimcheck import networks
+from claimcheck.data import Data, noisy_labels
+from claimcheck.errors import ClaimcheckError
+from claimcheck.train import classification, train
+
+
+def small(run, generator):
+    return networks.MLP(20, [16, 16], 10, generator=generator)
+
+
+@pytest.fixture
+def records(series, make_context):
+    """Train runs and return their records: run 20 steps of SGD, evaluated at 0, 10, 20."""
+    data = series()
+
+    def of(runs: pd.DataFrame, network=small, context=None, **how) -> pd.DataFrame:
+        how = {"optimizer": "momentum", "batch_size": 25, "evaluate_at": [0, 10, 20], **how}
+        evaluate = {"train": (data, classification)}
+        return train(runs, context or make_context(), network=network, data=data, steps=20, evaluate=evaluate, **how).records
+
+    return of
+
+
+@pytest.mark.parametrize(("norm", "rate"), [(None, 1e6), ("batch", 1e30)])
+def test_a_member_that_diverges_is_marked_and_changes_no_neighbour(norm, rate, records, runs_of) -> None:
+    def network(run, generator):
+        return networks.MLP(20, [16, 16], 10, norm=norm, generator=generator)
+
+    runs = runs_of([0, 1, 2, 3], learning_rate=[0.01, 0.02, rate, 0.03])
+    together, without = records(runs, network), records(runs.iloc[[0, 1, 3]], network)
+    bad = together[together["run"] == "run-2"]
+    assert list(bad["status"]) == ["ok", "diverged", "diverged"]
+    assert bad[["train_loss", "train_error"]].iloc[1:].isna().all(axis=None)
+    others = together[together["run"] != "run-2"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, without, check_exact=True)
+    assert set(others["status"]) == {"ok"}
+
+
+def test_a_member_that_diverges_keeps_its_last_finite_parameters(runs_of, series, context) -> None:
+    runs = runs_of([0, 1], learning_rate=[0.01, 1e6])
+    trained = train(runs, context, network=small, data=series(), steps=20, batch_size=25, optimizer="momentum")
+    assert trained.diverged_at[0] == -1
+    assert 1 <= trained.diverged_at[1] <= 20
+    assert bool(torch.isfinite(trained.ensemble.parameters).all())
+
+
+def test_a_memory_limit_cuts_the_ensemble_and_changes_nothing(records, runs_of, make_context) -> None:
+    runs = runs_of([0, 1, 2, 3, 0], learning_rate=[0.01, 0.02, 0.03, 0.04, 0.05])
+    free, tight = make_context(), make_context(memory_limit=100_000)
+    whole, cut = records(runs, context=free), records(runs, context=tight)
+    assert tight.notes["tiles"] >= 3
+    assert any("tiles" in line for line in tight.lines)
+    assert free.notes["peak_memory_bytes"] > 0
+    order = ["run", "step"]
+    pd.testing.assert_frame_equal(
+        whole.sort_values(order, ignore_index=True), cut.sort_values(order, ignore_index=True), check_exact=True
+    )
+
+
+def test_a_limit_below_one_network_is_an_error(records, runs_of, make_context) -> None:
+    with pytest.raises(ClaimcheckError, match="memory limit"):
+        records(runs_of([0, 1], learning_rate=0.1), context=make_context(memory_limit=1000))
+
+
+def test_out_of_gpu_memory_halves_the_tiles(make_context) -> None:
+    from claimcheck import memory
+
+    def work(rows: list[int]) -> list[int]:
+        if len(rows) > 2:
+            raise torch.cuda.OutOfMemoryError("no room")
+        return rows
+
+    context = make_context()
+    assert sum(memory.in_tiles(work, 7, context, 1), []) == list(range(7))
+    assert "trying" in context.lines[0]
+
+
+def test_records_are_tidy_and_learning_happens(records, runs_of) -> None:
+    runs = runs_of([0, 1, 2], learning_rate=[0.1, 0.05, 0.01])
+    table = records(runs, batch_loss_window=5)
+    assert list(table.columns) == ["run", "step", "batch_loss", "train_loss", "train_error", "status"]
+    assert not table.duplicated(["run", "step"]).any()
+    assert len(table) == 9
+    assert all(table[name].dtype == np.float64 for name in ("batch_loss", "train_loss", "train_error"))
+    assert (table.loc[table["step"] == 20, "train_loss"].to_numpy() < table.loc[table["step"] == 0, "train_loss"]).all()
+    assert table.loc[table["step"] == 0, "batch_loss"].isna().all()
+
+
+def test_evaluation_changes_nothing(records, runs_of) -> None:
+    def network(run, generator):
+        return networks.MLP(20, [16, 16], 10, norm="batch", dropout=0.2, generator=generator)
+
+    runs = runs_of([0, 1], learning_rate=0.05)
+    often, once = records(runs, network), records(runs, network, evaluate_at=[20])
+    pd.testing.assert_frame_equal(often[often["step"] == 20].reset_index(drop=True), once, check_exact=True)
+
+
+def test_arms_of_one_seed_start_alike_and_see_the_same_batches(records, runs_of) -> None:
+    table = records(runs_of([5, 5, 6], learning_rate=[0.05, 0.05, 0.05]))
+    one, two, other = (table[table["run"] == f"run-{i}"]["train_loss"].to_numpy() for i in range(3))
+    assert (one == two).all()
+    assert (one != other).all()
+
+
+def test_gain_scales_one_draw(runs_of, context) -> None:
+    from claimcheck.ensemble import Ensemble
+
+    runs = runs_of([0, 0], gain=[1.0, 4.0])
+    ensemble = Ensemble.build(
+        runs, lambda run, g: networks.MLP(20, [16], 10, gain=run.gain, generator=g), lambda seed: context.generator(seed, "init")
+    )
+    torch.testing.assert_close(ensemble.parameters[0] * 4.0, ensemble.parameters[1])
+
+
+def test_parameters_without_gradient_are_kept_as_they_are(runs_of, series, context) -> None:
+    def network(run, generator):
+        module = small(run, generator)
+        module.hidden[0].weight.requires_grad_(False)
+        return module
+
+    before = network(None, context.generator(3, "init")).hidden[0].weight
+    trained = train(runs_of([3]), context, network=network, data=series(), steps=3, batch_size=25)
+    assert torch.equal(trained.ensemble.fixed["hidden.0.weight"][0], before)
+    assert "hidden.0.weight" not in trained.ensemble.named()
+
+
+def test_networks_of_different_shapes_are_refused(runs_of, series, context) -> None:
+    runs = runs_of([0, 1], width=[8, 9])
+    with pytest.raises(ClaimcheckError, match="static"):
+        train(runs, context, network=lambda run, g: networks.MLP(20, int(run.width), 10, generator=g), data=series(), steps=1)
+
+
+def test_data_for_another_number_of_runs_is_refused(runs_of, series, context) -> None:
+    data = series()
+    wrong = Data({"x": data.shared["x"]}, per_member={"y": data.shared["y"].expand(3, -1)})
+    with pytest.raises(ClaimcheckError, match="2 rows"):
+        train(runs_of([0, 1]), context, network=small, data=wrong, steps=1)
+
+
+def test_an_epoch_shows_every_example_once(series, context) -> None:
+    from claimcheck.data import Order
+
+    order = iter(Order([0, 1], lambda seed: context.generator(seed, "order"), 200, 50, torch.device("cpu")))
+    epoch = torch.cat([next(order) for _ in range(4)], dim=1)
+    assert (epoch.sort(1).values == torch.arange(200)).all()
+    assert not torch.equal(epoch[0], epoch[1])
+
+
+def test_noisy_labels_are_wrong_and_nested(context) -> None:
+    labels = torch.arange(1000) % 10
+    low, high = (noisy_labels(labels, rate, 10, context.generator(0, "labels")) for rate in (0.15, 0.3))
+    moved_low, moved_high = low != labels, high != labels
+    assert int(moved_low.sum()) == 150
+    assert int(moved_high.sum()) == 300
+    assert bool((moved_high | ~moved_low).all())
+    assert torch.equal(low[moved_low], high[moved_low])
+    assert int(high.min()) >= 0
+    assert int(high.max()) <= 9
+
+
+def test_global_random_state_is_left_alone(records, runs_of) -> None:
+    before = torch.get_rng_state()
+    records(runs_of([0, 1], learning_rate=0.01))
+    assert torch.equal(before, torch.get_rng_state())
