@@ -1,8 +1,8 @@
 """Bias, variance and noise of a learner, from its predictions over resampled training sets.
 
-For squared error on vector targets: E|y - f(x)|^2 = |E f(x) - E[y|x]|^2 + E|f(x) - E f(x)|^2 + E|y - E[y|x]|^2, averaged
-over test inputs x. Expectations of f are over training sets, of y over fresh targets (Geman, Bienenstock and Doursat
-1992, Neural Computation 4). Draws no random number.
+For squared error on vector targets E|y - f(x)|^2 = |E f(x) - E[y|x]|^2 + E|f(x) - E f(x)|^2 + E|y - E[y|x]|^2, which is
+averaged over test inputs x. Expectations of f are over training sets, of y over fresh targets (Geman, Bienenstock and
+Doursat 1992, Neural Computation 4). Draws no random number.
 """
 
 from __future__ import annotations

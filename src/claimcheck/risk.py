@@ -1,14 +1,15 @@
 """Risk of least squares in high dimension: the closed forms, and the solver that is measured against them.
 
-Features are isotropic, x ~ N(0, I_p); y = <x, b> + noise of variance sigma^2, |b|^2 = r^2, n examples, gamma = p / n. The
-excess risk of an estimate is E(<x, estimate> - E[y | x])^2. Closed forms: Hastie, Montanari, Rosset and Tibshirani
-2022 (Surprises in high-dimensional ridgeless least squares interpolation, Ann. Stat. 50; arXiv:1903.08560), in the limit
-n, p -> infinity at fixed gamma. Knows no study and draws no random number.
+Features are isotropic, x ~ N(0, I_p); y = <x, b> + noise of variance sigma^2, |b|^2 = r^2, n examples, gamma = p / n.
+The excess risk of an estimate is E(<x, estimate> - E[y | x])^2. Closed forms: Hastie, Montanari, Rosset and Tibshirani
+2022 (Surprises in high-dimensional ridgeless least squares interpolation, Ann. Stat. 50; arXiv:1903.08560), in the
+limit n, p -> infinity at fixed gamma. Knows no study and draws no random number.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ def optimal_ridge(gamma: float, signal: float, noise: float) -> float:
 
 
 def share_seen(gamma: float, exponent: float) -> float:
-    """Share of the signal that the first gamma n features carry in the misspecified model: 1 - (1 + gamma)^-exponent."""
+    """Share of the signal in the first gamma n features of the misspecified model: 1 - (1 + gamma)^-exponent."""
     return 1.0 - (1.0 + gamma) ** -exponent
 
 
@@ -99,3 +100,56 @@ def _through_singular_values(features: Tensor, targets: Tensor, penalty: float) 
     kept = values > 1e-10 * values[..., :1]
     shrunk = torch.where(kept, values / (values**2 + penalty * features.shape[-2]), torch.zeros_like(values))
     return right.mT @ (shrunk[..., None] * (left.mT @ targets))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A linear problem of a given signal r^2 and noise sigma^2.
+
+    Without ``exponent`` a model of p features has all of the signal in them. With it the features are infinitely many
+    and the first gamma n of them carry `share_seen` (gamma, exponent) of the signal: every model is misspecified.
+    """
+
+    signal: float
+    noise: float
+    exponent: float | None = None
+
+    def expected(self, gamma: float, ridge: bool) -> float:
+        """Closed-form excess risk at gamma parameters per example, without a penalty or with the best one."""
+        if self.exponent is not None:
+            return misspecified(gamma, self.signal, self.noise, self.exponent, ridge=ridge)
+        return (optimal_ridge if ridge else ridgeless)(gamma, self.signal, self.noise)
+
+    def signals(self, p: int, directions: Tensor, examples: int) -> tuple[Tensor, float, float]:
+        """Coefficients of all simulated features, the signal's energy that they leave out, and the best penalty.
+
+        ``directions`` ``[P, K]`` are standard normal, column k one replicate; without ``exponent`` only p are used.
+        """
+        gamma = p / examples
+        if self.exponent is None:
+            return directions[:p] * (self.signal / p) ** 0.5, 0.0, optimal_penalty(gamma, self.signal, self.noise)
+        edges = torch.arange(len(directions) + 1, dtype=torch.float64, device=directions.device) / examples
+        seen = 1.0 - (1.0 + edges) ** -self.exponent
+        inside, _, total = split_signal(gamma, self.signal, self.noise, self.exponent)
+        left_out = self.signal * (1.0 - float(seen[-1]))
+        return directions * (self.signal * seen.diff()).sqrt()[:, None], left_out, optimal_penalty(gamma, inside, total)
+
+    def measured(self, design: Tensor, p: int, directions: Tensor, noise: Tensor) -> dict[bool, tuple[float, float]]:
+        """For ridge off and on, means over replicates of the excess risk and of the train error of least squares.
+
+        Excess risk is exact, not sampled: with isotropic features it is the squared distance of the coefficients.
+
+        Args:
+            design: ``[n, P]`` standard normal, of which a fit sees the first p columns.
+            directions, noise: ``[P, K]`` and ``[n, K]``, standard normal.
+        """
+        signals, left_out, best = self.signals(p, directions, len(design))
+        # Signal in features that are not even simulated is noise to the fit, and wholly wrong in the prediction.
+        targets = design[:, : len(signals)] @ signals + (self.noise + left_out) ** 0.5 * noise
+        seen, missed = design[:, :p], float((signals[p:] ** 2).sum(0).mean()) + left_out
+        products, found = gram(seen), {}
+        for ridge in (False, True):
+            estimate = fit(seen, targets, best if ridge else 0.0, products)
+            excess = float(((estimate - signals[:p]) ** 2).sum(0).mean()) + missed
+            found[ridge] = excess, float(((targets - seen @ estimate) ** 2).mean())
+        return found

@@ -1,7 +1,7 @@
 """Model size, data size and test error: from linear regression, where theory gives the number, to small networks.
 
-Five kinds of model. Linear regression and random features are solved exactly (float64, least norm or ridge); one-hidden-
-layer networks and a five-layer CNN are trained to the final step. Every curve is read at that step, never at its best.
+Linear regression and random features are solved exactly (float64, least norm or ridge); networks with one hidden layer
+and a five-layer CNN are trained by SGD. Every curve is read at the last step, never at its best.
 """
 
 from dataclasses import replace
@@ -12,13 +12,13 @@ import torch
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from claimcheck import bias_variance, networks, risk, style
+from claimcheck.landmarks import landmarks
 from claimcheck.train import Data, classification, noisy_labels, train
 
 MODELS = {
-    "isotropic": {"signal": 1.0, "noise": 0.25},
-    "misspecified": {"signal": 5.0, "noise": 1.0, "exponent": 2.0},
+    "isotropic": risk.Problem(signal=1.0, noise=0.25),
+    "misspecified": risk.Problem(signal=5.0, noise=1.0, exponent=2.0),
 }
-"""Linear problems: r^2, sigma^2 and, where a model of p features misses a part of the signal, how fast that part shrinks."""
 
 FEATURES = 100
 """Features of the linear model whose number of examples varies."""
@@ -31,47 +31,6 @@ CHANCE = 0.9
 
 
 # --- linear regression ------------------------------------------------------------------------------------------------
-
-
-def expected_risk(model, gamma, ridge):
-    """Closed-form excess risk of a problem of MODELS at gamma parameters per example."""
-    problem = MODELS[model]
-    if model == "misspecified":
-        return risk.misspecified(gamma, **problem, ridge=ridge)
-    return (risk.optimal_ridge if ridge else risk.ridgeless)(gamma, **problem)
-
-
-def _problem(model, p, directions, examples):
-    """Signals of a problem of MODELS, the signal's energy that they leave out, and the best penalty for p features.
-
-    ``directions`` [P, K] are standard normal; column k is one replicate. The isotropic problem has p features in all, the
-    misspecified one has infinitely many, of which P are simulated.
-    """
-    settings, gamma = MODELS[model], p / examples
-    if model == "isotropic":
-        return directions[:p] * (settings["signal"] / p) ** 0.5, 0.0, risk.optimal_penalty(gamma, **settings)
-    edges = torch.arange(len(directions) + 1, dtype=torch.float64, device=directions.device) / examples
-    seen = 1.0 - (1.0 + edges) ** -settings["exponent"]
-    inside, _, total = risk.split_signal(gamma, **settings)
-    signals = directions * (settings["signal"] * seen.diff()).sqrt()[:, None]
-    return signals, settings["signal"] * (1.0 - float(seen[-1])), risk.optimal_penalty(gamma, inside, total)
-
-
-def _fits(design, p, model, directions, noise):
-    """For ridge off and on: the mean over replicates of the excess risk (exact, features being isotropic) and the train error.
-
-    design [n, P], of which a fit sees the first p columns; directions [P, K], noise [n, K] standard normal.
-    """
-    signals, unseen, best = _problem(model, p, directions, len(design))
-    # Signal in features that are not even simulated is noise, of which the risk has its share.
-    targets = design[:, : len(signals)] @ signals + (MODELS[model]["noise"] + unseen) ** 0.5 * noise
-    seen, missed = design[:, :p], float((signals[p:] ** 2).sum(0).mean()) + unseen
-    products, found = risk.gram(seen), {}
-    for name, penalty in {"none": 0.0, "optimal": best}.items():
-        estimate = risk.fit(seen, targets, penalty, products)
-        excess = float(((estimate - signals[:p]) ** 2).sum(0).mean()) + missed
-        found[name] = excess, float(((targets - seen @ estimate) ** 2).mean())
-    return found
 
 
 def _draws(context, seed, examples, width):
@@ -87,38 +46,42 @@ def run_linear(runs, context):
     for seed, group in runs.groupby("seed"):
         draws = _draws(context, seed, n, round(context.settings.largest_gamma * n))
         for (model, gamma), cell in group.groupby(["model", "gamma"]):
-            found = _fits(draws[0], round(gamma * n), model, *draws[1:])
-            rows += [{"run": run.run, "risk": found[run.penalty][0]} for run in cell.itertuples()]
+            found = MODELS[model].measured(draws[0], round(gamma * n), *draws[1:])
+            rows += [{"run": run.run, "risk": found[run.penalty == "optimal"][0]} for run in cell.itertuples()]
         context.advance(len(group) / len(runs))
     return pd.DataFrame(rows)
 
 
 def run_linear_samples(runs, context):
-    """Excess risk, and the gap between test and train error, against the number of examples at a fixed number of features."""
+    """Excess risk, and the gap of test to train error, against the number of examples at a fixed number of features."""
     rows = []
     for seed, group in runs.groupby("seed"):
         design, directions, noise = _draws(context, seed, context.settings.largest, FEATURES)
         for n, cell in group.groupby("examples"):
-            found = _fits(design[:n], FEATURES, "isotropic", directions, noise[:n])
+            found = MODELS["isotropic"].measured(design[:n], FEATURES, directions, noise[:n])
             for run in cell.itertuples():
-                excess, fitted = found[run.penalty]
-                rows.append({"run": run.run, "risk": excess, "gap": excess + MODELS["isotropic"]["noise"] - fitted})
+                excess, fitted = found[run.penalty == "optimal"]
+                rows.append({"run": run.run, "risk": excess, "gap": excess + MODELS["isotropic"].noise - fitted})
     return pd.DataFrame(rows)
 
 
 # --- random features --------------------------------------------------------------------------------------------------
 
 
-def _standardised(context, name):
-    """Train and test inputs [N, d] in float64, centred and scaled by one number each, and their labels."""
-    data = context.dataset(name).flat()
-    x, test = data.x_train.double(), data.x_test.double()
-    centre, scale = x.mean(0), x.std()
-    return (x - centre) / scale, data.y_train, (test - centre) / scale, data.y_test
+def _centred(data):
+    """A data set less its mean training input, and divided by one number: the standard deviation of all inputs."""
+    centre, scale = data.x_train.mean(0), data.x_train.std()
+    return replace(data, x_train=(data.x_train - centre) / scale, x_test=(data.x_test - centre) / scale)
+
+
+def _arrays(context, name):
+    """Train inputs [N, d] and labels, test inputs and labels; inputs centred, in float64."""
+    data = _centred(context.dataset(name).flat())
+    return data.x_train.double(), data.y_train, data.x_test.double(), data.y_test
 
 
 def _random_relu(x, generator, width):
-    """Features relu(x W) of a fixed random layer (Rahimi and Recht 2007), W ~ N(0, 2 / d), not yet divided by root width."""
+    """Features relu(x W) of a random layer (Rahimi and Recht 2007), W ~ N(0, 2 / d), not yet over root width."""
     weights = torch.randn(x.shape[1], width, dtype=torch.float64, generator=generator).to(x.device)
     return lambda inputs: torch.relu(inputs @ weights * (2.0 / x.shape[1]) ** 0.5)
 
@@ -131,7 +94,7 @@ def _targets(labels):
 def run_features(runs, context):
     """Classification by random features: train error (of the labels given) and test error (of the true ones)."""
     n, rows = context.settings.examples, []
-    x, y, x_test, y_test = _standardised(context, runs["dataset"].iloc[0])
+    x, y, x_test, y_test = _arrays(context, runs["dataset"].iloc[0])
     for seed, group in runs.groupby("seed"):
         chosen = torch.randperm(len(x), generator=context.generator(seed, "examples"))[:n].to(x.device)
         features = _random_relu(x, context.generator(seed, "features"), context.settings.widest)
@@ -158,9 +121,9 @@ def run_features(runs, context):
 
 
 def run_resamples(runs, context):
-    """Bias, variance and noise of random features over resampled training sets; the error from other sets than these."""
+    """Bias, variance and noise of random features over resampled training sets; the error from other sets."""
     settings, rows = context.settings, []
-    x, y, x_test, y_test = _standardised(context, "digits")
+    x, y, x_test, y_test = _arrays(context, "digits")
     rate, sets, n = settings.label_noise, 2 * settings.resamples, settings.examples
     expected = bias_variance.expected_target(y_test, rate, 10) - 0.1
     for seed, group in runs.groupby("seed"):
@@ -191,7 +154,7 @@ def run_resamples(runs, context):
 
 
 def _training_set(runs, context, data, examples):
-    """Each run's own examples and its own noisy labels; runs of one seed share both (a higher rate moves more labels)."""
+    """Each run's examples and noisy labels; runs of one seed share them (a higher rate moves more labels)."""
     subsets, labels = [], []
     for run in runs.itertuples():
         subsets.append(torch.randperm(len(data.x_train), generator=context.generator(run.seed, "examples"))[:examples])
@@ -201,7 +164,7 @@ def _training_set(runs, context, data, examples):
 
 
 def _trained(runs, context, data, examples, network):
-    """Train by SGD with momentum at one constant learning rate; train error (labels given) and test errors at the end."""
+    """Train by SGD with momentum at one constant rate; train error (labels given) and test errors at the end."""
     settings = context.settings
     own = _training_set(runs, context, data, examples)
     mixed = [
@@ -222,14 +185,14 @@ def _trained(runs, context, data, examples, network):
 
 def run_network(runs, context):
     """One hidden layer, by width."""
-    data, width = context.dataset("digits").flat(), int(runs["width"].iloc[0])
+    data, width = _centred(context.dataset("digits").flat()), int(runs["width"].iloc[0])
     network = lambda run, generator: networks.MLP(64, [width], 10, generator=generator)  # noqa: E731
     return _trained(runs, context, data, context.settings.examples, network)
 
 
 def run_network_samples(runs, context):
     """One hidden layer of one width, by number of examples."""
-    data, width = context.dataset("digits").flat(), context.settings.width
+    data, width = _centred(context.dataset("digits").flat()), context.settings.width
     network = lambda run, generator: networks.MLP(64, [width], 10, generator=generator)  # noqa: E731
     return _trained(runs, context, data, int(runs["examples"].iloc[0]), network)
 
@@ -238,7 +201,7 @@ def run_convolution(runs, context):
     """Five-layer CNN on a subset of Fashion-MNIST, by channels."""
     data, channels = context.dataset("fashion_mnist"), int(runs["width"].iloc[0])
     kept = slice(0, context.settings.test_examples)
-    data = replace(data, x_test=data.x_test[kept], y_test=data.y_test[kept])
+    data = _centred(replace(data, x_test=data.x_test[kept], y_test=data.y_test[kept]))
     network = lambda run, generator: networks.Cnn2d(1, 10, channels=channels, generator=generator)  # noqa: E731
     return _trained(runs, context, data, context.settings.examples, network)
 
@@ -247,59 +210,31 @@ def run_convolution(runs, context):
 
 
 def _by_seed(records, y, x, **where):
-    """Column ``y`` as a table, seeds by values of ``x``, of the rows that match ``where``; errors of diverged runs as CHANCE."""
+    """Column ``y`` of the rows that match ``where``, seeds by values of ``x``; errors of diverged runs as CHANCE."""
     for column, value in where.items():
         records = records[records[column] == value]
     table = records.pivot(index="seed", columns=x, values=y)
     return table.fillna(CHANCE) if y in ("train_error", "test_error") else table
 
 
-def _cross_fitted(table, columns, best):
-    """For each seed the column that is best (``"idxmin"`` or ``"idxmax"``) on the mean of the OTHER seeds.
-
-    A minimum that is chosen and judged on the same seeds comes out too low; chosen on the others it does not.
-    """
-    others = (table.sum(0) - table)[columns]
-    return getattr(others, best)(axis=1)
-
-
-def _value_at(table, chosen):
-    return pd.Series({seed: table.loc[seed, column] for seed, column in chosen.items()})
-
-
-def _landmarks(records, threshold=None, **where):
-    """Test error of each seed at the narrowest width, the best below the threshold, the highest from there on, the widest.
-
-    ``threshold`` is a width; by default the narrowest whose mean train error is at most INTERPOLATION. Best and peak are
-    cross-fitted. Columns: narrowest, best, peak, widest, and the widths best_at, peak_at, threshold.
-    """
+def _landmarks(records, **where):
+    """Landmarks of test error over width; interpolation begins where mean train error is at most INTERPOLATION."""
     table = _by_seed(records, "test_error", "width", **where)
-    widths = list(table.columns)
-    if threshold is None:
-        interpolates = _by_seed(records, "train_error", "width", **where).mean() <= INTERPOLATION
-        threshold = interpolates.idxmax() if interpolates.any() else widths[-1]
-    best = _cross_fitted(table, [width for width in widths if width <= threshold], "idxmin")
-    peak = pd.Series({
-        seed: _cross_fitted(table, [width for width in widths if width >= best[seed]], "idxmax")[seed]
-        for seed in table.index
-    })  # fmt: skip
-    return pd.DataFrame({
-        "narrowest": table[widths[0]], "best": _value_at(table, best), "peak": _value_at(table, peak),
-        "widest": table[widths[-1]], "best_at": best, "peak_at": peak, "threshold": threshold,
-    }).rename_axis("seed")  # fmt: skip
+    interpolates = _by_seed(records, "train_error", "width", **where).mean() <= INTERPOLATION
+    return landmarks(table, interpolates.idxmax() if interpolates.any() else table.columns[-1])
 
 
 def _features_landmarks(records, **where):
     """Landmarks of random features without ridge, which interpolate from as many features as examples on."""
-    rows = records[records["ridge"] == 0]
-    return _landmarks(rows, threshold=int(rows["examples"].iloc[0]), **where)
+    table = _by_seed(records, "test_error", "width", ridge=0.0, **where)
+    return landmarks(table, records["examples"].iloc[0])
 
 
-def _difference(first, second, landmarks=_landmarks, **where):
+def _difference(first, second, marks_of=_landmarks, **where):
     """A statistic: test error at one landmark less that at another."""
 
     def statistic(records):
-        marks = landmarks(records, **where)
+        marks = marks_of(records, **where)
         return marks[first] - marks[second]
 
     return statistic
@@ -332,13 +267,13 @@ def network_peak_to_threshold(records):
 
 
 def _ratio_to_theory(records, model, penalty):
-    """Measured over expected risk, seeds by gamma; the cell whose mean is farthest from one, gamma within 0.1 of 1 left out.
+    """Measured over expected risk at the gamma whose mean ratio is farthest from one, gamma within 0.1 of 1 left out.
 
     Taking the worst cell makes it harder, never easier, to lie within a tolerance around one.
     """
     table = _by_seed(records, "risk", "gamma", model=model, penalty=penalty)
     table = table[[gamma for gamma in table.columns if abs(gamma - 1) > 0.1 + 1e-9]]
-    ratio = table / [expected_risk(model, gamma, penalty == "optimal") for gamma in table.columns]
+    ratio = table / [MODELS[model].expected(gamma, penalty == "optimal") for gamma in table.columns]
     return ratio[(ratio.mean() - 1).abs().idxmax()]
 
 
@@ -460,14 +395,16 @@ def plot_risk(records):
     for axis, model in zip(axes, MODELS, strict=True):
         rows = records[records["model"] == model]
         for side in (grid[grid < 0.985], grid[grid > 1.015]):
-            style.theory(axis, side, [expected_risk(model, gamma, False) for gamma in side], label="closed form")
-        style.theory(axis, grid, [expected_risk(model, gamma, True) for gamma in grid], label="closed form")
-        style.curves(axis, rows, x="gamma", y="risk", by="penalty", looks=looks, labels=labels, average="median", marks=30)
+            style.theory(axis, side, [MODELS[model].expected(gamma, False) for gamma in side], label="closed form")
+        style.theory(axis, grid, [MODELS[model].expected(gamma, True) for gamma in grid], label="closed form")
+        style.curves(
+            axis, rows, x="gamma", y="risk", by="penalty", looks=looks, labels=labels, average="median", marks=30
+        )
         _dots(axis, labels.values())
         _threshold(axis, 1.0, "parameters = examples")
         _log_axis(axis, [0.1, 0.3, 1, 3, 10])
         axis.set(yscale="log", xlabel="parameters per example", title=model)
-        axis.set_ylim(top=100 * MODELS[model]["noise"])
+        axis.set_ylim(top=100 * MODELS[model].noise)
     axes[0].set_ylabel("excess risk (median)")
     style.legend(axes[1])
     style.count(axes[1], records)
@@ -481,14 +418,16 @@ def plot_samples(records):
     labels = {"none": "least norm", "optimal": "optimal ridge"}
     n = np.geomspace(records["examples"].min(), records["examples"].max(), 600)
     for side in (n[n < 0.985 * FEATURES], n[n > 1.015 * FEATURES]):
-        style.theory(axis, side, [expected_risk("isotropic", FEATURES / k, False) for k in side], label="closed form")
-    style.theory(axis, n, [expected_risk("isotropic", FEATURES / k, True) for k in n], label="closed form")
-    style.curves(axis, records, x="examples", y="risk", by="penalty", looks=looks, labels=labels, average="median", marks=30)
+        style.theory(axis, side, [MODELS["isotropic"].expected(FEATURES / k, False) for k in side], label="closed form")
+    style.theory(axis, n, [MODELS["isotropic"].expected(FEATURES / k, True) for k in n], label="closed form")
+    style.curves(
+        axis, records, x="examples", y="risk", by="penalty", looks=looks, labels=labels, average="median", marks=30
+    )
     _dots(axis, labels.values())
     _threshold(axis, FEATURES, "examples = parameters")
     _log_axis(axis, [20, 40, 100, 200, 500, 1000])
     axis.set(yscale="log", xlabel="training examples", ylabel="excess risk (median)")
-    axis.set_ylim(top=100 * MODELS["isotropic"]["noise"])
+    axis.set_ylim(top=100 * MODELS["isotropic"].noise)
     style.legend(axis)
     style.count(axis, records)
     return figure
