@@ -1,0 +1,76 @@
+"""kill -9, full disks and folders that cannot be written: no half result, no lost result, one clear line."""
+
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from .kills import records, trial
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("moment", "whole_family"), [(5.0, True), (7.0, False)])
+def test_after_a_kill_the_same_command_finishes_with_equal_records(fresh, finished, moment, whole_family):
+    trial(fresh, records(finished), moment, whole_family)
+
+
+@contextmanager
+def small_disk(folder, size):
+    """A file system of `size` in memory, mounted on `folder`; skips where that is not allowed."""
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(words, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no `mount` here: a small disk cannot be made")
+    if mounted.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here ({mounted.stderr.strip()})")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def run(project, results, study="coin", *words):
+    """`claimcheck run` by hand, with its results in `results`."""
+    options = ["--scale", "smoke", "--studies-dir", str(project.studies), "--results-dir", str(results)]
+    command = [sys.executable, "-m", "claimcheck", "run", study, *options, *words]
+    return subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+def one_line(said, *pieces):
+    """The command failed with one line that holds all `pieces`."""
+    assert said.returncode == 2, said
+    told = [line for line in said.stderr.splitlines() if line.startswith("claimcheck: ")]
+    assert len(told) == 1, said.stderr
+    assert "Traceback" not in said.stderr
+    assert all(piece in told[0] for piece in pieces), told[0]
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(fresh, tmp_path):
+    with small_disk(tmp_path / "disk", "400k") as disk:
+        assert run(fresh, disk).returncode == 0
+        before = (disk / "smoke/coin/records.parquet").read_bytes()
+        (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - 2 * 4096))
+        one_line(run(fresh, disk, "coin", "--seeds", "14"), "No space left on device")
+        one_line(run(fresh, disk, "walk"), "No space left on device")
+        assert (disk / "smoke/coin/records.parquet").read_bytes() == before
+        assert not (disk / "smoke/walk/records.parquet").exists()
+        (disk / "filler").unlink()
+        assert run(fresh, disk, "walk").returncode == 0, "with space again, the same command goes on"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(fresh, tmp_path):
+    with small_disk(tmp_path / "disk", "400k") as disk:
+        assert run(fresh, disk).returncode == 0
+        before = (disk / "smoke/coin/records.parquet").read_bytes()
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        one_line(run(fresh, disk, "coin", "--seeds", "14"), "Read-only file system")
+        said = fresh.snakemake(results_dir=disk)
+        assert said.returncode != 0
+        told = [line for line in said.stdout.splitlines() if line.startswith("claimcheck: ")]
+        assert len(told) == 1, said.stdout
+        assert "Read-only file system" in told[0]
+        assert (disk / "smoke/coin/records.parquet").read_bytes() == before
