@@ -19,6 +19,7 @@ from scipy import stats
 from claimcheck import statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
+from claimcheck.integrity import sealed
 
 PREDICTIONS = 200_000
 """Simulated predictions per kind of effect; in reports of 100 that is 2000 reports, and their rate is known to ±1 %."""
@@ -291,6 +292,6 @@ def main(scale: str, results_dir: Path, *, n: int | None = None, m: int | None =
             f"{len(skewed)} of {len(found)} predictions here are judged on the mean of visibly skewed values, "
             f"so that their test is not exact: {', '.join(skewed)}. Each verdict says how the median comes out."
         )
-    write_json(folder / "calibration.json", result)
+    write_json(folder / "calibration.json", sealed(result))
     print("\n".join(summary(result)))
     return result

@@ -18,7 +18,8 @@ import pandas as pd
 from claimcheck import design
 from claimcheck import records as recording
 from claimcheck.errors import ClaimcheckError, closest
-from claimcheck.files import read_json, sha256
+from claimcheck.files import sha256
+from claimcheck.integrity import read_provenance
 from claimcheck.spec import Prediction, Study
 
 COLUMNS = ("part", "run", "seed", "status")
@@ -84,15 +85,8 @@ def read(study: Study, scale: str, results_dir: Path, seeds: int | None = None) 
 
 def _noted(path: Path) -> tuple[str | None, dict[str, int]]:
     """The records' checksum and the number of seeds of each part, as the run noted them (where it did)."""
-    facts = read_json(path) if path.is_file() else {}
-    if not isinstance(facts, dict):
-        raise ClaimcheckError("is not a mapping", where=path, hint="run the study again")
-    files, seeds = facts.get("files") or {}, facts.get("seeds") or {}
-    if not isinstance(files, dict) or not isinstance(files.get("records.parquet", ""), str):
-        raise ClaimcheckError("is not a mapping of checksums", where=f"{path}: files", found=str(files)[:60])
-    if not isinstance(seeds, dict) or not all(type(count) is int and count >= 0 for count in seeds.values()):
-        raise ClaimcheckError("is not a number of seeds per part", where=f"{path}: seeds", found=str(seeds)[:60])
-    return files.get("records.parquet"), seeds
+    facts = read_provenance(path)
+    return facts.get("files", {}).get("records.parquet"), facts.get("seeds", {})
 
 
 def check(

@@ -19,6 +19,7 @@ import pandas as pd
 from claimcheck import evidence, fingerprint, null_run, statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, read_json, write_json, write_text
+from claimcheck.integrity import sealed
 from claimcheck.loading import load_lecture
 from claimcheck.spec import Claim, Config, Prediction, Study, spec_hash
 
@@ -73,7 +74,7 @@ def judge(
         verdicts = verdicts_of(found)
         write_json(folder / "verdicts.json", verdicts)
     shuffled = null_run.shuffled_verdicts(found)
-    write_json(folder / "shuffled.json", shuffled)
+    write_json(folder / "shuffled.json", sealed(shuffled))
     return shuffled["verdicts"] if shuffle else verdicts
 
 

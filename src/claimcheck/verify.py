@@ -15,7 +15,8 @@ import pandas as pd
 
 from claimcheck import records as recording
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import read_json, sha256
+from claimcheck.files import sha256
+from claimcheck.integrity import read_provenance
 from claimcheck.judge import load_verdicts
 
 LEVELS = ("same bits", "same numbers", "same verdicts", "different")
@@ -109,11 +110,7 @@ def _checked(folder: Path) -> str:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    path = folder / "provenance.json"
-    facts = read_json(path) if path.is_file() else {}
-    if not isinstance(facts, dict):
-        raise ClaimcheckError("is not a mapping", where=path)
-    return facts
+    return read_provenance(folder / "provenance.json")
 
 
 def _compare_records(outcome: Comparison, first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> None:

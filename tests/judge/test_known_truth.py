@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -11,6 +10,7 @@ from scipy import stats
 
 from claimcheck import calibration, statistics
 from claimcheck.errors import ClaimcheckError
+from claimcheck.integrity import read_sealed
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_calibration_is_the_same_twice_and_written_as_json(tmp_path, capsys):
     first = calibration.main("quick", tmp_path, n=11, m=3)
     second = calibration.calibrate(11, 3)
     assert first == {**second, "skewed": []}
-    assert json.loads((tmp_path / "quick" / "calibration.json").read_text()) == first
+    assert read_sealed(tmp_path / "quick" / "calibration.json") == first
     assert "simulated reports of 3 predictions with 11 seeds" in capsys.readouterr().out
 
 

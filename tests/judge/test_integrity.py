@@ -1,0 +1,94 @@
+"""Results that were changed by hand or by a failing disk are found before anything is made of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from claimcheck import calibration
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import read_json, write_json
+from claimcheck.integrity import check_results, read_provenance, read_sealed, sealed
+from claimcheck.judge import judge
+
+FACTS = {
+    "study": "planted",
+    "seconds": 3,
+    "seeds": {"main": 16},
+    "ingredients": {"design": "0a"},
+    "files": {},
+    "git": {"commit": None, "dirty": None},
+    "machine": {"cores": 2, "memory_gib": 7.5, "accelerator": None},
+    "ensembles": [
+        {"name": "main", "runs": 32, "seconds": 1.5, "cpu_seconds": 1.0, "peak_memory_mib": 300.0, "eager": True}
+    ],
+    "shards": 2,
+}
+
+
+@pytest.fixture
+def results(plant, run_planted):
+    """The planted study's results with provenance, verdicts, null run and calibration: whole."""
+    study = plant()
+    folder = run_planted(study)
+    write_json(folder / "quick" / "planted" / "provenance.json", FACTS)
+    judge(study, "quick", folder)
+    write_json(folder / "quick" / "calibration.json", sealed({"n": 16, "rates": [0.05, float("inf")]}))
+    return folder
+
+
+def test_whole_results_pass(results):
+    check_results(results, "quick")
+    check_results(results, "full")
+
+
+def test_what_was_sealed_comes_back(tmp_path):
+    value = {"b": [1.5, None, "x"], "a": {"c": 1e-17}}
+    write_json(tmp_path / "sealed.json", sealed(value))
+    assert read_sealed(tmp_path / "sealed.json") == value
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("calibration.json", lambda value: value.update(n=17)),
+        ("calibration.json", lambda value: value.pop("rates")),
+        ("calibration.json", lambda value: value.pop("checksum")),
+        ("planted/shuffled.json", lambda value: value.update(supported=0)),
+        ("planted/shuffled.json", lambda value: value["verdicts"].pop()),
+        ("planted/verdicts.json", lambda value: value[0].update(p=0.5)),
+        ("planted/provenance.json", lambda value: value.update(seeds={"main": "many"})),
+        ("planted/provenance.json", lambda value: value.update(files=[])),
+        ("planted/provenance.json", lambda value: value.update(ingredients=None)),
+        ("planted/provenance.json", lambda value: value["ensembles"].append({})),
+        ("planted/provenance.json", lambda value: value["machine"].update(cores=[2])),
+    ],
+)
+def test_what_was_changed_is_named_in_one_line(results, name, change):
+    path = results / "quick" / name
+    value = read_json(path)
+    change(value)
+    write_json(path, value)
+    with pytest.raises(ClaimcheckError) as raised:
+        check_results(results, "quick")
+    assert name.split("/")[-1] in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", '{"n": 1', "null"])
+def test_what_is_no_json_object_is_told(results, text):
+    for name in ("calibration.json", "planted/provenance.json"):
+        path = results / "quick" / name
+        before = path.read_text()
+        path.write_text(text)
+        with pytest.raises(ClaimcheckError, match=path.name):
+            check_results(results, "quick")
+        path.write_text(before)
+
+
+def test_no_provenance_is_an_empty_one(tmp_path):
+    assert read_provenance(tmp_path / "provenance.json") == {}
+
+
+def test_the_calibration_is_written_sealed(tmp_path):
+    result = calibration.main("quick", tmp_path, n=11, m=500)
+    assert read_sealed(tmp_path / "quick" / "calibration.json") == result
