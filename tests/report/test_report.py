@@ -243,7 +243,7 @@ def test_a_report_of_nothing_is_made_and_says_so(project: Path, tmp_path: Path) 
     page = Page(made[0].read_text(encoding="utf-8"))
     assert "Nothing has been run at this scale." in page.text
     assert "The study has no settings for scale smoke." in page.text
-    assert "tests the plumbing and decides nothing" in page.text
+    assert "its verdicts say nothing about the lecture" in page.text
 
 
 def test_changed_code_makes_verdicts_out_of_date(project: Path, tmp_path: Path) -> None:

@@ -133,15 +133,16 @@ def _names(view: ReportView, target: Path) -> dict[str, Any]:
     facts = phrases.facts(view)
     counts = view.counts()
     functions = (
-        "outline_claim outline_measured outline_limits measured test_line region_alt reference_line amendment "
-        "published part_name varied fixed cost rate effect"
+        "outline_claim outline_measured outline_limits contradiction measured test_line region_alt reference_line "
+        "hash_of amendment published part_name varied fixed cost rate effect"
     )
     return {
         "view": view,
         "facts": facts,
         "share_alt": "; ".join(f"{count} {state}" for state, count in counts.items() if count),
-        "scale_note": ", which tests the plumbing and decides nothing" if view.scale == "smoke" else "",
+        "rehearsal": view.scale == "smoke",
         "unfinished": [study for study in view.studies if study.problem],
+        "contradicted": [claim for claim in view.claims.values() if claim.state == "contradicted"],
         "commands": lambda study: phrases.commands(study, view.scale),
         "study_notes": phrases.notes_of,
         "links": {study.spec.name: _links(study.records, target) for study in view.studies},
@@ -154,7 +155,6 @@ def _names(view: ReportView, target: Path) -> dict[str, Any]:
         "amendments": phrases.amendments(view),
         "environment": phrases.environment(view),
         "runtime": phrases.runtime(view),
-        "predictions_table": phrases.hashes(view),
         "references_all": phrases.references(view),
         **{name: getattr(phrases, name) for name in functions.split()},
     }

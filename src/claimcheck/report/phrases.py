@@ -56,6 +56,15 @@ def outline_measured(claim: ClaimView) -> str:
     return f"{number} {text.escape(text.interval(*view.ends))} [{wanted}]{{.below}}"
 
 
+def contradiction(claim: ClaimView) -> str:
+    """What was tested, measured and wanted where a claim was contradicted."""
+    view = claim.deciding
+    if view is None:
+        return ""
+    wanted = f"wanted {text.escape(text.region(view.spec.region))}"
+    return f"[{text.inline(view.spec.says)} Measured {_with_interval(view)}, {wanted}.]{{.below}}"
+
+
 def outline_limits(claim: ClaimView) -> str:
     """How many of a claim's limits were found."""
     if not claim.limits:
@@ -101,6 +110,11 @@ def _alternatives(view: PredictionView) -> str:
     told = f"{text.escape('; '.join(other))}" if other else ""
     agreeing = f"the same under {same} of {len(tried)} other analyses"
     return f" ({agreeing}{'; ' + told if told else ''})"
+
+
+def hash_of(view: PredictionView) -> str:
+    """The hash of what fixes a prediction (statistic, region, rule, design), as the verdict carries it."""
+    return f" [hash {view.row['spec_hash']}]{{.aside}}" if view.row.get("spec_hash") else ""
 
 
 def region_alt(view: PredictionView) -> str:
@@ -288,15 +302,6 @@ def amendments(view: ReportView) -> list[dict[str, Any]]:
     ]
 
 
-def hashes(view: ReportView) -> list[dict[str, Any]]:
-    """Every prediction with the hash of what fixes it."""
-    return [
-        {"study": study.spec.name, "id": p.spec.id, "state": p.state, "hash": p.row.get("spec_hash") or "–"}
-        for study in view.studies
-        for p in study.predictions()
-    ]
-
-
 def environment(view: ReportView) -> list[tuple[str, str]]:
     """Versions, machine and commit; where studies differ, all that occur."""
     facts = view.provenances()
@@ -362,8 +367,12 @@ def facts(view: ReportView) -> dict[str, Any]:
             ("Computing time", text.duration(sum(fact.get("seconds", 0) for fact in made))),
             ("Code", _all(made, _commit)),
         ]
+    decided = [prediction for prediction in view.predictions() if prediction.decided]
+    limits = [prediction.state for prediction in decided if prediction.spec.kind == "limit"]
     return {
-        "decided": sum(prediction.decided for prediction in view.predictions()),
+        "decided": len(decided),
+        "limits": len(limits),
+        "limits_found": limits.count("supported"),
         "networks": sum(entry.get("runs", 0) for fact in made for entry in fact.get("ensembles", [])),
         "lines": lines,
     }
@@ -380,6 +389,10 @@ def chance(decided: int) -> str:
 
 
 def references(view: ReportView) -> list[str]:
-    """Every reference that a study names, once, in alphabetical order."""
-    entries = {" ".join(entry.split()) for study in view.studies for entry in study.spec.references}
-    return sorted(entries, key=str.casefold)
+    """Every reference that a study names, once (the same arXiv number or DOI is the same work), in order of name."""
+    entries: dict[str, str] = {}
+    for study in view.studies:
+        for entry in study.spec.references:
+            line = " ".join(entry.split())
+            entries.setdefault(text.work(line), line)
+    return sorted(entries.values(), key=str.casefold)

@@ -62,6 +62,12 @@ def citation(text: Any) -> str:
     return "".join([*pieces, inline_piece(line[done:])])
 
 
+def work(reference: str) -> str:
+    """What two references to the same work share: the arXiv number or DOI, or else the whole line."""
+    found = _ARXIV.search(reference) or _DOI.search(reference)
+    return found[1] if found else reference
+
+
 def inline_piece(text: str) -> str:
     """`inline` for a piece of a line: a space at either end is kept."""
     start = " " if text[:1].isspace() else ""

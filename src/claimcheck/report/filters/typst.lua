@@ -105,7 +105,7 @@ function Table(t)
     for _, row in ipairs(body.body) do
       local span = is_section(row)
       if span then
-        table.insert(out, string.format("section-row(%d, [%s]), ", #t.colspecs, cell_content(row.cells[1])))
+        table.insert(out, string.format("table.header(level: 2, section-row(%d, [%s])), ", #t.colspecs, cell_content(row.cells[1])))
       else
         for _, cell in ipairs(row.cells) do
           table.insert(out, "[" .. cell_content(cell) .. "], ")
