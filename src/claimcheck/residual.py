@@ -45,14 +45,12 @@ class Blocks(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
         stream, weights, skip = ctx.saved_tensors
-        keep, depth = skip[..., None, None], weights.shape[-3]
-        of_weights = weights.new_empty(depth, *weights.shape[:-3], *weights.shape[-2:])
-        for layer, weight in zip(range(depth - 1, -1, -1), reversed(weights.unbind(-3)), strict=True):
-            h = stream[layer]
-            torch.matmul(gradient.mT, torch.relu(h), out=of_weights[layer])
+        keep, of_weights = skip[..., None, None], []
+        for h, weight in zip(reversed(stream[:-1].unbind(0)), reversed(weights.unbind(-3)), strict=True):
+            of_weights.append(gradient.mT @ torch.relu(h))
             branch = torch.ops.aten.threshold_backward(gradient @ weight, h, 0.0)
             gradient = torch.addcmul(branch, gradient, keep)
-        return gradient, of_weights.movedim(0, -3), None
+        return gradient, torch.stack(of_weights[::-1], -3), None
 
     @staticmethod
     def vmap(info, in_dims, x: Tensor, weights: Tensor, skip: Tensor):
