@@ -76,11 +76,11 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return body
 
 
-def read_provenance(path: Path) -> dict[str, Any]:
-    """Read a provenance.json and check its shape; an empty mapping where there is none.
+def read_provenance(path: Path, required: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Read a provenance.json and check its shape; an empty mapping where there is none and nothing is `required`.
 
     Raises:
-        ClaimcheckError: not JSON, or a key whose value has the wrong type.
+        ClaimcheckError: not JSON, a key whose value has the wrong type, or a required key that is missing.
     """
     facts = read_json(path) if path.is_file() else {}
     if not isinstance(facts, dict):
@@ -95,6 +95,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
             found=repr(fault.get("input"))[:80],
             hint="delete the file and run the study again",
         ) from None
+    if absent := [key for key in required if key not in facts]:
+        raise ClaimcheckError("this key is missing", where=path, found=absent[0], hint="run the study again")
     return facts
 
 

@@ -87,6 +87,8 @@ def test_what_is_no_json_object_is_told(results, text):
 
 def test_no_provenance_is_an_empty_one(tmp_path):
     assert read_provenance(tmp_path / "provenance.json") == {}
+    with pytest.raises(ClaimcheckError, match=r"provenance\.json: this key is missing; found 'files'"):
+        read_provenance(tmp_path / "provenance.json", required=("files",))
 
 
 def test_the_calibration_is_written_sealed(tmp_path):
