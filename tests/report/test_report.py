@@ -105,7 +105,7 @@ def test_every_internal_link_resolves(page: Page, project: Path) -> None:
 
 def test_every_picture_has_an_alternative_text(page: Page) -> None:
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 3
+    assert len(images) == 2
     assert images[0]["alt"] == 'Two noisy curves "round" zero.'
     for attributes in images:
         assert attributes["alt"]

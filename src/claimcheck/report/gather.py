@@ -110,6 +110,11 @@ class StudyView:
     changed: tuple[str, ...] = ()
     seeds: int | None = None
 
+    @property
+    def current(self) -> bool:
+        """Whether any prediction has a number that was measured on the study as it stands now."""
+        return any(view.measured for view in self.predictions())
+
     def predictions(self) -> list[PredictionView]:
         """Every prediction, in the order of the file."""
         return [view for claim in self.claims for view in claim.predictions]
