@@ -306,10 +306,11 @@ def test_what_cannot_be_set_is_one_clear_line(project: Path, tmp_path: Path, old
 def test_calibration_and_null_run_stand_in_the_appendix(project: Path, tmp_path: Path) -> None:
     from claimcheck import calibration
     from claimcheck.files import write_json
+    from claimcheck.integrity import sealed
 
     studies, results = copy(project, tmp_path)
     found = calibration.calibrate(12, 5, reports=20, coverage_samples=20)
-    write_json(results / "quick/calibration.json", found)
+    write_json(results / "quick/calibration.json", sealed(found))
     made = report.build("quick", results, tmp_path / "reports", studies)
     page = Page(made[0].read_text(encoding="utf-8"))
     assert "Tried on 20 simulated reports with 5 predictions of 12 seeds each" in page.text

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from claimcheck import attempts, design, fingerprint, judge
-from claimcheck.files import read_json, sha256
+from claimcheck.files import sha256
+from claimcheck.integrity import read_provenance, read_sealed
 from claimcheck.loading import load_lecture, load_study, study_names
 from claimcheck.report.pictures import STATES
 from claimcheck.report.text import to_float
@@ -104,7 +105,7 @@ class StudyView:
     parts: tuple[PartView, ...]
     figures: tuple[tuple[FigureSpec, Path | None], ...]
     provenance: dict[str, Any] | None
-    shuffled: Any
+    shuffled: dict[str, Any] | None
     records: tuple[Path, ...]
     problem: str = ""
     changed: tuple[str, ...] = ()
@@ -163,8 +164,7 @@ def gather(scale: str, results_dir: Path, studies_dir: Path, config: Config | No
     studies.sort(key=lambda view: (min(order[section] for section in view.spec.sections), view.spec.name))
     tested = {claim.id: claim for view in studies for claim in view.claims if claim.lecture}
     claims = {name: tested.get(name) or _untested(claim) for name, claim in known.items()}
-    calibration = folder / "calibration.json"
-    return ReportView(scale, lecture, tuple(studies), claims, read_json(calibration) if calibration.is_file() else None)
+    return ReportView(scale, lecture, tuple(studies), claims, _sealed(folder / "calibration.json"))
 
 
 def _untested(claim: LectureClaim) -> ClaimView:
@@ -200,7 +200,7 @@ def _study(study: Study, scale: str, folder: Path, lecture: dict[str, LectureCla
         tuple(PartView(part, len(design.combinations(part))) for part in parts if part.seeds),
         tuple((figure, path if path.is_file() and not found.changed else None) for figure, path in drawn),
         found.provenance,
-        _optional(folder / "shuffled.json"),
+        _sealed(folder / "shuffled.json"),
         tuple(path for path in files if path.is_file()),
         problem,
         found.changed,
@@ -214,8 +214,8 @@ def _found(study: Study, scale: str, folder: Path, config: Config) -> _Found:
         return _Found(problem=f"The study has no settings for scale {scale}.")
     failure = attempts.last_failure(folder)
     missing = "failed" if failure else "not run"
-    provenance, records = _optional(folder / "provenance.json"), folder / "records.parquet"
-    if provenance is None or not records.is_file():
+    provenance, records = read_provenance(folder / "provenance.json"), folder / "records.parquet"
+    if not provenance or not records.is_file():
         problem = "The study has not been run to its end at this scale."
         return _Found(problem=f"{problem} {failure}".strip(), missing=missing)
     seeds = _seeds_override(study, scale, provenance)
@@ -230,8 +230,8 @@ def _found(study: Study, scale: str, folder: Path, config: Config) -> _Found:
     return _Found(tuple(rows), provenance, changed, seeds, f"{problem} {failure}".strip(), missing)
 
 
-def _optional(path: Path) -> Any:
-    return read_json(path) if path.is_file() else None
+def _sealed(path: Path) -> dict[str, Any] | None:
+    return read_sealed(path) if path.is_file() else None
 
 
 def _seeds_override(study: Study, scale: str, provenance: dict[str, Any]) -> int | None:

@@ -270,7 +270,7 @@ def shuffled_rows(view: ReportView) -> list[dict[str, Any]]:
     """One row a study that has a null run."""
     rows = []
     for study in view.studies:
-        if isinstance(study.shuffled, dict) and not study.changed:
+        if study.shuffled and not study.changed:
             entries = {e["prediction"]: e for e in study.shuffled.get("verdicts", [])}
             names = [name for name in study.shuffled.get("suspicious", []) if name in entries]
             links = ", ".join(f"[{text.escape(name)}](#prediction-{study.spec.name}-{name})" for name in names)
