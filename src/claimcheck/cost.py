@@ -86,14 +86,14 @@ def estimate(study: Study, config: Config) -> Estimate:
     Raises:
         ClaimcheckError: the study's code fails for want of data or by a fault that a run would meet too.
     """
-    from claimcheck.runner import resolve_device
+    from claimcheck.runner import has_compiler, resolve_device
 
     torch.set_num_threads(1)
     device = resolve_device(config.device)
     seconds = flops = network_steps = 0.0
     runs = 0
     for part in study.at(config.scale, config.seeds).values():
-        if part.seeds == 0 or (part.needs_gpu and device.type != "cuda"):
+        if part.seeds == 0 or (part.needs_gpu and device.type != "cuda") or (part.needs_compiler and not has_compiler()):
             continue
         for piece in _pieces(part):
             rehearsal, members, wall = _rehearse(study, part, piece, config, device)

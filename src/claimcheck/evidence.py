@@ -115,6 +115,8 @@ def check(
             absent[name] = f"part {name} is not run at scale {scale}"
         elif part.needs_gpu and rows.empty:
             absent[name] = f"part {name} needs a GPU"
+        elif part.needs_compiler and rows.empty:
+            absent[name] = f"part {name} needs a C++ compiler"
         else:
             part = part.model_copy(update={"seeds": int((ran or {}).get(name, part.seeds))})
             _check_rows(study, rows, design.confirmatory_runs(part), part.index, f"{where}: part {name}")

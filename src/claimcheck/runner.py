@@ -64,6 +64,11 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def has_compiler() -> bool:
+    """Whether torch.compile can make programs for the CPU."""
+    return bool(shutil.which("g++") or shutil.which("clang++"))
+
+
 def up_to_date(study: Study, config: Config) -> bool:
     """Whether finished records exist that were made from exactly the present ingredients."""
     folder = config.results_of(study.name)
@@ -126,6 +131,9 @@ def _runs_here(job: _Job, part: ScaledPart) -> bool:
         return False
     if part.needs_gpu and job.device.type != "cuda":
         job.progress.log(f"{job.study.name}/{part.name}: not run, it needs a GPU")
+        return False
+    if part.needs_compiler and not has_compiler():
+        job.progress.log(f"{job.study.name}/{part.name}: not run, it needs a C++ compiler")
         return False
     return True
 

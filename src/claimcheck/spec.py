@@ -93,7 +93,8 @@ class Tune(_Model):
 class Part(_Model):
     """One experiment of a study: a grid of factors crossed with seeds, run by one function.
 
-    `timing` says that metrics are measured times, which no second run repeats; `needs_gpu` skips it without one.
+    `timing` says that metrics are measured times, which no second run repeats; `needs_gpu` and `needs_compiler`
+    (of C++, for torch.compile) skip it where there is none.
     """
 
     describes: Text | None = None
@@ -105,6 +106,7 @@ class Part(_Model):
     seeds: int | None = Field(default=None, ge=0)
     tune: Tune | None = None
     needs_gpu: bool = False
+    needs_compiler: bool = False
     timing: bool = False
 
     @model_validator(mode="after")
