@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,9 @@ from claimcheck.spec import Config
 
 EPOCH = 1_000_000_000
 """The PDF's date, in seconds since 1970, where nothing was run (2001-09-09)."""
+
+SIZE_LIMIT = 6_000_000
+"""Bytes of report.html above which a remark is made: a page that opens at once on a phone."""
 
 
 def build(
@@ -48,6 +52,8 @@ def build(
         (folder / "report.md").write_text(_markdown(view, target), encoding="utf-8")
         html, pdf = convert.to_html(folder), convert.to_pdf(folder, timestamp(view))
         _publish(folder, target)
+    if len(html) > SIZE_LIMIT:
+        print(f"report.html is large ({len(html) / 1e6:.1f} MB); rasterise dense figures", file=sys.stderr)
     write_text(target / "report.html", html)
     with write_atomically(target / "report.pdf") as temporary:
         temporary.write_bytes(pdf)

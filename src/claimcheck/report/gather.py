@@ -63,6 +63,11 @@ class ClaimView:
     lecture: LectureClaim | None = None
 
     @property
+    def anchor(self) -> str:
+        """The id of its card; a study's own claim carries the study's name, since only the lecture's ids are unique."""
+        return f"claim-{self.id}" if self.lecture or not self.study else f"claim-{self.study.name}-{self.id}"
+
+    @property
     def main(self) -> list[PredictionView]:
         """Predictions that decide the claim."""
         return [view for view in self.predictions if view.spec.kind == "main"]

@@ -38,7 +38,7 @@ def outline_claim(claim: ClaimView) -> str:
     """A claim in the first table: a link to its card where there is one, and the reason where it cannot be tested."""
     says = text.inline(claim.says)
     if claim.study is not None:
-        return f"[{says}](#claim-{claim.id})"
+        return f"[{says}](#{claim.anchor})"
     reason = claim.lecture.not_testable if claim.lecture else None
     return f"{says} [{text.inline(reason)}]{{.below}}" if reason else says
 
@@ -364,7 +364,7 @@ def facts(view: ReportView) -> dict[str, Any]:
         lines = [
             ("Date", _days(made)),
             ("Machine", _all(made, _machine)),
-            ("Computing time", text.duration(sum(fact.get("seconds", 0) for fact in made))),
+            ("Wall time", text.duration(sum(fact.get("seconds", 0) for fact in made))),
             ("Code", _all(made, _commit)),
         ]
     decided = [prediction for prediction in view.predictions() if prediction.decided]
