@@ -82,7 +82,7 @@ def read_provenance(path: Path, required: tuple[str, ...] = ()) -> dict[str, Any
     Raises:
         ClaimcheckError: not JSON, a key whose value has the wrong type, or a required key that is missing.
     """
-    facts = read_json(path) if path.is_file() else {}
+    facts = read_json(path) if required or path.is_file() else {}
     if not isinstance(facts, dict):
         raise ClaimcheckError("is not a mapping", where=path, hint="delete the file and run the study again")
     try:

@@ -87,8 +87,11 @@ def test_what_is_no_json_object_is_told(results, text):
 
 def test_no_provenance_is_an_empty_one(tmp_path):
     assert read_provenance(tmp_path / "provenance.json") == {}
-    with pytest.raises(ClaimcheckError, match=r"provenance\.json: this key is missing; found 'files'"):
+    with pytest.raises(ClaimcheckError, match="no such file"):
         read_provenance(tmp_path / "provenance.json", required=("files",))
+    write_json(tmp_path / "provenance.json", {"seeds": {}})
+    with pytest.raises(ClaimcheckError, match=r"provenance\.json: this key is missing; found 'files'"):
+        read_provenance(tmp_path / "provenance.json", required=("seeds", "files"))
 
 
 def test_the_calibration_is_written_sealed(tmp_path):
