@@ -102,9 +102,8 @@ def outdated(study):
 
 def ready(wildcards):
     """What a run waits for: its data sets; and, where its records are outdated, a new file that makes it run again."""
-    design = [
-        part.model_dump() for part in ALL_STUDIES[wildcards.study].at(CONFIG.scale, CONFIG.seeds).values()
-    ]
+    parts = ALL_STUDIES[wildcards.study].at(CONFIG.scale, CONFIG.seeds).values()
+    design = [part.model_dump() for part in parts if part.seeds and (GPUS or not part.needs_gpu)]
     needed = [ancient(f"{CONFIG.results_dir}/data/{name}.txt") for name in data_fetch.named_in(design)]
     if reasons := outdated(wildcards.study):
         mark = Path(RESULTS, wildcards.study, "outdated.txt")
