@@ -2,6 +2,7 @@
 # make test     the tests                                            make test ARGS="-k end_to_end"
 # make bench    speed beside a plain loop and JAX
 # make lint     style of the code and of the workflow
+# make format   the style, put right
 # make env      the environment alone; each of the above makes it first where it is missing or stale
 # make lock     resolve requirements.lock anew
 
@@ -20,7 +21,7 @@ digest = $(shell cat $(1) | cksum | tr ' ' '-')
 STAMP := .venv/.installed-$(call digest,requirements.lock)
 BENCH_STAMP := .venv/.bench-$(call digest,requirements.lock requirements-bench.lock)
 
-.PHONY: report test bench lint env lock
+.PHONY: report test bench lint format env lock
 
 report: $(STAMP)
 	snakemake --cores $(CORES) --config scale=$(SCALE)
@@ -36,6 +37,11 @@ lint: $(STAMP)
 	ruff format --check
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+format: $(STAMP)
+	ruff check --fix
+	ruff format
+	snakefmt Snakefile workflow
 
 env: $(STAMP)
 

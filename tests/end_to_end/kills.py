@@ -90,9 +90,7 @@ def main() -> None:
             moment, whole_family = generator.uniform(0.5, 1.05 * length), generator.random() < 0.5
             kills += trial(project, expected, moment, whole_family)
             who = "Snakemake and its jobs" if whole_family else "Snakemake alone"
-            print(
-                f"{kills}/{chosen.kills}: {who} killed after {moment:.2f} s: finished, equal records"
-            )
+            print(f"{kills}/{chosen.kills}: {who} killed after {moment:.2f} s: finished, equal records")
 
 
 if __name__ == "__main__":
