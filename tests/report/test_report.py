@@ -314,5 +314,7 @@ def test_calibration_and_null_run_stand_in_the_appendix(project: Path, tmp_path:
     made = report.build("quick", results, tmp_path / "reports", studies)
     page = Page(made[0].read_text(encoding="utf-8"))
     assert "Tried on 20 simulated reports with 5 predictions of 12 seeds each" in page.text
-    assert found["remarks"][0].split(":")[0] in page.text
+    for row in found["false_alarms"]:
+        assert row["effects"] in page.text
+    assert page.text.count("the promise is broken") == sum(not row["kept"] for row in found["false_alarms"])
     assert "Of these, suspicious" in page.text

@@ -35,9 +35,10 @@ function Span(span)
   end
 end
 
--- Every chapter but the first starts on a new page (the levels are shifted after the filters).
+-- Chapters that start on a new page (the levels are shifted after the filters).
 function Header(header)
-  if header.level == 2 and header.identifier ~= "glance" then
+  local id = header.identifier
+  if header.level == 2 and (id == "outline" or id == "rule" or id:match("^study%-")) then
     return { raw("#pagebreak(weak: true)"), header }
   end
 end
@@ -93,7 +94,8 @@ function Table(t)
     columns[i] = total > 0 and string.format("%.3ffr", width / total) or "auto"
     aligns[i] = ALIGN[spec[1]] or "left"
   end
-  local out = { "#" .. "report-table(columns: (" .. table.concat(columns, ", ") .. ",), align: (" .. table.concat(aligns, ", ") .. ",), " }
+  local short = #t.bodies[1].body <= 12
+  local out = { "#report-table(keep: " .. tostring(short) .. ", columns: (" .. table.concat(columns, ", ") .. ",), align: (" .. table.concat(aligns, ", ") .. ",), " }
   local head = t.head.rows[1]
   local words = head and pandoc.utils.stringify(pandoc.Div(head.cells:map(function(c) return pandoc.Div(c.contents) end))) or ""
   if words ~= "" then
