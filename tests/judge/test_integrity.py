@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from claimcheck import calibration
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
 from claimcheck.integrity import check_results, read_provenance, read_sealed, sealed
@@ -92,8 +91,3 @@ def test_no_provenance_is_an_empty_one(tmp_path):
     write_json(tmp_path / "provenance.json", {"seeds": {}})
     with pytest.raises(ClaimcheckError, match=r"provenance\.json: this key is missing; found 'files'"):
         read_provenance(tmp_path / "provenance.json", required=("seeds", "files"))
-
-
-def test_the_calibration_is_written_sealed(tmp_path):
-    result = calibration.main("quick", tmp_path, n=11, m=500)
-    assert read_sealed(tmp_path / "quick" / "calibration.json") == result
