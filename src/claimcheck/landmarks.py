@@ -13,7 +13,7 @@ import pandas as pd
 
 def cross_fitted(table: pd.DataFrame, columns: list, best: Literal["idxmin", "idxmax"]) -> pd.Series:
     """For each seed (row) the column, out of ``columns``, that is lowest or highest on the mean of the other seeds."""
-    others = (table.sum(0) - table)[columns]
+    others = (table.sum(axis=0) - table)[columns]
     return getattr(others, best)(axis=1)
 
 

@@ -1,0 +1,319 @@
+"""The study of double descent: theory and solvers against other routes, statistics, figures, the full-scale path."""
+
+import gzip
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from claimcheck import bias_variance, design, figures, records, risk
+from claimcheck.context import Context, Settings
+from claimcheck.landmarks import cross_fitted, landmarks
+from claimcheck.loading import load_study
+
+ROOT = Path(__file__).parents[2]
+STUDY = load_study(ROOT / "studies", "double_descent")
+study = STUDY.module
+
+
+def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), factors=None, rows=slice(None), **settings):
+    """Records of one part as the runner makes them, without files; `factors` cuts values, `rows` cuts runs."""
+    part = STUDY.at(scale)[name]
+    cut = {key: part.factors[key].model_copy(update={"values": values}) for key, values in (factors or {}).items()}
+    part = part.model_copy(update={"factors": {**part.factors, **cut}, "seeds": seeds or part.seeds})
+    frames = []
+    for piece in design.ensembles(part, design.confirmatory_runs(part).iloc[rows], "confirm"):
+        context = Context(
+            "double_descent", scale, name, Settings({**part.settings, **settings}), torch.device("cpu"), data_dir
+        )
+        raw = getattr(study, f"run_{name}")(piece.runs.copy(), context)
+        frames.append(records.check_outcome(raw, piece.runs, part, where=name))
+    return records.part_of(records.concatenate(frames), name)
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    """Records of every part that runs at smoke."""
+    return {name: run_part(name) for name, part in STUDY.at("smoke").items() if part.seeds}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A data folder with Fashion-MNIST unpacked from the archives that are at hand."""
+    source = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data")) / "FashionMNIST" / "raw"
+    archives = sorted(source.glob("*.gz"))
+    if len(archives) < 4:
+        pytest.skip(f"no Fashion-MNIST archives in {source}: set CLAIMCHECK_TEST_DATA")
+    folder = tmp_path_factory.mktemp("data")
+    raw = folder / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for archive in archives:
+        with gzip.open(archive) as packed, open(raw / archive.stem, "wb") as plain:
+            shutil.copyfileobj(packed, plain)
+    return folder
+
+
+# ---- theory ----
+
+
+@pytest.mark.parametrize(("gamma", "expected"), [(0.5, 0.25), (0.9, 2.25), (2.0, 0.75), (1.1, 2.590909)])
+def test_ridgeless_risk_at_hand_computed_points(gamma, expected):
+    assert risk.ridgeless(gamma, signal=1.0, noise=0.25) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("gamma", [0.3, 0.8, 1.0, 1.7, 5.0])
+def test_optimal_ridge_equals_the_spectral_integral(gamma):
+    """Risk at the best penalty: sigma^2 gamma E[1 / (s + lambda)], s by Marchenko and Pastur's law, zeros included."""
+    signal, noise = 1.3, 0.4
+    penalty = noise * gamma / signal
+    low, high = (1 - gamma**0.5) ** 2, (1 + gamma**0.5) ** 2
+    # s = middle + half cos t turns the root of the density into a smooth integrand
+    t = (np.arange(20_000) + 0.5) / 20_000 * np.pi
+    s = (low + high) / 2 + (high - low) / 2 * np.cos(t)
+    weight = ((high - low) / 2 * np.sin(t)) ** 2 / (2 * np.pi * gamma * s) * (np.pi / len(t))
+    mass_at_zero = max(0.0, 1 - 1 / gamma)
+    assert weight.sum() + mass_at_zero == pytest.approx(1.0, abs=2e-3)
+    resolvent = (weight / (s + penalty)).sum() + mass_at_zero / penalty
+    assert risk.optimal_ridge(gamma, signal, noise) == pytest.approx(noise * gamma * resolvent, rel=5e-3)
+
+
+@pytest.mark.parametrize(("examples", "width"), [(60, 20), (20, 60)])
+def test_risk_of_numpy_least_squares_scatters_around_the_closed_form(examples, width):
+    """Another route: numpy's lstsq on sampled data, risk on sampled test inputs, 400 repetitions."""
+    generator, found = np.random.default_rng(0), []
+    for _ in range(400):
+        design_matrix, truth = generator.normal(size=(examples, width)), generator.normal(size=width)
+        truth *= 1 / np.linalg.norm(truth)
+        y = design_matrix @ truth + 0.5 * generator.normal(size=examples)
+        estimate = np.linalg.lstsq(design_matrix, y, rcond=None)[0]
+        test = generator.normal(size=(50, width))
+        found.append(np.mean((test @ (estimate - truth)) ** 2))
+    gap = abs(examples - width)
+    exact = 0.25 * min(examples, width) / (gap - 1) + max(0.0, 1 - examples / width)
+    assert np.mean(found) == pytest.approx(exact, rel=0.07)
+    assert risk.ridgeless(width / examples, 1.0, 0.25) == pytest.approx(exact, rel=0.06)
+
+
+def test_misspecified_risk_has_two_descents_and_a_late_rise():
+    law = study.MODELS["misspecified"]
+    dip, peak, second, late = (law.expected(gamma, ridge=False) for gamma in (0.2, 1.1, 4.0, 20.0))
+    assert dip == pytest.approx(4.590, abs=1e-3)
+    assert second == pytest.approx(4.2, abs=1e-9)
+    assert late == pytest.approx(4.8038, abs=1e-4)
+    assert second < dip < late < peak
+    assert law.expected(1.0, ridge=True) < law.expected(2.0, ridge=True)
+
+
+# ---- solver ----
+
+
+@pytest.mark.parametrize(("examples", "width"), [(30, 12), (12, 30), (20, 20)])
+def test_fit_without_penalty_is_the_pseudo_inverse(examples, width):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(3, examples, width, dtype=torch.float64, generator=generator)
+    y = torch.randn(3, examples, 2, dtype=torch.float64, generator=generator)
+    assert torch.allclose(risk.fit(x, y), torch.linalg.pinv(x) @ y, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(("examples", "width"), [(30, 12), (12, 30)])
+def test_fit_with_penalty_solves_the_normal_equations(examples, width):
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(examples, width, dtype=torch.float64, generator=generator)
+    y = torch.randn(examples, 2, dtype=torch.float64, generator=generator)
+    b = risk.fit(x, y, 0.3)
+    assert torch.allclose(x.mT @ (x @ b - y) / examples + 0.3 * b, torch.zeros_like(b), atol=1e-10)
+    assert torch.equal(b, risk.fit(x, y, 0.3, risk.gram(x)))
+
+
+def test_fit_survives_a_singular_gram_matrix():
+    x = torch.ones(6, 3, dtype=torch.float64)
+    b = risk.fit(x, torch.full((6, 1), 6.0, dtype=torch.float64))
+    assert torch.allclose(b, torch.full((3, 1), 2.0, dtype=torch.float64))
+
+
+# ---- bias and variance ----
+
+
+def test_expected_target_and_its_noise_match_a_simulation():
+    labels, generator = torch.arange(4), torch.Generator().manual_seed(0)
+    draws = 40_000
+    moved = torch.rand(draws, 4, generator=generator) < 0.3
+    shift = torch.randint(1, 4, (draws, 4), generator=generator)
+    onehot = torch.nn.functional.one_hot(torch.where(moved, (labels + shift) % 4, labels), 4).double()
+    expected = bias_variance.expected_target(labels, 0.3, 4)
+    assert torch.allclose(onehot.mean(0), expected, atol=0.01)
+    simulated = ((onehot - expected) ** 2).sum(-1).mean()
+    assert float(simulated) == pytest.approx(bias_variance.target_noise(0.3, 4), rel=0.01)
+
+
+def test_estimates_of_bias_and_variance_are_unbiased_with_four_sets():
+    """A learner off by (1, 2) with variance 9 per output: squared bias 5, variance 18, from only 4 sets at a time."""
+    generator = torch.Generator().manual_seed(3)
+    expected = torch.zeros(5, 2, dtype=torch.float64)
+    off = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    said = off + 3 * torch.randn(4000, 4, 5, 2, dtype=torch.float64, generator=generator)
+    bias = torch.stack([bias_variance.squared_bias(four, expected) for four in said])
+    spread = torch.stack([bias_variance.variance(four) for four in said])
+    assert float(bias.mean()) == pytest.approx(5, abs=0.3)
+    assert float(spread.mean()) == pytest.approx(18, rel=0.02)
+
+
+# ---- landmarks ----
+
+
+def test_cross_fitting_chooses_on_the_other_seeds():
+    table = pd.DataFrame({1: [0.0, 5.0, 5.0], 2: [1.0, 1.0, 1.0]}, index=[0, 1, 2])
+    chosen = cross_fitted(table, [1, 2], "idxmin")
+    assert chosen.tolist() == [2, 2, 2]  # seed 0 would take 1 for itself, the others' mean forbids it
+
+
+def test_landmarks_of_a_known_curve():
+    curve = pd.DataFrame({1: 0.5, 2: 0.2, 4: 0.3, 8: 0.6, 16: 0.25}, index=[0, 1, 2])
+    marks = landmarks(curve, threshold=8)
+    assert marks[["narrowest", "best", "peak", "widest"]].iloc[0].tolist() == [0.5, 0.2, 0.6, 0.25]
+    assert marks["best_at"].tolist() == [2, 2, 2]
+    assert marks["peak_at"].tolist() == [8, 8, 8]
+
+
+def test_a_falling_curve_has_no_rise():
+    curve = pd.DataFrame({1: 0.5, 2: 0.4, 4: 0.3}, index=[0, 1])
+    marks = landmarks(curve, threshold=2)
+    assert (marks["peak"] - marks["best"]).tolist() == [0.0, 0.0]
+
+
+def test_noise_alone_gives_no_rise_and_no_left_arm_on_average():
+    """A flat curve: chosen on the same seeds best and peak would differ by several tenths, cross-fitted they do not."""
+    generator, rises, arms = np.random.default_rng(0), [], []
+    for _ in range(150):
+        marks = landmarks(pd.DataFrame(generator.normal(size=(8, 6))), threshold=5)
+        rises.append((marks["peak"] - marks["best"]).mean())
+        arms.append((marks["narrowest"] - marks["best"]).mean())
+    assert abs(np.mean(rises)) < 4 * np.std(rises) / len(rises) ** 0.5 + 0.05
+    assert abs(np.mean(arms)) < 4 * np.std(arms) / len(arms) ** 0.5 + 0.05
+
+
+# ---- statistics ----
+
+
+def test_every_statistic_gives_each_seed_once(smoke):
+    for _, prediction in STUDY.predictions():
+        if prediction.part in smoke:
+            values = getattr(study, prediction.statistic)(smoke[prediction.part])
+            assert sorted(values.index) == [0, 1, 2, 3], prediction.id
+            assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
+
+
+def network_records(errors, train, label_noise=0.15):
+    rows = [
+        {"seed": seed, "width": width, "label_noise": label_noise, "test_error": error, "train_error": fitted}
+        for seed in range(3)
+        for (width, error), fitted in zip(errors.items(), train, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_network_statistics_on_a_curve_made_by_hand():
+    made = network_records({3: 0.4, 6: 0.2, 12: 0.3, 24: 0.25, 99: 0.1}, [0.4, 0.2, 0.08, 0.0, 0.0])
+    expected = {"left_arm": 0.2, "rise": 0.1, "descent": 0.2, "excess_at_end": -0.1, "peak_to_threshold": 0.0}
+    for name, value in expected.items():
+        assert getattr(study, f"network_{name}")(made).tolist() == pytest.approx([value] * 3), name
+
+
+def test_a_diverged_network_counts_as_a_guess():
+    made = network_records({3: 0.4, 6: 0.2, 12: np.nan, 24: 0.1}, [0.4, 0.2, 0.05, 0.0])
+    assert study.network_rise(made).tolist() == pytest.approx([0.7] * 3)
+
+
+def test_ratio_to_theory_takes_the_worst_gamma_and_leaves_the_threshold_out():
+    rows = [
+        {"seed": seed, "gamma": gamma, "risk": factor * risk.ridgeless(gamma, 1, 0.25)}
+        for seed in range(2)
+        for gamma, factor in ((0.5, 1.02), (0.9, 7.0), (1.1, 7.0), (2.0, 0.93))
+    ]
+    made = pd.DataFrame(rows).assign(model="isotropic", penalty="none")
+    assert study.ridgeless_ratio(made).tolist() == pytest.approx([0.93, 0.93])
+
+
+def test_decomposition_ratio_leaves_the_threshold_out():
+    rows = [
+        {"seed": seed, "width": width, "error": error}
+        for seed in range(2)
+        for width, error in ((10, 4.4), (100, 400.0), (300, 4.0 / 1.1))
+    ]
+    made = pd.DataFrame(rows).assign(examples=100.0, squared_bias=1.0, variance=2.0, noise=1.0)
+    assert study.decomposition_ratio(made).tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_log_ratios_have_the_sign_of_what_they_say():
+    rows = [
+        {"seed": 0, "width": width, "examples": 100.0, "squared_bias": bias, "variance": variance}
+        for width, bias, variance in ((10, 0.8, 0.1), (100, 0.3, 5.0), (300, 0.2, 0.4))
+    ]
+    made = pd.DataFrame(rows)
+    assert study.bias_falls(made).iloc[0] == pytest.approx(np.log(0.25))
+    assert study.variance_rises(made).iloc[0] == pytest.approx(np.log(50))
+    assert study.variance_falls_again(made).iloc[0] == pytest.approx(np.log(0.08))
+
+
+# ---- runs ----
+
+
+def test_a_run_does_not_depend_on_its_company():
+    for part in ("linear_samples", "features", "resamples"):
+        whole = run_part(part, seeds=2).set_index("run")
+        piece = run_part(part, seeds=2, rows=slice(1, None, 3)).set_index("run")
+        pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
+
+
+def test_measured_linear_risk_meets_theory_at_the_study_s_own_settings():
+    found = run_part("linear", "quick", seeds=2, factors={"gamma": [0.5, 2.0]})
+    for (model, penalty, gamma), rows in found.groupby(["model", "penalty", "gamma"]):
+        expected = study.MODELS[model].expected(gamma, penalty == "optimal")
+        assert rows["risk"].mean() == pytest.approx(expected, rel=0.12)
+
+
+def test_random_features_interpolate_from_as_many_as_examples_on():
+    found = run_part("features", seeds=1, factors={"dataset": ["digits"]})
+    enough = found[(found["width"] >= 40) & (found["ridge"] == 0)]
+    assert (enough["train_error"] == 0).all()
+    assert (found[(found["width"] == 5)]["train_error"] > 0).all()
+
+
+# ---- figures and full scale ----
+
+
+def test_figures_draw_without_problems(smoke):
+    for figure in STUDY.figures:
+        if figure.part in smoke:
+            _, problems = figures.draw(getattr(study, figure.function), smoke[figure.part])
+            assert problems == [], figure.id
+
+
+@pytest.mark.parametrize(
+    ("part", "factors", "settings"),
+    [
+        ("linear", {"gamma": [0.5, 20.0]}, {"replicates": 2, "examples": 200}),
+        ("linear_samples", {"examples": [40, 1000]}, {}),
+        ("features", {"dataset": ["digits"], "width": [50, 1080]}, {}),
+        ("resamples", {"width": [300, 600]}, {"resamples": 2, "widest": 600}),
+        ("network", {"width": [300]}, {"steps": 3}),
+        ("network_samples", {"examples": [1200]}, {"steps": 3}),
+    ],
+)
+def test_full_scale_path(part, factors, settings):
+    found = run_part(part, "full", seeds=2, factors=factors, **settings)
+    assert set(found["seed"]) == {0, 1}
+    assert (found["status"] == "ok").all()
+
+
+def test_full_scale_images_and_their_figure(images):
+    small = {"steps": 2, "examples": 60, "batch_size": 20, "test_examples": 50}
+    found = run_part("convolution", "full", seeds=2, data_dir=images, factors={"width": [1, 3]}, **small)
+    assert len(found) == 2 * 2 * 3
+    assert found["test_error"].between(0, 1).all()
+    _, problems = figures.draw(study.plot_convolution, found)
+    assert problems == []
