@@ -19,45 +19,50 @@ from claimcheck.networks import activation_of, linear
 
 KINDS = ("plain", "unscaled", "scaled", "zero_init", "pre_norm")
 
+class Stream:
+    """The h before every block of one forward pass, kept for its backward pass."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+
+
 class Blocks(torch.autograd.Function):
     """``h <- skip * h + W_l relu(h)`` for every l, with its own backward pass and its own rule for ``vmap``.
 
-    ``x`` ``[..., B, n]``, ``weights`` ``[..., L, n, n]``, ``skip`` ``[...]`` to the last h ``[..., B, n]`` and all h
-    ``[L + 1, ..., B, n]`` (kept for the backward pass, not to be differentiated).
+    ``x`` ``[..., B, n]``, ``weights`` ``[..., L, n, n]``, ``skip`` ``[...]`` to the last h. ``stream`` takes the h
+    before every block: small tensors of their own, because one large one would go back to the operating system at every
+    step, which costs more than the arithmetic; and no output, because each would be wrapped. Differentiable once.
     """
 
     @staticmethod
-    def forward(x: Tensor, weights: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
-        keep = skip[..., None, None]
-        stream = x.new_empty(weights.shape[-3] + 1, *x.shape)
-        stream[0] = x
-        for layer, weight in enumerate(weights.unbind(-3)):
-            branch = torch.relu(stream[layer]) @ weight.mT
-            torch.addcmul(branch, stream[layer], keep, out=stream[layer + 1])
-        return stream[-1].clone(), stream
+    def forward(x: Tensor, weights: Tensor, skip: Tensor, stream: Stream) -> Tensor:
+        keep, h = skip[..., None, None], x
+        for weight in weights.unbind(-3):
+            stream.tensors.append(h)
+            h = torch.addcmul(torch.relu(h) @ weight.mT, h, keep)
+        return h
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
-        ctx.mark_non_differentiable(output[1])
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(output[1], *inputs[1:])
+        ctx.save_for_backward(*inputs[1:3])
+        ctx.stream = inputs[3]
 
     @staticmethod
-    def backward(ctx, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
-        stream, weights, skip = ctx.saved_tensors
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        weights, skip = ctx.saved_tensors
         keep, of_weights = skip[..., None, None], []
-        for h, weight in zip(reversed(stream[:-1].unbind(0)), reversed(weights.unbind(-3)), strict=True):
+        for h, weight in zip(reversed(ctx.stream.tensors), reversed(weights.unbind(-3)), strict=True):
             of_weights.append(gradient.mT @ torch.relu(h))
             branch = torch.ops.aten.threshold_backward(gradient @ weight, h, 0.0)
             gradient = torch.addcmul(branch, gradient, keep)
-        return gradient, torch.stack(of_weights[::-1], -3), None
+        return gradient, torch.stack(of_weights[::-1], -3), None, None
 
     @staticmethod
-    def vmap(info, in_dims, x: Tensor, weights: Tensor, skip: Tensor):
+    def vmap(info, in_dims, x: Tensor, weights: Tensor, skip: Tensor, stream: Stream):
         def first(tensor: Tensor, dim: int | None) -> Tensor:
             return tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
 
-        return Blocks.apply(*map(first, (x, weights, skip), in_dims)), (0, 1)
+        return Blocks.apply(*map(first, (x, weights, skip), in_dims), stream), 0
 
 
 class Stack(nn.Module):
@@ -94,8 +99,8 @@ class Stack(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """What the output layer reads, ``[B, width]``."""
         h, weights = self.input(x.flatten(1)), self.blocks * self.scale
-        if not self.watched:
-            return self._branch(Blocks.apply(h, weights, self.skip)[0])
+        if torch.is_grad_enabled() and not self.watched:
+            return self._branch(Blocks.apply(h, weights, self.skip, Stream()))
         for weight in weights.unbind(0):
             h = self.stream(h)
             h = self.skip * h + F.linear(self._branch(h), weight)

@@ -80,8 +80,15 @@ run_shallow = run_stability = run_depth
 
 
 def run_thousand(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Very deep stacks, every run at each of several depths (a setting, so that pilots may be shallower)."""
-    return pd.concat(trained_stacks(runs, context, depth).assign(depth=depth) for depth in context.settings.depths)
+    """Very deep stacks, every run at each of several depths (a setting, so that pilots may be shallower).
+
+    One kind at a time, which halves the memory and takes no longer.
+    """
+    return pd.concat(
+        trained_stacks(group, context, depth).assign(depth=depth)
+        for depth in context.settings.depths
+        for _, group in runs.groupby("kind")
+    )
 
 
 def stream_signals(ensemble: Ensemble, data: Data) -> pd.DataFrame:
