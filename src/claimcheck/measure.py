@@ -84,6 +84,31 @@ def dead_units(ensemble: Ensemble, data: Batch, *, mode: str = "eval") -> pd.Dat
         return _frame(ensemble, {"dead": _apply(ensemble, collect, data, mode)})
 
 
+def layerwise(
+    ensemble: Ensemble, data: Batch, functions: Mapping[str, Callable[[Tensor, Tensor], Tensor]], *, mode: str = "eval"
+) -> pd.DataFrame:
+    """What a study's own functions make of each layer; columns run, layer and one for each of ``functions``.
+
+    A function gets what enters and what leaves a layer's activation, each ``[B, units, ...]`` of one network, and
+    returns a scalar.
+    """
+
+    def collect(predict, batch, hyper):
+        found: dict[str, list[Tensor]] = {name: [] for name in functions}
+        entered: list[Tensor] = []
+
+        def leave(outputs: Tensor) -> None:
+            for name, function in functions.items():
+                found[name].append(function(entered[-1], outputs))
+
+        with _watching(ensemble, entered.append, leave):
+            predict(batch["x"])
+        return {name: torch.stack(values) for name, values in found.items()}
+
+    with torch.no_grad():
+        return _frame(ensemble, _apply(ensemble, collect, data, mode))
+
+
 def gradients(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> pd.DataFrame:
     """Gradient of the loss on the data, by parameter; columns run, parameter (its name), norm (Euclidean), zeros (share
     that is exactly zero), weight_norm. Norms are accumulated in float64, so that tiny ones do not underflow."""
