@@ -46,6 +46,7 @@ method: |
 notes: |
   The mean is {{ estimate('mean-is-zero') }} {{ interval('mean-is-zero') }} over {{ n('mean-is-zero') }} seeds:
   {{ verdict('noise-is-centred') }}.
+  That is {{ size('mean-is-zero') }} in size, {{ percent('mean-is-zero') }} % and a factor of {{ factor('mean-is-zero') }}.
   It stops where $$\mu \neq 0.$$
 references: ["Gauss 1809, Theoria motus. arXiv:1611.01232"]
 parts:

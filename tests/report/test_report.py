@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -124,6 +125,17 @@ def test_numbers_in_the_page_are_those_of_the_table(page: Page, verdicts: list[d
         assert text.estimate(value, low, high) in page.text
         assert text.interval(low, high) in page.text
         assert f"{row['average']} over {row['n']} seeds" in page.text
+
+
+def test_notes_carry_the_numbers_of_the_table(page: Page, verdicts: list[dict[str, str]]) -> None:
+    row = next(row for row in verdicts if row["prediction"] == "mean-is-zero")
+    value, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
+    shown = {
+        "size": text.estimate(abs(value), *sorted((abs(low), abs(high)))),
+        "percent": text.estimate(100 * value, 100 * low, 100 * high),
+        "factor": text.estimate(math.exp(value), math.exp(low), math.exp(high)),
+    }
+    assert f"That is {shown['size']} in size, {shown['percent']} % and a factor of {shown['factor']}." in page.text
 
 
 def test_pdf_says_what_the_page_says(pdf_text: list[str], page: Page, verdicts: list[dict[str, str]]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from claimcheck import judge, statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_atomically, write_text
-from claimcheck.report import convert, phrases, pictures, text
+from claimcheck.report import convert, phrases, pictures, summary, text
 from claimcheck.report.gather import ReportView, gather
 from claimcheck.spec import Config
 
@@ -136,11 +136,11 @@ def _filters() -> dict[str, Any]:
 
 def _names(view: ReportView, target: Path) -> dict[str, Any]:
     """What the templates see beside the view."""
-    facts = phrases.facts(view)
+    facts = summary.facts(view)
     counts = view.counts()
     functions = (
         "outline_claim outline_measured outline_limits contradiction measured test_line region_alt reference_line "
-        "hash_of amendment published part_name varied fixed cost rate effect"
+        "hash_of amendment published part_name varied fixed cost"
     )
     return {
         "view": view,
@@ -155,13 +155,15 @@ def _names(view: ReportView, target: Path) -> dict[str, Any]:
         "rule": statistics.RULE,
         "level_text": f"{phrases.percent(statistics.LEVEL)}",
         "level_number": text.number(statistics.LEVEL),
-        "chance_text": phrases.chance(facts["decided"]),
+        "chance_text": summary.chance(facts["decided"]),
         "fragile": any(prediction.row.get("robust") == "fragile" for prediction in view.predictions()),
-        "shuffled": phrases.shuffled_rows(view),
-        "amendments": phrases.amendments(view),
-        "environment": phrases.environment(view),
-        "runtime": phrases.runtime(view),
-        "references_all": phrases.references(view),
+        "shuffled": summary.shuffled_rows(view),
+        "amendments": summary.amendments(view),
+        "environment": summary.environment(view),
+        "runtime": summary.runtime(view),
+        "references_all": summary.references(view),
+        "rate": summary.rate,
+        "effect": summary.effect,
         **{name: getattr(phrases, name) for name in functions.split()},
     }
 

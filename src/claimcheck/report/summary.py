@@ -1,0 +1,154 @@
+"""The first page's facts and the appendix: where the numbers come from, what they cost, how far they can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from claimcheck import statistics
+from claimcheck.report import text
+from claimcheck.report.gather import ReportView
+from claimcheck.report.phrases import earlier_region, percent
+
+
+def rate(entry: dict[str, float]) -> str:
+    """A simulated rate with its interval."""
+    return text.escape(f"{percent(entry['rate'])} [{percent(entry['low'])}, {percent(entry['high'])}]")
+
+
+def effect(entry: dict[str, float]) -> str:
+    """A simulated effect size with its interval."""
+    low, high = entry["low"], entry["high"]
+    return f"**{text.estimate(entry['effect'], low, high)}** {text.escape(text.interval(low, high))}"
+
+
+def shuffled_rows(view: ReportView) -> list[dict[str, Any]]:
+    """One row a study that has a null run."""
+    rows = []
+    for study in view.studies:
+        if study.shuffled and not study.changed:
+            entries = {e["prediction"]: e for e in study.shuffled.get("verdicts", [])}
+            names = [name for name in study.shuffled.get("suspicious", []) if name in entries]
+            links = ", ".join(f"[{text.escape(name)}](#prediction-{study.spec.name}-{name})" for name in names)
+            rows.append(
+                {
+                    "title": study.spec.title,
+                    "judged": study.shuffled.get("predictions", 0),
+                    "supported": study.shuffled.get("supported", 0),
+                    "suspicious": links or "none",
+                }
+            )
+    return rows
+
+
+def amendments(view: ReportView) -> list[dict[str, Any]]:
+    """Every changed region."""
+    return [
+        {
+            "study": study.spec.name,
+            "id": prediction.spec.id,
+            "date": change.date,
+            "was": earlier_region(change.was),
+            "now": text.region(prediction.spec.region),
+            "reason": change.reason,
+        }
+        for study in view.studies
+        for prediction in study.predictions()
+        for change in prediction.spec.amended
+    ]
+
+
+def environment(view: ReportView) -> list[tuple[str, str]]:
+    """Versions, machine and commit; where studies differ, all that occur."""
+    facts = view.provenances()
+    if not facts:
+        return []
+    rows = [("Machine", _all(facts, _machine))]
+    rows += [("Operating system", _all(facts, lambda f: f"{f['machine']['system']} on {f['machine']['architecture']}"))]
+    rows += [("Commit", _all(facts, _commit))]
+    names = list(dict.fromkeys(name for fact in facts for name in fact.get("versions", {})))
+    rows += [(name, _all(facts, lambda f, name=name: f["versions"].get(name, "–"))) for name in names]
+    return [*rows, ("Threads per study", _all(facts, lambda f: str(f.get("threads", "–"))))]
+
+
+def _all(facts: list[dict[str, Any]], read: Callable[[dict[str, Any]], str]) -> str:
+    return "; ".join(dict.fromkeys(read(fact) for fact in facts))
+
+
+def _machine(fact: dict[str, Any]) -> str:
+    machine = fact.get("machine", {})
+    processor = machine.get("processor", "unknown processor")
+    words = f"{processor}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB"
+    if machine.get("accelerator"):
+        words += f"; {machine['accelerator']}, {machine.get('accelerator_memory_gib')} GiB"
+    return words
+
+
+def _commit(fact: dict[str, Any]) -> str:
+    git = fact.get("git", {})
+    if not git.get("commit"):
+        return "not under version control"
+    return git["commit"][:12] + (" with local changes" if git.get("dirty") else "")
+
+
+def runtime(view: ReportView) -> list[dict[str, str]]:
+    """What each study took."""
+    rows = []
+    for study in view.studies:
+        facts = study.provenance
+        if facts:
+            rows.append(
+                {
+                    "name": study.spec.name,
+                    "title": study.spec.title,
+                    "runs": text.number(sum(entry.get("runs", 0) for entry in facts.get("ensembles", [])), 9),
+                    "wall": text.duration(facts.get("seconds")),
+                    "cpu": text.duration(sum(entry.get("cpu_seconds", 0) for entry in facts.get("ensembles", []))),
+                    "memory": f"{text.number(facts.get('peak_memory_mib'), 3)} MiB",
+                    "device": facts.get("machine", {}).get("device", "–"),
+                    "fingerprint": facts.get("fingerprint", "–"),
+                }
+            )
+    return rows
+
+
+def facts(view: ReportView) -> dict[str, Any]:
+    """Figures and lines of the first page."""
+    made = view.provenances()
+    lines = []
+    if made:
+        lines = [
+            ("Date", _days(made)),
+            ("Machine", _all(made, _machine)),
+            ("Wall time", text.duration(sum(fact.get("seconds", 0) for fact in made))),
+            ("Code", _all(made, _commit)),
+        ]
+    decided = [prediction for prediction in view.predictions() if prediction.decided]
+    limits = [prediction.state for prediction in decided if prediction.spec.kind == "limit"]
+    return {
+        "decided": len(decided),
+        "limits": len(limits),
+        "limits_found": limits.count("supported"),
+        "networks": sum(entry.get("runs", 0) for fact in made for entry in fact.get("ensembles", [])),
+        "lines": lines,
+    }
+
+
+def _days(made: list[dict[str, Any]]) -> str:
+    days = sorted({str(fact["start"])[:10] for fact in made if fact.get("start")})
+    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}" if days else "–"
+
+
+def chance(decided: int) -> str:
+    """The chance of any wrong verdict among `decided`, as a percentage."""
+    return percent(min(1.0, statistics.LEVEL * decided))
+
+
+def references(view: ReportView) -> list[str]:
+    """Every reference that a study names, once (the same arXiv number or DOI is the same work), in order of name."""
+    entries: dict[str, str] = {}
+    for study in view.studies:
+        for entry in study.spec.references:
+            line = " ".join(entry.split())
+            entries.setdefault(text.work(line), line)
+    return sorted(entries.values(), key=str.casefold)
