@@ -8,15 +8,19 @@ a step cannot be compiled or recorded, the reason is logged and the eager step i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
+from claimcheck.data import Data
 from claimcheck.memory import Footprint
-from claimcheck.step import Batch, Progress, Recipe, Step, Table, advance
+from claimcheck.step import Progress, Recipe, Step, Table, take
 
 SECONDS_PER_NUMBER = 0.6e-9
 """What compiling saves on each number that a network-step keeps or updates: measured on one core of an AMD EPYC, torch
@@ -30,8 +34,6 @@ MOST_OPERATIONS = 300
 """Deeper networks stay eager: the compiler unrolls their layers, and takes minutes."""
 MARGIN = 3.0
 """Work saved must exceed the cost so many times over: a design may be cut into shards that compile one by one."""
-
-Advance = Callable[[Progress, Batch, Mapping[str, Tensor]], Progress]
 
 
 def pays(footprint: Footprint, design_runs: int, steps: int) -> tuple[bool, str]:
@@ -49,89 +51,125 @@ def pays(footprint: Footprint, design_runs: int, steps: int) -> tuple[bool, str]
     return (True, f"compiled: {story}") if saved > MARGIN * cost else (False, f"eager: {story}")
 
 
-def choose(recipe: Recipe, table: Table, context: Any, wanted: tuple[bool, str]) -> Step:
-    """The fastest step that the device and the decision allow.
+def choose(step: Step, context: Any, wanted: tuple[bool, str]) -> Step:
+    """The fastest form of the step that the device and the decision allow.
 
     Args:
         wanted: whether to compile, and the reason, from :func:`pays` or the study.
     """
     compiled, reason = wanted
     context.log(reason)
-    step: Step = Step(recipe, table)
     if compiled:
-        step = Compiled(recipe, table, context.log)
-    if context.device.type == "cuda":
+        step = Compiled(step, context.log)
+    if torch.device(context.device).type == "cuda":
         step = Recorded(step, context.log)
     return step
 
 
 class Compiled(Step):
-    """The whole functional step as one compiled program; eager, with a logged reason, where that fails."""
+    """The whole functional step as one compiled program; eager, with a logged reason, where that fails.
 
-    def __init__(self, recipe: Recipe, table: Table, log: Callable[[str], None]) -> None:
-        super().__init__(recipe, table)
+    The step is traced by ``make_fx``, which follows ``torch.func`` as it is executed, and handed to the compiler
+    TorchInductor. ``torch.compile`` would do the same behind a check of every Python object that the step meets, at each
+    step: a fifth of a small ensemble's time, and it would refuse losses that use unusual Python.
+    """
+
+    def __init__(self, step: Step, log: Callable[[str], None]) -> None:
+        super().__init__(step.recipe, step.table, step.data)
         self.log, self.compiled = log, None
 
-    def advance(self, progress: Progress, batch: Batch, c: Mapping[str, Tensor]) -> Progress:
+    def take(self, progress: Progress, number: Tensor, positions: Tensor | None) -> Progress:
         if self.compiled is None:
-            return self._first(progress, batch, c)
-        return self.compiled(progress, batch, c)
+            try:
+                self.compiled = compile_step(self, progress, number, positions)
+                return self.compiled(progress, number, positions)
+            except Exception as error:
+                self.log(f"eager after all: the step does not compile ({type(error).__name__}: {first_line(error)})")
+                self.compiled = super().take
+        return self.compiled(progress, number, positions)
 
-    def _first(self, progress: Progress, batch: Batch, c: Mapping[str, Tensor]) -> Progress:
-        def program(progress: Progress, batch: Batch, c: Mapping[str, Tensor]) -> Progress:
-            return advance(self.recipe, progress, batch, c, functional=True)
 
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(".cache", "torchinductor").resolve()))
-        torch.compiler.reset()  # programs of earlier ensembles: no longer called
-        compiled = torch.compile(program, fullgraph=True, dynamic=False, options={"compile_threads": 1})
-        try:
-            result = compiled(progress, batch, c)
-        except Exception as error:
-            self.log(f"eager after all: the step does not compile ({type(error).__name__}: {first_line(error)})")
-            self.compiled = super().advance
-            return self.compiled(progress, batch, c)
-        self.compiled = compiled
-        return result
+def compile_step(step: Step, *example: Any) -> Callable[..., Progress]:
+    """The step as a compiled program for tensors of the shapes of ``example`` (progress, number, positions).
+
+    Everything that it reads is an input of the program, so that programs of equal shapes are equal and are found again:
+    they are kept in ``.cache/torchinductor`` of the working folder, or where ``TORCHINDUCTOR_CACHE_DIR`` says.
+    """
+    from torch import _inductor
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(".cache", "torchinductor").resolve()))
+    constants = constants_of(step)
+    inputs, form = tree_flatten((*example, *constants))
+    result_form = None
+
+    def program(*inputs: Tensor) -> list[Tensor]:
+        nonlocal result_form
+        progress, number, positions, *given = tree_unflatten(inputs, form)
+        recipe, table, data = with_constants(step, *given)
+        leaves, result_form = tree_flatten(take(recipe, table, data, progress, number, positions, functional=True))
+        return leaves
+
+    compiled = _inductor.compile(make_fx(program)(*inputs), inputs, options={"compile_threads": 1})
+    given = tree_leaves(constants)
+
+    def call(progress: Progress, number: Tensor, positions: Tensor | None) -> Progress:
+        return tree_unflatten(list(compiled(*tree_leaves((progress, number, positions)), *given)), result_form)
+
+    return call
+
+
+def constants_of(step: Step) -> tuple[Any, ...]:
+    """Trees of the tensors that a step reads and never changes."""
+    ensemble, table, data = step.recipe.ensemble, step.table, step.data
+    columns = (dict(data.shared), dict(data.per_member), data.subset)
+    return ensemble.fixed, ensemble.hyper, table.coefficients, table.keys, columns
+
+
+def with_constants(step: Step, fixed: Any, hyper: Any, coefficients: Any, keys: Tensor, columns: Any) -> tuple[Recipe, Table, Data]:
+    """The step's parts, reading these tensors instead of their own."""
+    ensemble, table = copy(step.recipe.ensemble), copy(step.table)
+    ensemble.fixed, ensemble.hyper = fixed, hyper
+    table.coefficients, table.keys = coefficients, keys
+    return replace(step.recipe, ensemble=ensemble), table, Data(*columns)
 
 
 class Recorded(Step):
     """A step's kernels recorded once in a CUDA graph and replayed: one launch a step, no look at the host.
 
-    The tensors of the progress stay where they are; a replay overwrites them.
+    The tensors of the progress stay where they are; a replay overwrites them. Where the step cannot be recorded it is
+    taken as it is, and the reason is logged.
     """
 
     def __init__(self, step: Step, log: Callable[[str], None]) -> None:
-        super().__init__(step.recipe, step.table)
+        super().__init__(step.recipe, step.table, step.data)
         self.inner, self.log = step, log
         self.graph: torch.cuda.CUDAGraph | None = None
         self.failed = False
 
-    def advance(self, progress: Progress, batch: Batch, c: Mapping[str, Tensor]) -> Progress:
-        if self.failed:
-            return self.inner.advance(progress, batch, c)
-        if self.graph is None:
+    def take(self, progress: Progress, number: Tensor, positions: Tensor | None) -> Progress:
+        if self.graph is None and not self.failed:
             try:
-                self._record(progress, batch, c)
+                self._record(progress, number, positions)
             except RuntimeError as error:
                 self.log(f"no CUDA graph: the step cannot be recorded ({first_line(error)})")
                 self.failed = True
-                return self.inner.advance(progress, batch, c)
+        if self.failed:
+            return self.inner.take(progress, number, positions)
         if progress.parameters is not self.progress.parameters:
             _copy(self.progress, progress)
-        _copy((self.batch, self.c), (batch, c))
+        _copy(self.inputs, (number, positions))
         self.graph.replay()
         return self.progress._replace(losses=self.progress.losses.clone())
 
     def _body(self) -> Progress:
         if isinstance(self.inner, Compiled):
-            return self.inner.advance(self.progress, self.batch, self.c)
-        return advance(self.recipe, self.progress, self.batch, self.c, functional=True)
+            return self.inner.take(self.progress, *self.inputs)
+        return take(self.recipe, self.table, self.data, self.progress, *self.inputs, functional=True)
 
-    def _record(self, progress: Progress, batch: Batch, c: Mapping[str, Tensor]) -> None:
-        """Run the step a few times on the side, so that libraries set themselves up, then record it."""
-        from torch.utils._pytree import tree_map
-
-        self.progress, self.batch, self.c = (tree_map(torch.clone, tree) for tree in (progress, dict(batch), dict(c)))
+    def _record(self, progress: Progress, number: Tensor, positions: Tensor | None) -> None:
+        """Take the step a few times on the side, so that libraries set themselves up, then record it."""
+        self.progress, self.inputs = (tree_map(torch.clone, tree) for tree in (progress, (number, positions)))
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -146,10 +184,9 @@ class Recorded(Step):
 
 def _copy(into: Any, source: Any) -> None:
     """Copy the tensors of one tree into those of another of the same form."""
-    from torch.utils._pytree import tree_leaves
-
     for old, new in zip(tree_leaves(into), tree_leaves(source)):
-        old.copy_(new, non_blocking=True)
+        if old is not None:
+            old.copy_(new, non_blocking=True)
 
 
 def first_line(error: Exception) -> str:

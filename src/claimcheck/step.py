@@ -3,8 +3,8 @@
 Losses are summed over the members, never averaged, so each member's gradient is its own. A member whose loss or
 parameters are no longer finite keeps its last finite numbers from then on; the others never notice.
 
-:func:`advance` is the step, a function of tensors alone. :class:`Step` calls it as it is; :mod:`claimcheck.acceleration`
-compiles it, or records it in a CUDA graph.
+:func:`take` and :func:`advance` are the step, functions of tensors alone. :class:`Step` calls them as they are;
+:mod:`claimcheck.acceleration` compiles them, or records them in a CUDA graph.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
+from claimcheck.data import Data
 from claimcheck.ensemble import Ensemble
 from claimcheck.noise import fold
 from claimcheck.optimizers import State, clip, coefficients, init_state, update
@@ -56,7 +57,7 @@ class Recipe:
         ensemble: gives skeleton, layout and hyperparameters; its parameters are not used.
         loss: of one network. optimizer: name of the rule.
         clipped: whether any member's gradient is clipped (``ensemble.hyper["clip"]``).
-        dims: for each column of a batch, 0 if it has a row per member, None if it is shared.
+        dims: for each column of a batch (and ``key``), 0 if it has a row per member, None if it is shared.
     """
 
     ensemble: Ensemble
@@ -146,22 +147,37 @@ class Table:
         self.coefficients["number"] = (steps + 1)[:, None, None]
         self.keys = fold(keys, steps[:, None])
 
-    def at(self, step: int) -> tuple[dict[str, Tensor], Tensor]:
-        """Coefficients ``[R, 1]`` or ``[1, 1]`` and keys ``[R]`` of the step."""
-        return {name: value[step if len(value) > 1 else 0] for name, value in self.coefficients.items()}, self.keys[step]
+    def at(self, step: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Coefficients ``[R, 1]`` or ``[1, 1]`` and keys ``[R]`` of the step, an int64 tensor ``[1]``."""
+        rows = {name: value.index_select(0, step) if len(value) > 1 else value for name, value in self.coefficients.items()}
+        return {name: value[0] for name, value in rows.items()}, self.keys.index_select(0, step)[0]
 
 
 class Step:
-    """Takes steps, one after the other, in eager mode."""
+    """Takes steps, one after the other, in eager mode.
 
-    def __init__(self, recipe: Recipe, table: Table) -> None:
-        self.recipe, self.table = recipe, table
+    Args:
+        recipe: what a step does. table: coefficients and keys. data: the members' examples.
+    """
 
-    def __call__(self, progress: Progress, step: int, batch: Batch) -> Progress:
-        """Step number ``step``, counted from 0."""
-        c, keys = self.table.at(step)
+    def __init__(self, recipe: Recipe, table: Table, data: Data) -> None:
+        self.recipe, self.table, self.data = recipe, table, data
+        self.numbers = torch.arange(len(table.keys), device=table.keys.device)
+
+    def __call__(self, progress: Progress, step: int, positions: Tensor | None) -> Progress:
+        """Step number ``step``, counted from 0, on the examples at ``positions`` ``[R, B]``; None for all of them."""
         self.recipe.ensemble.skeleton.train()
-        return self.advance(progress, {**batch, "key": keys}, c)
+        return self.take(progress, self.numbers[step : step + 1], positions)
 
-    def advance(self, progress: Progress, batch: Batch, c: Mapping[str, Tensor]) -> Progress:
-        return advance(self.recipe, progress, batch, c)
+    def take(self, progress: Progress, number: Tensor, positions: Tensor | None) -> Progress:
+        """The step, of tensors alone; ``number`` is int64 ``[1]``."""
+        return take(self.recipe, self.table, self.data, progress, number, positions, functional=False)
+
+
+def take(
+    recipe: Recipe, table: Table, data: Data, progress: Progress, number: Tensor, positions: Tensor | None, functional: bool
+) -> Progress:
+    """Look up the batch and the coefficients of a step, and take it."""
+    batch = data.whole()[0] if positions is None else data.rows(positions)
+    c, keys = table.at(number)
+    return advance(recipe, progress, {**batch, "key": keys}, c, functional)

@@ -11,6 +11,7 @@ import resource
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from claimcheck.ensemble import Ensemble, hyper_of, join, twins
 from claimcheck.errors import ClaimcheckError
 from claimcheck.optimizers import OPTIMIZERS
 from claimcheck.schedules import multipliers
-from claimcheck.step import Loss, Progress, Recipe, Table
+from claimcheck.step import Loss, Progress, Recipe, Step, Table
 
 __all__ = ["Data", "Trained", "classification", "cross_entropy", "noisy_labels", "train"]
 
@@ -198,14 +199,14 @@ def _train_tile(runs: pd.DataFrame, rows: list[int], data: Data, context: Any, p
     ensemble, exact = _build(runs, context, plan)
     data = data.members(rows).to(context.device)
     evaluate = {name: (entry[0].members(rows).to(context.device), *entry[1:]) for name, entry in plan.evaluate.items()}
-    step = choose(_recipe(data, ensemble, exact, plan), _table(runs, exact, context, plan), context, wanted)
+    step = choose(Step(_recipe(data, ensemble, exact, plan), _table(runs, exact, context, plan), data), context, wanted)
     progress = Progress.start(ensemble, plan.optimizer)
-    batches = _batches(data, list(runs["seed"]), context, plan)
+    order = _order(data, list(runs["seed"]), context, plan)
     tables, done = [], 0
     window: deque[Tensor] = deque(maxlen=plan.batch_loss_window)
     for t in sorted({*plan.evaluate_at, plan.steps}):
         for number in context.steps(t - done):
-            progress = step(progress, done + number, next(batches))
+            progress = step(progress, done + number, next(order))
             window.append(progress.losses)
         context.advance((t - done) / max(plan.steps, 1))
         done = t
@@ -226,15 +227,12 @@ def _table(runs: pd.DataFrame, exact: Mapping[str, Tensor], context: Any, plan: 
     return Table(plan.optimizer, exact, _schedule(runs, exact, plan), torch.tensor(keys, device=context.device), plan.dtype)
 
 
-def _batches(data: Data, seeds: list[int], context: Any, plan: Plan) -> Iterator[dict[str, Tensor]]:
-    """Each step's columns, without end."""
+def _order(data: Data, seeds: list[int], context: Any, plan: Plan) -> Iterator[Tensor | None]:
+    """Positions ``[R, B]`` of each step's examples, without end; None for all examples."""
     if plan.batch_size is None:
-        whole = data.whole()[0]
-        while True:
-            yield whole
-    order = Order(seeds, lambda seed: context.generator(seed, f"{plan.streams}order"), len(data), plan.batch_size, context.device)
-    for positions in order:
-        yield data.rows(positions)
+        return repeat(None)
+    name = f"{plan.streams}order"
+    return iter(Order(seeds, lambda seed: context.generator(seed, name), len(data), plan.batch_size, context.device))
 
 
 def _measure(t: int, ensemble: Ensemble, progress: Progress, evaluate: Mapping[str, tuple], window: Iterable[Tensor], plan: Plan) -> pd.DataFrame:
