@@ -18,6 +18,7 @@ CAP = 2.0 * GUESSING
 LOOKS = style.looks(["relu", "tanh"])
 NORMS = ["none", "batch", "layer"]
 MATCHED = {"relu": 2.0, "tanh": 1.0}
+DEPTH, SHALLOW = 10, 3
 
 
 def run_signal(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -158,8 +159,8 @@ def gain_range(records: pd.DataFrame, activation: str, depth: int, norm: str) ->
 
 
 def _halved(norm: str, activation: str = "relu") -> Callable[[pd.DataFrame], pd.Series]:
-    """Statistic: half the range over gains without normalisation less the range with it, depth 20."""
-    return lambda records: gain_range(records, activation, 20, "none") / 2 - gain_range(records, activation, 20, norm)
+    """Statistic: half the range over gains without normalisation less the range with it, depth 10."""
+    return lambda records: gain_range(records, activation, DEPTH, "none") / 2 - gain_range(records, activation, DEPTH, norm)
 
 
 halved_batch = _halved("batch")
@@ -167,19 +168,34 @@ halved_layer = _halved("layer")
 halved_batch_tanh = _halved("batch", "tanh")
 
 
+def _failed_at_any_gain(norm: str) -> Callable[[pd.DataFrame], pd.Series]:
+    """Statistic: share of the gains at which the run's loss is not at least 1 % below guessing, ReLU."""
+
+    def statistic(records: pd.DataFrame) -> pd.Series:
+        rows = _losses(records)
+        rows = rows[(rows["activation"] == "relu") & (rows["depth"] == DEPTH) & (rows["norm"] == norm)]
+        return (rows["loss"] > 0.99 * GUESSING).astype(float).groupby(rows["seed"]).mean()
+
+    return statistic
+
+
+failed_batch = _failed_at_any_gain("batch")
+failed_layer = _failed_at_any_gain("layer")
+
+
 def left_batch(records: pd.DataFrame) -> pd.Series:
-    """Range over gains that batch norm leaves, ReLU, depth 20."""
-    return gain_range(records, "relu", 20, "batch")
+    """Range over gains that batch norm leaves, ReLU, depth 10."""
+    return gain_range(records, "relu", DEPTH, "batch")
 
 
 def left_layer(records: pd.DataFrame) -> pd.Series:
-    """Range over gains that layer norm leaves, ReLU, depth 20."""
-    return gain_range(records, "relu", 20, "layer")
+    """Range over gains that layer norm leaves, ReLU, depth 10."""
+    return gain_range(records, "relu", DEPTH, "layer")
 
 
 def shallow_range(records: pd.DataFrame) -> pd.Series:
-    """Range over gains without normalisation at depth 5 less half of that at depth 20, ReLU."""
-    return gain_range(records, "relu", 5, "none") - gain_range(records, "relu", 20, "none") / 2
+    """Range over gains without normalisation at depth 3 less half of that at depth 10, ReLU."""
+    return gain_range(records, "relu", SHALLOW, "none") - gain_range(records, "relu", DEPTH, "none") / 2
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -238,7 +254,7 @@ def plot_training(records: pd.DataFrame) -> Figure:
 def plot_normalisation(records: pd.DataFrame) -> Figure:
     """Final loss over gains by normalisation, a panel per activation and depth."""
     rows = _losses(records)
-    cells = [("relu", 5), ("relu", 20), ("tanh", 20)]
+    cells = [("relu", SHALLOW), ("relu", DEPTH), ("tanh", DEPTH)]
     figure, axes = style.figure(1, 3, height=2.8, sharey=True)
     for axis, (activation, depth) in zip(axes, cells):
         mine = rows[(rows["activation"] == activation) & (rows["depth"] == depth)].drop(columns="step")
@@ -248,6 +264,6 @@ def plot_normalisation(records: pd.DataFrame) -> Figure:
         axis.set_xticks([0.25, 1, 4], ["¼", "1", "4"])
         axis.minorticks_off()
     axes[0].set(ylabel="final training loss / nats")
-    style.count(axes[0], records)
+    style.count(axes[-1], records)
     style.legend(axes[-1], title="norm")
     return figure
