@@ -258,6 +258,12 @@ def test_a_report_of_nothing_is_made_and_says_so(project: Path, tmp_path: Path) 
     assert "its verdicts say nothing about the lecture" in page.text
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file", encoding="utf-8")
+    with pytest.raises(ClaimcheckError, match="cannot write the report"):
+        report.build("quick", project / "results", tmp_path / "reports", project / "studies")
+
+
 def test_changed_code_makes_verdicts_out_of_date(project: Path, tmp_path: Path) -> None:
     studies, results = copy(project, tmp_path)
     edit(studies / "coins/study.py", ".standard_normal(", ".standard_cauchy(")

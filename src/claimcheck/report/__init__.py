@@ -45,13 +45,10 @@ def build(
     results_dir, reports_dir = Path(results_dir), Path(reports_dir)
     view = gather(scale, results_dir, Path(studies_dir), config)
     target = reports_dir / scale
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="claimcheck-report-") as name:
-        folder = Path(name)
-        _write_pictures(view, folder)
-        (folder / "report.md").write_text(_markdown(view, target), encoding="utf-8")
-        html, pdf = convert.to_html(folder), convert.to_pdf(folder, timestamp(view))
-        _publish(folder, target)
+    try:
+        html, pdf = _make(view, target)
+    except OSError as error:
+        raise ClaimcheckError(f"cannot write the report ({error.strerror or error})", where=target) from error
     if len(html) > SIZE_LIMIT:
         print(f"report.html is large ({len(html) / 1e6:.1f} MB); rasterise dense figures", file=sys.stderr)
     write_text(target / "report.html", html)
@@ -59,6 +56,18 @@ def build(
         temporary.write_bytes(pdf)
     made = [target / f"report.{ending}" for ending in ("html", "pdf", "md")]
     return [*made, judge.collect(scale, results_dir)]
+
+
+def _make(view: ReportView, target: Path) -> tuple[str, bytes]:
+    """Set the report in a folder of its own; report.md and its pictures go to `target`, HTML and PDF are returned."""
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="claimcheck-report-") as name:
+        folder = Path(name)
+        _write_pictures(view, folder)
+        (folder / "report.md").write_text(_markdown(view, target), encoding="utf-8")
+        html, pdf = convert.to_html(folder), convert.to_pdf(folder, timestamp(view))
+        _publish(folder, target)
+    return html, pdf
 
 
 def timestamp(view: ReportView) -> int:
