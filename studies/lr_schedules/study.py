@@ -171,7 +171,7 @@ def run_edge(runs: pd.DataFrame, context) -> pd.DataFrame:
     start = _sharpness(ensemble, data, s.iterations)
     multiple = torch.from_numpy(runs["multiple"].to_numpy("float32", copy=True)).to(context.device)
     rate = multiple * 2.0 / torch.from_numpy(start).float().to(context.device)
-    tables, at = [], [round(s.steps * share) for share in (0, 0.1, 0.3, 0.7, 0.85, 1)]
+    tables, at = [], sorted({round(s.steps * share) for share in (0, 0.1, 0.3, 0.7, 0.85, 1)})
     for done, moment in zip([0, *at], at):
         for _ in context.steps(moment - done):
             _, gradient = losses_and_gradient(ensemble, squared_error, ensemble.parameters, {}, batch, dims)

@@ -1,4 +1,4 @@
-"""The study of precision: formats, emulated arithmetic, loss scaling, its statistics, its figures, its full-scale path."""
+"""The study of precision: formats, emulated arithmetic, loss scaling, statistics, figures, full-scale path."""
 
 import gzip
 import math
@@ -26,9 +26,8 @@ precision = STUDY.module
 
 
 def context_of(part="recipes", data_dir=Path("data"), **settings):
-    return Context(
-        study="precision", scale="smoke", part=part, settings=Settings(settings), device=torch.device("cpu"), data_dir=data_dir
-    )  # fmt: skip
+    where = {"device": torch.device("cpu"), "data_dir": data_dir}
+    return Context(study="precision", scale="smoke", part=part, settings=Settings(settings), **where)
 
 
 def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), fewer=None, **settings):
@@ -164,9 +163,8 @@ def tiny_training(recipe, log2_unit=0.0, steps=12):
         kept.append(run)
         return pd.DataFrame({"run": runs["run"], "step": run.step})
 
-    mixed_precision.train(
-        runs, context_of(), recipe, data, (6, [8], 3), at=(0, steps), steps=steps, batch_size=8, interval=4, measure=measure
-    )  # fmt: skip
+    how = {"at": (0, steps), "steps": steps, "batch_size": 8, "interval": 4, "measure": measure}
+    mixed_precision.train(runs, context_of(), recipe, data, (6, [8], 3), **how)
     return kept[-1], data
 
 
@@ -226,7 +224,8 @@ def rows(**columns):
 
 def test_excess_error_is_recipe_less_fp32_and_a_lost_run_counts_as_guessing():
     table = rows(
-        seed=[0, 1] * 3, step=[9] * 6, recipe=["fp32"] * 2 + ["fp16_master"] * 4, regime=["ordinary"] * 4 + ["small_loss"] * 2,
+        seed=[0, 1] * 3, step=[9] * 6, recipe=["fp32"] * 2 + ["fp16_master"] * 4,
+        regime=["ordinary"] * 4 + ["small_loss"] * 2,
         test_error=[3.0, 4.0, 3.5, 3.0, 80.0, np.nan],
     )  # fmt: skip
     assert precision.unscaled_ordinary(table).to_dict() == {0: 0.5, 1: -1.0}
@@ -292,7 +291,8 @@ def test_vanishing_statistics_compare_clipped_less_unclipped_each_at_its_own_rat
 
 def test_planted_and_speed_statistics():
     table = rows(
-        seed=[0, 0, 0], step=[5] * 3, recipe=["planted_checked", "planted_unchecked", "fp16_dynamic"], regime=["ordinary"] * 3,
+        seed=[0, 0, 0], step=[5] * 3, recipe=["planted_checked", "planted_unchecked", "fp16_dynamic"],
+        regime=["ordinary"] * 3,
         recovery=[12.0, 0.0, 0.0], kept=[1.0, 1.0, 1.0], finite=[1.0, 0.0, 1.0], skipped=[13.0, 0.0, 4.0],
     )  # fmt: skip
     assert precision.recovery_steps(table)[0] == 12.0
