@@ -90,6 +90,8 @@ def _write_pictures(view: ReportView, folder: Path) -> None:
                 numbers = prediction.estimate, prediction.ends, spec.region
                 picture = pictures.region(*numbers, prediction.state, spec.unit)
                 (drawn / f"{study.spec.name}.{spec.id}.svg").write_text(picture, encoding="utf-8")
+                small = pictures.strip(*numbers, prediction.state)
+                (drawn / f"{study.spec.name}.{spec.id}.strip.svg").write_text(small, encoding="utf-8")
         for figure, source in study.figures:
             if source is not None:
                 path = folder / "figures" / study.spec.name / f"{figure.id}.svg"
@@ -148,7 +150,7 @@ def _names(view: ReportView, target: Path) -> dict[str, Any]:
     facts = summary.facts(view)
     counts = view.counts()
     functions = (
-        "outline_claim outline_measured outline_limits contradiction measured test_line region_alt reference_line "
+        "outline_claim outline_strip outline_measured outline_limits contradiction measured test_line region_alt reference_line "
         "hash_of amendment published part_name varied fixed cost"
     )
     return {

@@ -43,6 +43,14 @@ def outline_claim(claim: ClaimView) -> str:
     return f"{says} [{text.inline(reason)}]{{.below}}" if reason else says
 
 
+def outline_strip(claim: ClaimView) -> str:
+    """The deciding prediction's picture, small."""
+    view = claim.deciding
+    if view is None or not view.measured or claim.study is None:
+        return ""
+    return f"![](pictures/{claim.study.name}.{view.spec.id}.strip.svg){{.strip}}"
+
+
 def outline_measured(claim: ClaimView) -> str:
     """The deciding prediction's number, what was wanted, and how many of the claim's tests agree with its verdict."""
     view = claim.deciding

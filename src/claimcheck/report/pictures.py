@@ -6,6 +6,7 @@ Strings in, strings out. The colours written here are those of print; the report
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from claimcheck.report import text
@@ -84,95 +85,106 @@ def share_bar(counts: dict[str, int]) -> str:
     return _svg(640, 22, "share", f"All claims by outcome: {label}", "".join(fields))
 
 
-class _Scale:
-    """Maps values to pixels so that the region's finite ends, the estimate and the interval are all in view."""
+Ends = tuple[float | None, float | None]
 
-    def __init__(self, values: list[float], left: float, right: float) -> None:
-        self.low, self.high, self.left, self.right = min(values), max(values), left, right
-        if self.high == self.low:
-            room = abs(self.low) * 0.5 or 1.0
-            self.low, self.high = self.low - room, self.high + room
 
-    def __call__(self, value: float) -> float:
+@dataclass(frozen=True)
+class _Frame:
+    """Where things are drawn: an axis at height `middle`, values `low` to `high` between `left` and `right`."""
+
+    low: float
+    high: float
+    left: float
+    right: float
+    width: int
+    middle: int
+    half: int
+
+    def at(self, value: float) -> float:
+        """The place of a value; infinities stand a little beyond the ends."""
         if math.isinf(value):
-            return self.right + 12 if value > 0 else self.left - 12
+            return self.right + 8 if value > 0 else self.left - 8
         return self.left + (value - self.low) / (self.high - self.low) * (self.right - self.left)
 
 
-def region(
-    estimate: float | None,
-    interval: tuple[float | None, float | None],
-    ends: tuple[float | None, float | None],
-    state: str,
-    unit: str = "",
-) -> str:
-    """The region as a band, the interval as a bar and the estimate as the state's mark, 380 x 52, with numbers."""
-    finite = [v for v in (*ends, estimate, *interval) if v is not None and math.isfinite(v)]
-    at, width, middle = _Scale(finite or [0.0], 84, 296), 380, 22
-    band = _band(at, ends, width, middle)
-    labels = _end_labels(at, ends, middle)
-    marks = _marks(at, estimate, interval, state, middle, width)
+def _frame(values: list[float | None], margin: int, width: int, middle: int, half: int) -> _Frame:
+    """A frame in which all finite values are in view, `margin` away from either side."""
+    finite = [value for value in values if value is not None and math.isfinite(value)] or [0.0]
+    low, high = min(finite), max(finite)
+    room = 0.0 if high > low else abs(low) * 0.5 or 1.0
+    return _Frame(low - room, high + room, margin, width - margin, width, middle, half)
+
+
+def region(estimate: float | None, interval: Ends, ends: Ends, state: str, unit: str = "") -> str:
+    """The region as a band, the interval as a bar and the estimate as a dot, with their numbers: 380 x 50."""
+    frame = _frame([*ends, estimate, *interval], margin=84, width=380, middle=22, half=9)
     told = f"region {text.region(ends)}"
+    labels = _end_labels(frame, ends)
     if estimate is not None:
         told += f", estimate {text.estimate(estimate, *interval)} {text.interval(*interval)} {unit}".rstrip()
-    axis = f'<path class="axis" d="M6 {middle} H{width - 6}" stroke="#8A8A8A" stroke-width="1"/>'
-    return _svg(width, 50, "region", told[0].upper() + told[1:], band + axis + labels + marks)
+        place = min(max(frame.at(estimate), 40), frame.width - 40)
+        labels += _label(place, 9, text.estimate(estimate, *interval), "middle", f"value {slug(state)}", bold=True)
+    body = _band(frame, ends) + _axis(frame) + labels + _marks(frame, estimate, interval, state)
+    return _svg(frame.width, 50, "region", told[0].upper() + told[1:], body)
 
 
-def _band(at: _Scale, ends: tuple[float | None, float | None], width: int, middle: int) -> str:
-    left = 6 if ends[0] is None else at(ends[0])
-    right = width - 6 if ends[1] is None else at(ends[1])
+def strip(estimate: float | None, interval: Ends, ends: Ends, state: str) -> str:
+    """The same without numbers, 120 x 18, for a table whose cells say them."""
+    frame = _frame([*ends, estimate, *interval], margin=26, width=120, middle=9, half=6)
+    body = _band(frame, ends) + _axis(frame) + _marks(frame, estimate, interval, state)
+    return _svg(frame.width, 18, "strip", "", body)
+
+
+def _axis(frame: _Frame) -> str:
+    return f'<path class="axis" d="M4 {frame.middle} H{frame.width - 4}" stroke="#8A8A8A" stroke-width="1"/>'
+
+
+def _band(frame: _Frame, ends: Ends) -> str:
+    left = 4 if ends[0] is None else frame.at(ends[0])
+    right = frame.width - 4 if ends[1] is None else frame.at(ends[1])
     if right - left < 3:
         left, right = (left + right) / 2 - 1.5, (left + right) / 2 + 1.5
+    top, tall = frame.middle - frame.half, 2 * frame.half
     rect = (
-        f'<rect class="band" x="{left:.1f}" y="{middle - 9}" width="{right - left:.1f}" height="18" '
+        f'<rect class="band" x="{left:.1f}" y="{top}" width="{right - left:.1f}" height="{tall}" '
         f'fill="#009E73" fill-opacity="0.2"/>'
     )
     walls = "".join(
-        f'<path class="wall" d="M{x:.1f} {middle - 11} V{middle + 11}" stroke="#007A59" stroke-width="1.4"/>'
+        f'<path class="wall" d="M{x:.1f} {top - 2} V{top + tall + 2}" stroke="#007A59" stroke-width="1.4"/>'
         for x, end in ((left, ends[0]), (right, ends[1]))
         if end is not None
     )
     return rect + walls
 
 
-def _end_labels(at: _Scale, ends: tuple[float | None, float | None], middle: int) -> str:
+def _end_labels(frame: _Frame, ends: Ends) -> str:
     low, high = ends
-    near = low is not None and high is not None and at(high) - at(low) < 90
+    near = low is not None and high is not None and frame.at(high) - frame.at(low) < 90
     pieces = []
     for end, anchor in ((low, "end" if near else "middle"), (high, "start" if near else "middle")):
         if end is not None:
             shift = {"end": 2, "start": -2, "middle": 0}[anchor]
-            pieces.append(_label(at(end) + shift, middle + 24, text.number(end, 8), anchor, "end"))
+            pieces.append(_label(frame.at(end) + shift, frame.middle + 24, text.number(end, 8), anchor, "end"))
     return "".join(pieces)
 
 
-def _marks(
-    at: _Scale,
-    estimate: float | None,
-    interval: tuple[float | None, float | None],
-    state: str,
-    middle: int,
-    width: int,
-) -> str:
+def _marks(frame: _Frame, estimate: float | None, interval: Ends, state: str) -> str:
     if estimate is None:
         return ""
-    colour, kind = COLOURS[state], slug(state)
+    colour, kind, middle, half = COLOURS[state], slug(state), frame.middle, frame.half - 4
     low, high = interval
     bar = ""
     if low is not None and high is not None and high > low:
-        a, b = at(low), at(high)
+        a, b = frame.at(low), frame.at(high)
         bar = (
-            f'<path class="line {kind}" d="M{a:.1f} {middle} H{b:.1f} M{a:.1f} {middle - 5} V{middle + 5} '
-            f'M{b:.1f} {middle - 5} V{middle + 5}" stroke="{colour}" stroke-width="2.2" fill="none"/>'
+            f'<path class="line {kind}" d="M{a:.1f} {middle} H{b:.1f} M{a:.1f} {middle - half} V{middle + half} '
+            f'M{b:.1f} {middle - half} V{middle + half}" stroke="{colour}" stroke-width="2.2" fill="none"/>'
         )
-    x = at(estimate)
     dot = (
-        f'<circle class="ink {kind}" cx="{x:.1f}" cy="{middle}" r="4.2" fill="{colour}" stroke="#fff" '
-        'stroke-width="1"/>'
+        f'<circle class="ink {kind}" cx="{frame.at(estimate):.1f}" cy="{middle}" r="4.2" fill="{colour}" '
+        'stroke="#fff" stroke-width="1"/>'
     )
-    label_at = min(max(x, 40), width - 40)
-    return bar + dot + _label(label_at, 9, text.estimate(estimate, *interval), "middle", f"value {kind}", bold=True)
+    return bar + dot
 
 
 def _label(x: float, y: float, words: str, anchor: str, kind: str, bold: bool = False) -> str:
@@ -184,7 +196,9 @@ def _label(x: float, y: float, words: str, anchor: str, kind: str, bold: bool = 
 
 
 def _svg(width: int, height: int, kind: str, label: str, body: str) -> str:
+    """`body` as a picture named `label`; without a label it is decoration (its words stand beside it)."""
+    told = f'role="img" aria-label={quoteattr(label)}' if label else 'aria-hidden="true" focusable="false"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label={quoteattr(label)}>{body}</svg>\n'
+        f'height="{height}" {told}>{body}</svg>\n'
     )

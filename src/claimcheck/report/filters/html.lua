@@ -22,7 +22,7 @@ function Span(span)
 end
 
 function Image(image)
-  if image.classes:includes("region") or image.classes:includes("share") then
+  if image.classes:includes("region") or image.classes:includes("share") or image.classes:includes("strip") then
     return pandoc.RawInline("html", read(image.src))
   end
 end

@@ -50,6 +50,12 @@ function Math(math)
   return rawi("#math.equation(block: " .. tostring(block) .. ", alt: " .. quoted(math.text) .. ", " .. set .. ")")
 end
 
+function Image(image)
+  if image.classes[1] == "strip" then
+    return rawi("#strip(" .. quoted(image.src) .. ")")
+  end
+end
+
 function Para(para)
   if #para.content == 1 and para.content[1].tag == "Image" then
     local image = para.content[1]
