@@ -222,8 +222,10 @@ def report(
     studies_dir: StudiesDir = STUDIES,
 ) -> None:
     """Gather verdicts and figures into report.html and report.pdf; studies that are not there are named so."""
+    from claimcheck import integrity
     from claimcheck import report as reporting
 
+    integrity.check_results(results_dir, scale.value)
     for path in reporting.build(scale.value, results_dir, reports_dir, studies_dir):
         print(path)
 

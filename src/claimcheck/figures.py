@@ -19,6 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from claimcheck import records as recording
 from claimcheck import style
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_atomically
@@ -73,7 +74,7 @@ def read_records(folder: Path, name: str) -> pd.DataFrame:
     path = folder / "records.parquet"
     if not path.is_file():
         raise ClaimcheckError("no records to draw", where=path, hint=f"run `claimcheck run {name}` first")
-    return pd.read_parquet(path)
+    return recording.read(path)
 
 
 def rows_of(records: pd.DataFrame, part: str | None) -> pd.DataFrame:

@@ -44,14 +44,14 @@ def run_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
 def judge_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
     """What `study`'s verdicts depend on beside its records."""
     claims = [claim.model_dump() for claim in study.claims]
-    code, _ = _reached_code(study.code_path, [prediction.statistic for _, prediction in study.predictions()])
+    code, imports = _reached_code(study.code_path, [prediction.statistic for _, prediction in study.predictions()])
     return {
         "claims": hash_of(claims),
         "design": hash_of(
             {name: part.model_dump(exclude={"describes"}) for name, part in study.at(scale, config.seeds).items()}
         ),
         "study.py (statistics)": code,
-        **{f"claimcheck.{name}": digest for name, digest in _module_closure(["judge"]).items()},
+        **{f"claimcheck.{name}": digest for name, digest in _module_closure([*imports, "judge"]).items()},
     }
 
 

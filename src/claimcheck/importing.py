@@ -12,6 +12,7 @@ from pathlib import Path
 from claimcheck import fingerprint
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, sha256, write_atomically
+from claimcheck.integrity import read_provenance
 from claimcheck.spec import Config, Study
 
 MACHINE = ("torch",)
@@ -37,7 +38,8 @@ def import_results(source: Path, study: Study, config: Config) -> list[str]:
             raise ClaimcheckError(
                 f"is not of this {key}", where=source / "provenance.json", found=found, expected=wanted
             )
-    files = facts.get("files", {})
+    facts = read_provenance(source / "provenance.json", required=("ingredients", "files"))
+    files = facts["files"]
     if "records.parquet" not in files:
         raise ClaimcheckError("names no records", where=source / "provenance.json", hint="copy the whole folder again")
     for name, digest in files.items():

@@ -23,7 +23,8 @@ from claimcheck import design, fingerprint, provenance
 from claimcheck import records as recording
 from claimcheck.context import Context, Settings
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import hash_of, make_folder, read_json, sha256, write_json
+from claimcheck.files import hash_of, make_folder, sha256, write_json
+from claimcheck.integrity import read_provenance
 from claimcheck.spec import Config, ScaledPart, Study, run_function
 
 
@@ -74,7 +75,7 @@ def up_to_date(study: Study, config: Config) -> bool:
     folder = config.results_of(study.name)
     if not (folder / "records.parquet").is_file() or not (folder / "provenance.json").is_file():
         return False
-    kept = read_json(folder / "provenance.json")
+    kept = read_provenance(folder / "provenance.json")
     return kept.get("ingredients") == fingerprint.run_parts(study, config.scale, config) and kept.get("files", {}).get(
         "records.parquet"
     ) == sha256(folder / "records.parquet")
@@ -240,7 +241,7 @@ def merge_shards(study: Study, config: Config, shards: int) -> Path:
             raise ClaimcheckError(
                 "this shard has not been run", where=piece, hint=f"run --shard {piece.name.replace('-of-', '/')}"
             )
-    facts = [read_json(piece / "provenance.json") for piece in pieces]
+    facts = [read_provenance(piece / "provenance.json", ("fingerprint", "files", "ensembles")) for piece in pieces]
     wanted = fingerprint.combined(fingerprint.run_parts(study, config.scale, config))
     for piece, fact in zip(pieces, facts, strict=True):
         if fact["fingerprint"] != wanted or fact["files"]["records.parquet"] != sha256(piece / "records.parquet"):

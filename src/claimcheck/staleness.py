@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from claimcheck import fingerprint
-from claimcheck.files import read_json, sha256
+from claimcheck.files import sha256
+from claimcheck.integrity import read_provenance
 from claimcheck.spec import Config, Study
 
 
@@ -14,12 +15,12 @@ def explain(study: Study, config: Config) -> list[str]:
     folder = config.results_of(study.name)
     if not (folder / "provenance.json").is_file() or not (folder / "records.parquet").is_file():
         return [f"run: would run, there are no finished records in {folder}"]
-    kept = read_json(folder / "provenance.json")
+    kept = read_provenance(folder / "provenance.json", required=("ingredients", "files"))
     reasons = fingerprint.differences(kept["ingredients"], fingerprint.run_parts(study, config.scale, config))
     damaged = [name for name, digest in kept["files"].items() if not _same(folder / name, digest)]
     reasons += [f"{name} is not the file that the run wrote" for name in damaged]
     lines = [_line("run", reasons)]
-    lines.append(_line("judge", _judge_reasons(folder, bool(reasons))))
+    lines.append(_line("judge", _judge_reasons(study, config, folder, bool(reasons))))
     missing = [spec.id for spec in study.figures if not (folder / "figures" / f"{spec.id}.svg").is_file()]
     lines.append(_line("plot", ["run reruns"] if reasons else [f"figure {name} is missing" for name in missing]))
     return lines
@@ -29,12 +30,20 @@ def _same(path: Path, digest: str) -> bool:
     return path.is_file() and sha256(path) == digest
 
 
-def _judge_reasons(folder: Path, rerun: bool) -> list[str]:
+def _judge_reasons(study: Study, config: Config, folder: Path, rerun: bool) -> list[str]:
+    from claimcheck.judge import judged_with, load_verdicts
+
     if rerun:
         return ["run reruns"]
     if not (folder / "verdicts.json").is_file():
         return ["there are no verdicts"]
-    return []
+    entries, records = load_verdicts(folder / "verdicts.json"), sha256(folder / "records.parquet")
+    reasons = []
+    if any(entry.get("records_sha256") != records for entry in entries):
+        reasons.append("the verdicts were given on other records")
+    if any(entry.get("judged_with") != judged_with(study, config.scale, config.seeds) for entry in entries):
+        reasons.append("the claims, a statistic or the judge changed")
+    return reasons
 
 
 def _line(step: str, reasons: list[str]) -> str:
