@@ -36,6 +36,13 @@ def test_a_region_picture_is_well_formed_and_stays_inside(estimate, interval, en
     assert float(band.get("x")) + float(band.get("width")) <= width
 
 
+def test_the_small_picture_is_decoration_without_words() -> None:
+    root = ElementTree.fromstring(pictures.strip(0.5, (0.4, 0.6), (0.0, None), "inconclusive"))
+    assert root.get("aria-hidden") == "true"
+    assert root.find(f"{SVG}text") is None
+    assert root.find(f"{SVG}circle") is not None
+
+
 def test_an_estimate_inside_its_region_is_drawn_inside_it() -> None:
     for estimate, inside in [(0.5, True), (1.5, False), (-0.5, False)]:
         drawn = pictures.region(estimate, (estimate - 0.1, estimate + 0.1), (0.0, 1.0), "supported")

@@ -78,8 +78,9 @@ def outline_limits(claim: ClaimView) -> str:
     if not claim.limits:
         return ""
     decided = [view for view in claim.limits if view.decided]
-    found = sum(view.state == "supported" for view in decided)
-    return f"{found} of {len(claim.limits)} found" if decided else f"{len(claim.limits)} not run"
+    found, open_ones = sum(view.state == "supported" for view in decided), len(claim.limits) - len(decided)
+    pieces = [f"{found} of {len(decided)} found"] if decided else []
+    return "; ".join([*pieces, f"{open_ones} not run"] if open_ones else pieces)
 
 
 def measured(view: PredictionView) -> str:
