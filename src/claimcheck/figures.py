@@ -22,7 +22,7 @@ from matplotlib.text import Text
 from claimcheck import records as recording
 from claimcheck import style
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import write_atomically
+from claimcheck.files import make_folder, write_atomically
 
 _COMPLAINTS = re.compile(r"glyph|constrained_layout|tight_layout|font family", re.IGNORECASE)
 
@@ -44,6 +44,7 @@ def plot_study(study: Any, scale: str, results_dir: Path, *, strict: bool = Fals
     """
     folder = Path(results_dir) / scale / study.name
     records = read_records(folder, study.name)
+    make_folder(folder / "figures")
     written, failed = [], []
     for spec in study.figures:
         rows = rows_of(records, spec.part)

@@ -105,3 +105,10 @@ def test_missing_records_and_functions_are_one_line(records: pd.DataFrame, tmp_p
     toy.figures[0].id = "other"
     with pytest.raises(ClaimcheckError, match="plot_other"):
         figures.plot_study(toy, "smoke", tmp_path)
+
+
+def test_the_folder_is_there_even_where_nothing_is_drawn(records: pd.DataFrame, tmp_path: Path) -> None:
+    toy = study(tmp_path, records, plot_good=plot)
+    toy.figures[0].part = "another"
+    assert figures.plot_study(toy, "smoke", tmp_path) == []
+    assert (tmp_path / "smoke/toy/figures").is_dir()
