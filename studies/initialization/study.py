@@ -39,14 +39,27 @@ def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
     def network(run, generator) -> networks.MLP:
         variance = getattr(run, "weight_variance", MATCHED[run.activation])
         return networks.MLP(
-            40, settings.width, 10, depth=depth, activation=run.activation, norm=None if norm == "none" else norm,
-            init=variance, gain=getattr(run, "gain", 1.0), generator=generator,
+            40,
+            settings.width,
+            10,
+            depth=depth,
+            activation=run.activation,
+            norm=None if norm == "none" else norm,
+            init=variance,
+            gain=getattr(run, "gain", 1.0),
+            generator=generator,
         )
 
     judged = Data({"x": data.x_train[: settings.judged], "y": data.y_train[: settings.judged]})
     return train(
-        runs, context, network=network, data=Data({"x": data.x_train, "y": data.y_train}), steps=settings.steps,
-        batch_size=settings.batch_size, optimizer="momentum", evaluate={"train": (judged, classification, "train")},
+        runs,
+        context,
+        network=network,
+        data=Data({"x": data.x_train, "y": data.y_train}),
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        optimizer="momentum",
+        evaluate={"train": (judged, classification, "train")},
     ).records
 
 
@@ -78,7 +91,9 @@ def forward_ratio_relu(records: pd.DataFrame) -> pd.Series:
 
 def backward_ratio_relu(records: pd.DataFrame) -> pd.Series:
     """Measured over predicted factor of the squared gradient per layer on its way back, mean over variances, ReLU."""
-    ratios = [_mean_factor(_layers(records, "relu", v, "delta").iloc[:, ::-1]) / (v / 2) for v in _relu_variances(records)]
+    ratios = [
+        _mean_factor(_layers(records, "relu", v, "delta").iloc[:, ::-1]) / (v / 2) for v in _relu_variances(records)
+    ]
     return sum(ratios) / len(ratios)
 
 
@@ -160,7 +175,9 @@ def gain_range(records: pd.DataFrame, activation: str, depth: int, norm: str) ->
 
 def _halved(norm: str, activation: str = "relu") -> Callable[[pd.DataFrame], pd.Series]:
     """Statistic: half the range over gains without normalisation less the range with it, depth 10."""
-    return lambda records: gain_range(records, activation, DEPTH, "none") / 2 - gain_range(records, activation, DEPTH, norm)
+    return lambda records: (
+        gain_range(records, activation, DEPTH, "none") / 2 - gain_range(records, activation, DEPTH, norm)
+    )
 
 
 halved_batch = _halved("batch")
@@ -208,7 +225,9 @@ def plot_variance(records: pd.DataFrame) -> Figure:
     """Forward and backward mean squares by layer with theory."""
     figure, axes = style.figure(1, 2, height=3.0)
     depth = int(records["layer"].max())
-    cells = [cell for cell in CELLS if ((records["activation"] == cell[0]) & (records["weight_variance"] == cell[1])).any()]
+    cells = [
+        cell for cell in CELLS if ((records["activation"] == cell[0]) & (records["weight_variance"] == cell[1])).any()
+    ]
     names = [f"{NAMES[a]}, {v:g}" for a, v in cells]
     looks = style.looks(names)
     for axis, column, origin in ((axes[0], "pre_activation", 1), (axes[1], "delta", depth)):

@@ -1,0 +1,151 @@
+"""Initialisation: theory by brute force, what each statistic says on made-up records, the full-scale path cut down."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from claimcheck import figures, mean_field, runner
+from claimcheck.loading import load_config, load_study
+
+STUDIES = Path(__file__).parents[2] / "studies"
+STUDY = load_study(STUDIES, "initialization")
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """Records of the smoke scale."""
+    overrides = {
+        "scale": "smoke",
+        "device": "cpu",
+        "studies_dir": str(STUDIES),
+        "results_dir": str(tmp_path_factory.mktemp("r")),
+    }
+    from claimcheck import records
+
+    folder = runner.run_study(STUDY, load_config(None, overrides))
+    return records.read(folder / "records.parquet")
+
+
+def part(records, name):
+    from claimcheck import records as recording
+
+    return recording.part_of(records, name)
+
+
+def test_variance_of_relu_is_multiplied_by_half_the_weight_variance_by_brute_force():
+    generator = torch.Generator().manual_seed(3)
+    h = torch.randn(64, 512, generator=generator)
+    q = []
+    for _ in range(8):
+        pre_activation = h @ torch.randn(512, 512, generator=generator).mul_(math.sqrt(3.0 / 512))
+        q.append(float(pre_activation.square().mean()))
+        h = torch.relu(pre_activation)
+    assert np.mean(np.divide(q[1:], q[:-1])) == pytest.approx(1.5, rel=0.05)
+    assert mean_field.next_variance("relu", 1.0, 3.0) == pytest.approx(1.5, rel=1e-4)
+
+
+def test_variance_of_tanh_at_xavier_falls_as_one_over_twice_the_depth():
+    q = mean_field.variances("tanh", 1.0, 2000)
+    assert 2 * 2000 * q[-1] == pytest.approx(1.0, rel=0.02)
+
+
+@pytest.mark.parametrize("name", sorted({p.statistic for _, p in STUDY.predictions()}))
+def test_every_statistic_answers_for_every_seed(smoke, name):
+    prediction = next(p for _, p in STUDY.predictions() if p.statistic == name)
+    rows = part(smoke, prediction.part)
+    values = getattr(STUDY.module, name)(rows)
+    assert sorted(values.index) == sorted(rows["seed"].unique())
+    assert values.notna().all()
+
+
+def signal(factor, seeds=3, depth=40):
+    """Records of exact geometric growth, ReLU, sigma_w^2 of 1, 2, 4, with `factor` on top of theory per layer."""
+    return pd.DataFrame(
+        {
+            "seed": seed,
+            "activation": "relu",
+            "weight_variance": variance,
+            "layer": layer,
+            "pre_activation": (factor * variance / 2) ** layer,
+            "delta": (factor * variance / 2) ** (depth - layer),
+        }
+        for seed in range(seeds)
+        for variance in (1.0, 2.0, 4.0)
+        for layer in range(1, depth + 1)
+    )
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.97, 1.05])
+def test_ratios_to_theory_are_what_was_planted(factor):
+    records = signal(factor)
+    assert STUDY.module.forward_ratio_relu(records).to_numpy() == pytest.approx(factor)
+    assert STUDY.module.backward_ratio_relu(records).to_numpy() == pytest.approx(factor)
+    assert STUDY.module.factor_relu_xavier(records).to_numpy() == pytest.approx(factor / 2)
+
+
+def trained(losses, **columns):
+    """Final rows: a loss by seed (outer) and cell (inner)."""
+    return pd.DataFrame(
+        {"seed": seed, "step": 300, "train_loss": loss, "status": "ok" if np.isfinite(loss) else "diverged", **cell}
+        for seed, row in enumerate(losses)
+        for loss, cell in zip(row, columns["cells"], strict=True)
+    )
+
+
+def test_a_run_fails_when_it_diverges_or_has_not_left_guessing_and_differences_keep_their_sign():
+    cells = [
+        {"activation": a, "weight_variance": v}
+        for a, v in [("relu", 0.125), ("relu", 1.0), ("relu", 2.0), ("tanh", 1.0), ("tanh", 2.0)]
+    ]
+    records = trained([[2.3025, 2.2, 1.5, 1.0, 1.2], [np.nan, 2.0, 2.3, 1.0, 0.9]], cells=cells)
+    module = STUDY.module
+    assert list(module.failed_relu_small(records)) == [1.0, 1.0]
+    assert list(module.failed_matched(records)) == [0.0, 0.5]
+    assert module.mismatch_relu(records).to_numpy() == pytest.approx([0.7, -0.3])
+    assert module.mismatch_tanh(records).to_numpy() == pytest.approx([0.2, -0.1])
+
+
+def test_range_over_gains_is_zero_on_average_when_gains_do_not_matter():
+    generator = np.random.default_rng(0)
+    cells = [{"activation": "relu", "depth": 10, "norm": "batch", "gain": gain} for gain in (0.25, 1.0, 4.0)]
+    noise = trained(1.0 + 0.1 * generator.normal(size=(4000, 3)), cells=cells)
+    assert STUDY.module.gain_range(noise, "relu", 10, "batch").mean() == pytest.approx(0.0, abs=0.01)
+    planted = trained(np.array([[1.5, 1.0, 1.2]]) + 0.01 * generator.normal(size=(16, 3)), cells=cells)
+    assert STUDY.module.gain_range(planted, "relu", 10, "batch").mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_diverged_run_counts_as_twice_the_loss_of_guessing():
+    cells = [{"activation": "relu", "depth": 10, "norm": "none", "gain": gain} for gain in (0.25, 1.0, 4.0)]
+    records = trained([[2.0, 1.0, np.nan]] * 3, cells=cells)
+    expected = 2 * math.log(10) - 1.0
+    assert STUDY.module.gain_range(records, "relu", 10, "none").to_numpy() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
+def test_figures_draw_without_a_problem(smoke, spec):
+    _, problems = figures.draw(getattr(STUDY.module, spec.function), part(smoke, spec.part))
+    assert problems == []
+
+
+def test_full_scale_runs_with_two_seeds_and_fewer_steps(tmp_path):
+    scales = dict(STUDY.scales)
+    full = {name: dict(values) if isinstance(values, dict) else values for name, values in scales["full"].items()}
+    full["signal"].update(width=64, examples=4)
+    full["training"].update(steps=3, judged=100, tune={"values": [0.01], "seeds": 1})
+    full["normed"].update(steps=3, judged=100, tune={"values": [0.01], "seeds": 1})
+    study = STUDY.model_copy(update={"scales": {**scales, "full": full}})
+    overrides = {
+        "scale": "full",
+        "seeds": 2,
+        "device": "cpu",
+        "studies_dir": str(STUDIES),
+        "results_dir": str(tmp_path),
+    }
+    folder = runner.run_study(study, load_config(None, overrides))
+    records = pd.read_parquet(folder / "records.parquet")
+    assert records["seed"].nunique() == 2
+    assert set(records["part"]) == {"signal", "training", "normed"}
