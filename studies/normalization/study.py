@@ -110,6 +110,9 @@ def run_grid(runs: pd.DataFrame, context) -> pd.DataFrame:
     ).records  # fmt: skip
 
 
+run_init = run_grid
+
+
 def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train loss by update at one depth, each norm at its own learning rate."""
     settings, (data, _) = context.settings, mnist1d(context)
@@ -231,23 +234,11 @@ wider_basin_layer = partial(wider_basin, norm="layer")
 wider_basin_rms = partial(wider_basin, norm="rms")
 
 
-def loss_by_gain(records: pd.DataFrame) -> pd.DataFrame:
-    """Loss per seed, norm (rows) and gain (columns) at the learning rate that is best for the other seeds."""
-    table = records.assign(loss=final_loss(records)).pivot_table(
-        index=["norm", "gain", "learning_rate"], columns="seed", values="loss"
-    )
-    others = (table.sum(axis=1).to_numpy()[:, None] - table) / max(table.shape[1] - 1, 1)
-    rows = {}
-    for (norm, gain), group in others.groupby(level=["norm", "gain"]):
-        for seed in table.columns:
-            rows[seed, norm, gain] = table.loc[group[seed].idxmin(), seed]
-    return pd.Series(rows).rename_axis(["seed", "norm", "gain"]).unstack("gain")
-
-
 def gain_range(records: pd.DataFrame, norm: str) -> pd.Series:
-    """Range of the loss over initial gains, with a norm / without."""
-    ranges = loss_by_gain(records).agg(np.ptp, axis=1).unstack("norm")
-    return ranges[norm] / ranges["none"]
+    """Range of the final loss over initial gains, with a norm / without."""
+    ranges = spread(records.assign(loss=final_loss(records)), "loss")
+    same = (ranges[norm] == 0) & (ranges["none"] == 0)  # nothing learns at any gain, or all alike: nothing gained
+    return (ranges[norm] / ranges["none"]).mask(same, 1.0)
 
 
 gain_range_batch = partial(gain_range, norm="batch")
