@@ -347,6 +347,7 @@ def gap_left(records: pd.DataFrame) -> pd.Series:
     """Share of the loss gap between a low and the best learning rate that ten times the budget leaves."""
     best = _best(_losses(part_of(records, "grid")))
     loss = part_of(records, "patience").pivot(index="seed", columns="step", values="train_loss").sort_index(axis=1)
+    loss = loss.fillna(2.0 * GUESSING)
     return (loss.iloc[:, -1] - best) / (loss.iloc[:, 0] - best)
 
 

@@ -505,16 +505,15 @@ def plot_exponents(records: pd.DataFrame):
     rows = records[records["exponent"] != ZERO].assign(percent=100.0 * records["share"])
     names = {0: "at initialisation", int(rows["step"].max()): "after training"}
     style.curves(axis, rows, x="exponent", y="percent", by="step", looks=style.looks(names), labels=names)
-    for exponent, text in ((-14, "full precision above"), (-25, "zero below")):
-        axis.axvline(exponent, color="black", linewidth=1.0, linestyle="--")
-        axis.annotate(f"fp16: {text}", (exponent, 0.97), xycoords=("data", "axes fraction"), xytext=(-3, 0),
-                      textcoords="offset points", rotation=90, ha="right", va="top", fontsize=8)  # fmt: skip
-    axis.set(
-        xlabel=r"exponent of the gradient entry, $\lfloor\log_2|g|\rfloor$",
-        ylabel="share of entries / %",
-        ylim=(0, None),
-    )
-    style.note(axis, "bf16 and fp32: full precision down to -126, far to the left", place="left")
+    top, first, last = 1.05 * rows.groupby(["step", "exponent"])["percent"].mean().max(), EXPONENTS[0], EXPONENTS[-1]
+    for height, low, normal, name in ((1.4, -25, -14, "fp16"), (1.2, first, first, "bf16")):
+        axis.plot([normal, last], [height * top] * 2, color="black", linewidth=4, linestyle="-", marker="")
+        axis.plot([low, normal], [height * top] * 2, color="black", linewidth=1.2, linestyle="-", marker="")
+        axis.text(low - 0.7, height * top, name, ha="right", va="center", fontsize=8)
+    axis.axvline(-25, color="black", linewidth=1.0, linestyle=":")
+    axis.set(xlabel=r"exponent of the gradient entry, $\lfloor\log_2|g|\rfloor$", ylabel="share of entries / %")
+    axis.set(ylim=(0, 1.5 * top), xlim=(first - 5, last + 1))
+    style.note(axis, "bars: the formats' ranges, thin where precision is lost", place="left")
     style.count(axis, records)
     style.legend(axis)
     return figure
