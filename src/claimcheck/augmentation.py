@@ -1,0 +1,35 @@
+"""Random shifts of examples inside a training step, from counter-based noise (see `noise`); no generator, no global state."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from claimcheck import noise
+
+
+def shifted(x: Tensor, key: Tensor, reach: int, strength: Tensor | float = 1.0) -> Tensor:
+    """Examples moved by a random whole number of places, at most ``reach`` each way, each example on its own.
+
+    Series ``[B, L]`` go around the end. Images ``[B, 1, H, W]`` are filled with the darkest value of the batch.
+
+    Args:
+        key: int64 scalar of the member and step.
+        strength: 1 to move them, 0 to leave them as they are (may differ along an ensemble).
+    """
+    if x.dim() == 2:
+        place = torch.arange(x.shape[1], device=x.device)
+        return x.gather(1, (place + _steps(key, len(x), reach, strength)) % x.shape[1])
+    high, wide = x.shape[-2:]
+    down = torch.arange(high, device=x.device) + _steps(noise.fold(key, 1), len(x), reach, strength)
+    right = torch.arange(wide, device=x.device) + _steps(noise.fold(key, 2), len(x), reach, strength)
+    inside = ((down >= 0) & (down < high))[:, :, None] & ((right >= 0) & (right < wide))[:, None, :]
+    place = down.clamp(0, high - 1)[:, :, None] * wide + right.clamp(0, wide - 1)[:, None, :]
+    moved = x.flatten(1).gather(1, place.flatten(1)).reshape(x.shape)
+    return torch.where(inside[:, None], moved, x.min())
+
+
+def _steps(key: Tensor, count: int, reach: int, strength: Tensor | float) -> Tensor:
+    """Whole numbers from -reach to reach, evenly, ``[count, 1]`` int64."""
+    drawn = torch.floor(noise.uniform(noise.fold(key, 7), (count, 1)) * (2 * reach + 1)) - reach
+    return (drawn * strength).to(torch.int64)
