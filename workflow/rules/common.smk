@@ -1,4 +1,4 @@
-# What every rule needs: the checked configuration, where things lie, how the command is called.
+# What all steps share: the checked configuration, where things lie, how the command is called.
 # Sources (studies, engine, templates) are no rule's input. Records say themselves what they were made from, and the
 # later steps carry hashes of their sources as params: so a new clone or a touched file reruns nothing, and a change
 # reruns exactly what it reaches.
@@ -23,10 +23,8 @@ def relative(path):
 def load():
     """The configuration and every study, checked; a fault ends Snakemake with one line."""
     try:
-        folders = {
-            name: relative(config.get(name, name.removesuffix("_dir")))
-            for name in ("studies_dir", "data_dir")
-        }
+        named = ("studies_dir", "data_dir")
+        folders = {name: relative(config[name]) for name in named if isinstance(config.get(name), str)}
         settings = loading.load_config(relative("workflow/config.yaml"), config | folders)
         studies = {
             name: loading.load_study(settings.studies_dir, name)
@@ -51,10 +49,15 @@ wildcard_constraints:
     name="|".join(data_fetch.SOURCES),
 
 
+def unrecorded(text):
+    """A param that Snakemake does not remember, since it depends on `output`: how a step is called reruns nothing."""
+    return lambda wildcards, output: text
+
+
 def options(*names):
     """Command-line options for `names`, fields of the configuration; one that is not set is left out."""
     chosen = {name: value for name in names if (value := getattr(CONFIG, name)) is not None}
-    return shlex.join(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items())
+    return unrecorded(shlex.join(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()))
 
 
 def content(ingredients, study):
@@ -76,14 +79,17 @@ def content_of_report():
     return files.hash_of(sorted(files.sha256(path) for path in (*texts, *templates) if path.is_file()))
 
 
-CLAIMCHECK = f"{shlex.quote(sys.executable)} -m claimcheck"
-os.environ["PYTHONPATH"] = f"{workflow.basedir}/src"
-WHERE = options("scale", "studies_dir", "results_dir")
-TO = options("scale", "results_dir")
-HOW = options("device", "seeds", "memory_limit_mb", "data_dir")
-DATA = options("data_dir")
+# The interpreter that runs Snakemake runs the steps, whether or not its environment is activated.
+PYTHON = shlex.quote(sys.executable)
+SOURCE = shlex.quote(f"{workflow.basedir}/src")
+shell.prefix(
+    'set -euo pipefail; export PYTHONPATH={SOURCE}; claimcheck() {{ {PYTHON} -m claimcheck "$@"; }}; '
+)
+
+WHERE = ("scale", "studies_dir", "results_dir")
+MERGE = (*WHERE, "seeds", "data_dir")
+RUN = (*MERGE, "device", "memory_limit_mb")
 GPUS = 1 if CONFIG.device.startswith("cuda") else 0
-RUN = f"run {HOW}" if CONFIG.shards == 1 else f"merge {options('shards', 'seeds', 'data_dir')}"
 
 
 def outdated(study):
@@ -107,7 +113,10 @@ def ready(wildcards):
     needed = [ancient(f"{CONFIG.results_dir}/data/{name}.txt") for name in data_fetch.named_in(design)]
     if reasons := outdated(wildcards.study):
         mark = Path(RESULTS, wildcards.study, "outdated.txt")
-        files.write_text(mark, "\n".join([*reasons, f"seen {datetime.now():%Y-%m-%d %H:%M:%S.%f}", ""]))
+        try:
+            files.write_text(mark, "\n".join([*reasons, f"seen {datetime.now():%Y-%m-%d %H:%M:%S.%f}", ""]))
+        except ClaimcheckError as error:
+            sys.exit(f"claimcheck: {error}")
         needed.append(str(mark))
     return needed
 
@@ -132,4 +141,5 @@ def hold_lock():
 
 def report_what_there_is():
     """After a failure: the report of the studies that did finish, naming those that did not."""
-    shell("{CLAIMCHECK} report {WHERE} --reports-dir={CONFIG.reports_dir} || true")
+    words = options(*WHERE, "reports_dir")(None, None)
+    shell("claimcheck report {words} || true")

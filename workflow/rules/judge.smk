@@ -12,14 +12,17 @@ rule judge:
         f"{RESULTS}/{{study}}/shuffled.json",
     log:
         f"{RESULTS}/{{study}}/judge.log",
+    conda:
+        "../envs/claimcheck.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
     params:
         fingerprint=lambda wildcards: content(fingerprint.judge_parts, wildcards.study),
+        options=options(*WHERE),
     shell:
-        "{CLAIMCHECK} judge {wildcards.study} {WHERE} > {log} 2>&1"
+        "claimcheck judge {wildcards.study} {params.options} > {log} 2>&1"
 
 
 rule calibrate:
@@ -29,11 +32,14 @@ rule calibrate:
         f"{RESULTS}/calibration.json",
     log:
         f"{RESULTS}/calibrate.log",
+    conda:
+        "../envs/claimcheck.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
     params:
         fingerprint=content_of_calibration(),
+        options=options("scale", "results_dir"),
     shell:
-        "{CLAIMCHECK} calibrate {TO} > {log} 2>&1"
+        "claimcheck calibrate {params.options} > {log} 2>&1"

@@ -13,11 +13,14 @@ rule plot:
         ),
     log:
         f"{RESULTS}/{{study}}/plot.log",
+    conda:
+        "../envs/claimcheck.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
     params:
         fingerprint=lambda wildcards: content(fingerprint.plot_parts, wildcards.study),
+        options=options(*WHERE),
     shell:
-        "{CLAIMCHECK} plot {wildcards.study} {WHERE} > {log} 2>&1"
+        "claimcheck plot {wildcards.study} {params.options} > {log} 2>&1"

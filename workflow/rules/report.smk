@@ -16,12 +16,14 @@ rule report:
         f"{RESULTS}/verdicts.csv",
     log:
         f"{RESULTS}/report.log",
+    conda:
+        "../envs/claimcheck.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
     params:
         fingerprint=content_of_report(),
-        options=options("reports_dir"),
+        options=options(*WHERE, "reports_dir"),
     shell:
-        "{CLAIMCHECK} report {WHERE} {params.options} > {log} 2>&1"
+        "claimcheck report {params.options} > {log} 2>&1"

@@ -5,8 +5,12 @@ rule fetch:
     log:
         f"{CONFIG.results_dir}/data/{{name}}.log",
     localrule: True
+    conda:
+        "../envs/claimcheck.yaml"
+    params:
+        options=options("data_dir"),
     shell:
-        "{CLAIMCHECK} data fetch {wildcards.name} {DATA} > {log} 2>&1 && cp {log} {output}"
+        "claimcheck data fetch {wildcards.name} {params.options} > {log} 2>&1 && cp {log} {output}"
 
 
 rule run:
@@ -18,13 +22,19 @@ rule run:
         provenance=update(f"{RESULTS}/{{study}}/provenance.json"),
     log:
         f"{RESULTS}/{{study}}/run.log",
+    conda:
+        "../envs/claimcheck.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=GPUS if CONFIG.shards == 1 else 0,
+    params:
+        step=unrecorded("run" if CONFIG.shards == 1 else "merge"),
+        options=options(*RUN) if CONFIG.shards == 1 else options(*MERGE, "shards"),
+        outdated=lambda wildcards, output: f"{RESULTS}/{wildcards.study}/outdated.txt",
     shell:
-        "{CLAIMCHECK} {RUN} {wildcards.study} {WHERE} > {log} 2>&1 && rm -f {RESULTS}/{wildcards.study}/outdated.txt"
+        "claimcheck {params.step} {wildcards.study} {params.options} > {log} 2>&1 && rm -f {params.outdated}"
 
 
 rule piece:
@@ -34,10 +44,15 @@ rule piece:
         temp(directory(f"{RESULTS}/{{study}}/shards/{{piece}}-of-{CONFIG.shards}")),
     log:
         f"{RESULTS}/{{study}}/run-{{piece}}-of-{CONFIG.shards}.log",
+    conda:
+        "../envs/claimcheck.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=GPUS,
+    params:
+        shards=CONFIG.shards,
+        options=options(*RUN),
     shell:
-        "{CLAIMCHECK} run {wildcards.study} --shard {wildcards.piece}/{CONFIG.shards} {WHERE} {HOW} > {log} 2>&1"
+        "claimcheck run {wildcards.study} --shard {wildcards.piece}/{params.shards} {params.options} > {log} 2>&1"
