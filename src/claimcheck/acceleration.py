@@ -126,7 +126,9 @@ def constants_of(step: Step) -> tuple[Any, ...]:
     return ensemble.fixed, ensemble.hyper, table.coefficients, table.keys, columns
 
 
-def with_constants(step: Step, fixed: Any, hyper: Any, coefficients: Any, keys: Tensor, columns: Any) -> tuple[Recipe, Table, Data]:
+def with_constants(
+    step: Step, fixed: Any, hyper: Any, coefficients: Any, keys: Tensor, columns: Any
+) -> tuple[Recipe, Table, Data]:
     """The step's parts, reading these tensors instead of their own."""
     ensemble, table = copy(step.recipe.ensemble), copy(step.table)
     ensemble.fixed, ensemble.hyper = fixed, hyper

@@ -33,13 +33,17 @@ class Data:
         lengths = {name: len(column) for name, column in self.shared.items()}
         lengths |= {name: column.shape[1] for name, column in self.per_member.items()}
         if len(set(lengths.values())) != 1:
-            raise ClaimcheckError("columns of Data differ in length", found=lengths, expected="the same number of examples")
+            raise ClaimcheckError(
+                "columns of Data differ in length", found=lengths, expected="the same number of examples"
+            )
 
     def __len__(self) -> int:
         """Number of examples that a member sees."""
         if self.subset is not None:
             return self.subset.shape[-1]
-        return next(iter(self.per_member.values())).shape[1] if self.per_member else len(next(iter(self.shared.values())))
+        return (
+            next(iter(self.per_member.values())).shape[1] if self.per_member else len(next(iter(self.shared.values())))
+        )
 
     @property
     def names(self) -> list[str]:
@@ -52,7 +56,9 @@ class Data:
         index = torch.as_tensor(list(rows))
         own = {name: column[index.to(column.device)] for name, column in self.per_member.items()}
         subset = self.subset
-        return Data(self.shared, own, subset[index.to(subset.device)] if subset is not None and subset.dim() == 2 else subset)
+        return Data(
+            self.shared, own, subset[index.to(subset.device)] if subset is not None and subset.dim() == 2 else subset
+        )
 
     def check(self, members: int) -> None:
         """Refuse per-member columns that do not have a row for each member."""
@@ -88,7 +94,8 @@ class Data:
             index = self.subset[positions] if self.subset.dim() == 1 else self.subset.gather(1, positions)
         flat = index.reshape(-1)
         batch = {
-            name: column.index_select(0, flat).view(*index.shape, *column.shape[1:]) for name, column in self.shared.items()
+            name: column.index_select(0, flat).view(*index.shape, *column.shape[1:])
+            for name, column in self.shared.items()
         }
         return batch | {name: self._own(column, index) for name, column in self.per_member.items()}
 

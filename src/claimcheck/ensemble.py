@@ -39,8 +39,10 @@ class Layout:
     def views(self, matrix: Tensor) -> dict[str, Tensor]:
         """Name -> ``[R, *shape]``, views of ``matrix`` ``[R, P]``."""
         pieces = matrix.split(self.sizes, dim=1)[::2]
-        return {name: piece.unflatten(1, shape) if shape else piece[:, 0]
-                for (name, shape), piece in zip(self.shapes.items(), pieces)}
+        return {
+            name: piece.unflatten(1, shape) if shape else piece[:, 0]
+            for (name, shape), piece in zip(self.shapes.items(), pieces)
+        }
 
     def flatten(self, values: Mapping[str, Tensor]) -> Tensor:
         """The inverse of :meth:`views`: ``[R, P]``, with zeros between parameters."""
@@ -98,7 +100,8 @@ class Ensemble:
                 skeleton, layout, structure = module, Layout(trained), repr(module)
             if repr(module) != structure or {k: tuple(v.shape) for k, v in trained.items()} != layout.shapes:
                 raise ClaimcheckError(
-                    "networks of one ensemble differ in shape or layers", where=f"run {run.run}",
+                    "networks of one ensemble differ in shape or layers",
+                    where=f"run {run.run}",
                     hint="mark the factor that shapes the network static: true in study.yaml",
                 )
             rows.append(layout.flatten({name: value[None] for name, value in trained.items()}))
@@ -109,8 +112,13 @@ class Ensemble:
             return {k: _cast(torch.stack([value[k] for value in values]), device, dtype) for k in values[0]}
 
         return cls(
-            skeleton.to(device), layout, _cast(torch.cat(rows), device, dtype), stacked(fixed), stacked(buffers),
-            hyper_of(runs, device=device, dtype=dtype) if hyper is None else dict(hyper), runs["run"],
+            skeleton.to(device),
+            layout,
+            _cast(torch.cat(rows), device, dtype),
+            stacked(fixed),
+            stacked(buffers),
+            hyper_of(runs, device=device, dtype=dtype) if hyper is None else dict(hyper),
+            runs["run"],
         )
 
     def __len__(self) -> int:
@@ -128,7 +136,12 @@ class Ensemble:
             return {name: value[index] for name, value in values.items()}
 
         return Ensemble(
-            self.skeleton, self.layout, self.parameters[index], take(self.fixed), take(self.buffers), take(self.hyper),
+            self.skeleton,
+            self.layout,
+            self.parameters[index],
+            take(self.fixed),
+            take(self.buffers),
+            take(self.hyper),
             [self.runs[i] for i in index.tolist()],
         )
 
@@ -138,7 +151,9 @@ class Ensemble:
 
         row = self.runs.index(run)
         module = copy.deepcopy(self.skeleton).to(self.parameters.dtype).eval()
-        module.load_state_dict({name: value[row] for name, value in {**self.named(), **self.fixed, **self.buffers}.items()})
+        module.load_state_dict(
+            {name: value[row] for name, value in {**self.named(), **self.fixed, **self.buffers}.items()}
+        )
         return module
 
     def apply(
@@ -163,7 +178,9 @@ class Ensemble:
             return function(predict, batch, hyper, *extra)
 
         dimensions = (0, 0, 0, dict(dims), 0, *([0] * len(extra)))
-        return vmap(member, in_dims=dimensions)(dict(values), self.fixed, dict(buffers), dict(batch), self.hyper, *extra)
+        return vmap(member, in_dims=dimensions)(
+            dict(values), self.fixed, dict(buffers), dict(batch), self.hyper, *extra
+        )
 
     def map(
         self, function: Callable[..., Any], data: Data | Mapping[str, Tensor], *, mode: str = "eval", members: int = 16
@@ -206,16 +223,26 @@ def join(parts: Iterable[Ensemble]) -> Ensemble:
         return {name: torch.cat([value[name] for value in values]) for name in values[0]}
 
     return Ensemble(
-        parts[0].skeleton, parts[0].layout, torch.cat([part.parameters for part in parts]),
-        together([part.fixed for part in parts]), together([part.buffers for part in parts]),
-        together([part.hyper for part in parts]), [run for part in parts for run in part.runs],
+        parts[0].skeleton,
+        parts[0].layout,
+        torch.cat([part.parameters for part in parts]),
+        together([part.fixed for part in parts]),
+        together([part.buffers for part in parts]),
+        together([part.hyper for part in parts]),
+        [run for part in parts for run in part.runs],
     )
 
 
-def hyper_of(runs: pd.DataFrame, defaults: Mapping[str, Any] | None = None, device="cpu", dtype=torch.float32) -> dict[str, Tensor]:
+def hyper_of(
+    runs: pd.DataFrame, defaults: Mapping[str, Any] | None = None, device="cpu", dtype=torch.float32
+) -> dict[str, Tensor]:
     """The numeric columns of ``runs`` and the numeric ``defaults`` that are not columns, name -> ``[R]``."""
     columns: dict[str, Any] = {name: value for name, value in (defaults or {}).items() if not isinstance(value, str)}
-    columns |= {name: runs[name].to_numpy(dtype="float64", copy=True) for name in runs if pd.api.types.is_numeric_dtype(runs[name])}
+    columns |= {
+        name: runs[name].to_numpy(dtype="float64", copy=True)
+        for name in runs
+        if pd.api.types.is_numeric_dtype(runs[name])
+    }
     made = {}
     for name, value in columns.items():
         tensor = torch.as_tensor(value, dtype=torch.float64).expand(len(runs)).contiguous()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.func import grad, jvp
+from torch.func import functional_call, grad, jvp, vmap
 
 from claimcheck.data import Data
 from claimcheck.ensemble import Ensemble
@@ -25,6 +26,22 @@ Batch = Data | Mapping[str, Tensor]
 _KINDS = tuple(ACTIVATIONS.values())
 
 
+def _paired(function: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
+    """Measure a lone member as two twins, and report one: see :func:`claimcheck.ensemble.twins`."""
+
+    @wraps(function)
+    def measured(ensemble: Ensemble, data: Batch, *rest: Any, **options: Any) -> pd.DataFrame:
+        if len(ensemble) > 1:
+            return function(ensemble, data, *rest, **options)
+        data = (data if isinstance(data, Data) else Data(data)).members([0, 0])
+        table = function(ensemble.members([0, 0]), data, *rest, **options)
+        named = [name for name in ("run", "layer", "parameter") if name in table]
+        return table.drop_duplicates(named, ignore_index=True)
+
+    return measured
+
+
+@_paired
 def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> pd.DataFrame:
     """What each layer carries forward and backward; columns run, layer and
 
@@ -57,7 +74,9 @@ def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode
     with torch.no_grad():
         _apply(ensemble, collect, data, mode, [])
     like = ensemble.parameters
-    probes = [torch.zeros(len(ensemble), *shape, dtype=like.dtype, device=like.device, requires_grad=True) for shape in shapes[:]]
+    probes = [
+        torch.zeros(len(ensemble), *shape, dtype=like.dtype, device=like.device, requires_grad=True) for shape in shapes
+    ]
     losses, found = _apply(ensemble, collect, data, mode, probes)
     deltas = torch.autograd.grad(losses.sum(), probes)
     found = {name: value.detach() for name, value in found.items()}
@@ -66,6 +85,7 @@ def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode
     return _frame(ensemble, found)
 
 
+@_paired
 def dead_units(ensemble: Ensemble, data: Batch, *, mode: str = "eval") -> pd.DataFrame:
     """Share of each layer's units (channels) whose activation is never above zero on the data; columns run, layer, dead."""
 
@@ -109,6 +129,7 @@ def layerwise(
         return _frame(ensemble, _apply(ensemble, collect, data, mode))
 
 
+@_paired
 def gradients(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> pd.DataFrame:
     """Gradient of the loss on the data, by parameter; columns run, parameter (its name), norm (Euclidean), zeros (share
     that is exactly zero), weight_norm. Norms are accumulated in float64, so that tiny ones do not underflow."""
@@ -117,13 +138,17 @@ def gradients(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mo
     frames = []
     for name, value in ensemble.layout.views(gradient).items():
         flat = value.reshape(len(ensemble), -1)
-        frames.append(pd.DataFrame({
-            "run": ensemble.runs,
-            "parameter": name,
-            "norm": flat.double().norm(dim=1).cpu().numpy(),
-            "zeros": (flat == 0).double().mean(1).cpu().numpy(),
-            "weight_norm": weights[name].reshape(len(ensemble), -1).double().norm(dim=1).cpu().numpy(),
-        }))
+        frames.append(
+            pd.DataFrame(
+                {
+                    "run": ensemble.runs,
+                    "parameter": name,
+                    "norm": flat.double().norm(dim=1).cpu().numpy(),
+                    "zeros": (flat == 0).double().mean(1).cpu().numpy(),
+                    "weight_norm": weights[name].reshape(len(ensemble), -1).double().norm(dim=1).cpu().numpy(),
+                }
+            )
+        )
     return pd.concat(frames, ignore_index=True)
 
 
@@ -134,9 +159,16 @@ def gradient_of(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, 
         return losses_and_gradient(ensemble, loss, ensemble.parameters, _copies(ensemble), batch, dims)[1]
 
 
+@_paired
 def sharpness(
-    ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, iterations: int = 50, generator: torch.Generator | None = None,
-    start: Tensor | None = None, mode: str = "eval",
+    ensemble: Ensemble,
+    data: Batch,
+    loss: Loss = cross_entropy,
+    *,
+    iterations: int = 50,
+    generator: torch.Generator | None = None,
+    start: Tensor | None = None,
+    mode: str = "eval",
 ) -> pd.DataFrame:
     """Largest eigenvalue, by magnitude, of the Hessian of each member's loss; columns run, sharpness, residual.
 
@@ -149,7 +181,6 @@ def sharpness(
     if start is None:
         source = generator or torch.Generator().manual_seed(0)
         start = torch.randn(parameters.shape[1], generator=source).to(parameters).expand_as(parameters)
-    names = list(ensemble.layout.shapes)
 
     def curvature(predict_of, batch, hyper, values, direction):
         def total(values):
@@ -165,15 +196,17 @@ def sharpness(
             value = (vector * product).sum(1, keepdim=True)
             residual = (product - value * vector).norm(dim=1) / value[:, 0].abs()
             vector = product / product.norm(dim=1, keepdim=True).clamp_min(1e-30)
-    assert names == list(ensemble.layout.shapes)
-    return pd.DataFrame({
-        "run": ensemble.runs, "sharpness": value[:, 0].double().cpu().numpy(), "residual": residual.double().cpu().numpy(),
-    })
+    return pd.DataFrame(
+        {
+            "run": ensemble.runs,
+            "sharpness": value[:, 0].double().cpu().numpy(),
+            "residual": residual.double().cpu().numpy(),
+        }
+    )
 
 
 def _free(ensemble: Ensemble, function: Callable[..., Any], batch, dims, direction: Mapping[str, Tensor]) -> Any:
     """Like ``Ensemble.apply``, for functions that differentiate with respect to a member's parameters."""
-    from torch.func import functional_call, vmap
 
     def member(values, fixed, buffers, batch, hyper, direction):
         def predict_of(values, x):
@@ -230,10 +263,12 @@ def _watching(ensemble: Ensemble, enter: Callable[[Tensor], Any], leave: Callabl
 def _frame(ensemble: Ensemble, found: Mapping[str, Tensor]) -> pd.DataFrame:
     """Rows run x layer of tensors ``[R, layers]``; layers are counted from 1."""
     layers = next(iter(found.values())).shape[1]
-    table = pd.DataFrame({
-        "run": [run for run in ensemble.runs for _ in range(layers)],
-        "layer": [layer for _ in ensemble.runs for layer in range(1, layers + 1)],
-    })
+    table = pd.DataFrame(
+        {
+            "run": [run for run in ensemble.runs for _ in range(layers)],
+            "layer": [layer for _ in ensemble.runs for layer in range(1, layers + 1)],
+        }
+    )
     for name, value in found.items():
         table[name] = value.double().reshape(-1).cpu().numpy()
     return table

@@ -73,7 +73,11 @@ def in_tiles(work: Callable[[list[int]], T], members: int, context: Any, size_of
     if context.memory_limit:
         fit = int(context.memory_limit // max(size_of_one, 1))
         if fit < 1:
-            raise ClaimcheckError("one network exceeds the memory limit", found=f"{size_of_one} bytes", expected=f"at most {context.memory_limit}")
+            raise ClaimcheckError(
+                "one network exceeds the memory limit",
+                found=f"{size_of_one} bytes",
+                expected=f"at most {context.memory_limit}",
+            )
         tiles = math.ceil(members / fit)
     while True:
         size = math.ceil(members / tiles)

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
@@ -71,7 +70,15 @@ def linear(inputs: int, outputs: int, generator: Generator, bias: bool = True, *
 
 
 def conv(
-    dimensions: int, inputs: int, outputs: int, kernel: int, generator: Generator, *, stride: int = 1, bias: bool = True, **init: Any
+    dimensions: int,
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    generator: Generator,
+    *,
+    stride: int = 1,
+    bias: bool = True,
+    **init: Any,
 ) -> nn.Module:
     """``nn.Conv1d`` or ``nn.Conv2d`` with "same" padding (for stride 1), initialised from ``generator``."""
     layer = _Conv1d if dimensions == 1 else _Conv2d
@@ -122,18 +129,22 @@ class MLP(nn.Module):
         dropout: float | None = None,
     ) -> None:
         super().__init__()
-        widths = [int(widths)] * int(1 if depth is None else depth) if not isinstance(widths, Sequence) else list(widths)
+        widths = (
+            [int(widths)] * int(1 if depth is None else depth) if not isinstance(widths, Sequence) else list(widths)
+        )
         if residual == "none":
             residual = None
         if residual is not None and (residual not in RESIDUALS or len(set(widths)) > 1):
-            raise ClaimcheckError("residual", found=f"{residual} with widths {widths[:4]}", expected=f"one of {', '.join(RESIDUALS)} and equal widths")
+            raise ClaimcheckError(
+                "residual",
+                found=f"{residual} with widths {widths[:4]}",
+                expected=f"one of {', '.join(RESIDUALS)} and equal widths",
+            )
         if residual == "pre_norm" and norm in (None, "none"):
             norm = "layer"
         sizes = [inputs, *widths]
         how = {"gain": gain, "distribution": distribution, "bias": bias, "bias_variance": bias_variance}
-        self.hidden = nn.ModuleList(
-            linear(a, b, generator, init=init, **how) for a, b in zip(sizes, widths)
-        )
+        self.hidden = nn.ModuleList(linear(a, b, generator, init=init, **how) for a, b in zip(sizes, widths))
         self.output = linear(sizes[-1], outputs, generator, init=init if output_init is None else output_init, **how)
         if residual == "zero_init":
             for layer in self.hidden[1:]:
@@ -177,13 +188,24 @@ class Cnn1d(nn.Module):
     """
 
     def __init__(
-        self, length: int, outputs: int, *, generator: Generator, channels: int = 25, inputs: int = 1,
-        activation: str = "relu", norm: str | None = None, dropout: float | None = None, **init: Any,
+        self,
+        length: int,
+        outputs: int,
+        *,
+        generator: Generator,
+        channels: int = 25,
+        inputs: int = 1,
+        activation: str = "relu",
+        norm: str | None = None,
+        dropout: float | None = None,
+        **init: Any,
     ) -> None:
         super().__init__()
         self.inputs = inputs
         pairs = zip((inputs, channels, channels), (5, 3, 3))
-        self.convolutions = nn.ModuleList(conv(1, a, channels, kernel, generator, stride=2, **init) for a, kernel in pairs)
+        self.convolutions = nn.ModuleList(
+            conv(1, a, channels, kernel, generator, stride=2, **init) for a, kernel in pairs
+        )
         for _ in range(3):
             length = (length + 1) // 2
         self.output = linear(channels * length, outputs, generator, **init)
@@ -212,8 +234,16 @@ class Cnn2d(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, generator: Generator, channels: int = 16,
-        activation: str = "relu", norm: str | None = None, dropout: float | None = None, **init: Any,
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        generator: Generator,
+        channels: int = 16,
+        activation: str = "relu",
+        norm: str | None = None,
+        dropout: float | None = None,
+        **init: Any,
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -243,7 +273,9 @@ class Cnn2d(nn.Module):
 class _Block(nn.Module):
     """Two 3 x 3 convolutions; the shortcut, where there is one, subsamples and pads channels with zeros."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: str | None, residual: bool, activation: str, **how: Any) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, norm: str | None, residual: bool, activation: str, **how: Any
+    ) -> None:
         super().__init__()
         self.first = conv(2, inputs, outputs, 3, stride=stride, **how)
         self.second = conv(2, outputs, outputs, 3, **how)
@@ -267,8 +299,17 @@ class ResNet(nn.Module):
     shortcuts (option A: no parameters in them). Images ``[B, H, W]`` or ``[B, channels, H, W]``."""
 
     def __init__(
-        self, inputs: int, outputs: int, *, generator: Generator, depth: int = 8, channels: int = 16,
-        residual: bool = True, norm: str | None = "batch", activation: str = "relu", **init: Any,
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        generator: Generator,
+        depth: int = 8,
+        channels: int = 16,
+        residual: bool = True,
+        norm: str | None = "batch",
+        activation: str = "relu",
+        **init: Any,
     ) -> None:
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
@@ -308,8 +349,17 @@ class Rnn(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, hidden: int, outputs: int, *, generator: Generator, recurrent_gain: float = 1.0,
-        activation: str = "tanh", init: str | float = "lecun", gain: float = 1.0, bias: bool = True,
+        self,
+        inputs: int,
+        hidden: int,
+        outputs: int,
+        *,
+        generator: Generator,
+        recurrent_gain: float = 1.0,
+        activation: str = "tanh",
+        init: str | float = "lecun",
+        gain: float = 1.0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.inputs, self.width = inputs, hidden

@@ -63,7 +63,9 @@ def clip(gradient: Tensor, threshold: Tensor) -> Tensor:
     return gradient * (threshold / (norm + 1e-6)).clamp(max=1.0)
 
 
-def update(optimizer: str, parameters: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> tuple[Tensor, State]:
+def update(
+    optimizer: str, parameters: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]
+) -> tuple[Tensor, State]:
     """One step of every member: new parameters and new state; nothing is changed in place.
 
     Args:

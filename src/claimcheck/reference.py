@@ -72,7 +72,9 @@ def optimizer_of(name: str, module: nn.Module, settings: Mapping[str, Any]) -> t
     """The rule of that name in ``torch.optim``."""
     common = {"lr": settings["learning_rate"], "weight_decay": settings["weight_decay"]}
     if name in ("sgd", "momentum"):
-        return torch.optim.SGD(module.parameters(), momentum=settings["momentum"] if name == "momentum" else 0.0, **common)
+        return torch.optim.SGD(
+            module.parameters(), momentum=settings["momentum"] if name == "momentum" else 0.0, **common
+        )
     rule = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
     return rule(module.parameters(), betas=(settings["beta1"], settings["beta2"]), eps=settings["eps"], **common)
 

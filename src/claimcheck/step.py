@@ -94,7 +94,9 @@ def functional_losses_and_gradient(
     return losses, gradient
 
 
-def advance(recipe: Recipe, progress: Progress, batch: Batch, c: Mapping[str, Tensor], functional: bool = False) -> Progress:
+def advance(
+    recipe: Recipe, progress: Progress, batch: Batch, c: Mapping[str, Tensor], functional: bool = False
+) -> Progress:
     """The step: a new progress from the old one, nothing changed in place.
 
     Args:
@@ -139,7 +141,9 @@ class Table:
         multipliers: the schedule, ``[steps, R]`` float64. keys: int64 ``[R]``. dtype: of the arithmetic.
     """
 
-    def __init__(self, optimizer: str, exact: Mapping[str, Tensor], multipliers: Tensor, keys: Tensor, dtype: torch.dtype) -> None:
+    def __init__(
+        self, optimizer: str, exact: Mapping[str, Tensor], multipliers: Tensor, keys: Tensor, dtype: torch.dtype
+    ) -> None:
         found = coefficients(optimizer, exact, multipliers)
         short = {name: value if value.stride(0) else value[:1] for name, value in found.items()}
         self.coefficients = {name: value.to(dtype)[..., None] for name, value in short.items()}
@@ -149,7 +153,9 @@ class Table:
 
     def at(self, step: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Coefficients ``[R, 1]`` or ``[1, 1]`` and keys ``[R]`` of the step, an int64 tensor ``[1]``."""
-        rows = {name: value.index_select(0, step) if len(value) > 1 else value for name, value in self.coefficients.items()}
+        rows = {
+            name: value.index_select(0, step) if len(value) > 1 else value for name, value in self.coefficients.items()
+        }
         return {name: value[0] for name, value in rows.items()}, self.keys.index_select(0, step)[0]
 
 
@@ -175,7 +181,13 @@ class Step:
 
 
 def take(
-    recipe: Recipe, table: Table, data: Data, progress: Progress, number: Tensor, positions: Tensor | None, functional: bool
+    recipe: Recipe,
+    table: Table,
+    data: Data,
+    progress: Progress,
+    number: Tensor,
+    positions: Tensor | None,
+    functional: bool,
 ) -> Progress:
     """Look up the batch and the coefficients of a step, and take it."""
     batch = data.whole()[0] if positions is None else data.rows(positions)

@@ -147,13 +147,25 @@ def train(
     if not at or at[0] < 0 or at[-1] > steps:
         raise ClaimcheckError("evaluate_at", found=list(at), expected=f"steps from 0 to {steps}")
     plan = Plan(
-        network, loss, steps, batch_size, optimizer, {**HYPER, **(hyper or {})}, dict(evaluate or {}), at,
-        batch_loss_window, streams, dtype, milestones,
+        network,
+        loss,
+        steps,
+        batch_size,
+        optimizer,
+        {**HYPER, **(hyper or {})},
+        dict(evaluate or {}),
+        at,
+        batch_loss_window,
+        streams,
+        dtype,
+        milestones,
     )
     runs = runs.reset_index(drop=True)
     data.check(len(runs))
     footprint = _footprint(runs, data, context, plan)
-    wanted = pays(footprint, context.design_runs, steps) if compile is None else (compile, f"compile={compile} by the study")
+    wanted = (
+        pays(footprint, context.design_runs, steps) if compile is None else (compile, f"compile={compile} by the study")
+    )
 
     def tile(rows: list[int]) -> Trained:
         return _first(len(rows), _train_tile(runs.iloc[twins(rows)], twins(rows), data, context, plan, wanted))
@@ -181,7 +193,12 @@ def _build(runs: pd.DataFrame, context: Any, plan: Plan) -> tuple[Ensemble, dict
     exact = hyper_of(runs, plan.hyper, context.device, torch.float64)
     hyper = {name: value.to(plan.dtype) for name, value in exact.items()}
     ensemble = Ensemble.build(
-        runs, plan.network, lambda seed: context.generator(seed, f"{plan.streams}init"), hyper, context.device, plan.dtype
+        runs,
+        plan.network,
+        lambda seed: context.generator(seed, f"{plan.streams}init"),
+        hyper,
+        context.device,
+        plan.dtype,
     )
     return ensemble, exact
 
@@ -194,7 +211,9 @@ def _schedule(runs: pd.DataFrame, exact: Mapping[str, Tensor], plan: Plan) -> Te
     return torch.from_numpy(np.stack([tables[key] for key in keys], axis=1)).to(exact["warmup"].device)
 
 
-def _train_tile(runs: pd.DataFrame, rows: list[int], data: Data, context: Any, plan: Plan, wanted: tuple[bool, str]) -> Trained:
+def _train_tile(
+    runs: pd.DataFrame, rows: list[int], data: Data, context: Any, plan: Plan, wanted: tuple[bool, str]
+) -> Trained:
     """Build, train and measure networks that fit in memory together."""
     ensemble, exact = _build(runs, context, plan)
     data = data.members(rows).to(context.device)
@@ -224,7 +243,9 @@ def _recipe(data: Data, ensemble: Ensemble, exact: Mapping[str, Tensor], plan: P
 
 def _table(runs: pd.DataFrame, exact: Mapping[str, Tensor], context: Any, plan: Plan) -> Table:
     keys = [context.key(int(seed), f"{plan.streams}step") for seed in runs["seed"]]
-    return Table(plan.optimizer, exact, _schedule(runs, exact, plan), torch.tensor(keys, device=context.device), plan.dtype)
+    return Table(
+        plan.optimizer, exact, _schedule(runs, exact, plan), torch.tensor(keys, device=context.device), plan.dtype
+    )
 
 
 def _order(data: Data, seeds: list[int], context: Any, plan: Plan) -> Iterator[Tensor | None]:
@@ -235,7 +256,9 @@ def _order(data: Data, seeds: list[int], context: Any, plan: Plan) -> Iterator[T
     return iter(Order(seeds, lambda seed: context.generator(seed, name), len(data), plan.batch_size, context.device))
 
 
-def _measure(t: int, ensemble: Ensemble, progress: Progress, evaluate: Mapping[str, tuple], window: Iterable[Tensor], plan: Plan) -> pd.DataFrame:
+def _measure(
+    t: int, ensemble: Ensemble, progress: Progress, evaluate: Mapping[str, tuple], window: Iterable[Tensor], plan: Plan
+) -> pd.DataFrame:
     """Rows of the records at this step: every metric of every member, NaN where it has diverged."""
     diverged = progress.diverged_at.cpu().numpy() >= 0
     columns: dict[str, np.ndarray] = {}

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,14 @@ def ensemble(clock: Clock, width: int, members: int, compile: bool) -> None:
     """The engine's own training loop."""
     x, y = examples()
     train(
-        runs_of(members), clock, network=network_of(width), data=Data({"x": x, "y": y}).to(clock.device),
-        steps=clock.chunk * (ROUNDS + 1), batch_size=BATCH, optimizer="adamw", compile=compile,
+        runs_of(members),
+        clock,
+        network=network_of(width),
+        data=Data({"x": x, "y": y}).to(clock.device),
+        steps=clock.chunk * (ROUNDS + 1),
+        batch_size=BATCH,
+        optimizer="adamw",
+        compile=compile,
     )
     if any("eager after all" in line for line in clock.lines):
         raise RuntimeError(clock.lines)
@@ -139,7 +146,7 @@ def batched_products(clock: Clock, width: int, members: int) -> None:
     device, chunk = clock.device, clock.chunk
     x, y = (tensor.to(device) for tensor in examples())
     sizes = [INPUTS, width, width, CLASSES]
-    shapes = [shape for a, b in zip(sizes, sizes[1:]) for shape in ((members, a, b), (members, 1, b))]
+    shapes = [shape for a, b in pairwise(sizes) for shape in ((members, a, b), (members, 1, b))]
     weights = [torch.randn(shape, device=device) * (2.0 / shape[1]) ** 0.5 for shape in shapes]
     means, squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
     positions = torch.randint(EXAMPLES, (chunk, members, BATCH), device=device)
@@ -179,7 +186,10 @@ def jax_program(clock: Clock, width: int, members: int) -> None:
 
     def start(key):
         keys = jax.random.split(key, 3)
-        return [(jax.random.normal(k, (a, b)) * (2.0 / a) ** 0.5, jnp.zeros(b)) for k, a, b in zip(keys, sizes, sizes[1:])]
+        return [
+            (jax.random.normal(k, (a, b)) * (2.0 / a) ** 0.5, jnp.zeros(b))
+            for k, a, b in zip(keys, sizes[:-1], sizes[1:])
+        ]
 
     def loss(weights, x, y):
         for w, b in weights[:-1]:
@@ -266,7 +276,12 @@ def machine(device: torch.device) -> dict[str, Any]:
     cpu = Path("/proc/cpuinfo")
     if device.type == "cpu" and cpu.exists():
         name = next((line.split(":")[1].strip() for line in cpu.read_text().splitlines() if "model name" in line), name)
-    return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version()}
+    return {
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -19,7 +19,7 @@ from claimcheck.data import Data
 class World:
     """The part of a study's context that the engine reads."""
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     memory_limit: int | None = None
     design_runs: int = 0
     settings: dict[str, Any] = field(default_factory=dict)

@@ -26,8 +26,17 @@ def network(run, generator):
 
 def records(runs, context, data, compile) -> pd.DataFrame:
     trained = train(
-        runs, context, network=network, data=data, steps=20, batch_size=25, optimizer="adamw", compile=compile,
-        evaluate={"train": (data, classification)}, evaluate_at=[20], batch_loss_window=5,
+        runs,
+        context,
+        network=network,
+        data=data,
+        steps=20,
+        batch_size=25,
+        optimizer="adamw",
+        compile=compile,
+        evaluate={"train": (data, classification)},
+        evaluate_at=[20],
+        batch_loss_window=5,
     )
     return trained.records
 
@@ -44,7 +53,9 @@ def test_a_thousand_layers_stay_eager() -> None:
     assert "too many" in reason
 
 
-def test_a_missing_compiler_is_logged_and_the_step_taken_all_the_same(runs_of, make_context, series, monkeypatch) -> None:
+def test_a_missing_compiler_is_logged_and_the_step_taken_all_the_same(
+    runs_of, make_context, series, monkeypatch
+) -> None:
     def no_compiler(*inputs, **options):
         raise RuntimeError("no C++ compiler was found")
 
@@ -77,7 +88,9 @@ def test_a_recorded_step_is_the_eager_step(runs_of, make_context, series) -> Non
     pd.testing.assert_frame_equal(recorded, records(runs, make_context(), data, False), rtol=1e-3)
 
 
-@pytest.mark.parametrize("module", ["train", "step", "ensemble", "optimizers", "data", "memory", "acceleration", "schedules"])
+@pytest.mark.parametrize(
+    "module", ["train", "step", "ensemble", "optimizers", "data", "memory", "acceleration", "schedules"]
+)
 def test_no_function_of_the_training_path_is_over_fifty_lines(module: str) -> None:
     tree = ast.parse((Path(claimcheck.__file__).parent / f"{module}.py").read_text())
     for node in ast.walk(tree):

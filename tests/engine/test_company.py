@@ -17,8 +17,15 @@ def records(kind, runs_of, make_context):
 
     def of(rows: list[int], steps: int = 12, **context) -> pd.DataFrame:
         trained = train(
-            runs_of(SEEDS, learning_rate=RATES, clip=1.0).iloc[rows], make_context(**context), network=kind.network,
-            data=kind.data, steps=steps, batch_size=25, optimizer="adamw", evaluate_at=[0, steps], batch_loss_window=3,
+            runs_of(SEEDS, learning_rate=RATES, clip=1.0).iloc[rows],
+            make_context(**context),
+            network=kind.network,
+            data=kind.data,
+            steps=steps,
+            batch_size=25,
+            optimizer="adamw",
+            evaluate_at=[0, steps],
+            batch_loss_window=3,
             evaluate={"train": (kind.data, classification), "batch": (kind.data, classification, "train")},
         )
         return trained.records.sort_values(["run", "step"], ignore_index=True)

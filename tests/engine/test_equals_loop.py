@@ -47,7 +47,9 @@ def assert_equals_loop(runs, context, network, data: Data, **how) -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
 def test_one_network(optimizer, schedule, norm, runs_of, context, series) -> None:
     def network(run, generator):
-        return networks.MLP(20, 16, 10, depth=2, norm=norm, activation="tanh", bias=norm != "batch", generator=generator)
+        return networks.MLP(
+            20, 16, 10, depth=2, norm=norm, activation="tanh", bias=norm != "batch", generator=generator
+        )
 
     runs = runs_of(**SINGLE, schedule=schedule)
     assert_equals_loop(runs, context, network, series(), batch_size=32, optimizer=optimizer)
@@ -58,7 +60,15 @@ def test_one_network(optimizer, schedule, norm, runs_of, context, series) -> Non
 def test_five_networks_that_share_nothing(optimizer, norm, runs_of, context, series) -> None:
     def network(run, generator):
         return networks.MLP(
-            20, 16, 10, depth=2, norm=norm, activation="swish", bias=norm != "batch", dropout=run.dropout, generator=generator
+            20,
+            16,
+            10,
+            depth=2,
+            norm=norm,
+            activation="swish",
+            bias=norm != "batch",
+            dropout=run.dropout,
+            generator=generator,
         )
 
     runs = runs_of(**MIXED, schedule=["constant", "step", "cosine", "linear", "cosine"])
@@ -72,13 +82,20 @@ def test_every_kind_of_network(kind, runs_of, context) -> None:
 
 def test_own_labels_and_own_subsets(runs_of, context, series) -> None:
     data = series()
-    labels = torch.stack([noisy_labels(data.shared["y"], rate, 10, context.generator(0, "labels")) for rate in (0.0, 0.4)])
+    labels = torch.stack(
+        [noisy_labels(data.shared["y"], rate, 10, context.generator(0, "labels")) for rate in (0.0, 0.4)]
+    )
     subset = torch.stack([torch.arange(100), torch.arange(200).flip(0)[:100]])
     own = Data({"x": data.shared["x"]}, per_member={"y": labels}, subset=subset)
     runs = runs_of([0, 1], learning_rate=[0.01, 0.02])
     for batch_size in (25, None):
         assert_equals_loop(
-            runs, context, lambda run, g: networks.MLP(20, 16, 10, generator=g), own, batch_size=batch_size, optimizer="adam"
+            runs,
+            context,
+            lambda run, g: networks.MLP(20, 16, 10, generator=g),
+            own,
+            batch_size=batch_size,
+            optimizer="adam",
         )
 
 
@@ -89,6 +106,11 @@ def test_a_hyperparameter_of_the_loss_is_each_runs_own(runs_of, context, series)
 
     runs = runs_of([0, 0, 1], learning_rate=0.1, temperature=[0.5, 1.0, 3.0])
     assert_equals_loop(
-        runs, context, lambda run, g: networks.MLP(20, 16, 10, generator=g), series(), batch_size=20, loss=smoothed,
+        runs,
+        context,
+        lambda run, g: networks.MLP(20, 16, 10, generator=g),
+        series(),
+        batch_size=20,
+        loss=smoothed,
         hyper={"weight": 0.5},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,10 @@ def test_signals_are_the_layers_own(ensemble, data) -> None:
         for layer, (z, delta) in enumerate(zip(pre, deltas), start=1):
             row = found.loc[(run, layer)]
             expected = [
-                z.square().mean(), z.relu().square().mean(), delta.square().sum(0).mean(), (delta == 0).double().mean()
+                z.square().mean(),
+                z.relu().square().mean(),
+                delta.square().sum(0).mean(),
+                (delta == 0).double().mean(),
             ]
             values = row[["pre_activation", "activation", "delta", "delta_zeros"]].to_numpy()
             torch.testing.assert_close(torch.tensor(values), torch.stack(expected).detach(), rtol=1e-10, atol=0)
@@ -56,11 +60,16 @@ def test_gradients_are_autograds(ensemble, data) -> None:
 
 def test_sharpness_is_the_hessians_largest_eigenvalue(runs_of, context, series) -> None:
     ensemble = Ensemble.build(
-        runs_of([0, 1]), lambda run, g: networks.MLP(6, [5], 3, activation="tanh", generator=g),
-        lambda seed: context.generator(seed, "init"), dtype=torch.float64,
+        runs_of([0, 1]),
+        lambda run, g: networks.MLP(6, [5], 3, activation="tanh", generator=g),
+        lambda seed: context.generator(seed, "init"),
+        dtype=torch.float64,
     )
     generator = torch.Generator().manual_seed(1)
-    data = {"x": torch.randn(30, 6, generator=generator, dtype=torch.float64), "y": torch.randint(3, (30,), generator=generator)}
+    data = {
+        "x": torch.randn(30, 6, generator=generator, dtype=torch.float64),
+        "y": torch.randint(3, (30,), generator=generator),
+    }
     found = measure.sharpness(ensemble, data, iterations=400).set_index("run")
     for row, run in enumerate(ensemble.runs):
         module = ensemble.network(run)
@@ -71,9 +80,9 @@ def test_sharpness_is_the_hessians_largest_eigenvalue(runs_of, context, series) 
 
         blocks = torch.func.hessian(loss)(values)
         sizes = [value.numel() for value in values.values()]
-        matrix = torch.cat([
-            torch.cat([blocks[a][b].reshape(n, m) for b, m in zip(values, sizes)], 1) for a, n in zip(values, sizes)
-        ])
+        matrix = torch.cat(
+            [torch.cat([blocks[a][b].reshape(n, m) for b, m in zip(values, sizes)], 1) for a, n in zip(values, sizes)]
+        )
         eigenvalues = torch.linalg.eigvalsh(matrix)
         largest = eigenvalues[eigenvalues.abs().argmax()]
         assert found.loc[run, "sharpness"] == pytest.approx(float(largest), rel=1e-4)
@@ -100,10 +109,26 @@ def test_measuring_leaves_no_trace(ensemble, data) -> None:
 
 def test_convolutions_and_batch_statistics_are_measured_too(runs_of, context, images) -> None:
     ensemble = Ensemble.build(
-        runs_of([0, 1]), lambda run, g: networks.ResNet(1, 10, channels=4, generator=g), lambda seed: context.generator(seed, "init")
+        runs_of([0, 1]),
+        lambda run, g: networks.ResNet(1, 10, channels=4, generator=g),
+        lambda seed: context.generator(seed, "init"),
     )
     before = {name: value.clone() for name, value in ensemble.buffers.items()}
     found = measure.signals(ensemble, images())
     assert len(found) == 2 * 7
     assert found.notna().all(axis=None)
     assert all(torch.equal(before[name], value) for name, value in ensemble.buffers.items())
+
+
+@pytest.mark.parametrize("measured", [measure.signals, measure.gradients, measure.dead_units])
+def test_a_members_measurements_do_not_depend_on_its_company(measured, runs_of, context, images) -> None:
+    ensemble = Ensemble.build(
+        runs_of([0, 1, 2]),
+        lambda run, g: networks.ResNet(1, 10, channels=4, generator=g),
+        lambda seed: context.generator(seed, "init"),
+    )
+    together = measured(ensemble, images())
+    alone = [measured(ensemble.members([row]), images()) for row in range(3)]
+    order = [name for name in ("run", "layer", "parameter") if name in together]
+    expected = together.sort_values(order, ignore_index=True)
+    pd.testing.assert_frame_equal(expected, pd.concat(alone).sort_values(order, ignore_index=True), check_exact=True)

@@ -25,7 +25,9 @@ def records(series, make_context):
     def of(runs: pd.DataFrame, network=small, context=None, **how) -> pd.DataFrame:
         how = {"optimizer": "momentum", "batch_size": 25, "evaluate_at": [0, 10, 20], **how}
         evaluate = {"train": (data, classification)}
-        return train(runs, context or make_context(), network=network, data=data, steps=20, evaluate=evaluate, **how).records
+        return train(
+            runs, context or make_context(), network=network, data=data, steps=20, evaluate=evaluate, **how
+        ).records
 
     return of
 
@@ -80,7 +82,8 @@ def test_out_of_gpu_memory_halves_the_tiles(make_context) -> None:
         return rows
 
     context = make_context()
-    assert sum(memory.in_tiles(work, 7, context, 1), []) == list(range(7))
+    tiles = memory.in_tiles(work, 7, context, 1)
+    assert [row for tile in tiles for row in tile] == list(range(7))
     assert "trying" in context.lines[0]
 
 
@@ -116,7 +119,9 @@ def test_gain_scales_one_draw(runs_of, context) -> None:
 
     runs = runs_of([0, 0], gain=[1.0, 4.0])
     ensemble = Ensemble.build(
-        runs, lambda run, g: networks.MLP(20, [16], 10, gain=run.gain, generator=g), lambda seed: context.generator(seed, "init")
+        runs,
+        lambda run, g: networks.MLP(20, [16], 10, gain=run.gain, generator=g),
+        lambda seed: context.generator(seed, "init"),
     )
     torch.testing.assert_close(ensemble.parameters[0] * 4.0, ensemble.parameters[1])
 
@@ -136,7 +141,13 @@ def test_parameters_without_gradient_are_kept_as_they_are(runs_of, series, conte
 def test_networks_of_different_shapes_are_refused(runs_of, series, context) -> None:
     runs = runs_of([0, 1], width=[8, 9])
     with pytest.raises(ClaimcheckError, match="static"):
-        train(runs, context, network=lambda run, g: networks.MLP(20, int(run.width), 10, generator=g), data=series(), steps=1)
+        train(
+            runs,
+            context,
+            network=lambda run, g: networks.MLP(20, int(run.width), 10, generator=g),
+            data=series(),
+            steps=1,
+        )
 
 
 def test_data_for_another_number_of_runs_is_refused(runs_of, series, context) -> None:
