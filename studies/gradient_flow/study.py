@@ -424,7 +424,7 @@ def plot_training(records: pd.DataFrame) -> Figure:
     style.theory(axis, None, LOG_CLASSES, label="guessing, ln 10")
     style.legend(axis, outside=False, loc="upper left")
     style.count(axis, records, place="right")
-    axis.set(ylabel="training loss / nats (3 = diverged)", ylim=(None, 3.05))
+    axis.set(ylabel="training loss / nats (cut at 3)", ylim=(None, 3.05))
     return figure
 
 
@@ -446,7 +446,7 @@ def plot_map(records: pd.DataFrame) -> Figure:
                      path_effects=[patheffects.withStroke(linewidth=2.5, foreground="black")])
         axis.grid(False)
         axis.set(xlabel=r"weight variance $\sigma_w^2$", ylabel="depth / layers", title=name)
-        style.legend(axis, outside=False, loc="upper left", labelcolor="black")
+        style.legend(axis, outside=False, loc="upper left", labelcolor="white")
         style.count(axis, records)
     figure.colorbar(image, ax=axes[0].tolist(), label="training loss / nats")
     return figure

@@ -1,0 +1,269 @@
+"""Gradient flow: the measured gradient by hand, what each statistic says on made-up records, the full path cut down."""
+
+import gzip
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from claimcheck import depth_profile, figures, mean_field, measure, networks, runner
+from claimcheck import records as recording
+from claimcheck.context import Context, Settings
+from claimcheck.ensemble import Ensemble
+from claimcheck.loading import load_config, load_study
+from claimcheck.train import Data
+
+ROOT = Path(__file__).parents[2]
+STUDIES = ROOT / "studies"
+STUDY = load_study(STUDIES, "gradient_flow")
+MODULE = STUDY.module
+DATA = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+def context(part, **settings):
+    return Context("gradient_flow", "smoke", part, Settings(settings), torch.device("cpu"), DATA)
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """Records of the smoke scale."""
+    results = str(tmp_path_factory.mktemp("r"))
+    overrides = {"scale": "smoke", "device": "cpu", "studies_dir": str(STUDIES), "results_dir": results}
+    return recording.read(runner.run_study(STUDY, load_config(None, overrides)) / "records.parquet")
+
+
+# --- the measurement, against a loop written by hand -----------------------------------------------------------------
+
+
+def test_profile_equals_backpropagation_by_hand():
+    settings = {"width": 7, "depth": 4, "examples": 3, "dtype": "float64"}
+    runs = pd.DataFrame({"run": ["a", "b"], "seed": [3, 3], "activation": "tanh", "weight_variance": [0.5, 2.0]})
+    here = context("slopes", **settings)
+    found = depth_profile.run(runs, here)
+    probe = {name: value.double() for name, value in depth_profile.probes(here, 3).items()}
+    network = networks.MLP(
+        7, 7, 7, depth=4, activation="tanh", init=1.0, bias=False, generator=here.generator(3, "init")
+    ).double()
+    for run, variance in (("a", 0.5), ("b", 2.0)):
+        h, pre = probe["x"], []
+        for layer in network.hidden:
+            pre.append(h @ (layer.weight * math.sqrt(variance)).T)
+            pre[-1].retain_grad()
+            h = torch.tanh(pre[-1])
+        ((h @ (network.output.weight * math.sqrt(variance)).T) * probe["direction"]).sum().backward()
+        rows = found[found["run"] == run].sort_values("layer")
+        assert rows["delta"].to_numpy() == pytest.approx([float(p.grad.square().sum(0).mean()) for p in pre], rel=1e-6)
+        expected = [float(p.detach().square().mean()) for p in pre]
+        assert rows["pre_activation"].to_numpy() == pytest.approx(expected, rel=1e-6)
+
+
+def test_layerwise_gives_a_study_what_enters_and_leaves_each_layer():
+    runs = pd.DataFrame({"run": ["a"], "seed": [1]})
+    ensemble = Ensemble.build(
+        runs, lambda run, generator: networks.MLP(3, [4, 4], 2, generator=generator), torch.Generator().manual_seed
+    )
+    x = torch.randn(10, 3, generator=torch.Generator().manual_seed(2))
+    table = measure.layerwise(ensemble, Data({"x": x}), {
+        "low": lambda before, after: before.amin(), "high": lambda before, after: after.amax(),
+    })  # fmt: skip
+    network = ensemble.network("a")
+    first = network.hidden[0](x)
+    assert table["layer"].tolist() == [1, 2]
+    assert table["low"][0] == pytest.approx(float(first.detach().min()), rel=1e-5)
+    assert table["high"][0] == pytest.approx(float(first.detach().relu().max()), rel=1e-5)
+
+
+def test_a_layer_of_one_unit_is_silent_half_of_the_time():
+    runs = pd.DataFrame({"run": ["a"], "seed": [0], "width": [1], "depth": [3]})
+    dead = MODULE.run_dead_law(runs, context("dead_law", networks=20_000))["dead"][0]
+    assert dead == pytest.approx(1 - 0.5**3, abs=0.01)
+
+
+def test_facts_about_the_functions():
+    runs = pd.DataFrame({"run": ["a"], "seed": [0]})
+    facts = MODULE.run_exact(runs, context("exact", betas=[1.0, 3.0])).iloc[0]
+    assert (facts["tanh_peak"], facts["relu_active"]) == (1.0, 1.0)
+    assert facts["tanh_tail"] == pytest.approx(4 * math.exp(-20), rel=1e-3)
+    # The greatest distance from ReLU solves 1 = (x - 1) e^-x, so it is x - 1 = W(1/e).
+    assert facts["swish_gap_0"] == pytest.approx(0.2784645, abs=1e-5)
+    assert facts["swish_gap_1"] == pytest.approx(0.2784645, abs=1e-5)
+
+
+# --- statistics on records made by hand ------------------------------------------------------------------------------
+
+
+def profile(activation, variance, log_delta, depth=50, seeds=3):
+    """Records whose ln delta is a function of the layer, the same for each seed."""
+    rows = [(seed, layer) for seed in range(seeds) for layer in range(1, depth + 1)]
+    return pd.DataFrame({
+        "seed": [seed for seed, _ in rows], "layer": [layer for _, layer in rows], "activation": activation,
+        "weight_variance": variance, "delta": [math.exp(log_delta(layer)) for _, layer in rows],
+    })  # fmt: skip
+
+
+def test_slopes_count_from_the_output_to_the_input():
+    vanishing = profile("relu", 1.0, lambda layer: layer * math.log(2))
+    assert MODULE.factor_relu_xavier(vanishing).to_list() == pytest.approx([0.5] * 3)
+    sixfold = profile("relu", 0.333333, lambda layer: layer * math.log(6))
+    assert MODULE.factor_relu_pytorch(sixfold).to_list() == pytest.approx([6.0] * 3)
+    exploding = profile("tanh", 4.0, lambda layer: -0.3 * layer)
+    assert MODULE.slope_tanh_4(exploding).to_list() == pytest.approx([0.3] * 3)
+    expected = 0.3 - math.log(mean_field.chi_1("tanh", 4.0))
+    assert MODULE.slope_error_tanh_4(exploding).to_list() == pytest.approx([expected] * 3)
+    faint = profile("swish", 2.0, lambda layer: layer * math.log(2))
+    assert MODULE.factor_swish_he(faint).to_list() == pytest.approx([2.0] * 3)
+
+
+def test_a_power_of_depth_bends_and_an_exponential_does_not():
+    power = profile("tanh", 1.0, lambda layer: math.log(layer))
+    assert MODULE.exponent_tanh_critical(power).to_list() == pytest.approx([1.0] * 3)
+    assert (MODULE.bend_tanh_critical(power) < -0.01).all()
+    straight = profile("tanh", 1.0, lambda layer: 0.1 * layer)
+    assert MODULE.bend_tanh_critical(straight).to_list() == pytest.approx([0.0] * 3, abs=1e-9)
+    assert MODULE.bend_constant_factor(profile("tanh", 2.0, lambda layer: 3 - layer)).abs().max() < 1e-9
+
+
+def trained(**losses):
+    """Final rows of `run_training`: cell name like tanh_0p25 -> a loss for each seed (None: diverged)."""
+    rows = []
+    for name, values in losses.items():
+        activation, variance = name.split("_")
+        for seed, loss in enumerate(values):
+            rows.append({
+                "seed": seed, "activation": activation, "weight_variance": float(variance.replace("p", ".")),
+                "train_loss": np.nan if loss is None else loss, "status": "diverged" if loss is None else "ok",
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_losses_are_told_as_shares_of_guessing_and_a_diverged_run_is_infinite():
+    guess = math.log(10)
+    records = trained(
+        relu_0p5=[guess, guess * 1.02], tanh_0p25=[guess * 0.97, guess], tanh_1=[guess / 2, guess],
+        relu_4=[None, 2 * guess], tanh_16=[guess, None], tanh_0p7=[guess * 0.9, guess * 1.1],
+    )  # fmt: skip
+    assert MODULE.distance_from_chance(records).to_list() == pytest.approx([0.03, 0.02])
+    assert MODULE.loss_tanh_critical(records).to_list() == pytest.approx([0.5, 1.0])
+    assert MODULE.failed_relu(records).to_list() == [1.0, 1.0]
+    assert MODULE.loss_tanh_exploding(records).to_list() == [1.0, math.inf]
+    assert MODULE.distance_tanh_fading(records).to_list() == pytest.approx([0.1, 0.1])
+    assert MODULE.failed_relu(trained(relu_4=[1.0, guess * 0.99])).to_list() == [0.0, 0.0]
+
+
+def dead_records():
+    """ReLU fails at rate 2.0 on seed 0 (loss) and seed 1 (diverged); Swish never."""
+    rows = []
+    for seed in (0, 1):
+        for rate, dead, loss in ((0.1, 0.0, 1.0), (1.0, 0.2 + 0.1 * seed, 1.5), (2.0, 0.9, 2.5 if seed == 0 else None)):
+            status = "ok" if loss is not None else "diverged"
+            rows.append(("relu", seed, rate, dead if loss is not None else np.nan, loss, status))
+            rows.append(("swish", seed, rate, 0.01 * rate, 1.0, "ok"))
+    columns = ["activation", "seed", "learning_rate", "dead", "train_loss", "status"]
+    return pd.DataFrame(rows, columns=columns).astype({"train_loss": float})
+
+
+def test_dead_units_are_read_at_the_largest_rate_that_the_seed_survives():
+    records = dead_records()
+    assert MODULE.dead_near_divergence(records).to_list() == pytest.approx([0.2, 0.3])
+    assert MODULE.dead_ordinary(records).to_list() == [0.0, 0.0]
+    assert MODULE.dead_rise(records).to_list() == pytest.approx([0.2, 0.3])
+    # Rates 0.1 and 1.0 count: swish 0.001 and 0.01, a tenth of relu 0 and 0.02 (seed 0).
+    assert MODULE.swish_less_tenth_of_relu(records).to_list() == pytest.approx([-0.0045, -0.0095])
+
+
+def test_a_seed_that_fails_at_every_rate_is_still_counted():
+    records = dead_records().assign(train_loss=np.nan, status="diverged", dead=np.nan)
+    for statistic in (MODULE.dead_near_divergence, MODULE.dead_ordinary, MODULE.swish_less_tenth_of_relu):
+        assert statistic(records).notna().all()
+    assert MODULE.dead_near_divergence(records).to_list() == [1.0, 1.0]
+
+
+def test_gains_are_positive_when_swish_is_better():
+    records = pd.DataFrame({
+        "dataset": "digits", "seed": [0, 0, 1, 1], "activation": ["relu", "swish"] * 2,
+        "test_error": [0.10, 0.08, 0.05, 0.06],
+    })  # fmt: skip
+    assert MODULE.gain_digits(records).to_list() == pytest.approx([2.0, -1.0])
+
+
+def test_the_worst_nonlinear_fit_and_the_linear_one():
+    errors = {"relu": [0.0, 0.01], "tanh": [0.02, 0.0], "linear": [0.5, np.nan]}
+    records = pd.DataFrame(
+        [(name, seed, e) for name, pair in errors.items() for seed, e in enumerate(pair)],
+        columns=["activation", "seed", "train_error"],
+    )
+    assert MODULE.worst_fit(records).to_list() == pytest.approx([0.98, 0.99])
+    assert MODULE.linear_fit(records).to_list() == pytest.approx([0.5, 0.0])
+
+
+def test_the_gap_furthest_from_theory_is_told_and_the_least_growth_of_saturation():
+    facts = pd.DataFrame({"seed": [0, 1], "swish_gap_0": [0.2785, 0.30], "swish_gap_1": [0.25, 0.2785]})
+    assert MODULE.swish_gap(facts).to_list() == [0.25, 0.30]
+    shares = {1.0: 0.1, 4.0: 0.3, 9.0: 0.35, 16.0: 0.6, 0.25: 0.9}
+    records = pd.DataFrame(
+        [(0, layer, v, share if layer == 2 else 0.0) for layer in (1, 2) for v, share in shares.items()],
+        columns=["seed", "layer", "weight_variance", "saturated"],
+    )
+    assert MODULE.saturation_growth(records).to_list() == pytest.approx([0.05])
+
+
+# --- the study as a whole --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted({p.statistic for _, p in STUDY.predictions() if p.part != "images"}))
+def test_every_statistic_answers_once_for_every_seed(smoke, name):
+    prediction = next(p for _, p in STUDY.predictions() if p.statistic == name)
+    rows = recording.part_of(smoke, prediction.part)
+    values = getattr(MODULE, name)(rows)
+    assert sorted(values.index) == sorted(rows["seed"].unique())
+    assert values.notna().all()
+
+
+@pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
+def test_figures_draw_without_a_problem(smoke, spec):
+    _, problems = figures.draw(getattr(MODULE, spec.function), recording.part_of(smoke, spec.part))
+    assert problems == []
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A data folder with Fashion-MNIST, unpacked."""
+    source, raw = DATA / "FashionMNIST" / "raw", tmp_path / "data" / "FashionMNIST" / "raw"
+    archives = sorted(source.glob("*.gz"))
+    if not archives:
+        pytest.skip(f"no Fashion-MNIST archives in {source}: set CLAIMCHECK_TEST_DATA")
+    raw.mkdir(parents=True)
+    for packed in archives:
+        (raw / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+    return tmp_path / "data"
+
+
+def test_full_scale_runs_with_two_seeds_and_less_of_everything(images, tmp_path):
+    full = {name: dict(v) if isinstance(v, dict) else v for name, v in STUDY.scales["full"].items()}
+    tune = {"values": [0.01], "seeds": 1}
+    full["slopes"].update(width=24, depth=20, examples=2, seeds=2, activation=["relu", "sigmoid"])
+    full["saturation"].update(width=32, examples=4)
+    full["dead_law"].update(networks=20)
+    full["map"].update(depth=[5, 10], steps=2, judged=50, seeds=2)
+    for name in ("training", "adaptive"):
+        full[name].update(depth=5, width=8, steps=2, judged=50, tune=tune)
+    full["dead"].update(width=8, steps=2)
+    full["accuracy"].update(width=8, steps=2, tune=tune)
+    full["images"].update(width=8, steps=2, examples=200, seeds=2, tune=tune)
+    full["fit"].update(width=8, steps=2, tune=tune)
+    study = STUDY.model_copy(update={"scales": {**STUDY.scales, "full": full}})
+    overrides = {
+        "scale": "full", "seeds": 2, "device": "cpu", "studies_dir": str(STUDIES), "results_dir": str(tmp_path / "r"),
+        "data_dir": str(images),
+    }  # fmt: skip
+    records = recording.read(runner.run_study(study, load_config(None, overrides)) / "records.parquet")
+    assert set(records["part"]) == set(STUDY.parts)
+    images = recording.part_of(records, "images")
+    assert sorted(MODULE.gain_fashion(images).index) == [0, 1]
+    slopes = recording.part_of(records, "slopes")
+    assert set(slopes["activation"]) == {"relu", "sigmoid"}
+    assert slopes["delta"].gt(0).all()
