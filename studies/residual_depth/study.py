@@ -360,8 +360,7 @@ def plot_train_loss_by_depth(records: pd.DataFrame):
     axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
     axis.minorticks_off()
     style.legend(axis)
-    deepest = rows[rows["part"] == "thousand"]["seed"].nunique()
-    style.count(axis, rows[rows["part"] == "depth"], f"{deepest} at {ticks[-1]:.0f}")
+    style.count(axis, rows)
     return figure
 
 
@@ -380,7 +379,7 @@ def plot_gradient_by_layer(records: pd.DataFrame):
     layers, width = np.array([0, records["layer"].max()]), float(records["width"].iloc[0])
     drift = plain_gradient_drift(width) / 2 / math.log(10)
     style.theory(axes[0, 0], layers, drift * (layers[1] - layers), label="plain, theory")
-    axes[0, 0].set(ylabel="gradient norm / at the output, log10")
+    axes[0, 0].set(ylabel="gradient norm rel. to output, log10")
     style.count(axes[0, -1], records)
     handles, names = axes[0, 0].get_legend_handles_labels()
     axes[0, -1].legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)

@@ -1,0 +1,256 @@
+"""Normalisation: the norms against their definitions, batch norm's explosion by brute force, statistics on made-up records."""
+
+import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from claimcheck import design, figures, norm_timing, runner
+from claimcheck import records as recording
+from claimcheck.context import Context, Settings
+from claimcheck.loading import load_config, load_study
+from claimcheck.networks import norm_of
+
+ROOT = Path(__file__).parents[2]
+STUDY = load_study(ROOT / "studies", "normalization")
+MODULE = STUDY.module
+PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
+ABSENT = ("timing_compiled", "timing_gpu")
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def context_of(part, scale="full", settings=None):
+    scaled = STUDY.at(scale)[part]
+    merged = Settings({**scaled.settings, **(settings or {})})
+    return Context("normalization", scale, part, merged, torch.device("cpu"), Path("data"))
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """Records of the smoke scale."""
+    settings = {"scale": "smoke", "device": "cpu", "studies_dir": str(ROOT / "studies")}
+    config = load_config(None, {**settings, "results_dir": str(tmp_path_factory.mktemp("results"))})
+    return recording.read(runner.run_study(STUDY, config) / "records.parquet")
+
+
+# ---------------------------------------------------------------- what the norms are
+
+
+def definition(name, x):
+    """The papers' formulas, without affine part."""
+    if name == "batch":
+        return (x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt()
+    if name == "layer":
+        return (x - x.mean(1, keepdim=True)) / (x.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    return x / (x.square().mean(1, keepdim=True) + 1e-5).sqrt()
+
+
+@pytest.mark.parametrize("name", ["batch", "layer", "rms"])
+def test_engine_norms_follow_their_definitions(name):
+    x = 3.0 * torch.randn(16, 6, generator=generator()).double() + 2.0
+    torch.testing.assert_close(norm_of(name, 6).double()(x), definition(name, x))
+
+
+@pytest.mark.parametrize("kernel", ["primitives", "fused"])
+def test_timed_norms_compute_the_same_with_the_same_gradients(kernel):
+    x, weight, bias = (torch.randn(*shape, generator=generator(k)).double() for k, shape in enumerate([(5, 8), (8,), (8,)]))
+    for norm, name in zip(norm_timing.kernels(kernel), ("layer", "rms"), strict=True):
+        expected = definition(name, x) * weight + (bias if name == "layer" else 0.0)
+        torch.testing.assert_close(norm(x, weight, bias), expected)
+        assert torch.autograd.gradcheck(lambda x, norm=norm: norm(x, weight, bias), x.clone().requires_grad_())
+
+
+def test_batch_norm_multiplies_the_squared_gradient_by_pi_over_pi_minus_one():
+    """Brute force: a wide ReLU network with batch norm, written out."""
+    depth, width, batch = 16, 256, 256
+    draws, signals = generator(3), []
+    h = torch.randn(batch, width, generator=draws)
+    for _ in range(depth):
+        z = h @ (torch.randn(width, width, generator=draws) * math.sqrt(2 / width))
+        _ = z.retain_grad() if signals else z.requires_grad_()
+        signals.append(z)
+        h = torch.relu((z - z.mean(0)) / (z.var(0, unbiased=False) + 1e-5).sqrt())
+    (h * torch.randn(batch, width, generator=draws)).sum().backward()
+    squares = [float(z.grad.square().mean().log()) for z in signals]
+    slope = (squares[3] - squares[-1]) / (depth - 4)
+    assert slope == pytest.approx(MODULE.BATCH_NORM_GROWTH, abs=0.04)
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def frame(**columns):
+    return pd.DataFrame(columns).assign(status="ok")
+
+
+def test_facts_take_the_largest_deviation_of_their_own_norm():
+    rows = frame(
+        seed=[0, 0], norm=["batch", "layer"], neuron_mean=[0.1, 9.0], neuron_variance=[0.3, 9.0], sample_mean=[9.0, 0.2],
+        sample_variance=[9.0, 0.1],
+    )  # fmt: skip
+    assert MODULE.batch_norm_error(rows).to_dict() == {0: 0.3}
+    assert MODULE.layer_norm_error(rows).to_dict() == {0: 0.2}
+
+
+def signal(slopes):
+    """Records whose squared gradient grows by `slopes[norm, gain]` nats per layer toward the input."""
+    return pd.DataFrame(
+        {"run": f"{norm}{gain}", "seed": 0, "norm": norm, "gain": gain, "layer": layer,
+         "log_gradient": slope * (10 - layer), "log_activation": slope * layer}
+        for (norm, gain), slope in slopes.items()
+        for layer in range(1, 11)
+    )  # fmt: skip
+
+
+def test_spreads_compare_the_worst_norm_with_none():
+    slopes = {("none", 0.25): -2.0, ("none", 1.0): 0.0, ("none", 4.0): 2.0}
+    slopes |= {("batch", 0.25): 0.38, ("batch", 1.0): 0.38, ("batch", 4.0): 0.38}
+    slopes |= {("layer", 0.25): 0.0, ("layer", 1.0): 0.1, ("layer", 4.0): 0.0}
+    rows = signal(slopes)
+    assert MODULE.gradient_spread(rows).to_dict() == {0: pytest.approx(0.1 / 4.0)}
+    assert MODULE.activation_spread(rows).to_dict() == {0: pytest.approx(0.1 / 4.0)}
+    assert MODULE.batch_norm_explosion(rows).to_dict() == {0: pytest.approx(0.38)}
+
+
+def cells(losses):
+    """Rows of seed 0 from {norm: {(gain, rate): loss}}."""
+    return pd.DataFrame(
+        {"seed": 0, "norm": norm, "gain": gain, "learning_rate": rate, "batch_loss": loss}
+        for norm, table in losses.items()
+        for (gain, rate), loss in table.items()
+    )
+
+
+def test_basin_is_the_share_of_cells_near_the_best_and_guessing_never_counts():
+    none = {(1, 0.1): 1.0, (1, 1.0): 1.1, (4, 0.1): math.nan, (4, 1.0): 2.0}
+    batch = {(1, 0.1): 1.0, (1, 1.0): 1.1, (4, 0.1): 1.19, (4, 1.0): 2.0}
+    layer = dict.fromkeys(none, 2.30)
+    rows = cells({"none": none, "batch": batch, "layer": layer})
+    assert MODULE.wider_basin_batch(rows).to_dict() == {0: pytest.approx(0.25)}
+    assert MODULE.wider_basin_layer(rows).to_dict() == {0: pytest.approx(-0.5)}
+
+
+def test_range_over_gains_counts_a_failure_as_guessing():
+    none = {(0.25, 0.1): math.nan, (1.0, 0.1): math.log(10) - 1.0, (4.0, 0.1): 50.0}
+    batch = {(0.25, 0.1): 1.5, (1.0, 0.1): 1.3, (4.0, 0.1): 1.55}
+    rows = cells({"none": none, "batch": batch})
+    assert MODULE.gain_range_batch(rows).to_dict() == {0: pytest.approx(0.25)}
+    nothing = cells({"none": dict.fromkeys(none, math.nan), "batch": dict.fromkeys(none, math.nan)})
+    assert MODULE.gain_range_batch(nothing).to_dict() == {0: 1.0}
+
+
+def test_updates_ratio_is_the_first_step_at_or_below_the_target_and_infinite_if_never():
+    curves = {"none": [2.0, 1.8, 1.6, 1.5], "batch": [1.9, 1.5, 1.7, 1.0], "layer": [2.0, 2.0, 1.6, 1.51]}
+    rows = pd.concat(
+        frame(seed=0, norm=norm, depth=depth, step=[10, 20, 30, 40], batch_loss=curve)
+        for norm, curve in curves.items()
+        for depth in (2, 16)
+    )
+    assert MODULE.updates_ratio_batch(rows).to_dict() == {0: 0.5}
+    assert MODULE.updates_ratio_shallow(rows).to_dict() == {0: 0.5}
+    assert MODULE.updates_ratio_layer(rows).to_dict() == {0: math.inf}
+    diverged = rows.assign(batch_loss=rows["batch_loss"].mask(rows["norm"] == "batch"))
+    assert MODULE.updates_ratio_batch(diverged).to_dict() == {0: math.inf}
+
+
+def test_batch_size_statistics_are_batch_norm_minus_layer_norm():
+    sizes = [2, 4, 16, 128]
+    columns = {"test_error": [0.9, 0.8, 0.6, 0.4], "train_loss": [2.0, 1.0, 1.0, 1.0], "batch_loss": [1.8, 1.0, 1.0, 1.0]}
+    batch = frame(seed=0, norm="batch", batch_size=sizes, **columns)
+    layer = frame(seed=0, norm="layer", batch_size=sizes, test_error=0.5, train_loss=1.5, batch_loss=1.6)
+    rows = pd.concat([batch, layer])
+    assert MODULE.small_batch_handicap(rows).to_dict() == {0: pytest.approx(0.35)}
+    assert MODULE.large_batch_handicap(rows).to_dict() == {0: pytest.approx(-0.1)}
+    assert MODULE.handicap_change(rows).to_dict() == {0: pytest.approx(0.45)}
+    assert MODULE.eval_beyond_train_mode(rows).to_dict() == {0: pytest.approx(0.5 - 2 * 0.2)}
+
+
+def test_rms_quality_and_time_ratio_keep_their_signs():
+    rows = frame(seed=[0] * 4, norm=["rms", "layer"] * 2, architecture=["plain"] * 2 + ["residual"] * 2,
+                 test_error=[0.32, 0.3, math.nan, 0.98])  # fmt: skip
+    assert MODULE.rms_quality(rows).to_dict() == {0: pytest.approx(0.02)}
+    times = frame(seed=[0, 0, 0], kernel=["fused", "fused", "primitives"], log_ratio=[1.0, 3.0, -0.5])
+    assert MODULE.time_ratio_fused(times).to_dict() == {0: 2.0}
+    assert MODULE.time_ratio_primitives(times).to_dict() == {0: -0.5}
+
+
+def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
+    monkeypatch.setattr(norm_timing, "seconds", lambda norm, tensors, calls: 3.0 if norm is norm_timing.rms_norm else 6.0)
+    context = SimpleNamespace(settings=SimpleNamespace(rows=4, turns=3, calls=2), generator=lambda seed, purpose: generator())
+    runs = pd.DataFrame({"run": ["a"], "seed": [0], "kernel": ["primitives"], "width": [8]})
+    found = norm_timing.measured(runs, context, torch.device("cpu")).iloc[0]
+    assert found["log_ratio"] == pytest.approx(math.log(0.5))
+    assert (found["layer_seconds"], found["rms_seconds"]) == (3.0, 1.5)
+
+
+# ---------------------------------------------------------------- the study as a whole
+
+
+@pytest.mark.parametrize("name", [name for name, prediction in PREDICTIONS.items() if prediction.part not in ABSENT])
+def test_every_statistic_answers_for_every_seed_once(smoke, name):
+    prediction = PREDICTIONS[name]
+    values = getattr(MODULE, prediction.statistic)(recording.part_of(smoke, prediction.part))
+    assert sorted(values.index) == [0, 1, 2, 3]
+    assert values.notna().all()
+
+
+@pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
+def test_every_figure_draws_without_problems(smoke, spec):
+    _, problems = figures.draw(figures.plot_function(STUDY, spec.id), figures.rows_of(smoke, spec.part))
+    assert problems == []
+
+
+def test_pilot_seeds_and_confirmatory_seeds_never_meet():
+    for scale in ("quick", "full"):
+        for part in STUDY.at(scale).values():
+            if part.tune:
+                pilots, runs = design.pilot_runs(part), design.confirmatory_runs(part)
+                assert not set(pilots["seed"]) & set(runs["seed"])
+
+
+def test_grid_of_learning_rates_spans_four_decades_at_every_scale_that_counts():
+    for scale in ("quick", "full"):
+        rates = STUDY.at(scale)["grid"].factors["learning_rate"].values
+        assert math.log10(rates[-1] / rates[0]) == pytest.approx(4.0)
+        assert np.ptp(np.diff(np.log10(rates))) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("part", "settings"),
+    [
+        ("signal", {"width": 8, "examples": 4}),
+        ("grid", {"steps": 2, "width": 8, "window": 1}),
+        ("init", {"steps": 2, "width": 8, "window": 1}),
+        ("speed", {"steps": 4, "width": 8, "window": 2}),
+        ("batch", {"steps": 2, "width": 8, "window": 1}),
+        ("quality", {"steps": 2, "width": 8}),
+        ("timing", {"turns": 1, "calls": 1}),
+    ],
+)
+def test_full_scale_code_path_with_two_seeds(part, settings):
+    scaled = STUDY.at("full")[part].model_copy(update={"seeds": 2})
+    runs = design.confirmatory_runs(scaled)
+    static = [name for name, factor in scaled.factors.items() if factor.static]
+    for name in static:
+        runs = runs[runs[name] == runs[name].iloc[-1]]
+    runs = runs.reset_index(drop=True)
+    runs = runs if "learning_rate" in runs or part in ("signal", "timing") else runs.assign(learning_rate=0.1)
+    found = getattr(MODULE, f"run_{part}")(runs, context_of(part, settings=settings))
+    checked = recording.check_outcome(found, runs, scaled, where="test")
+    assert set(checked["run"]) == set(runs["run"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not runner.has_compiler() or sys.platform == "win32", reason="no C++ compiler")
+def test_compiled_timing_runs_and_its_norms_are_right():
+    x, one, zero = torch.randn(4, 8, generator=generator()), torch.ones(8), torch.zeros(8)
+    for norm, name in zip(norm_timing.kernels("compiled"), ("layer", "rms"), strict=True):
+        torch.testing.assert_close(norm(x, one, zero), definition(name, x))

@@ -1,0 +1,346 @@
+"""Residual connections: closed forms against brute force, the stack against itself, statistics on made-up records."""
+
+import gzip
+import math
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from claimcheck import design, figures, residual, runner
+from claimcheck import records as recording
+from claimcheck.context import Context, Settings
+from claimcheck.ensemble import Ensemble
+from claimcheck.loading import load_config, load_study
+from claimcheck.step import functional_losses_and_gradient, losses_and_gradient
+from claimcheck.train import Data, cross_entropy, train
+
+ROOT = Path(__file__).parents[2]
+STUDY = load_study(ROOT / "studies", "residual_depth")
+MODULE = STUDY.module
+PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
+IMAGES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
+BRANCHES = ("plain", "unscaled", "scaled", "zero_init")
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def context_of(part, scale="quick", settings=None, data_dir=Path("data")):
+    scaled = STUDY.at(scale)[part]
+    return Context(
+        "residual_depth", scale, part, Settings({**scaled.settings, **(settings or {})}), torch.device("cpu"), data_dir
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """Records of the smoke scale."""
+    settings = {"scale": "smoke", "device": "cpu", "studies_dir": str(ROOT / "studies")}
+    config = load_config(None, {**settings, "results_dir": str(tmp_path_factory.mktemp("results"))})
+    return recording.read(runner.run_study(STUDY, config) / "records.parquet")
+
+
+# ---------------------------------------------------------------- theory
+
+
+@pytest.mark.parametrize("variance", [0.5, 2.0])
+def test_a_block_multiplies_the_mean_square_by_one_plus_its_variance_at_any_width(variance):
+    n, draws = 6, generator()
+    x = torch.randn(40_000, n, 1, generator=draws)
+    first = torch.randn(40_000, n, n, generator=draws) * math.sqrt(2 / n)
+    second = torch.randn(40_000, n, n, generator=draws) * math.sqrt(variance / n)
+    after = x + second @ torch.relu(first @ x)
+    ratio = float(after.square().mean() / x.square().mean())
+    assert ratio == pytest.approx(residual.block_growth(variance), rel=0.03)
+
+
+@pytest.mark.parametrize("width", [16, 64])
+def test_log_gradient_of_a_plain_stack_drifts_as_the_first_order_formula_says(width):
+    draws = generator(1)
+    delta = torch.randn(2000, width, generator=draws).double()
+    before = delta.square().sum(1).log()
+    for _ in range(4):
+        active = (torch.rand(2000, width, generator=draws) < 0.5).double()
+        weights = torch.randn(2000, width, width, generator=draws).double() * math.sqrt(2 / width)
+        delta = active * torch.einsum("bi,bij->bj", delta, weights)
+    drift = float((delta.square().sum(1).log() - before).mean()) / 4
+    assert drift == pytest.approx(residual.plain_gradient_drift(width), abs=10 / width**2 + 0.005)
+
+
+def test_jacobian_of_branches_without_slope_is_the_identity():
+    weights, slopes = torch.randn(9, 5, 5, generator=generator()), torch.zeros(9, 5)
+    assert torch.equal(residual.stack_jacobian(weights, slopes, skip=True), torch.eye(5))
+    assert torch.equal(residual.stack_jacobian(weights, slopes, skip=False), torch.zeros(5, 5))
+
+
+@pytest.mark.parametrize("kind", ["plain", "unscaled"])
+def test_jacobian_product_is_what_autograd_finds(kind):
+    stack = residual.Stack(4, 4, 3, 6, kind, generator=generator(2)).double()
+    weights, h, slopes = stack.blocks.detach(), torch.randn(4, generator=generator(3)).double(), []
+
+    def through(x):
+        for weight in weights:
+            x = (x if kind == "unscaled" else 0.0) + weight @ torch.relu(x)
+        return x
+
+    stream = h
+    for weight in weights:
+        slopes.append((stream > 0).double())
+        stream = (stream if kind == "unscaled" else 0.0) + weight @ torch.relu(stream)
+    expected = torch.autograd.functional.jacobian(through, h)
+    found = residual.stack_jacobian(weights, torch.stack(slopes), skip=kind == "unscaled")
+    torch.testing.assert_close(found, expected)
+
+
+# ---------------------------------------------------------------- the stack
+
+
+@pytest.mark.parametrize("kind", BRANCHES)
+def test_written_out_backward_pass_equals_autograd_through_modules(kind):
+    stacks = [residual.Stack(5, 7, 3, 9, kind, generator=generator(1), watched=w).double() for w in (False, True)]
+    x = torch.randn(4, 5, generator=generator(2)).double()
+    fast, slow = (torch.autograd.grad(s(x).square().sum(), list(s.parameters())) for s in stacks)
+    torch.testing.assert_close(stacks[0](x), stacks[1](x))
+    torch.testing.assert_close(fast, slow)
+    with torch.no_grad():
+        torch.testing.assert_close(stacks[0](x), stacks[1](x))
+
+
+def test_first_block_of_each_kind_is_what_its_name_says():
+    x = torch.randn(3, 4, generator=generator(5))
+    for kind in residual.KINDS:
+        stack = residual.Stack(4, 4, 2, 1, kind, generator=generator(1))
+        h, weight = stack.input(x), stack.blocks[0]
+        normed = torch.nn.functional.layer_norm(h, (4,)) if kind == "pre_norm" else h
+        after = (0.0 if kind == "plain" else h) + torch.relu(normed) @ weight.T
+        last = torch.nn.functional.layer_norm(after, (4,)) if kind == "pre_norm" else after
+        torch.testing.assert_close(stack.features(x), torch.relu(last))
+        assert bool((weight == 0).all()) == (kind == "zero_init")
+    assert float(residual.Stack(4, 4, 2, 25, "scaled", generator=generator()).scale) == pytest.approx(0.2)
+
+
+def test_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="found 'skippy'"):
+        residual.Stack(4, 4, 2, 1, "skippy", generator=generator())
+
+
+def stacks(rows, depth=12):
+    runs = pd.DataFrame(rows, columns=["run", "seed", "kind"])
+
+    def network(run, draws):
+        return residual.Stack(5, 6, 3, depth, run.kind, generator=draws)
+
+    return runs, network
+
+
+def test_functional_step_for_compilers_and_graphs_gives_the_same_gradient():
+    runs, network = stacks([("a", 0, "plain"), ("b", 0, "scaled"), ("c", 1, "zero_init")])
+    ensemble = Ensemble.build(runs, network, generator)
+    batch = {"x": torch.randn(3, 8, 5, generator=generator(4)), "y": torch.zeros(3, 8, dtype=torch.int64)}
+    arguments = (ensemble, cross_entropy, ensemble.parameters, ensemble.buffers, batch, {"x": 0, "y": 0})
+    torch.testing.assert_close(losses_and_gradient(*arguments), functional_losses_and_gradient(*arguments))
+
+
+def test_a_stack_trains_to_the_same_bits_alone_and_in_company():
+    rows = [(f"{kind}{seed}", seed, kind) for kind in BRANCHES for seed in range(3)]
+    data = Data({"x": torch.randn(64, 5, generator=generator(7)), "y": torch.arange(64) % 3})
+    context = context_of("depth")
+
+    def trained(rows):
+        runs, network = stacks(rows)
+        found = train(runs, context, network=network, data=data, steps=5, batch_size=8, optimizer="momentum", compile=False)
+        return dict(zip(runs["run"], found.ensemble.parameters, strict=True))
+
+    together = trained(rows)
+    for row in rows[2::4]:
+        assert torch.equal(trained([row])[row[0]], together[row[0]])
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def frame(**columns):
+    return pd.DataFrame(columns).assign(status="ok")
+
+
+def two_kinds(kind, plain, other, **columns):
+    """Rows of seeds 0 and 1 for `plain` and another kind."""
+    table = pd.DataFrame({"seed": [0, 1, 0, 1], "kind": ["plain"] * 2 + [kind] * 2, **columns})
+    return table.assign(train_loss=[*plain, *other], train_error=[*plain, *other])
+
+
+def test_deep_gap_is_positive_where_the_plain_stack_is_worse_and_ignores_shallow_rows():
+    deep = two_kinds("scaled", [2.0, 1.0], [0.5, 1.25], depth=64)
+    shallow = two_kinds("scaled", [0.0, 0.0], [9.0, 9.0], depth=16)
+    found = MODULE.deep_gap(pd.concat([deep, shallow]))
+    assert found.to_dict() == {0: 1.5, 1: -0.25}
+
+
+def test_diverged_and_huge_losses_are_worth_guessing():
+    rows = two_kinds("scaled", [math.nan, 50.0], [0.3, 0.3], depth=64)
+    assert MODULE.deep_gap(rows).tolist() == pytest.approx([math.log(10) - 0.3] * 2)
+    accuracy = MODULE.thousand_accuracy_plain(two_kinds("scaled", [math.nan, 0.9], [0.1, 0.1], depth=1024.0))
+    assert accuracy.tolist() == pytest.approx([0.0, 0.1])
+
+
+def test_thousand_accuracy_reads_the_greatest_depth_only():
+    deep = two_kinds("scaled", [0.9, 0.9], [0.05, 0.08], depth=1024.0)
+    other = two_kinds("scaled", [0.9, 0.9], [0.5, 0.5], depth=256.0)
+    assert MODULE.thousand_accuracy(pd.concat([deep, other])).tolist() == pytest.approx([0.95, 0.92])
+
+
+def test_shallow_gap_is_plain_minus_residual():
+    assert MODULE.shallow_gap(two_kinds("scaled", [0.3, 0.1], [0.1, 0.1], depth=4)).tolist() == pytest.approx([0.2, 0.0])
+
+
+def test_unscaled_failures_count_runs_that_end_at_guessing():
+    rows = frame(seed=[0, 1, 2], kind="unscaled", depth=64, train_loss=[math.nan, 2.302, 1.0])
+    assert MODULE.unscaled_failures(rows).to_dict() == {0: 1.0, 1: 1.0, 2: 0.0}
+
+
+def test_stable_decades_count_the_grid_in_decades():
+    rates = [0.01, 0.1, 1.0]
+    rows = pd.concat(
+        frame(seed=0, kind=kind, learning_rate=rates, train_error=errors)
+        for kind, errors in (("plain", [0.9, 0.4, math.nan]), ("scaled", [0.1, 0.1, 0.1]))
+    )
+    assert MODULE.stable_decades(rows).to_dict() == {0: pytest.approx(2.0)}
+
+
+def test_gradient_ratio_is_first_over_last_before_training():
+    rows = frame(seed=[0] * 4, kind="plain", step=[0, 0, 0, 9], layer=[0, 1, 2, 0], gradient=[1e-8, 1e-4, 1.0, 77.0])
+    assert MODULE.gradient_ratio_plain(rows).to_dict() == {0: pytest.approx(-8.0)}
+    wide = frame(seed=[0] * 4, width=[8, 8, 64, 64], layer=[0, 2, 0, 2], gradient=[1.0, 10.0, 1.0, 100.0])
+    assert MODULE.gradient_ratio_wide(wide).to_dict() == {0: pytest.approx(-2.0)}
+
+
+def test_growth_error_is_nil_on_the_closed_form_and_the_excess_otherwise():
+    blocks = np.arange(5)
+    rows = pd.concat(
+        frame(seed=0, variance=v, block=blocks, mean_square=3.0 * (1.0 + (v or 0.25)) ** blocks * math.e ** (0.1 * blocks))
+        for v in (0.0, 2.0)
+    )
+    assert MODULE.growth_error(rows).to_dict() == {0: pytest.approx(0.1)}
+
+
+def test_jacobian_statistics_pick_kind_and_slope():
+    rows = frame(
+        seed=[0] * 4, kind=["plain", "plain", "residual", "residual"], slope=[0.0, 0.001] * 2,
+        distance=[1.0, 2.0, 0.0, 4.0], log10_norm=[-400.0, -190.0, 0.0, 0.01],
+    )  # fmt: skip
+    assert MODULE.jacobian_distance(rows).tolist() == [0.0]
+    assert MODULE.jacobian_norm_small_slope(rows).tolist() == [0.01]
+    assert MODULE.plain_jacobian_norm_small_slope(rows).tolist() == [-190.0]
+
+
+def test_convolutional_gaps_split_at_the_depth():
+    deep, shallow = (two_kinds("residual", [1.0, 0.5], [0.5, 0.25], depth=d) for d in (56, 8))
+    rows = pd.concat([deep, shallow.assign(train_loss=0.0, train_error=[0.2, 0.2, 0.1, 0.3])])
+    assert MODULE.conv_gap_deep(rows).tolist() == [0.5, 0.25]
+    assert MODULE.conv_gap_shallow(rows).tolist() == pytest.approx([0.1, -0.1])
+
+
+# ---------------------------------------------------------------- the study as a whole
+
+
+@pytest.mark.parametrize("name", [name for name, prediction in PREDICTIONS.items() if prediction.part != "conv"])
+def test_every_statistic_answers_for_every_seed_once(smoke, name):
+    prediction = PREDICTIONS[name]
+    values = getattr(MODULE, prediction.statistic)(recording.part_of(smoke, prediction.part))
+    assert sorted(values.index) == [0, 1, 2, 3]
+    assert values.notna().all()
+
+
+@pytest.mark.parametrize("spec", [spec for spec in STUDY.figures if spec.part != "conv"], ids=lambda spec: spec.id)
+def test_every_figure_draws_without_problems(smoke, spec):
+    _, problems = figures.draw(figures.plot_function(STUDY, spec.id), figures.rows_of(smoke, spec.part))
+    assert problems == []
+
+
+def test_pilot_seeds_and_confirmatory_seeds_never_meet():
+    for scale in ("quick", "full"):
+        for part in STUDY.at(scale).values():
+            if part.tune and part.seeds:
+                pilots, runs = design.pilot_runs(part), design.confirmatory_runs(part)
+                assert not set(pilots["seed"]) & set(runs["seed"])
+
+
+def test_quick_scale_has_the_seeds_that_the_verdicts_need():
+    assert {part.seeds for part in STUDY.at("quick").values()} == {0, 16}
+    full = STUDY.at("full")
+    assert full["conv"].seeds == 16
+    assert all(part.seeds >= 64 for name, part in full.items() if name != "conv")
+
+
+@pytest.mark.parametrize(
+    ("part", "settings"),
+    [("depth", {"steps": 2}), ("thousand", {"steps": 1}), ("gradient", {"steps": 1, "depth": 16})],
+)
+def test_full_scale_code_path_with_two_seeds(part, settings):
+    scaled = STUDY.at("full")[part].model_copy(update={"seeds": 2})
+    runs = design.confirmatory_runs(scaled).assign(learning_rate=0.01)
+    if "depth" in runs:
+        runs = runs[runs["depth"] == runs["depth"].max()]
+    function = getattr(MODULE, f"run_{part}")
+    found = function(runs.reset_index(drop=True), context_of(part, "full", {**settings, "depths": [48]}))
+    checked = recording.check_outcome(found, runs, scaled, where="test")
+    assert set(checked["run"]) == set(runs["run"])
+
+
+@pytest.fixture
+def fashion(tmp_path):
+    """A folder with Fashion-MNIST unpacked."""
+    source = IMAGES / "FashionMNIST" / "raw"
+    if not source.is_dir():
+        pytest.skip(f"Fashion-MNIST is not in {source}: set CLAIMCHECK_TEST_DATA")
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for packed in source.glob("*.gz"):
+        with gzip.open(packed) as stream, open(raw / packed.stem, "wb") as target:
+            shutil.copyfileobj(stream, target)
+    return tmp_path
+
+
+def test_convolutional_part_with_two_seeds_on_real_images(fashion):
+    scaled = STUDY.at("full")["conv"].model_copy(update={"seeds": 2})
+    runs = design.confirmatory_runs(scaled).assign(learning_rate=0.1)
+    settings = {"channels": 2, "steps": 2, "batch_size": 8, "evaluated": 32}
+    frames = []
+    for _, group in runs[runs["depth"] == 8].groupby("kind"):
+        context = context_of("conv", "full", settings, fashion)
+        found = MODULE.run_conv(group.reset_index(drop=True), context)
+        frames.append(recording.check_outcome(found, group, scaled, where="test"))
+    rows = pd.concat(frames)
+    deep = rows.assign(depth=56, run="deep" + rows["run"])
+    assert MODULE.conv_gap_shallow(rows).index.tolist() == [0, 1]
+    _, problems = figures.draw(MODULE.plot_convolutional, pd.concat([rows, deep]))
+    assert problems == []
+
+
+def test_gradient_of_the_smallest_stack_matches_finite_differences():
+    """The stream's gradient that the study plots, against a difference quotient."""
+    kind = SimpleNamespace(kind="scaled")
+    network = MODULE.stack_of(4, 3, watched=True)
+    runs = pd.DataFrame({"run": ["a"], "seed": [0], "kind": ["scaled"]})
+    ensemble = Ensemble.build(runs, network, generator, dtype=torch.float64)
+    x, y = torch.randn(1, 64, generator=generator(9)).double(), torch.tensor([3])
+    found = MODULE.stream_signals(ensemble, Data({"x": x, "y": y})).set_index("layer")["gradient"]
+    stack = network(kind, generator(0)).double()
+    start, step, differences = stack.input(x).detach(), 1e-6, []
+    for unit in range(4):
+        losses = []
+        for sign in (1.0, -1.0):
+            h = start.clone()
+            h[0, unit] += sign * step
+            for weight in stack.blocks * stack.scale:
+                h = h + torch.relu(h) @ weight.T
+            losses.append(torch.nn.functional.cross_entropy(stack.output(torch.relu(h)), y).item())
+        differences.append((losses[0] - losses[1]) / (2 * step))
+    assert found[0] == pytest.approx(np.sqrt(np.mean(np.square(differences))), rel=1e-5)
