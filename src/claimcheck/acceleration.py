@@ -52,17 +52,24 @@ def pays(footprint: Footprint, design_runs: int, steps: int) -> tuple[bool, str]
 
 
 def choose(step: Step, context: Any, wanted: tuple[bool, str]) -> Step:
-    """The fastest form of the step that the device and the decision allow.
+    """The fastest form of the step that the device and the decision allow; logged, and noted for the provenance.
 
     Args:
         wanted: whether to compile, and the reason, from :func:`pays` or the study.
     """
+
+    def tell(text: str) -> None:
+        context.log(text)
+        told = getattr(context, "notes", {}).setdefault("steps", [])
+        if text not in told:
+            told.append(text)
+
     compiled, reason = wanted
-    context.log(reason)
+    tell(reason)
     if compiled:
-        step = Compiled(step, context.log)
+        step = Compiled(step, tell)
     if torch.device(context.device).type == "cuda":
-        step = Recorded(step, context.log)
+        step = Recorded(step, tell)
     return step
 
 
@@ -171,7 +178,7 @@ class Recorded(Step):
 
     def _record(self, progress: Progress, number: Tensor, positions: Tensor | None) -> None:
         """Take the step a few times on the side, so that libraries set themselves up, then record it."""
-        self.progress, self.inputs = (tree_map(torch.clone, tree) for tree in (progress, (number, positions)))
+        self.progress, self.inputs = (tree_map(_clone, tree) for tree in (progress, (number, positions)))
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -182,6 +189,10 @@ class Recorded(Step):
         with torch.cuda.graph(graph):
             _copy(self.progress, self._body())
         self.graph = graph
+
+
+def _clone(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.clone()
 
 
 def _copy(into: Any, source: Any) -> None:
