@@ -89,6 +89,7 @@ shell.prefix(
 WHERE = ("scale", "studies_dir", "results_dir")
 MERGE = (*WHERE, "seeds", "data_dir")
 RUN = (*MERGE, "device", "memory_limit_mb")
+MINUTES = {"smoke": 30, "quick": 120, "full": 1440}[CONFIG.scale]
 GPUS = 1 if CONFIG.device.startswith("cuda") else 0
 
 

@@ -27,7 +27,7 @@ rule run:
     threads: 1
     resources:
         mem_mb=4000,
-        runtime=240,
+        runtime=MINUTES,
         gpu=GPUS if CONFIG.shards == 1 else 0,
     params:
         step=unrecorded("run" if CONFIG.shards == 1 else "merge"),
@@ -49,7 +49,7 @@ rule piece:
     threads: 1
     resources:
         mem_mb=4000,
-        runtime=240,
+        runtime=MINUTES,
         gpu=GPUS,
     params:
         shards=CONFIG.shards,
