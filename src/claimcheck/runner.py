@@ -71,14 +71,16 @@ def has_compiler() -> bool:
 
 
 def up_to_date(study: Study, config: Config) -> bool:
-    """Whether finished records exist that were made from exactly the present ingredients."""
+    """Whether finished records exist, undamaged, that were made from exactly the present ingredients."""
     folder = config.results_of(study.name)
     if not (folder / "records.parquet").is_file() or not (folder / "provenance.json").is_file():
         return False
-    kept = read_provenance(folder / "provenance.json")
-    return kept.get("ingredients") == fingerprint.run_parts(study, config.scale, config) and kept.get("files", {}).get(
-        "records.parquet"
-    ) == sha256(folder / "records.parquet")
+    try:
+        kept = read_provenance(folder / "provenance.json", required=("ingredients", "files"))
+    except ClaimcheckError:
+        return False
+    whole = all((folder / name).is_file() and sha256(folder / name) == digest for name, digest in kept["files"].items())
+    return whole and kept["ingredients"] == fingerprint.run_parts(study, config.scale, config)
 
 
 def run_study(study: Study, config: Config, progress: Progress | None = None, shard: tuple[int, int] = (1, 1)) -> Path:
