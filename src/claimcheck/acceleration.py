@@ -47,6 +47,8 @@ def pays(footprint: Footprint, design_runs: int, steps: int) -> tuple[bool, str]
     cost = COMPILE_SECONDS + COMPILE_SECONDS_PER_OPERATION * footprint.operations
     if footprint.operations > MOST_OPERATIONS:
         return False, f"eager: {footprint.operations} operations are too many to compile (limit {MOST_OPERATIONS})"
+    if footprint.convolutions:
+        return False, "eager: convolutions keep their kernels when compiled, and take minutes to compile"
     story = f"compiling would save about {saved:.0f} s of the design and cost about {cost:.0f} s"
     return (True, f"compiled: {story}") if saved > MARGIN * cost else (False, f"eager: {story}")
 
@@ -102,10 +104,10 @@ def compile_step(step: Step, *example: Any) -> Callable[..., Progress]:
     Everything that it reads is an input of the program, so that programs of equal shapes are equal and are found again:
     they are kept in ``.cache/torchinductor`` of the working folder, or where ``TORCHINDUCTOR_CACHE_DIR`` says.
     """
-    from torch import _inductor
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(".cache", "torchinductor").resolve()))
+    from torch import _inductor  # only now: at its import it settles on a folder
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(".cache", "torchinductor").resolve()))
     constants = constants_of(step)
     inputs, form = tree_flatten((*example, *constants))
     result_form = None

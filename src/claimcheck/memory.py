@@ -26,13 +26,14 @@ class Footprint:
 
     Attributes:
         saved: numbers kept for the backward pass. parameters: numbers trained. batch: numbers in a minibatch.
-        operations: differentiated operations in the forward pass.
+        operations: differentiated operations in the forward pass. convolutions: how many of them are convolutions.
     """
 
     saved: int
     parameters: int
     batch: int
     operations: int
+    convolutions: int = 0
 
     def bytes(self, copies: int, size: int = 4) -> int:
         """Estimate of the memory that one network takes, with ``copies`` matrices like the parameters (gradient, state,
@@ -59,8 +60,9 @@ def footprint(ensemble: Ensemble, loss: Callable[..., Tensor], batch: Mapping[st
         if node is not None and node not in nodes:
             nodes.add(node)
             waiting += [following for following, _ in node.next_functions]
+    convolutions = sum("Convolution" in type(node).__name__ for node in nodes)
     numbers = sum(value.numel() for value in batch.values())
-    return Footprint(sum(saved.values()), parameters.numel(), numbers, len(nodes))
+    return Footprint(sum(saved.values()), parameters.numel(), numbers, len(nodes), convolutions)
 
 
 def in_tiles(work: Callable[[list[int]], T], members: int, context: Any, size_of_one: int) -> list[T]:

@@ -97,3 +97,16 @@ def test_no_function_of_the_training_path_is_over_fifty_lines(module: str) -> No
         if isinstance(node, ast.FunctionDef):
             documented = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
             assert node.end_lineno - documented <= 50, node.name
+
+
+def test_the_footprint_sees_convolutions_and_depth(kind, runs_of, context) -> None:
+    from claimcheck import memory
+    from claimcheck.ensemble import Ensemble
+    from claimcheck.train import cross_entropy
+
+    ensemble = Ensemble.build(runs_of([0]), kind.network, lambda seed: context.generator(seed, "init"))
+    found = memory.footprint(ensemble, cross_entropy, kind.data.rows(torch.arange(20)[None]))
+    assert (found.convolutions > 0) == ("cnn" in kind.name or kind.name == "resnet")
+    assert found.parameters == ensemble.parameters.shape[1]
+    assert found.saved > 20
+    assert found.operations > 10
