@@ -67,13 +67,14 @@ def test_a_changed_scale_reruns_where_it_is_used(project):
     assert project.planned() == {"run walk", "judge walk", "plot walk", "report"}
 
 
-@pytest.mark.parametrize("name", ["records.parquet", "provenance.json"])
-def test_a_damaged_result_is_run_again(project, name):
+@pytest.mark.parametrize(("name", "damage"), [("records.parquet", "flipped"), ("provenance.json", "truncated")])
+def test_a_damaged_result_is_run_again(project, name, damage):
     path = project.results("coin") / name
     times = path.stat().st_atime, path.stat().st_mtime
-    bytes_ = bytearray(path.read_bytes())
-    bytes_[len(bytes_) // 2] ^= 1
-    path.write_bytes(bytes_)
+    content = path.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    path.write_bytes({"flipped": flipped, "truncated": content[:middle]}[damage])
     os.utime(path, times)
     planned = project.planned()
     assert "run coin" in planned
