@@ -30,14 +30,16 @@ def run(runs: pd.DataFrame, context: Any) -> pd.DataFrame:
     dtype, frames = getattr(torch, context.settings.dtype), []
     for done, (seed, group) in enumerate(runs.groupby("seed", sort=False), start=1):
         unit = Ensemble.build(
-            group.iloc[:1], lambda run, generator: _square(context.settings, run, generator),
-            lambda seed: context.generator(seed, "init"), {}, context.device, dtype,
+            group.iloc[:1],
+            lambda run, generator: _square(context.settings, run, generator),
+            lambda seed: context.generator(seed, "init"),
+            {},
+            context.device,
+            dtype,
         )
         scale = torch.as_tensor(group["weight_variance"].to_numpy(copy=True) ** 0.5).to(unit.parameters)
         hyper = hyper_of(group, device=context.device, dtype=dtype)
-        ensemble = Ensemble(
-            unit.skeleton, unit.layout, unit.parameters * scale[:, None], {}, {}, hyper, group["run"]
-        )
+        ensemble = Ensemble(unit.skeleton, unit.layout, unit.parameters * scale[:, None], {}, {}, hyper, group["run"])
         probe = {name: value.to(context.device, dtype) for name, value in probes(context, seed).items()}
         frames.append(measure.signals(ensemble, probe, _functional))
         context.advance(done / runs["seed"].nunique())

@@ -72,14 +72,14 @@ factor_relu_pytorch = factor_at("relu", 1 / 3, -1)
 factor_swish_he = factor_at("swish", 2.0, -1)
 
 
-CONSTANT = [("relu", 2.0), ("tanh", 0.5), ("tanh", 2.0), ("tanh", 4.0), ("swish", 1.0), ("swish", 2.0), ("swish", 4.0),
-            ("gelu", 4.0), ("sigmoid", 1.0), ("sigmoid", 4.0)]
+CONSTANT = {"relu": [2.0], "tanh": [0.5, 2.0, 4.0], "swish": [1.0, 2.0, 4.0], "gelu": [4.0], "sigmoid": [1.0, 4.0]}
 
 
 def bend_constant_factor(records: pd.DataFrame) -> pd.Series:
     """Bend of ln delta against depth, mean over the cells with a constant factor (ReLU once)."""
     present = set(zip(records["activation"], records["weight_variance"].round(3)))
-    bends = [bend(table(records, *cell)) for cell in CONSTANT if (cell[0], round(cell[1], 3)) in present]
+    cells = [(activation, variance) for activation, variances in CONSTANT.items() for variance in variances]
+    bends = [bend(table(records, *cell)) for cell in cells if cell in present]
     return sum(bends) / len(bends)
 
 
@@ -102,16 +102,25 @@ def run_saturation(runs: pd.DataFrame, context) -> pd.DataFrame:
     width = context.settings.width
 
     def network(run, generator):
-        return networks.MLP(width, width, 10, depth=context.settings.depth, activation="tanh",
-                            init=run.weight_variance, bias=False, generator=generator)
+        return networks.MLP(
+            width,
+            width,
+            10,
+            depth=context.settings.depth,
+            activation="tanh",
+            init=run.weight_variance,
+            bias=False,
+            generator=generator,
+        )
 
     ensemble = Ensemble.build(runs, network, lambda seed: context.generator(seed, "init"), device=context.device)
     probes = torch.stack([depth_profile.probes(context, seed)["x"] for seed in runs["seed"]])
-    return measure.layerwise(ensemble, Data({}, per_member={"x": probes}), {
+    functions = {
         "pre_activation_sd": lambda before, after: before.square().mean().sqrt(),
         "mean_slope": lambda before, after: (1.0 - after.square()).mean(),
         "saturated": lambda before, after: (after.abs() > 0.9).to(after.dtype).mean(),
-    })
+    }
+    return measure.layerwise(ensemble, Data({}, per_member={"x": probes.to(context.device)}), functions)
 
 
 def run_exact(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -201,12 +210,28 @@ def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
     depth = int(runs["depth"].iloc[0]) if "depth" in runs else settings.depth
 
     def network(run, generator):
-        return networks.MLP(40, settings.width, 10, depth=depth, activation=run.activation,
-                            init=run.weight_variance, generator=generator)
+        return networks.MLP(
+            40,
+            settings.width,
+            10,
+            depth=depth,
+            activation=run.activation,
+            init=run.weight_variance,
+            generator=generator,
+        )
 
     fixed = {"learning_rate": settings["learning_rate"]} if "learning_rate" in settings else {}
-    return train(runs, context, network=network, data=train_data, steps=settings.steps, batch_size=settings.batch_size,
-                 optimizer=settings.optimizer, hyper=fixed, evaluate={"train": (judged, classification)}).records
+    return train(
+        runs,
+        context,
+        network=network,
+        data=train_data,
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        optimizer=settings.optimizer,
+        hyper=fixed,
+        evaluate={"train": (judged, classification)},
+    ).records
 
 
 run_adaptive = run_training
@@ -221,14 +246,19 @@ def run_dead(runs: pd.DataFrame, context) -> pd.DataFrame:
     """
     settings, data = context.settings, context.dataset("mnist1d")
     train_data, test_data = Data({"x": data.x_train, "y": data.y_train}), Data({"x": data.x_test, "y": data.y_test})
-    trained = train(runs, context, network=_shallow(settings, 40), data=train_data, steps=settings.steps,
-                    batch_size=settings.batch_size,
-                    evaluate={"train": (train_data, classification), "test": (test_data, classification)})
+    trained = train(
+        runs,
+        context,
+        network=_shallow(settings, 40),
+        data=train_data,
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        evaluate={"train": (train_data, classification), "test": (test_data, classification)},
+    )
     flat = {"relu": lambda x: (x > 0).to(x.dtype), "swish": lambda x: torch.sigmoid(x) * (1 + x * torch.sigmoid(-x))}
     derivative = flat[runs["activation"].iloc[0]]
-    dead = measure.layerwise(trained.ensemble, train_data, {
-        "dead": lambda before, after: (derivative(before).abs().amax(0) < 0.01).to(before.dtype).mean(),
-    })
+    dead_share = {"dead": lambda before, after: (derivative(before).abs().amax(0) < 0.01).to(before.dtype).mean()}
+    dead = measure.layerwise(trained.ensemble, train_data, dead_share)
     records = trained.records.merge(dead.groupby("run", as_index=False)["dead"].mean(), on="run")
     return records.assign(dead=records["dead"].where(records["status"] == "ok"))
 
@@ -236,8 +266,9 @@ def run_dead(runs: pd.DataFrame, context) -> pd.DataFrame:
 def _shallow(settings, inputs: int) -> Callable:
     def network(run, generator):
         init = "he" if run.activation in ("relu", "swish", "gelu") else "xavier"
-        return networks.MLP(inputs, settings.width, 10, depth=settings.depth, activation=run.activation, init=init,
-                            generator=generator)
+        return networks.MLP(
+            inputs, settings.width, 10, depth=settings.depth, activation=run.activation, init=init, generator=generator
+        )
 
     return network
 
@@ -249,19 +280,35 @@ def run_accuracy(runs: pd.DataFrame, context) -> pd.DataFrame:
     rows = {"train": slice(0, seen), "valid": slice(seen, round(seen / 0.8))}
     pools = {name: Data({"x": data.x_train[cut], "y": data.y_train[cut]}) for name, cut in rows.items()}
     pools["test"] = Data({"x": data.x_test, "y": data.y_test})
-    return train(runs, context, network=_shallow(settings, data.x_train.shape[1]), data=pools["train"],
-                 steps=settings.steps, batch_size=settings.batch_size, optimizer="adam",
-                 evaluate={name: (pool, classification) for name, pool in pools.items()}).records
+    return train(
+        runs,
+        context,
+        network=_shallow(settings, data.x_train.shape[1]),
+        data=pools["train"],
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        optimizer="adam",
+        evaluate={name: (pool, classification) for name, pool in pools.items()},
+    ).records
 
 
 def run_fit(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Fit a small subset of MNIST-1D, another one for each seed, by full-batch Adam."""
     settings, data = context.settings, context.dataset("mnist1d")
-    picks = [torch.randperm(len(data.y_train), generator=context.generator(seed, "subset"))[: settings.examples]
-             for seed in runs["seed"]]
+    picks = [
+        torch.randperm(len(data.y_train), generator=context.generator(seed, "subset"))[: settings.examples]
+        for seed in runs["seed"]
+    ]
     pool = Data({"x": data.x_train, "y": data.y_train}, subset=torch.stack(picks).to(context.device))
-    return train(runs, context, network=_shallow(settings, 40), data=pool, steps=settings.steps, optimizer="adam",
-                 evaluate={"train": (pool, classification)}).records
+    return train(
+        runs,
+        context,
+        network=_shallow(settings, 40),
+        data=pool,
+        steps=settings.steps,
+        optimizer="adam",
+        evaluate={"train": (pool, classification)},
+    ).records
 
 
 run_images = run_accuracy
@@ -435,15 +482,22 @@ def plot_map(records: pd.DataFrame) -> Figure:
     capped = records.assign(loss=records["train_loss"].clip(upper=1.05 * LOG_CLASSES).fillna(1.05 * LOG_CLASSES))
     for axis, name in zip(axes[0], names):
         grid = capped[capped["activation"] == name].pivot_table(index="depth", columns="weight_variance", values="loss")
-        image = axis.imshow(grid, origin="lower", aspect="auto", cmap="viridis_r", vmin=capped["loss"].min(),
-                            vmax=1.05 * LOG_CLASSES)
+        image = axis.imshow(
+            grid, origin="lower", aspect="auto", cmap="viridis_r", vmin=capped["loss"].min(), vmax=1.05 * LOG_CLASSES
+        )
         axis.set_xticks(range(grid.shape[1]), [f"{value:g}" for value in grid.columns])
         axis.set_yticks(range(grid.shape[0]), [f"{value:g}" for value in grid.index])
         scales = [min(6 * mean_field.depth_scale(name, value), 1e6) for value in grid.columns]
         rows = range(grid.shape[0])
         heights = np.interp(np.log(scales), np.log(grid.index), rows, left=-0.5, right=rows[-1] + 0.5)
-        style.theory(axis, range(grid.shape[1]), heights, label="6 depth scales", color="white",
-                     path_effects=[patheffects.withStroke(linewidth=2.5, foreground="black")])
+        style.theory(
+            axis,
+            range(grid.shape[1]),
+            heights,
+            label="6 depth scales",
+            color="white",
+            path_effects=[patheffects.withStroke(linewidth=2.5, foreground="black")],
+        )
         axis.grid(False)
         axis.set(xlabel=r"weight variance $\sigma_w^2$", ylabel="depth / layers", title=name)
         style.legend(axis, outside=False, loc="upper left", labelcolor="white")
