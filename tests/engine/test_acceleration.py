@@ -110,3 +110,36 @@ def test_the_footprint_sees_convolutions_and_depth(kind, runs_of, context) -> No
     assert found.parameters == ensemble.parameters.shape[1]
     assert found.saved > 20
     assert found.operations > 10
+
+
+def test_the_functional_step_is_the_eager_step(kind, runs_of, make_context, monkeypatch) -> None:
+    """What is compiled, or recorded on a GPU, taken as it is: equal to eager, a diverging member included."""
+    from claimcheck import acceleration
+    from claimcheck.step import take
+
+    def as_it_is(step, *example):
+        def call(progress, number, positions):
+            recipe, table, data = acceleration.with_constants(step, *acceleration.constants_of(step))
+            return take(recipe, table, data, progress, number, positions, functional=True)
+
+        return call
+
+    monkeypatch.setattr(acceleration, "compile_step", as_it_is)
+    runs = runs_of([0, 1, 2], learning_rate=[0.01, 0.02, 1e30], clip=[1.0, float("inf"), float("inf")])
+    trained = [
+        train(
+            runs,
+            make_context(),
+            network=kind.network,
+            data=kind.data,
+            steps=6,
+            batch_size=24,
+            optimizer="momentum",
+            compile=choice,
+        )
+        for choice in (True, False)
+    ]
+    functional, eager = (result.ensemble for result in trained)
+    assert (trained[0].diverged_at == trained[1].diverged_at).all()
+    torch.testing.assert_close(functional.parameters, eager.parameters, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(functional.buffers, eager.buffers, rtol=1e-4, atol=1e-6)
