@@ -152,7 +152,7 @@ def test_dynamic_scale_follows_torchs_scaler():
         assert float(ours.scale) == theirs.get_scale()
 
 
-def tiny_training(recipe, log2_unit=0.0, steps=12):
+def tiny_training(recipe, log2_unit=0.0, steps=12, native=False):
     """Final parameters of two members on made-up data."""
     g = torch.Generator().manual_seed(6)
     data = Data({"x": torch.randn(40, 6, generator=g), "y": torch.randint(3, (40,), generator=g)})
@@ -164,6 +164,7 @@ def tiny_training(recipe, log2_unit=0.0, steps=12):
         return pd.DataFrame({"run": runs["run"], "step": run.step})
 
     how = {"at": (0, steps), "steps": steps, "batch_size": 8, "interval": 4, "measure": measure}
+    how["native"] = native
     mixed_precision.train(runs, context_of(), recipe, data, (6, [8], 3), **how)
     return kept[-1], data
 
@@ -183,6 +184,17 @@ def test_fp32_recipe_is_torchs_momentum_sgd():
         optimizer.step()
     for name, value in network.named_parameters():
         assert torch.allclose(run.ensemble.named()[name][1], value, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16"])
+def test_the_formats_own_kernels_train_an_ensemble_as_the_emulation_does(name):
+    recipe = mixed_precision.Recipe(name, log2_scale=10, dynamic=True, check=True)
+    emulated, _ = tiny_training(recipe)
+    native, _ = tiny_training(recipe, native=True)
+    start, _ = tiny_training(recipe, steps=0)
+    way = (emulated.ensemble.parameters - start.ensemble.parameters).norm()
+    apart = (emulated.ensemble.parameters - native.ensemble.parameters).norm()
+    assert apart < 16 * FORMATS[name].epsilon * way
 
 
 def test_units_of_the_loss_change_nothing_in_fp32_and_everything_in_fp16():
