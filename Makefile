@@ -9,6 +9,8 @@
 PYTHON ?= python3
 SCALE ?= quick
 CORES ?= all
+# One process a core; the work of a process is one thread.
+WORKERS ?= auto
 ARGS ?=
 
 BIN := .venv/bin
@@ -27,7 +29,7 @@ report: $(STAMP)
 	snakemake --cores $(CORES) --config scale=$(SCALE)
 
 test: $(STAMP)
-	python -m pytest $(ARGS)
+	python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 bench: $(BENCH_STAMP)
 	python -m pytest tests/benchmarks -m bench -s $(ARGS)
