@@ -10,7 +10,7 @@ PYTHON ?= python3
 SCALE ?= quick
 CORES ?= all
 # One process a core; the work of a process is one thread.
-WORKERS ?= auto
+WORKERS ?= logical
 ARGS ?=
 
 BIN := .venv/bin
