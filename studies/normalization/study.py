@@ -316,26 +316,27 @@ time_ratio_compiled = partial(log_time_ratio, kernel="compiled")
 
 
 def plot_signal(records: pd.DataFrame):
-    """Gradient by layer before training at the smallest, He's and the largest gain, one panel per norm."""
-    figure, axes = style.figure(1, 4, height=2.8, sharey=True)
+    """Gradient by layer before training at every gain, one panel per norm."""
+    figure, axes = style.figure(2, 2, height=4.4, sharex=True, sharey=True)
     gains = sorted(records["gain"].unique())
     looks, last = style.looks(gains), int(records["layer"].max())
     rows = records.assign(decades=records["log_gradient"] / 2 / math.log(10))
-    for axis, norm in zip(axes, NORMS, strict=True):
+    for axis, norm in zip(axes.flat, NORMS, strict=True):
         own = rows[rows["norm"] == norm]
-        style.curves(axis, own, x="layer", y="decades", by="gain", looks=looks, marks=5,
-                     labels={gain: f"{gain:g}" for gain in gains})  # fmt: skip
+        labels = {gain: f"gain {gain:g}" for gain in gains}
+        style.curves(axis, own, x="layer", y="decades", by="gain", looks=looks, labels=labels, marks=5)
         axis.set_title(LABELS[norm])
-        axis.set(xlabel="layer")
         if norm == "batch":
             end = own[(own["layer"] == last) & (own["gain"] == 1)]["decades"].mean()
             layers = np.arange(1, last + 1)
             theory = end + BATCH_NORM_GROWTH / 2 / math.log(10) * (last - layers)
-            style.theory(axis, layers, theory, label="theory")
-    axes[0].set(ylabel="gradient (RMS), log10")
-    handles, names = axes[1].get_legend_handles_labels()
-    axes[3].legend(handles, names, title="gain", loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
-    figure.supxlabel(f"n = {records['seed'].nunique()} seeds", fontsize=7.5, color=style.GREY, ha="left", x=0.01)
+            style.theory(axis, layers, theory, label="theory, gain 1")
+            style.legend(axis)
+            style.count(axis, records)
+    for axis in axes[1]:
+        axis.set(xlabel="layer")
+    for axis in axes[:, 0]:
+        axis.set(ylabel="gradient (RMS), log10")
     return figure
 
 
