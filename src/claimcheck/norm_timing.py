@@ -81,7 +81,11 @@ def measured(runs: pd.DataFrame, context: Any, device: torch.device) -> pd.DataF
         for run in group.itertuples(index=False):
             draws = context.generator(run.seed, "timing")
             x = torch.randn(settings.rows, int(width), generator=draws).to(device).requires_grad_()
-            tensors = (x, torch.ones(int(width), device=device).requires_grad_(), torch.zeros(int(width), device=device).requires_grad_())
+            tensors = (
+                x,
+                torch.ones(int(width), device=device).requires_grad_(),
+                torch.zeros(int(width), device=device).requires_grad_(),
+            )
             for norm in norms:
                 seconds(norm, tensors, 3)
             turns = [[seconds(norm, tensors, settings.calls) for norm in norms] for _ in range(settings.turns)]

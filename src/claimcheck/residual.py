@@ -19,6 +19,7 @@ from claimcheck.networks import activation_of, linear
 
 KINDS = ("plain", "unscaled", "scaled", "zero_init", "pre_norm")
 
+
 class Stream:
     """The h before every block of one forward pass, kept for its backward pass."""
 

@@ -346,7 +346,9 @@ def plot_basins(records: pd.DataFrame):
     figure, axes = style.figure(1, len(gains), height=2.9, sharey=True, squeeze=False)
     rows = records.assign(loss=final_loss(records))
     for axis, gain in zip(axes[0], gains, strict=True):
-        style.curves(axis, rows[rows["gain"] == gain], x="learning_rate", y="loss", by="norm", looks=LOOKS, labels=LABELS)
+        style.curves(
+            axis, rows[rows["gain"] == gain], x="learning_rate", y="loss", by="norm", looks=LOOKS, labels=LABELS
+        )
         axis.set(xscale="log", xlabel="learning rate")
         axis.set_title(f"gain {gain:g}")
         style.theory(axis, None, CHANCE, label="guessing")
@@ -382,7 +384,9 @@ def plot_batch_size(records: pd.DataFrame):
         for column, mode in modes.items():
             own = rows[rows["norm"] == norm].assign(loss=rows[column].fillna(CHANCE), level=mode)
             label = {mode: f"{LABELS[norm]}, {mode}"}
-            style.curves(axes[1], own, x="batch_size", y="loss", by="level", looks={mode: looks[norm, column]}, labels=label)
+            style.curves(
+                axes[1], own, x="batch_size", y="loss", by="level", looks={mode: looks[norm, column]}, labels=label
+            )
     sizes = sorted(records["batch_size"].unique())
     for axis in axes:
         axis.set(xscale="log", xlabel="batch size")

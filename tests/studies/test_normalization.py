@@ -61,7 +61,9 @@ def test_engine_norms_follow_their_definitions(name):
 
 @pytest.mark.parametrize("kernel", ["primitives", "fused"])
 def test_timed_norms_compute_the_same_with_the_same_gradients(kernel):
-    x, weight, bias = (torch.randn(*shape, generator=generator(k)).double() for k, shape in enumerate([(5, 8), (8,), (8,)]))
+    x, weight, bias = (
+        torch.randn(*shape, generator=generator(k)).double() for k, shape in enumerate([(5, 8), (8,), (8,)])
+    )
     for norm, name in zip(norm_timing.kernels(kernel), ("layer", "rms"), strict=True):
         expected = definition(name, x) * weight + (bias if name == "layer" else 0.0)
         torch.testing.assert_close(norm(x, weight, bias), expected)
@@ -163,7 +165,11 @@ def test_updates_ratio_is_the_first_step_at_or_below_the_target_and_infinite_if_
 
 def test_batch_size_statistics_are_batch_norm_minus_layer_norm():
     sizes = [2, 4, 16, 128]
-    columns = {"test_error": [0.9, 0.8, 0.6, 0.4], "train_loss": [2.0, 1.0, 1.0, 1.0], "batch_loss": [1.8, 1.0, 1.0, 1.0]}
+    columns = {
+        "test_error": [0.9, 0.8, 0.6, 0.4],
+        "train_loss": [2.0, 1.0, 1.0, 1.0],
+        "batch_loss": [1.8, 1.0, 1.0, 1.0],
+    }
     batch = frame(seed=0, norm="batch", batch_size=sizes, **columns)
     layer = frame(seed=0, norm="layer", batch_size=sizes, test_error=0.5, train_loss=1.5, batch_loss=1.6)
     rows = pd.concat([batch, layer])
@@ -183,8 +189,12 @@ def test_rms_quality_and_time_ratio_keep_their_signs():
 
 
 def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
-    monkeypatch.setattr(norm_timing, "seconds", lambda norm, tensors, calls: 3.0 if norm is norm_timing.rms_norm else 6.0)
-    context = SimpleNamespace(settings=SimpleNamespace(rows=4, turns=3, calls=2), generator=lambda seed, purpose: generator())
+    monkeypatch.setattr(
+        norm_timing, "seconds", lambda norm, tensors, calls: 3.0 if norm is norm_timing.rms_norm else 6.0
+    )
+    context = SimpleNamespace(
+        settings=SimpleNamespace(rows=4, turns=3, calls=2), generator=lambda seed, purpose: generator()
+    )
     runs = pd.DataFrame({"run": ["a"], "seed": [0], "kernel": ["primitives"], "width": [8]})
     found = norm_timing.measured(runs, context, torch.device("cpu")).iloc[0]
     assert found["log_ratio"] == pytest.approx(math.log(0.5))

@@ -155,7 +155,9 @@ def test_a_stack_trains_to_the_same_bits_alone_and_in_company():
 
     def trained(rows):
         runs, network = stacks(rows)
-        found = train(runs, context, network=network, data=data, steps=5, batch_size=8, optimizer="momentum", compile=False)
+        found = train(
+            runs, context, network=network, data=data, steps=5, batch_size=8, optimizer="momentum", compile=False
+        )
         return dict(zip(runs["run"], found.ensemble.parameters, strict=True))
 
     together = trained(rows)
@@ -197,7 +199,9 @@ def test_thousand_accuracy_reads_the_greatest_depth_only():
 
 
 def test_shallow_gap_is_plain_minus_residual():
-    assert MODULE.shallow_gap(two_kinds("scaled", [0.3, 0.1], [0.1, 0.1], depth=4)).tolist() == pytest.approx([0.2, 0.0])
+    assert MODULE.shallow_gap(two_kinds("scaled", [0.3, 0.1], [0.1, 0.1], depth=4)).tolist() == pytest.approx(
+        [0.2, 0.0]
+    )
 
 
 def test_unscaled_failures_count_runs_that_end_at_guessing():
@@ -224,7 +228,9 @@ def test_gradient_ratio_is_first_over_last_before_training():
 def test_growth_error_is_nil_on_the_closed_form_and_the_excess_otherwise():
     blocks = np.arange(5)
     rows = pd.concat(
-        frame(seed=0, variance=v, block=blocks, mean_square=3.0 * (1.0 + (v or 0.25)) ** blocks * math.e ** (0.1 * blocks))
+        frame(
+            seed=0, variance=v, block=blocks, mean_square=3.0 * (1.0 + (v or 0.25)) ** blocks * math.e ** (0.1 * blocks)
+        )
         for v in (0.0, 2.0)
     )
     assert MODULE.growth_error(rows).to_dict() == {0: pytest.approx(0.1)}
