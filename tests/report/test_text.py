@@ -101,6 +101,14 @@ def test_links_are_made_of_arxiv_numbers_and_dois() -> None:
     assert "](https://doi.org/10.1000/xyz-1)" in shown
 
 
+def test_the_same_work_is_known_by_its_number_or_its_words() -> None:
+    assert text.work("Hinton 2015. arXiv:1503.02531") == text.work(
+        "G. Hinton et al., NeurIPS workshop, arXiv:1503.02531."
+    )
+    assert text.work("Glorot, Bengio 2010. Title") == text.work("Glorot & Bengio 2010, title.")
+    assert text.work("Glorot 2010") != text.work("Glorot 2011")
+
+
 def test_a_fence_is_longer_than_any_inside() -> None:
     assert text.block("a\n`````\nb").startswith("`````` {.study-text}\n")
 

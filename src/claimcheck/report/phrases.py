@@ -31,7 +31,7 @@ def attribute(value: Any) -> str:
 
 def percent(value: float) -> str:
     """A share as a percentage."""
-    return f"{text.number(100 * value, 3)} %"
+    return f"{text.number(100 * value, 3)}\N{NO-BREAK SPACE}%"
 
 
 def outline_claim(claim: ClaimView) -> str:

@@ -63,9 +63,9 @@ def citation(text: Any) -> str:
 
 
 def work(reference: str) -> str:
-    """What two references to the same work share: the arXiv number or DOI, or else the whole line."""
+    """What two references to the same work share: the arXiv number or DOI, or else the words of the line."""
     found = _ARXIV.search(reference) or _DOI.search(reference)
-    return found[1] if found else reference
+    return found[1] if found else " ".join(re.findall(r"\w+", reference.casefold()))
 
 
 def inline_piece(text: str) -> str:
