@@ -6,7 +6,8 @@ another unit (multiplied by a power of two), which changes nothing but the size 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from claimcheck import memory
 from claimcheck.data import Data, Order
-from claimcheck.ensemble import Ensemble
+from claimcheck.ensemble import Ensemble, hyper_of
+from claimcheck.errors import ClaimcheckError
 from claimcheck.loss_scaling import LossScale
 from claimcheck.number_formats import RoundedMLP, rounded
 from claimcheck.optimizers import coefficients, init_state, update
@@ -71,7 +74,6 @@ def scaled_loss(predict, batch, hyper) -> Tensor:
 
 def build(runs: pd.DataFrame, context: Any, number: str, shape: tuple, native: bool) -> Ensemble:
     """The runs' networks at their initial weights, computing in ``number``."""
-    from claimcheck.ensemble import hyper_of
 
     def network(run, generator):
         return RoundedMLP(*shape, generator=generator, number=number, native=native, gain=getattr(run, "gain", 1.0))
@@ -111,29 +113,83 @@ def train(
         shape: inputs, widths, outputs of the network. interval: good steps before a dynamic scale doubles.
         native: the device's own kernels instead of rounding.
     """
-    ensemble = build(runs, context, recipe.number, shape, native)
-    ensemble.parameters = rounded(ensemble.parameters, recipe.stored)
-    exponent = torch.as_tensor(
-        runs["log2_scale"].to_numpy("float32", copy=True) if "log2_scale" in runs else [recipe.log2_scale] * len(runs)
+    if at and max(at) > steps:
+        raise ClaimcheckError("steps to measure after", found=sorted(at), expected=f"at most {steps}")
+    plan = Plan(recipe, data, shape, sorted(at), steps, batch_size, interval, measure, native)
+    runs = runs.reset_index(drop=True)
+    tables = memory.in_tiles(
+        lambda rows: _train_tile(runs.iloc[rows].reset_index(drop=True), len(runs), context, plan),
+        len(runs),
+        context,
+        _bytes_per_member(runs.iloc[:1], context, plan),
     )
-    scale = LossScale.start(torch.exp2(exponent.to(context.device, torch.float32)), recipe.dynamic, interval)
+    return pd.concat(tables, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained, for whatever runs; the arguments of :func:`train`."""
+
+    recipe: Recipe
+    data: Data
+    shape: tuple
+    at: list[int]
+    steps: int
+    batch_size: int
+    interval: int
+    measure: Callable[[Run], pd.DataFrame]
+    native: bool
+
+
+def _start(runs: pd.DataFrame, context: Any, plan: Plan) -> Run:
+    """The runs before their first step."""
+    recipe = plan.recipe
+    ensemble = build(runs, context, recipe.number, plan.shape, plan.native)
+    ensemble.parameters = rounded(ensemble.parameters, recipe.stored)
+    exponents = runs["log2_scale"].tolist() if "log2_scale" in runs else [recipe.log2_scale] * len(runs)
+    scale = torch.exp2(torch.tensor(exponents, dtype=torch.float32, device=context.device))
     none = torch.zeros(len(runs), device=context.device)
-    run = Run(ensemble, init_state("momentum", ensemble.parameters), scale, none, none, none.bool(), none + 1.0)
-    exact = {name: value.double() for name, value in ensemble.hyper.items()}
-    falling = torch.from_numpy(multipliers("linear", steps)).to(context.device)[:, None].expand(steps, len(runs))
+    scales = LossScale.start(scale, recipe.dynamic, plan.interval)
+    return Run(ensemble, init_state("momentum", ensemble.parameters), scales, none, none, none.bool(), none + 1.0)
+
+
+def _train_tile(runs: pd.DataFrame, members: int, context: Any, plan: Plan) -> pd.DataFrame:
+    """Some of the ``members`` of the ensemble, from the first step to the last."""
+    run, device = _start(runs, context, plan), context.device
+    before = run.scale
+    exact = {name: value.double() for name, value in run.ensemble.hyper.items()}
+    falling = torch.from_numpy(multipliers("linear", plan.steps)).to(device)[:, None].expand(plan.steps, len(runs))
     table = {name: c.float() for name, c in coefficients("momentum", exact, falling).items()}
-    order = Order(list(runs["seed"]), lambda s: context.generator(s, "order"), len(data), batch_size, context.device)
-    batches, tables = map(data.rows, order), []
+    order = Order(list(runs["seed"]), lambda s: context.generator(s, "order"), len(plan.data), plan.batch_size, device)
+    batches, tables = map(plan.data.rows, order), []
     run.batch = next(batches)
-    for moment in sorted(at):
+    for moment in plan.at:
         for _ in context.steps(moment - run.step):
-            _plant(run, recipe, scale, steps)
-            _step(run, recipe, {name: c[run.step][:, None] for name, c in table.items()})
+            _plant(run, plan.recipe, before, plan.steps)
+            _step(run, plan.recipe, {name: c[run.step][:, None] for name, c in table.items()})
             run.step, run.batch = run.step + 1, next(batches)
         run.step = moment
-        tables.append(measure(run))
-        context.advance(1.0 / len(at))
+        tables.append(plan.measure(run))
+        context.advance(len(runs) / members / len(plan.at))
     return pd.concat(tables, ignore_index=True)
+
+
+def _bytes_per_member(first: pd.DataFrame, context: Any, plan: Plan) -> int:
+    """Estimate of the memory that one network takes, from one forward pass."""
+    run = _start(first, context, plan)
+    batch = plan.data.rows(torch.arange(plan.batch_size, device=context.device)[None])
+    return memory.footprint(run.ensemble, scaled_loss, {**batch, "scale": run.scale.scale}).bytes(copies=10)
+
+
+@contextmanager
+def computed_in(ensemble: Ensemble, number: str) -> Iterator[None]:
+    """The ensemble computes in another format for a while."""
+    was = ensemble.skeleton.number
+    ensemble.skeleton.number = number
+    try:
+        yield
+    finally:
+        ensemble.skeleton.number = was
 
 
 def _plant(run: Run, recipe: Recipe, before: LossScale, steps: int) -> None:

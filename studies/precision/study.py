@@ -112,14 +112,13 @@ def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 def run_scales(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train with a static loss scale 2^k and skipped steps; the share of gradient entries flushed, early and late."""
-    _, test, shape = _digits(context)
+    _, test, _ = _digits(context)
     number, runs = runs["number"].iloc[0], runs.assign(learning_rate=context.settings.learning_rate)
-    reference = mixed_precision.build(runs, context, "fp32", shape, native=False)
 
     def measure(run: mixed_precision.Run) -> pd.DataFrame:
         _, narrow = mixed_precision.gradient(run.ensemble, run.batch, run.scale.scale)
-        reference.parameters = run.ensemble.parameters
-        _, exact = mixed_precision.gradient(reference, run.batch, torch.ones_like(run.scale.scale))
+        with mixed_precision.computed_in(run.ensemble, "fp32"):
+            _, exact = mixed_precision.gradient(run.ensemble, run.batch, torch.ones_like(run.scale.scale))
         there = exact != 0.0
         return _table(run, {
             "flushed": (there & (narrow == 0.0)).sum(1) / there.sum(1).clamp_min(1),

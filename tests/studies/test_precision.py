@@ -1,5 +1,6 @@
 """The study of precision: formats, emulated arithmetic, loss scaling, statistics, figures, full-scale path."""
 
+import dataclasses
 import gzip
 import math
 import os
@@ -373,3 +374,17 @@ def test_full_scale_code_runs_on_fashion_mnist(part, fewer, fashion):
     found = run_part(part, "full", seeds=2, data_dir=fashion, fewer=fewer, **small)
     assert found["seed"].unique().tolist() == [0, 1]
     assert not found.empty
+
+
+def test_training_in_tiles_changes_no_bit():
+    part = STUDY.at("smoke")["scales"]
+    runs = design.confirmatory_runs(part)
+    runs = runs[runs["number"] == "fp16"].reset_index(drop=True)
+    whole = precision.run_scales(runs, context_of("scales", **part.settings))
+    small = dataclasses.replace(context_of("scales", **part.settings), memory_limit=2 * 2**20)
+    tiled = precision.run_scales(runs, small)
+    assert small.notes["tiles"] > 1
+    order = ["run", "step"]
+    pd.testing.assert_frame_equal(
+        whole.sort_values(order, ignore_index=True), tiled.sort_values(order, ignore_index=True), check_exact=True
+    )
