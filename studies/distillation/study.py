@@ -131,7 +131,7 @@ def run_students(runs, context):
         "test": (Data({"x": test[0], "y": test[1]}), _answers),
     }
     for width, group in runs.groupby("width"):
-        rows = group.index.to_numpy()
+        rows = list(group.index)
         subset = _own_examples(context, group["seed"], len(pool[0]), context.settings[name]["examples"])
         trained = _train_students(group, context, name, int(width), logits[rows], subset, evaluate)
         frames.append(trained.records.assign(teacher_accuracy=accuracy[rows]))

@@ -1,0 +1,308 @@
+"""The study of distillation: its loss against other routes, shifts, statistics on hand-made records, figures, full scale."""
+
+import gzip
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from claimcheck import design, figures, records
+from claimcheck.augmentation import shifted
+from claimcheck.context import Context, Settings
+from claimcheck.loading import load_study
+from claimcheck.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
+
+ROOT = Path(__file__).parents[2]
+STUDY = load_study(ROOT / "studies", "distillation")
+study = STUDY.module
+TINY = {"teacher_width": 8, "batch_size": 20}
+SIZES = {"pool": 80, "validation": 50, "test": 50, "examples": 40, "teacher_steps": 2, "steps": 2}
+
+
+def run_part(
+    name, scale="smoke", seeds=None, data_dir=Path("data"), factors=None, rows=slice(None), include=None, **settings
+):
+    """Records of one part as the runner makes them, without files, at a learning rate of 0.01."""
+    part = STUDY.at(scale)[name]
+    cut = {key: part.factors[key].model_copy(update={"values": values}) for key, values in (factors or {}).items()}
+    changes = {"factors": {**part.factors, **cut}, "seeds": seeds or part.seeds}
+    part = part.model_copy(update=changes | ({} if include is None else {"include": include}))
+    frames = []
+    for piece in design.ensembles(part, design.confirmatory_runs(part).iloc[rows], "confirm"):
+        runs = piece.runs.assign(learning_rate=0.01) if part.tune else piece.runs
+        context = Context(
+            "distillation", scale, name, Settings({**part.settings, **settings}), torch.device("cpu"), data_dir
+        )
+        frames.append(records.check_outcome(getattr(study, f"run_{name}")(runs, context), runs, part, where=name))
+    return records.part_of(records.concatenate(frames), name)
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    """Records of every part that runs at smoke."""
+    return {name: run_part(name) for name, part in STUDY.at("smoke").items() if part.seeds}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A data folder with Fashion-MNIST unpacked from the archives that are at hand."""
+    source = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data")) / "FashionMNIST" / "raw"
+    archives = sorted(source.glob("*.gz"))
+    if len(archives) < 4:
+        pytest.skip(f"no Fashion-MNIST archives in {source}: set CLAIMCHECK_TEST_DATA")
+    folder = tmp_path_factory.mktemp("data")
+    raw = folder / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for archive in archives:
+        with gzip.open(archive) as packed, open(raw / archive.stem, "wb") as plain:
+            shutil.copyfileobj(packed, plain)
+    return folder
+
+
+def logits(*shape, seed=0, scale=3.0):
+    return scale * torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+# ---- the loss ----
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
+def test_soft_loss_is_torch_s_divergence(temperature):
+    student, teacher = logits(7, 10), logits(7, 10, seed=1)
+    expected = F.kl_div(
+        F.log_softmax(student / temperature, -1),
+        F.log_softmax(teacher / temperature, -1),
+        log_target=True,
+        reduction="none",
+    ).sum(-1)
+    assert torch.allclose(soft_loss(student, teacher, temperature), expected, atol=1e-12)
+
+
+def test_log_softmax_survives_large_logits():
+    assert torch.allclose(log_softmax(torch.tensor([1000.0, 0.0])), torch.tensor([0.0, -1000.0]))
+
+
+def test_student_loss_is_the_lecture_s_formula():
+    z, v, y = logits(6, 10), logits(6, 10, seed=1), torch.arange(6)
+    batch, hyper = {"x": None, "y": y, "logits": v}, {"label_share": 0.3, "temperature": 4.0}
+    p, q = torch.softmax(z / 4, -1), torch.softmax(v / 4, -1)
+    soft = (q * (q.log() - p.log())).sum(-1).mean()
+    expected = 0.3 * F.cross_entropy(z, y) + 0.7 * 16 * soft
+    assert float(study._student_loss(lambda x: z, batch, hyper)) == pytest.approx(float(expected))
+
+
+def test_gradient_at_high_temperature_is_logit_matching():
+    """T^2 N dKL/dz tends to the difference of centred logits: the relative error falls like 1/T."""
+    z, v = logits(20, 10).requires_grad_(), logits(20, 10, seed=1)
+    (gradient,) = torch.autograd.grad(1000.0**2 * soft_loss(z, v, 1000.0).sum(), z)
+    difference = (z - z.mean(-1, keepdim=True)) - (v - v.mean(-1, keepdim=True))
+    assert torch.allclose(10 * gradient, difference, atol=0.05 * float(difference.detach().std()))
+
+
+def test_expected_cosine_equals_plain_monte_carlo():
+    z, v = logits(4000, 10, scale=2.0), logits(4000, 10, seed=1, scale=2.0)
+    for temperature in (1.0, 4.0, 20.0):
+        measured = float(cosine_to_logit_difference(z, v, temperature).mean())
+        assert expected_cosine(temperature) == pytest.approx(measured, abs=0.01)
+
+
+def test_expected_cosine_rises_to_one():
+    found = [expected_cosine(float(t)) for t in (1, 2, 4, 8, 20, 50)]
+    assert found == sorted(found)
+    assert found[-1] > 0.999
+
+
+# ---- shifts ----
+
+
+def test_a_series_is_moved_around_its_end():
+    x = torch.arange(12.0).expand(200, 12)
+    moved = shifted(x, torch.tensor(5), 6)
+    first = moved[:, :1]
+    assert torch.equal(moved, (torch.arange(12.0) + first) % 12)
+    assert set(first.flatten().tolist()) == set(range(12))
+
+
+def test_an_image_is_moved_as_a_whole_and_filled_with_its_darkest_value():
+    x = torch.full((300, 1, 5, 5), -1.0)
+    x[:, 0, 2, 2] = 1.0
+    moved = shifted(x, torch.tensor(9), 2)
+    assert torch.equal(moved.flatten(1).sum(1), x.flatten(1).sum(1))
+    assert len({int(row.argmax()) for row in moved.flatten(1)}) == 25
+
+
+def test_strength_zero_leaves_examples_alone():
+    x = torch.randn(10, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(shifted(x, torch.tensor(1), 2, 0.0), x)
+    assert torch.equal(shifted(x.flatten(1), torch.tensor(1), 2, 0.0), x.flatten(1))
+
+
+# ---- statistics ----
+
+
+def students(cells):
+    """Records of students from {(width, teacher, temperature, label_share): test accuracy}, two seeds."""
+    rows = [
+        {
+            "seed": seed,
+            "width": w,
+            "teacher": t,
+            "temperature": T,
+            "label_share": a,
+            "test_accuracy": value + 0.01 * seed,
+        }
+        for seed in range(2)
+        for (w, t, T, a), value in cells.items()
+    ]
+    made = pd.DataFrame(rows).assign(dataset="digits", teacher_accuracy=0.95)
+    return made.assign(validation_accuracy=made["test_accuracy"])
+
+
+HAND_MADE = {
+    (8, "rich", 1, 0.0): 0.6, (8, "rich", 4, 0.0): 0.7, (8, "rich", 8, 0.0): 0.5, (8, "rich", 1, 1.0): 0.5,
+    (64, "rich", 1, 0.0): 0.8, (64, "rich", 4, 0.0): 0.86, (64, "rich", 8, 0.0): 0.85, (64, "rich", 1, 1.0): 0.7,
+    (64, "rich", 4, 0.5): 0.9, (64, "rich", 4, 0.9): 0.88, (64, "equal", 4, 0.0): 0.71, (64, "smoothed", 4, 0.0): 0.83,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statistic", "value"),
+    [
+        ("digits_gain", (0.7 + 0.86) / 2 - (0.5 + 0.7) / 2),
+        ("equal_teacher_gain", 0.01),
+        ("smoothed_teacher_loss", 0.03),
+        ("digits_softening", 0.06),
+        ("small_against_large", -0.1 - 0.05),
+        ("alike_when_hot", 0.0),
+        ("digits_mixing", 0.2),
+        ("mixture_against_soft", 0.04),
+    ],
+)
+def test_statistics_say_what_they_say(statistic, value):
+    assert getattr(study, statistic)(students(HAND_MADE)).tolist() == pytest.approx([value, value])
+
+
+def test_share_of_the_gap():
+    found = study.digits_gap_closed(students(HAND_MADE))
+    assert found.tolist() == pytest.approx([0.18 / (0.95 - 0.6), 0.18 / (0.95 - 0.61)])
+
+
+def test_temperature_is_chosen_on_the_other_seeds():
+    made = students({(64, "rich", 1, 0.0): 0.8, (64, "rich", 4, 0.0): 0.7, (64, "rich", 1, 1.0): 0.6})
+    made.loc[(made["seed"] == 0) & (made["temperature"] == 4), "validation_accuracy"] = 0.99
+    assert study._distilled(made, 64).tolist() == pytest.approx([0.8, 0.71])
+
+
+def test_a_diverged_student_counts_as_a_guess():
+    made = students(HAND_MADE)
+    made.loc[made["label_share"] == 1.0, ["test_accuracy", "validation_accuracy"]] = np.nan
+    assert study.digits_mixing(made).tolist() == pytest.approx([0.8, 0.81])
+
+
+def test_gradient_statistics():
+    rows = [
+        {"seed": 0, "temperature": t, "norm": n, "norm_without": n / t**2}
+        for t, n in ((1, 9), (4, 2), (20, 2.2), (50, 2.1))
+    ]
+    made = pd.DataFrame(rows)
+    assert study.balanced_norm(made).iloc[0] == pytest.approx(1.1)
+    assert study.balanced_when_hot(made).iloc[0] == pytest.approx(2.1 / 2.2)
+    assert study.unbalanced_slope(made).iloc[0] == pytest.approx(-2 + np.log(1.05) / np.log(12.5))
+
+
+def test_recalls_before_and_after_the_correction():
+    """Ten inputs of which one is of the missing class and leads least negatively: the correction alone finds it."""
+    said = torch.zeros(10, 10)
+    said[torch.arange(10), torch.arange(10)] = 5.0
+    said[3] = torch.tensor([1.0, 0, 0, 0.5] + [0.0] * 6)
+    found = study._recalls(said, torch.arange(10))
+    assert found["plain_recall"] == 0.0
+    assert found["corrected_recall"] == 1.0
+    assert found["plain_others"] == 1.0
+
+
+def test_every_statistic_gives_each_seed_once(smoke):
+    for _, prediction in STUDY.predictions():
+        if prediction.part in smoke:
+            values = getattr(study, prediction.statistic)(smoke[prediction.part])
+            assert sorted(values.index) == [0, 1, 2, 3], prediction.id
+            assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
+
+
+# ---- runs ----
+
+
+def test_a_run_does_not_depend_on_its_company():
+    settings = {"digits": {**SIZES, "reach": 1}, **TINY}
+    whole = run_part("students", seeds=2, factors={"dataset": ["digits"]}, include=[], **settings).set_index("run")
+    few = {"dataset": ["digits"], "temperature": [4]}
+    piece = run_part("students", seeds=2, factors=few, include=[], rows=slice(1, None, 2), **settings).set_index("run")
+    pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
+
+
+def test_students_never_see_the_class_that_is_left_out():
+    """With labels alone and no teacher's hint its logit only falls: nobody is told of it."""
+    found = run_part("left_out", seeds=2, factors={"temperature": [1]}, teacher_width=8)
+    labels = found[found["label_share"] == 1.0]
+    assert (labels["plain_recall"] <= 0.1).all()
+
+
+def test_an_equal_teacher_sees_its_student_s_examples_only():
+    """Two pools that differ outside a seed's own examples give the same equal teacher, and another rich one."""
+    part = STUDY.at("smoke")["students"]
+    context = Context("distillation", "smoke", "students", Settings(part.settings), torch.device("cpu"), Path("data"))
+    (x, y), validation, test = study._pool(context, "digits")
+    own = study._own_examples(context, [0], len(x), part.settings["digits"]["examples"])[0]
+    other = torch.ones(len(x), dtype=torch.bool)
+    other[own] = False
+    changed = torch.where(other, (y + 1) % 10, y)
+    pairs, found = [("equal", 0), ("rich", 0)], []
+    original = study._pool
+    for labels in (y, changed):
+        study._pool = lambda *_, labels=labels: ((x, labels), validation, test)
+        try:
+            found.append(study._train_teachers(context, "digits", pairs)[0])
+        finally:
+            study._pool = original
+    assert torch.equal(found[0][0], found[1][0])
+    assert not torch.equal(found[0][1], found[1][1])
+
+
+# ---- figures and full scale ----
+
+
+def test_figures_draw_without_problems(smoke):
+    for figure in STUDY.figures:
+        if figure.part in smoke:
+            _, problems = figures.draw(getattr(study, figure.function), smoke[figure.part])
+            assert problems == [], figure.id
+
+
+@pytest.mark.parametrize("part", ["students", "left_out", "gradients"])
+def test_full_scale_path(part):
+    settings = {
+        "digits": {**SIZES, "reach": 1},
+        "mnist1d": {**SIZES, "reach": 20},
+        "batch_size": 20,
+        "teacher_width": 64,
+    }
+    if part == "gradients":
+        settings = {"digits": settings["digits"], "batch_size": 20, "teacher_width": 64}
+    found = run_part(part, "full", seeds=2, **settings)
+    assert set(found["seed"]) == {0, 1}
+    assert (found["status"] == "ok").all()
+
+
+def test_full_scale_images_and_their_figure(images):
+    settings = {"fashion_mnist": {**SIZES, "reach": 2}, "batch_size": 20, "teacher_width": 64}
+    found = run_part("images", "full", seeds=2, data_dir=images, **settings)
+    assert len(found) == 2 * 18
+    for statistic in ("images_gain", "images_softening", "images_small_against_large"):
+        assert sorted(getattr(study, statistic)(found).index) == [0, 1]
+    _, problems = figures.draw(study.plot_images, found)
+    assert problems == []
