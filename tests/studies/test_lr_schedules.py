@@ -285,3 +285,16 @@ def test_full_scale_code_runs(part, fewer, fashion):
     )
     found = run_part(part, "full", seeds=2, data_dir=fashion, fewer=fewer, **small)
     assert found["seed"].unique().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("scale", ["smoke", "quick", "full"])
+def test_pilot_and_confirmatory_seeds_never_meet(scale):
+    part = STUDY.at(scale)["schedules"]
+    pilot, confirm = set(design.pilot_runs(part)["seed"]), set(design.confirmatory_runs(part)["seed"])
+    assert pilot
+    assert not pilot & confirm
+
+
+def test_every_schedule_is_tuned_with_the_same_budget():
+    runs = design.pilot_runs(STUDY.at("quick")["schedules"])
+    assert runs.groupby("recipe").size().nunique() == 1

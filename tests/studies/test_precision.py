@@ -388,3 +388,9 @@ def test_training_in_tiles_changes_no_bit():
     pd.testing.assert_frame_equal(
         whole.sort_values(order, ignore_index=True), tiled.sort_values(order, ignore_index=True), check_exact=True
     )
+
+
+def test_full_scale_clipping_runs():
+    fewer = {"gain": [1.5], "threshold": [0.1], "learning_rate": [0.5]}
+    found = run_part("clipping", "full", seeds=2, fewer=fewer, steps=2, examples=32)
+    assert found["seed"].tolist() == [0, 1]
