@@ -121,7 +121,7 @@ def facts(view: ReportView) -> dict[str, Any]:
             ("Date", _days(made)),
             ("Machine", _all(made, _machine)),
             ("Wall time", text.duration(sum(fact.get("seconds", 0) for fact in made))),
-            ("Code", _all(made, _commit)),
+            ("Code", _code(made)),
         ]
     decided = [prediction for prediction in view.predictions() if prediction.decided]
     limits = [prediction.state for prediction in decided if prediction.spec.kind == "limit"]
@@ -132,6 +132,12 @@ def facts(view: ReportView) -> dict[str, Any]:
         "networks": sum(entry.get("runs", 0) for fact in made for entry in fact.get("ensembles", [])),
         "lines": lines,
     }
+
+
+def _code(made: list[dict[str, Any]]) -> str:
+    """The commit that all results come from, or how many there are (the appendix names them)."""
+    commits = set(map(_commit, made))
+    return commits.pop() if len(commits) == 1 else f"{len(commits)} states of the code, named at the end"
 
 
 def _days(made: list[dict[str, Any]]) -> str:
