@@ -134,10 +134,10 @@ def hold_lock():
         Path(RESULTS).mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{RESULTS}/.lock")
         lock.acquire(blocking=False)
-    except OSError as error:
-        sys.exit(f"claimcheck: {RESULTS}: cannot write ({error.strerror})")
     except Timeout:
         sys.exit(f"claimcheck: {RESULTS} is being written by another snakemake; wait for it, or stop it")
+    except OSError as error:
+        sys.exit(f"claimcheck: {RESULTS}: cannot write ({error.strerror})")
 
 
 def report_what_there_is():
