@@ -93,7 +93,11 @@ def estimate(study: Study, config: Config) -> Estimate:
     seconds = flops = network_steps = 0.0
     runs = 0
     for part in study.at(config.scale, config.seeds).values():
-        if part.seeds == 0 or (part.needs_gpu and device.type != "cuda") or (part.needs_compiler and not has_compiler()):
+        if (
+            part.seeds == 0
+            or (part.needs_gpu and device.type != "cuda")
+            or (part.needs_compiler and not has_compiler())
+        ):
             continue
         for piece in _pieces(part):
             rehearsal, members, wall = _rehearse(study, part, piece, config, device)

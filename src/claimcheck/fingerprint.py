@@ -95,17 +95,17 @@ def _reached_code(path: Path, roots: list[str]) -> tuple[str, list[str]]:
                 bound.setdefault(name, []).append(node)
         elif not _is_docstring(node):
             reached.append(node)
-    todo = [*roots, *(name for node in reached for name in _names_in(node))]
+    waiting = [*roots, *(name for node in reached for name in _names_in(node))]
     seen: set[str] = set()
-    while todo:
-        name = todo.pop()
+    while waiting:
+        name = waiting.pop()
         if name in seen:
             continue
         seen.add(name)
         for node in bound.get(name, []):
             if node not in reached:
                 reached.append(node)
-                todo += _names_in(node)
+                waiting += _names_in(node)
     reached.sort(key=lambda node: node.lineno)
     text = "\n".join(ast.unparse(node) for node in reached)
     return hashlib.sha256(text.encode()).hexdigest()[:16], _imports(reached)
@@ -168,13 +168,13 @@ def _is_type_checking(node: ast.stmt) -> bool:
 
 def _module_closure(names: list[str]) -> dict[str, str]:
     """The modules reached from `names` by import, with their hashes, sorted by name."""
-    todo, found = list(names), {}
-    while todo:
-        name = todo.pop()
+    waiting, found = list(names), {}
+    while waiting:
+        name = waiting.pop()
         if name in found or name in WITHOUT_EFFECT or _module_path(name) is None:
             continue
         found[name], imports = _module(name)
-        todo += imports
+        waiting += imports
     return dict(sorted(found.items()))
 
 
