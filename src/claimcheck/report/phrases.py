@@ -10,6 +10,7 @@ from claimcheck.report import text
 from claimcheck.report.gather import ClaimView, PartView, PredictionView, StudyView
 from claimcheck.report.pictures import slug
 from claimcheck.spec import Amendment, Reference
+from claimcheck.statistics import CONFIDENCE
 
 
 def mark(state: str) -> str:
@@ -70,7 +71,8 @@ def contradiction(claim: ClaimView) -> str:
     if view is None:
         return ""
     wanted = f"wanted {text.escape(text.region(view.spec.region))}"
-    return f"[{text.inline(view.spec.says)} Measured {_with_interval(view)}, {wanted}.]{{.below}}"
+    name = view.spec.id if claim.study is None else f"[{view.spec.id}](#prediction-{claim.study.name}-{view.spec.id})"
+    return f"[{name}: {text.inline(view.spec.says)} Measured {_with_interval(view)}, {wanted}.]{{.below}}"
 
 
 def outline_limits(claim: ClaimView) -> str:
@@ -93,7 +95,7 @@ def measured(view: PredictionView) -> str:
     unit = f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
     limits = text.escape(text.interval(*view.ends))
     kind = view.row.get("average", view.spec.average)
-    rest = f", 95 % interval {limits}" if limits else ""
+    rest = f", {percent(CONFIDENCE)} interval {limits}" if limits else ""
     number = text.escape(text.estimate(view.estimate, *view.ends))
     return f"**{number}**{unit}{rest}; {kind} over {view.row['n']} seeds."
 
@@ -212,10 +214,11 @@ def cost(study: StudyView) -> str:
     machine = facts.get("machine", {})
     device = machine.get("accelerator") or machine.get("processor") or "an unknown processor"
     runs = sum(entry.get("runs", 0) for entry in facts.get("ensembles", []))
-    memory = facts.get("peak_memory_mib")
+    memory, threads = facts.get("peak_memory_mib"), facts.get("threads", 1)
+    threads = f"{threads} thread{'s' if threads != 1 else ''}"
     return (
         f"{text.number(runs, 9)} runs (pilots included) in {text.duration(facts.get('seconds'))} on "
-        f"{text.escape(device)}, one thread, {text.number(memory, 3) if memory else '–'} MiB of memory at most. "
+        f"{text.escape(device)}, {threads}, {text.number(memory, 3) if memory else '–'} MiB of memory at most. "
         "These commands run this study alone again:"
     )
 
