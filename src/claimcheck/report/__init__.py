@@ -168,7 +168,7 @@ def _names(view: ReportView, target: Path) -> dict[str, Any]:
         "level_text": f"{phrases.percent(statistics.LEVEL)}",
         "level_number": text.number(statistics.LEVEL),
         "chance_text": summary.chance(facts["decided"]),
-        "fragile": any(prediction.row.get("robust") == "fragile" for prediction in view.predictions()),
+        "fragile": sum(p.decided and p.row.get("robust") == "fragile" for p in view.predictions()),
         "shuffled": summary.shuffled_rows(view),
         "amendments": summary.amendments(view),
         "environment": summary.environment(view),

@@ -60,7 +60,11 @@ def outline_measured(claim: ClaimView) -> str:
     unit = f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
     number = f"**{text.escape(text.estimate(view.estimate, *view.ends))}**{unit}"
     agree = sum(other.state == claim.state for other in claim.main)
-    tests = f"; {agree} of {len(claim.main)} tests" if len(claim.main) > 1 else ""
+    fragile = sum(other.row.get("robust") == "fragile" for other in claim.main)
+    word = {"supported": "support it", "contradicted": "contradict it"}.get(claim.state, "are undecided")
+    tests = f"; {agree} of {len(claim.main)} tests {word}" if len(claim.main) > 1 else ""
+    if fragile:
+        tests += f", {fragile} fragile" if tests else "; fragile"
     wanted = f"wanted {text.escape(text.region(view.spec.region))}; n = {view.row['n']}{tests}"
     return f"{number} {text.escape(text.interval(*view.ends))} [{wanted}]{{.below}}"
 
