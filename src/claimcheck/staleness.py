@@ -21,7 +21,8 @@ def explain(study: Study, config: Config) -> list[str]:
     reasons += [f"{name} is not the file that the run wrote" for name in damaged]
     lines = [_line("run", reasons)]
     lines.append(_line("judge", _judge_reasons(study, config, folder, bool(reasons))))
-    missing = [spec.id for spec in study.figures if not (folder / "figures" / f"{spec.id}.svg").is_file()]
+    drawn = [spec.id for spec in study.figures if spec.part not in kept.get("not_run", ())]
+    missing = [name for name in drawn if not (folder / "figures" / f"{name}.svg").is_file()]
     lines.append(_line("plot", ["run reruns"] if reasons else [f"figure {name} is missing" for name in missing]))
     return lines
 
