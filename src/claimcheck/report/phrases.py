@@ -281,7 +281,7 @@ def _functions(study: StudyView) -> dict[str, Callable[..., str]]:
         return show
 
     def verdict(identifier: str) -> str:
-        return f"*{text.known(states, identifier, where, 'claim or prediction')}*"
+        return text.known(states, identifier, where, "claim or prediction")
 
     def n(identifier: str) -> str:
         view = of(identifier)
