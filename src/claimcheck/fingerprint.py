@@ -32,11 +32,12 @@ def run_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
     code, imports = _reached_code(study.code_path, seeds)
     closure = _module_closure([*imports, *ALWAYS_REACHED])
     design = {name: part.model_dump(exclude={"describes"}) for name, part in parts.items()}
+    running = {name: each for name, each in design.items() if parts[name].seeds}
     return {
         "design": hash_of(design),
         "study.py (what the runs reach)": code,
         **{f"claimcheck.{name}": digest for name, digest in closure.items()},
-        **{f"data {name}": digest for name, digest in _data(design, config.data_dir).items()},
+        **{f"data {name}": digest for name, digest in _data(running, config.data_dir).items()},
         "torch": _version("torch"),
     }
 
@@ -179,7 +180,7 @@ def _module_closure(names: list[str]) -> dict[str, str]:
 
 
 def _data(design: dict, data_dir: Path) -> dict[str, str]:
-    """Checksums of the downloaded archives that the design names."""
+    """Checksums of the downloaded archives that the design of the parts that run names."""
     from claimcheck.files import sha256
 
     folders = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw", "cifar10": "cifar-10-batches-py"}

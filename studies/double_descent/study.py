@@ -199,7 +199,7 @@ def run_network_samples(runs, context):
 
 def run_convolution(runs, context):
     """Five-layer CNN on a subset of Fashion-MNIST, by channels."""
-    data, channels = context.dataset("fashion_mnist"), int(runs["width"].iloc[0])
+    data, channels = context.dataset(context.settings.dataset), int(runs["width"].iloc[0])
     kept = slice(0, context.settings.test_examples)
     data = _centred(replace(data, x_test=data.x_test[kept], y_test=data.y_test[kept]))
     network = lambda run, generator: networks.Cnn2d(1, 10, channels=channels, generator=generator)  # noqa: E731
