@@ -23,12 +23,18 @@ digest = $(shell cat $(1) | cksum | tr ' ' '-')
 STAMP := .venv/.installed-$(call digest,requirements.lock)
 BENCH_STAMP := .venv/.bench-$(call digest,requirements.lock requirements-bench.lock)
 
+# What checks the report in a browser (axe-core, html-validate), where npm is there; the tests skip without, and say so.
+CHECKS := tests/report/browser
+BROWSER_CHECKS := test -d $(CHECKS)/node_modules || ! command -v npm >/dev/null || \
+	npm ci --prefix $(CHECKS) --ignore-scripts --no-audit --no-fund --silent || echo "no checks of the report in a browser: npm ci failed"
+
 .PHONY: report test bench lint format env lock
 
 report: $(STAMP)
 	snakemake --cores $(CORES) --config scale=$(SCALE)
 
 test: $(STAMP)
+	@$(BROWSER_CHECKS)
 	python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 bench: $(BENCH_STAMP)
