@@ -11,12 +11,12 @@ from claimcheck import data_fetch
 from claimcheck.errors import ClaimcheckError
 
 NAMES = ["mnist", "fashion_mnist"]
-PLACES = [os.environ.get("CLAIMCHECK_ARCHIVES"), Path(__file__).parents[2] / "shared/data"]
+PLACES = [os.environ.get("CLAIMCHECK_TEST_DATA"), Path(__file__).parents[2] / "shared/data"]
 ARCHIVES = next((Path(place) for place in PLACES if place and Path(place).is_dir()), None)
 
 needs_archives = pytest.mark.skipif(
     ARCHIVES is None,
-    reason="no archives of MNIST and Fashion-MNIST at hand (CLAIMCHECK_ARCHIVES names their folder)",
+    reason="no archives of MNIST and Fashion-MNIST at hand (CLAIMCHECK_TEST_DATA names their folder)",
 )
 
 
