@@ -225,7 +225,7 @@ RESULTS = {
     "provenance with a strange number of seeds": (
         edit(PROVENANCE, lambda facts: facts.update(seeds={"main": "many"})), JUDGE, ["provenance.json", "many"],
     ),
-    "provenance is cut off before a run": (cut(PROVENANCE, 0.5), RUN, ["provenance.json", "not readable JSON"]),
+    "provenance is cut off before judging": (cut(PROVENANCE, 0.5), JUDGE, ["provenance.json", "not readable JSON"]),
     "a verdict is edited by hand": (
         edit(VERDICTS, lambda entries: entries[0].update(verdict="contradicted")),
         REPORT,
