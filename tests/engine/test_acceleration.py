@@ -71,8 +71,10 @@ def test_a_missing_compiler_is_logged_and_the_step_taken_all_the_same(
 def test_compiled_is_eager_to_rounding_and_the_same_whatever_the_company(runs_of, make_context, series) -> None:
     runs, data = runs_of([0, 1, 2, 3, 4], learning_rate=[0.01, 0.02, 0.03, 1e6, 0.05]), series()
     compiled, eager = (records(runs, make_context(), data, choice) for choice in (True, False))
-    pd.testing.assert_frame_equal(compiled, eager, rtol=1e-4)
-    shards = [records(runs.iloc[rows], make_context(), data, True) for rows in ([0, 1], [4, 3])]
+    # The member at 1e6 explodes: there rounding grows to any size, so it is only held against itself, below.
+    tame = compiled["run"] != runs["run"].iloc[3]
+    pd.testing.assert_frame_equal(compiled[tame], eager[tame], rtol=1e-4)
+    shards = [records(runs.iloc[rows], make_context(), data, True) for rows in ([0, 1], [4, 3])]  # with the exploding one
     joined = pd.concat(shards).sort_values("run", ignore_index=True)
     expected = compiled[compiled["run"].isin(joined["run"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(expected, joined, check_exact=True)
