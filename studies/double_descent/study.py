@@ -190,6 +190,13 @@ def run_network(runs, context):
     return _trained(runs, context, data, context.settings.examples, network)
 
 
+def run_network_signals(runs, context):
+    """One hidden layer on MNIST-1D, by width."""
+    data, width = _centred(context.dataset("mnist1d")), int(runs["width"].iloc[0])
+    network = lambda run, generator: networks.MLP(40, [width], 10, generator=generator)  # noqa: E731
+    return _trained(runs, context, data, context.settings.examples, network)
+
+
 def run_network_samples(runs, context):
     """One hidden layer of one width, by number of examples."""
     data, width = _centred(context.dataset("digits").flat()), context.settings.width
@@ -472,9 +479,10 @@ def plot_features(records):
     return figure
 
 
-def _plot_networks(records, rates, xlabel):
+def _plot_networks(records, rates, xlabel, top=50):
     """Train and test error over width, a panel for each share of wrong labels."""
     figure, axes = style.figure(1, len(rates), height=3.0, sharey=True)
+    axes = np.atleast_1d(axes)
     looks = style.looks(["test error", "train error"])
     for axis, rate in zip(axes, rates, strict=True):
         rows = records[records["label_noise"] == rate]
@@ -483,7 +491,7 @@ def _plot_networks(records, rates, xlabel):
         _threshold(axis, _landmarks(records, label_noise=rate)["threshold"].iloc[0], "train error ≤ 10 %")
         _log_axis(axis, sorted(records["width"].unique())[:: 2 if len(rates) > 2 else 1])
         axis.set(xlabel=xlabel, title=f"{100 * rate:.0f} % noise")
-    axes[0].set(ylabel="error / %", ylim=(0, min(50, axes[0].get_ylim()[1])))
+    axes[0].set(ylabel="error / %", ylim=(0, min(top, axes[0].get_ylim()[1])))
     style.legend(axes[-1])
     style.count(axes[-1], records)
     return figure
@@ -492,6 +500,11 @@ def _plot_networks(records, rates, xlabel):
 def plot_network(records):
     """Networks with one hidden layer, noisy and clean labels."""
     return _plot_networks(records, [0.15, 0.0], "hidden units")
+
+
+def plot_network_signals(records):
+    """Networks with one hidden layer on MNIST-1D."""
+    return _plot_networks(records, sorted(records["label_noise"].unique(), reverse=True), "hidden units", top=90)
 
 
 def plot_convolution(records):

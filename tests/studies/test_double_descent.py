@@ -301,6 +301,7 @@ def test_figures_draw_without_problems(smoke):
         ("features", {"dataset": ["digits"], "width": [50, 1080]}, {}),
         ("resamples", {"width": [300, 600]}, {"resamples": 2, "widest": 600}),
         ("network", {"width": [300]}, {"steps": 3}),
+        ("network_signals", {"width": [300]}, {"steps": 3}),
         ("network_samples", {"examples": [1200]}, {"steps": 3}),
     ],
 )
