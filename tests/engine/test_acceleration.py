@@ -74,7 +74,9 @@ def test_compiled_is_eager_to_rounding_and_the_same_whatever_the_company(runs_of
     # The member at 1e6 explodes: there rounding grows to any size, so it is only held against itself, below.
     tame = compiled["run"] != runs["run"].iloc[3]
     pd.testing.assert_frame_equal(compiled[tame], eager[tame], rtol=1e-4)
-    shards = [records(runs.iloc[rows], make_context(), data, True) for rows in ([0, 1], [4, 3])]  # with the exploding one
+    shards = [
+        records(runs.iloc[rows], make_context(), data, True) for rows in ([0, 1], [4, 3])
+    ]  # with the exploding one
     joined = pd.concat(shards).sort_values("run", ignore_index=True)
     expected = compiled[compiled["run"].isin(joined["run"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(expected, joined, check_exact=True)
