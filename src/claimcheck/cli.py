@@ -186,7 +186,7 @@ def judge(
     studies_dir: StudiesDir = STUDIES,
 ) -> None:
     """Hold a study's records against its predictions and write the verdicts."""
-    from claimcheck import judge as judging
+    from claimcheck.judging import judge as judging
 
     spec = _study(study, studies_dir)
     verdicts = judging.judge_study(spec, scale.value, results_dir, shuffle=shuffle, seeds=seeds)
@@ -238,7 +238,7 @@ def calibrate(
     predictions: Annotated[int | None, typer.Option(min=1, help="Predictions in a report; the report's own.")] = None,
 ) -> None:
     """Simulate reports in which nothing is true: how often does one say otherwise, and what effect is found?"""
-    from claimcheck import calibration
+    from claimcheck.judging import calibration
 
     calibration.main(scale.value, results_dir, n=n, m=predictions)
 

@@ -52,7 +52,7 @@ def judge_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
             {name: part.model_dump(exclude={"describes"}) for name, part in study.at(scale, config.seeds).items()}
         ),
         "study.py (statistics)": code,
-        **{f"claimcheck.{name}": digest for name, digest in _module_closure([*imports, "judge"]).items()},
+        **{f"claimcheck.{name}": digest for name, digest in _module_closure([*imports, "judging.judge"]).items()},
     }
 
 

@@ -106,7 +106,7 @@ def check_results(results_dir: Path, scale: str) -> None:
     Raises:
         ClaimcheckError: the first file that is not what the pipeline wrote.
     """
-    from claimcheck.judge import load_verdicts
+    from claimcheck.judging.judge import load_verdicts
 
     folder = Path(results_dir) / scale
     for path in sorted(folder.glob("*/provenance.json")):

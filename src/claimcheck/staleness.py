@@ -32,7 +32,7 @@ def _same(path: Path, digest: str) -> bool:
 
 
 def _judge_reasons(study: Study, config: Config, folder: Path, rerun: bool) -> list[str]:
-    from claimcheck.judge import judged_with, load_verdicts
+    from claimcheck.judging.judge import judged_with, load_verdicts
 
     if rerun:
         return ["run reruns"]

@@ -17,7 +17,7 @@ from claimcheck import records as recording
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
 from claimcheck.integrity import read_provenance
-from claimcheck.judge import load_verdicts
+from claimcheck.judging.judge import load_verdicts
 
 LEVELS = ("same bits", "same numbers", "same verdicts", "different")
 """From the best to the worst. A tree is as good as its worst study."""

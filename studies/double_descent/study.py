@@ -11,9 +11,11 @@ import pandas as pd
 import torch
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from claimcheck import bias_variance, networks, risk, style
-from claimcheck.landmarks import landmarks
-from claimcheck.train import Data, classification, noisy_labels, train
+from claimcheck import style
+from claimcheck.engine import networks
+from claimcheck.engine.train import Data, classification, noisy_labels, train
+from claimcheck.theory import bias_variance, risk
+from claimcheck.theory.landmarks import landmarks
 
 MODELS = {
     "isotropic": risk.Problem(signal=1.0, noise=0.25),

@@ -11,10 +11,12 @@ import torch
 from matplotlib import patheffects
 from matplotlib.figure import Figure
 
-from claimcheck import depth_profile, mean_field, measure, networks, style
-from claimcheck.depth_profile import backward_slope, bend, slope, table
-from claimcheck.ensemble import Ensemble
-from claimcheck.train import Data, classification, train
+from claimcheck import style
+from claimcheck.engine import depth_profile, measure, networks
+from claimcheck.engine.depth_profile import backward_slope, bend, slope, table
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.train import Data, classification, train
+from claimcheck.theory import mean_field
 
 ACTIVATIONS = ["relu", "tanh", "swish", "gelu", "sigmoid", "linear"]
 LOOKS = style.looks(ACTIVATIONS)
@@ -25,7 +27,7 @@ LOG_CLASSES = math.log(10.0)
 
 
 def run_slopes(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Mean squared delta of every layer of square networks (claimcheck.depth_profile)."""
+    """Mean squared delta of every layer of square networks (claimcheck.engine.depth_profile)."""
     return depth_profile.run(runs, context)
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from claimcheck import depth_profile, mean_field, networks, style
-from claimcheck.depth_profile import bend, slope, table
-from claimcheck.train import Data, classification, train
+from claimcheck import style
+from claimcheck.engine import depth_profile, networks
+from claimcheck.engine.depth_profile import bend, slope, table
+from claimcheck.engine.train import Data, classification, train
+from claimcheck.theory import mean_field
 
 GUESSING = math.log(10.0)
 CAP = 2.0 * GUESSING

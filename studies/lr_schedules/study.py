@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from claimcheck import measure, networks, schedules, style
-from claimcheck.data import Data
-from claimcheck.ensemble import Ensemble
+from claimcheck import style
+from claimcheck.engine import measure, networks, schedules
+from claimcheck.engine.data import Data
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.step import losses_and_gradient
+from claimcheck.engine.train import classification, train
 from claimcheck.records import part_of
-from claimcheck.step import losses_and_gradient
-from claimcheck.train import classification, train
 
 GUESSING = math.log(10.0)  # loss of ten equally likely classes, nats
 FAILED = 0.95 * GUESSING  # a run that ends above it has learnt nothing: dead networks sit within 1 % of GUESSING
-RECIPES = {  # name -> schedule of claimcheck.schedules, share of warmup
+RECIPES = {  # name -> schedule of claimcheck.engine.schedules, share of warmup
     "constant": ("constant", 0.0),
     "step": ("step", 0.0),
     "linear": ("linear", 0.0),

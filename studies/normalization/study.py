@@ -1,6 +1,6 @@
 """Normalisation: what batch, layer and RMS norm compute, and what that does to signals, speed, initialisation and cost.
 
-Plain ReLU networks on MNIST-1D, and the same with each norm before every ReLU. Timings are in `claimcheck.norm_timing`.
+Plain ReLU networks on MNIST-1D, and the same with each norm before every ReLU. Timings are in `claimcheck.engine.norm_timing`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from claimcheck import measure, norm_timing, style
-from claimcheck.ensemble import Ensemble
-from claimcheck.networks import MLP, norm_of
-from claimcheck.train import Data, classification, train
+from claimcheck import style
+from claimcheck.engine import measure, norm_timing
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.networks import MLP, norm_of
+from claimcheck.engine.train import Data, classification, train
 
 CLASSES = 10
 CHANCE = math.log(CLASSES)

@@ -10,11 +10,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from claimcheck import mixed_precision, networks, style
-from claimcheck.mixed_precision import Recipe
-from claimcheck.number_formats import FORMATS, dtype_of, thresholds, zero_after
-from claimcheck.recall import recall
-from claimcheck.train import Data, classification, train
+from claimcheck import style
+from claimcheck.engine import mixed_precision, networks
+from claimcheck.engine.mixed_precision import Recipe
+from claimcheck.engine.number_formats import FORMATS, dtype_of, thresholds, zero_after
+from claimcheck.engine.recall import recall
+from claimcheck.engine.train import Data, classification, train
 
 RECIPES = {
     "fp32": Recipe("fp32"),

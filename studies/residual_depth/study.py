@@ -1,6 +1,6 @@
 """Residual connections: are deep stacks easier to train with them, and does the gradient reach the first layers?
 
-Stacks of equal ReLU layers (`claimcheck.residual.Stack`) on real digits, plain and with four kinds of skip connection;
+Stacks of equal ReLU layers (`claimcheck.engine.residual.Stack`) on real digits, plain and with four kinds of skip connection;
 signals before training against closed forms; a convolutional network on images at full scale.
 """
 
@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from claimcheck import measure, style
-from claimcheck.ensemble import Ensemble
-from claimcheck.networks import ResNet
-from claimcheck.residual import KINDS, Stack, block_growth, plain_gradient_drift, stack_jacobian
-from claimcheck.train import Data, classification, train
+from claimcheck import style
+from claimcheck.engine import measure
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.networks import ResNet
+from claimcheck.engine.residual import KINDS, Stack, block_growth, plain_gradient_drift, stack_jacobian
+from claimcheck.engine.train import Data, classification, train
 
 PIXELS, CLASSES = 64, 10
 CHANCE = math.log(CLASSES)

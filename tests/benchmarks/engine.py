@@ -29,10 +29,11 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false " + os.environ.get("XLA_FLAGS", "")
 
-from claimcheck import networks, streams
+from claimcheck import streams
+from claimcheck.engine import networks
+from claimcheck.engine.reference import train_one
+from claimcheck.engine.train import Data, train
 from claimcheck.files import write_json
-from claimcheck.reference import train_one
-from claimcheck.train import Data, train
 
 import numpy as np  # isort: skip
 import pandas as pd  # isort: skip

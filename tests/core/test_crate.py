@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from claimcheck import judge, runner
+from claimcheck import runner
+from claimcheck.judging import judge
 from claimcheck.loading import load_study
 
 pytest.importorskip("rocrate", reason="rocrate is not installed")

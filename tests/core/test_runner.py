@@ -194,11 +194,11 @@ def test_fingerprint_follows_what_the_runs_reach(studies, config):
 def test_fingerprint_closure_holds_exactly_the_modules_imported(studies, config):
     path = studies / "coin" / "study.py"
     before = fingerprint.run_parts(load_study(studies, "coin"), "smoke", config)
-    assert "claimcheck.optimizers" not in before
+    assert "claimcheck.engine.optimizers" not in before
     assert {"claimcheck.design", "claimcheck.streams", "claimcheck.context"} <= set(before)
     path.write_text(
-        "from claimcheck.train import train\n" + path.read_text().replace("shares = [", "train; shares = [")
+        "from claimcheck.engine.train import train\n" + path.read_text().replace("shares = [", "train; shares = [")
     )
     after = fingerprint.run_parts(load_study(studies, "coin"), "smoke", config)
-    assert {"claimcheck.train", "claimcheck.optimizers", "claimcheck.schedules"} <= set(after)
-    assert not {"claimcheck.report", "claimcheck.judge", "claimcheck.style"} & set(after)
+    assert {"claimcheck.engine.train", "claimcheck.engine.optimizers", "claimcheck.engine.schedules"} <= set(after)
+    assert not {"claimcheck.report", "claimcheck.judging.judge", "claimcheck.style"} & set(after)

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from claimcheck import networks, streams
-from claimcheck.data import Data
+from claimcheck import streams
+from claimcheck.engine import networks
+from claimcheck.engine.data import Data
 
 
 @dataclass

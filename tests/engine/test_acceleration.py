@@ -11,10 +11,10 @@ import torch
 import torch._inductor
 
 import claimcheck
-from claimcheck import networks
-from claimcheck.acceleration import pays
-from claimcheck.memory import Footprint
-from claimcheck.train import classification, train
+from claimcheck.engine import networks
+from claimcheck.engine.acceleration import pays
+from claimcheck.engine.memory import Footprint
+from claimcheck.engine.train import classification, train
 
 SMALL = Footprint(saved=20_000, parameters=2_700, batch=4_000, operations=25)
 DEEP = Footprint(saved=500_000, parameters=260_000, batch=4_000, operations=4_000)
@@ -96,7 +96,7 @@ def test_a_recorded_step_is_the_eager_step(runs_of, make_context, series) -> Non
     "module", ["train", "step", "ensemble", "optimizers", "data", "memory", "acceleration", "schedules"]
 )
 def test_no_function_of_the_training_path_is_over_fifty_lines(module: str) -> None:
-    tree = ast.parse((Path(claimcheck.__file__).parent / f"{module}.py").read_text())
+    tree = ast.parse((Path(claimcheck.__file__).parent / "engine" / f"{module}.py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             documented = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
@@ -104,9 +104,9 @@ def test_no_function_of_the_training_path_is_over_fifty_lines(module: str) -> No
 
 
 def test_the_footprint_sees_convolutions_and_depth(kind, runs_of, context) -> None:
-    from claimcheck import memory
-    from claimcheck.ensemble import Ensemble
-    from claimcheck.train import cross_entropy
+    from claimcheck.engine import memory
+    from claimcheck.engine.ensemble import Ensemble
+    from claimcheck.engine.train import cross_entropy
 
     ensemble = Ensemble.build(runs_of([0]), kind.network, lambda seed: context.generator(seed, "init"))
     found = memory.footprint(ensemble, cross_entropy, kind.data.rows(torch.arange(20)[None]))
@@ -118,8 +118,8 @@ def test_the_footprint_sees_convolutions_and_depth(kind, runs_of, context) -> No
 
 def test_the_functional_step_is_the_eager_step(kind, runs_of, make_context, monkeypatch) -> None:
     """What is compiled, or recorded on a GPU, taken as it is: equal to eager, a diverging member included."""
-    from claimcheck import acceleration
-    from claimcheck.step import take
+    from claimcheck.engine import acceleration
+    from claimcheck.engine.step import take
 
     def as_it_is(step, *example):
         def call(progress, number, positions):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from claimcheck.train import classification, train
+from claimcheck.engine.train import classification, train
 
 SEEDS = [3, 0, 1, 2, 3]
 RATES = [0.02, 0.05, 0.01, 0.1, 0.03]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from claimcheck import networks
-from claimcheck.data import Data, noisy_labels
-from claimcheck.reference import train_one
-from claimcheck.schedules import SCHEDULES
-from claimcheck.train import train
+from claimcheck.engine import networks
+from claimcheck.engine.data import Data, noisy_labels
+from claimcheck.engine.reference import train_one
+from claimcheck.engine.schedules import SCHEDULES
+from claimcheck.engine.train import train
 
 STEPS = 20
 SINGLE = {"seeds": [4], "learning_rate": [0.02], "weight_decay": [0.05]}

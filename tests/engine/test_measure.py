@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from claimcheck import measure, networks
-from claimcheck.ensemble import Ensemble
+from claimcheck.engine import measure, networks
+from claimcheck.engine.ensemble import Ensemble
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch.func import vmap
 
-from claimcheck import noise
+from claimcheck.engine import noise
 
 KEYS = [int(noise.fold(torch.tensor(0), number)) for number in range(5)]
 

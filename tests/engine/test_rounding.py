@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from claimcheck import rounding
+from claimcheck.engine import rounding
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import networks
-from claimcheck.data import Data, noisy_labels
+from claimcheck.engine import networks
+from claimcheck.engine.data import Data, noisy_labels
+from claimcheck.engine.train import classification, train
 from claimcheck.errors import ClaimcheckError
-from claimcheck.train import classification, train
 
 
 def small(run, generator):
@@ -74,7 +74,7 @@ def test_a_limit_below_one_network_is_an_error(records, runs_of, make_context) -
 
 
 def test_out_of_gpu_memory_halves_the_tiles(make_context) -> None:
-    from claimcheck import memory
+    from claimcheck.engine import memory
 
     def work(rows: list[int]) -> list[int]:
         if len(rows) > 2:
@@ -115,7 +115,7 @@ def test_arms_of_one_seed_start_alike_and_see_the_same_batches(records, runs_of)
 
 
 def test_gain_scales_one_draw(runs_of, context) -> None:
-    from claimcheck.ensemble import Ensemble
+    from claimcheck.engine.ensemble import Ensemble
 
     runs = runs_of([0, 0], gain=[1.0, 4.0])
     ensemble = Ensemble.build(
@@ -158,7 +158,7 @@ def test_data_for_another_number_of_runs_is_refused(runs_of, series, context) ->
 
 
 def test_an_epoch_shows_every_example_once(series, context) -> None:
-    from claimcheck.data import Order
+    from claimcheck.engine.data import Order
 
     order = iter(Order([0, 1], lambda seed: context.generator(seed, "order"), 200, 50, torch.device("cpu")))
     epoch = torch.cat([next(order) for _ in range(4)], dim=1)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from claimcheck import figures, judge, report
+from claimcheck import figures, report
+from claimcheck.judging import judge
 from claimcheck.loading import load_study
 from claimcheck.runner import run_study
 from claimcheck.spec import Config

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 
 from claimcheck import design, figures, records
-from claimcheck.augmentation import shifted
 from claimcheck.context import Context, Settings
+from claimcheck.engine.augmentation import shifted
 from claimcheck.loading import load_study
-from claimcheck.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
+from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "distillation")

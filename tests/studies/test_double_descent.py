@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import bias_variance, design, figures, records, risk
+from claimcheck import design, figures, records
 from claimcheck.context import Context, Settings
-from claimcheck.landmarks import cross_fitted, landmarks
 from claimcheck.loading import load_study
+from claimcheck.theory import bias_variance, risk
+from claimcheck.theory.landmarks import cross_fitted, landmarks
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "double_descent")

@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import depth_profile, figures, mean_field, measure, networks, runner
+from claimcheck import figures, runner
 from claimcheck import records as recording
 from claimcheck.context import Context, Settings
-from claimcheck.ensemble import Ensemble
+from claimcheck.engine import depth_profile, measure, networks
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.train import Data
 from claimcheck.loading import load_config, load_study
-from claimcheck.train import Data
+from claimcheck.theory import mean_field
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "studies"

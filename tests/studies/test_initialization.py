@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import figures, mean_field, runner
+from claimcheck import figures, runner
 from claimcheck.loading import load_config, load_study
+from claimcheck.theory import mean_field
 
 STUDIES = Path(__file__).parents[2] / "studies"
 STUDY = load_study(STUDIES, "initialization")

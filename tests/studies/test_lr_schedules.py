@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import design, figures, records, schedules
+from claimcheck import design, figures, records
 from claimcheck.context import Context, Settings
-from claimcheck.data import Data
-from claimcheck.ensemble import Ensemble
+from claimcheck.engine import schedules
+from claimcheck.engine.data import Data
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.networks import MLP
 from claimcheck.loading import load_study
-from claimcheck.networks import MLP
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "lr_schedules")

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import design, figures, norm_timing, runner
+from claimcheck import design, figures, runner
 from claimcheck import records as recording
 from claimcheck.context import Context, Settings
+from claimcheck.engine import norm_timing
+from claimcheck.engine.networks import norm_of
 from claimcheck.loading import load_config, load_study
-from claimcheck.networks import norm_of
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "normalization")

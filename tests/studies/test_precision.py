@@ -13,13 +13,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from claimcheck import design, figures, mixed_precision, networks, records
+from claimcheck import design, figures, records
 from claimcheck.context import Context, Settings
-from claimcheck.data import Data
+from claimcheck.engine import mixed_precision, networks
+from claimcheck.engine.data import Data
+from claimcheck.engine.loss_scaling import LossScale
+from claimcheck.engine.number_formats import FORMATS, RoundedMLP, lost_updates, rounded, thresholds, zero_after
+from claimcheck.engine.recall import recall
 from claimcheck.loading import load_study
-from claimcheck.loss_scaling import LossScale
-from claimcheck.number_formats import FORMATS, RoundedMLP, lost_updates, rounded, thresholds, zero_after
-from claimcheck.recall import recall
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "precision")

@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import design, figures, residual, runner
+from claimcheck import design, figures, runner
 from claimcheck import records as recording
 from claimcheck.context import Context, Settings
-from claimcheck.ensemble import Ensemble
+from claimcheck.engine import residual
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.step import functional_losses_and_gradient, losses_and_gradient
+from claimcheck.engine.train import Data, cross_entropy, train
 from claimcheck.loading import load_config, load_study
-from claimcheck.step import functional_losses_and_gradient, losses_and_gradient
-from claimcheck.train import Data, cross_entropy, train
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "residual_depth")

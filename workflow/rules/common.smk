@@ -67,7 +67,7 @@ def content(ingredients, study):
 
 def content_of_calibration():
     """One hash of the code that simulates reports."""
-    return files.hash_of(fingerprint._module_closure(["calibration"]))
+    return files.hash_of(fingerprint._module_closure(["judging.calibration"]))
 
 
 def content_of_report():

@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from claimcheck import judge, statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_atomically, write_text
+from claimcheck.judging import judge, statistics
 from claimcheck.report import convert, phrases, pictures, summary, text
 from claimcheck.report.gather import ReportView, gather
 from claimcheck.spec import Config

@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from claimcheck import attempts, design, fingerprint, judge
+from claimcheck import attempts, design, fingerprint
 from claimcheck.files import sha256
 from claimcheck.integrity import read_provenance, read_sealed
+from claimcheck.judging import judge
+from claimcheck.judging.statistics import claim_verdict
 from claimcheck.loading import load_lecture, load_study, study_names
 from claimcheck.report.pictures import STATES
 from claimcheck.report.text import to_float
 from claimcheck.spec import Claim, Config, FigureSpec, Lecture, LectureClaim, Prediction, ScaledPart, Study, spec_hash
-from claimcheck.statistics import claim_verdict
 
 
 @dataclass(frozen=True)

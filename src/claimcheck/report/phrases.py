@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from claimcheck.judging.statistics import CONFIDENCE
 from claimcheck.report import text
 from claimcheck.report.gather import ClaimView, PartView, PredictionView, StudyView
 from claimcheck.report.pictures import slug
 from claimcheck.spec import Amendment, Reference
-from claimcheck.statistics import CONFIDENCE
 
 
 def mark(state: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from claimcheck import statistics
+from claimcheck.judging import statistics
 from claimcheck.report import text
 from claimcheck.report.gather import ReportView
 from claimcheck.report.phrases import earlier_region, percent

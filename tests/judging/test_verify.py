@@ -11,7 +11,7 @@ from claimcheck import records as recording
 from claimcheck import verify
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
-from claimcheck.judge import judge
+from claimcheck.judging.judge import judge
 
 
 @pytest.fixture

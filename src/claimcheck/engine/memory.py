@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from claimcheck.ensemble import Ensemble
+from claimcheck.engine.ensemble import Ensemble
 from claimcheck.errors import ClaimcheckError
 
 T = TypeVar("T")

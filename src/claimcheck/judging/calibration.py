@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from claimcheck import statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
 from claimcheck.integrity import sealed
+from claimcheck.judging import statistics
 
 PREDICTIONS = 200_000
 """Simulated predictions per kind of effect; in reports of 100 that is 2000 reports, and their rate is known to ±1 %."""

@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, jvp, vmap
 
-from claimcheck.data import Data
-from claimcheck.ensemble import Ensemble
-from claimcheck.networks import ACTIVATIONS
-from claimcheck.step import Loss, losses_and_gradient
-from claimcheck.train import cross_entropy
+from claimcheck.engine.data import Data
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.networks import ACTIVATIONS
+from claimcheck.engine.step import Loss, losses_and_gradient
+from claimcheck.engine.train import cross_entropy
 
 Batch = Data | Mapping[str, Tensor]
 _KINDS = tuple(ACTIVATIONS.values())
 
 
 def _paired(function: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
-    """Measure a lone member as two twins, and report one: see :func:`claimcheck.ensemble.twins`."""
+    """Measure a lone member as two twins, and report one: see :func:`claimcheck.engine.ensemble.twins`."""
 
     @wraps(function)
     def measured(ensemble: Ensemble, data: Batch, *rest: Any, **options: Any) -> pd.DataFrame:

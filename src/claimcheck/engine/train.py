@@ -1,7 +1,7 @@
 """Train many networks at once: from a study's runs to its records.
 
-``train`` cuts the runs into tiles that fit in memory; a tile is built (:mod:`claimcheck.ensemble`), its steps are made
-(:mod:`claimcheck.step`) and taken in a loop, and whole data sets are evaluated at chosen steps. A run's result does
+``train`` cuts the runs into tiles that fit in memory; a tile is built (:mod:`claimcheck.engine.ensemble`), its steps are made
+(:mod:`claimcheck.engine.step`) and taken in a loop, and whole data sets are evaluated at chosen steps. A run's result does
 not depend on the other runs, on the tiles, or on how the ensemble is cut into shards.
 """
 
@@ -19,14 +19,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from claimcheck import memory
-from claimcheck.acceleration import choose, pays
-from claimcheck.data import Data, Order, noisy_labels
-from claimcheck.ensemble import Ensemble, hyper_of, join, twins
+from claimcheck.engine import memory
+from claimcheck.engine.acceleration import choose, pays
+from claimcheck.engine.data import Data, Order, noisy_labels
+from claimcheck.engine.ensemble import Ensemble, hyper_of, join, twins
+from claimcheck.engine.optimizers import OPTIMIZERS
+from claimcheck.engine.schedules import multipliers
+from claimcheck.engine.step import Loss, Progress, Recipe, Step, Table
 from claimcheck.errors import ClaimcheckError
-from claimcheck.optimizers import OPTIMIZERS
-from claimcheck.schedules import multipliers
-from claimcheck.step import Loss, Progress, Recipe, Step, Table
 
 __all__ = ["Data", "Trained", "classification", "cross_entropy", "noisy_labels", "train"]
 
@@ -129,7 +129,7 @@ def train(
         data: the training examples; rows of per-member columns are in the order of ``runs``.
         steps: optimiser steps.
         loss: ``(predict, batch, hyper) -> scalar`` for ONE network; ``batch`` holds the columns of ``data`` and ``key``,
-            an int64 scalar of the run and step for :mod:`claimcheck.noise`.
+            an int64 scalar of the run and step for :mod:`claimcheck.engine.noise`.
         batch_size: examples a step; None for all of them at every step.
         optimizer: sgd, momentum, adam (coupled L2), adamw.
         hyper: values for hyperparameters that are not columns of ``runs``; any others reach ``loss`` too.
@@ -141,7 +141,7 @@ def train(
         streams: prefix of the streams' purposes ("init", "order", "step"), for a study that trains several times.
         dtype: of parameters and arithmetic.
         milestones: shares of the way at which the schedule ``step`` decays by ``decay_factor``.
-        compile: True or False for the study to decide; None for the rule (:func:`claimcheck.acceleration.pays`).
+        compile: True or False for the study to decide; None for the rule (:func:`claimcheck.engine.acceleration.pays`).
     """
     at = tuple(sorted({int(step) for step in ([steps] if evaluate_at is None else evaluate_at)}))
     if not at or at[0] < 0 or at[-1] > steps:

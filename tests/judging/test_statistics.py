@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from claimcheck import statistics
-from claimcheck.statistics import LEVEL, decide, sign_flip_tails, sign_test_tails
+from claimcheck.judging import statistics
+from claimcheck.judging.statistics import LEVEL, decide, sign_flip_tails, sign_test_tails
 
 SAMPLES = st.lists(st.floats(-100, 100, width=32), min_size=11, max_size=14)
 ENDS = st.floats(-50, 50, width=32)

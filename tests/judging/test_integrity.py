@@ -7,7 +7,7 @@ import pytest
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
 from claimcheck.integrity import check_results, read_provenance, read_sealed, sealed
-from claimcheck.judge import judge
+from claimcheck.judging.judge import judge
 
 FACTS = {
     "study": "planted",

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from claimcheck import calibration, statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.integrity import read_sealed
+from claimcheck.judging import calibration, statistics
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
-from claimcheck.data import Data
-from claimcheck.noise import fold
-from claimcheck.train import HYPER, cross_entropy
+from claimcheck.engine.data import Data
+from claimcheck.engine.noise import fold
+from claimcheck.engine.train import HYPER, cross_entropy
 
 
 def train_one(
@@ -33,7 +33,7 @@ def train_one(
 ) -> tuple[nn.Module, list[float]]:
     """Train one run's network; the trained module (in train mode) and the loss of each minibatch.
 
-    The arguments are those of :func:`claimcheck.train.train`; ``data`` is one member's (``Data.members([row])``).
+    The arguments are those of :func:`claimcheck.engine.train.train`; ``data`` is one member's (``Data.members([row])``).
     """
     settings = {**HYPER, **(hyper or {}), **run._asdict()}
     module = network(run, context.generator(run.seed, "init")).train()

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from claimcheck import calibration, evidence, null_run, statistics
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
-from claimcheck.judge import CSV_COLUMNS, collect, judge, judged_with, load_verdicts, scaled_region, sensitivity
+from claimcheck.judging import calibration, evidence, null_run, statistics
+from claimcheck.judging.judge import CSV_COLUMNS, collect, judge, judged_with, load_verdicts, scaled_region, sensitivity
 
 DESIGN_COLUMNS = "claim,prediction,kind,verdict,estimate,low,high,unit,n,p,region,rule,why,spec_hash,amended"
 
@@ -95,7 +95,7 @@ def test_a_part_that_needs_a_gpu_or_is_left_out_is_not_run(plant, run_planted):
     ).assign(same=0.0, two=2.0, status="ok")
     found = evidence.check(study, "quick", frame)
     assert found.absent == {"gpu": "part gpu needs a GPU", "later": "part later is not run at scale quick"}
-    from claimcheck.judge import verdicts_of
+    from claimcheck.judging.judge import verdicts_of
 
     verdicts = _by_id(verdicts_of(found))
     assert verdicts["better"]["verdict"] == "supported"

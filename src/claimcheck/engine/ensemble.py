@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_map
 
-from claimcheck import rounding  # noqa: F401  (its setting must come before the first matrix product)
-from claimcheck.data import Data
+from claimcheck.engine import rounding  # noqa: F401  (its setting must come before the first matrix product)
+from claimcheck.engine.data import Data
 from claimcheck.errors import ClaimcheckError
 
 ALIGNMENT = 16  # float32 numbers in 64 bytes, a cache line and the widest vector register
@@ -209,7 +209,7 @@ class Ensemble:
 
 
 def twins(rows: list[int]) -> list[int]:
-    """The rows, a lone one twice: some kernels round otherwise for a single network (:mod:`claimcheck.rounding`)."""
+    """The rows, a lone one twice: some kernels round otherwise for a single network (:mod:`claimcheck.engine.rounding`)."""
     return rows * 2 if len(rows) == 1 else rows
 
 

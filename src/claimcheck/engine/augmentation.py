@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from claimcheck import noise
+from claimcheck.engine import noise
 
 
 def shifted(x: Tensor, key: Tensor, reach: int, strength: Tensor | float = 1.0) -> Tensor:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
-from claimcheck.data import Data
-from claimcheck.memory import Footprint
-from claimcheck.step import Progress, Recipe, Step, Table, take
+from claimcheck.engine.data import Data
+from claimcheck.engine.memory import Footprint
+from claimcheck.engine.step import Progress, Recipe, Step, Table, take
 
 SECONDS_PER_NUMBER = 0.6e-9
 """What compiling saves on each number that a network-step keeps or updates: measured on one core of an AMD EPYC, torch

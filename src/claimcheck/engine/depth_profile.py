@@ -1,7 +1,7 @@
 """Signal and gradient by layer in untrained square networks, as tables whose slope mean-field theory predicts.
 
 Measured through the ensemble engine on plain networks, `sigma_w^2` scaling one draw of the weights per seed; the
-theory is :mod:`claimcheck.mean_field`. A table has a row per seed and a column per layer.
+theory is :mod:`claimcheck.theory.mean_field`. A table has a row per seed and a column per layer.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from claimcheck import mean_field, measure, networks
-from claimcheck.ensemble import Ensemble, hyper_of
+from claimcheck.engine import measure, networks
+from claimcheck.engine.ensemble import Ensemble, hyper_of
+from claimcheck.theory import mean_field
 
 FIRST, LAST = 10, 5
 """Layers left out of a slope: the first ten, where the signal settles, and the last five, next to the readout."""

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from claimcheck import networks
+from claimcheck.engine import networks
 from claimcheck.errors import ClaimcheckError
 
 

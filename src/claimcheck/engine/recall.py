@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from claimcheck.data import Data
+from claimcheck.engine.data import Data
 
 
 def recall(runs: pd.DataFrame, context: Any, purpose: str) -> Data:

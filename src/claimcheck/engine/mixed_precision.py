@@ -16,15 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from claimcheck import memory
-from claimcheck.data import Data, Order
-from claimcheck.ensemble import Ensemble, hyper_of
+from claimcheck.engine import memory
+from claimcheck.engine.data import Data, Order
+from claimcheck.engine.ensemble import Ensemble, hyper_of
+from claimcheck.engine.loss_scaling import LossScale
+from claimcheck.engine.number_formats import RoundedMLP, rounded
+from claimcheck.engine.optimizers import coefficients, init_state, update
+from claimcheck.engine.schedules import multipliers
+from claimcheck.engine.step import losses_and_gradient
 from claimcheck.errors import ClaimcheckError
-from claimcheck.loss_scaling import LossScale
-from claimcheck.number_formats import RoundedMLP, rounded
-from claimcheck.optimizers import coefficients, init_state, update
-from claimcheck.schedules import multipliers
-from claimcheck.step import losses_and_gradient
 
 
 @dataclass(frozen=True)

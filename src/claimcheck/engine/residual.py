@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from claimcheck.initializers import draw
-from claimcheck.networks import activation_of, linear
+from claimcheck.engine.initializers import draw
+from claimcheck.engine.networks import activation_of, linear
 
 KINDS = ("plain", "unscaled", "scaled", "zero_init", "pre_norm")
 
@@ -77,7 +77,7 @@ class Stack(nn.Module):
     affine part. Inputs ``[B, ...]`` (flattened), logits ``[B, outputs]``.
 
     ``watched`` computes the same block by block through modules, where hooks see h at ``stream``, once per block and once
-    before the output, and what the branch's ReLU gets at ``activation`` (`claimcheck.measure`).
+    before the output, and what the branch's ReLU gets at ``activation`` (`claimcheck.engine.measure`).
     """
 
     def __init__(

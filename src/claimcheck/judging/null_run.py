@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from claimcheck import evidence, statistics, streams
+from claimcheck import streams
 from claimcheck.errors import ClaimcheckError
+from claimcheck.judging import evidence, statistics
 from claimcheck.spec import Prediction, ScaledPart
 
 SAME = 1e-12

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from claimcheck import mean_field
 from claimcheck.errors import ClaimcheckError
+from claimcheck.theory import mean_field
 
 
 @pytest.mark.parametrize("q", [1e-6, 0.3, 1.0, 50.0])

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from claimcheck import evidence, fingerprint, null_run, statistics
+from claimcheck import fingerprint
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, read_json, write_json, write_text
 from claimcheck.integrity import sealed
+from claimcheck.judging import evidence, null_run, statistics
 from claimcheck.loading import load_lecture
 from claimcheck.spec import Claim, Config, Prediction, Study, spec_hash
 

@@ -14,10 +14,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from claimcheck.engine.initializers import initialize
+from claimcheck.engine.noise import Dropout
+from claimcheck.engine.rounding import BatchNorm1d, Sigmoid, Swish
 from claimcheck.errors import ClaimcheckError
-from claimcheck.initializers import initialize
-from claimcheck.noise import Dropout
-from claimcheck.rounding import BatchNorm1d, Sigmoid, Swish
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -65,7 +65,7 @@ class _Conv2d(nn.Conv2d):
 
 
 def linear(inputs: int, outputs: int, generator: Generator, bias: bool = True, **init: Any) -> nn.Linear:
-    """``nn.Linear`` initialised from ``generator``; ``init`` goes to :func:`claimcheck.initializers.initialize`."""
+    """``nn.Linear`` initialised from ``generator``; ``init`` goes to :func:`claimcheck.engine.initializers.initialize`."""
     return initialize(_Linear(inputs, outputs, bias=bias), generator, **init)
 
 

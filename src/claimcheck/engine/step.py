@@ -4,7 +4,7 @@ Losses are summed over the members, never averaged, so each member's gradient is
 parameters are no longer finite keeps its last finite numbers from then on; the others never notice.
 
 :func:`take` and :func:`advance` are the step, functions of tensors alone. :class:`Step` calls them as they are;
-:mod:`claimcheck.acceleration` compiles them, or records them in a CUDA graph.
+:mod:`claimcheck.engine.acceleration` compiles them, or records them in a CUDA graph.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
-from claimcheck.data import Data
-from claimcheck.ensemble import Ensemble
-from claimcheck.noise import fold
-from claimcheck.optimizers import State, clip, coefficients, init_state, update
+from claimcheck.engine.data import Data
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.noise import fold
+from claimcheck.engine.optimizers import State, clip, coefficients, init_state, update
 
 Loss = Callable[..., Tensor]
 Batch = Mapping[str, Tensor]
