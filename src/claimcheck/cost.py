@@ -136,7 +136,7 @@ def _rehearse(
     )
     start = time.perf_counter()
     try:
-        getattr(study.module, run_function(study, part.name))(runs.copy(), context)
+        getattr(study.code("run"), run_function(study, part.name))(runs.copy(), context)
     except ClaimcheckError:
         raise
     except Exception as error:

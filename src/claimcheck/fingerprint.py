@@ -13,8 +13,9 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+from claimcheck import reach
 from claimcheck.files import hash_of
-from claimcheck.spec import Config, Study, run_function
+from claimcheck.spec import Config, Study
 
 PACKAGE = Path(__file__).parent
 
@@ -28,8 +29,7 @@ WITHOUT_EFFECT = frozenset({"errors", "files", "spec", "loading"})
 def run_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
     """What `study`'s records depend on at `scale`: name of the ingredient -> hash."""
     parts = study.at(scale, config.seeds)
-    seeds = [run_function(study, name) for name in study.all_parts()]
-    code, imports = _reached_code(study.code_path, seeds)
+    code, imports = _reached_code(study.code_path, study.functions_of("run"))
     closure = _module_closure([*imports, *ALWAYS_REACHED])
     design = {name: part.model_dump(exclude={"describes"}) for name, part in parts.items()}
     running = {name: each for name, each in design.items() if parts[name].seeds}
@@ -45,7 +45,7 @@ def run_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
 def judge_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
     """What `study`'s verdicts depend on beside its records."""
     claims = [claim.model_dump() for claim in study.claims]
-    code, imports = _reached_code(study.code_path, [prediction.statistic for _, prediction in study.predictions()])
+    code, imports = _reached_code(study.code_path, study.functions_of("judge"))
     return {
         "claims": hash_of(claims),
         "design": hash_of(
@@ -58,7 +58,7 @@ def judge_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
 
 def plot_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
     """What `study`'s figures depend on beside its records."""
-    code, imports = _reached_code(study.code_path, [figure.function for figure in study.figures])
+    code, imports = _reached_code(study.code_path, study.functions_of("plot"))
     return {
         "figures": hash_of([{"id": figure.id, "part": figure.part} for figure in study.figures]),
         "study.py (figures)": code,
@@ -80,55 +80,10 @@ def differences(old: dict[str, str], new: dict[str, str]) -> list[str]:
 
 
 def _reached_code(path: Path, roots: list[str]) -> tuple[str, list[str]]:
-    """Hash of the top-level code that `roots` reach in the file, and the claimcheck modules that the code imports.
-
-    A definition is reached when its name occurs in reached code. Statements that are neither definitions nor imports
-    (constants) count when a name they bind is reached; anything else at the top level always counts.
-    """
-    source = path.read_text(encoding="utf-8")
-    tree = ast.parse(source)
-    bound: dict[str, list[ast.stmt]] = {}
-    reached: list[ast.stmt] = []
-    for node in tree.body:
-        names = _bound_names(node)
-        if names:
-            for name in names:
-                bound.setdefault(name, []).append(node)
-        elif not _is_docstring(node):
-            reached.append(node)
-    waiting = [*roots, *(name for node in reached for name in _names_in(node))]
-    seen: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        for node in bound.get(name, []):
-            if node not in reached:
-                reached.append(node)
-                waiting += _names_in(node)
-    reached.sort(key=lambda node: node.lineno)
-    text = "\n".join(ast.unparse(node) for node in reached)
-    return hashlib.sha256(text.encode()).hexdigest()[:16], _imports(reached)
-
-
-def _bound_names(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
-    return []
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _names_in(node: ast.stmt) -> list[str]:
-    return [inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+    """Hash of the top-level code that `roots` reach in the file, and the claimcheck modules that the code imports."""
+    statements, _ = reach.reached(ast.parse(path.read_text(encoding="utf-8")), roots)
+    text = "\n".join(ast.unparse(node) for node in statements)
+    return hashlib.sha256(text.encode()).hexdigest()[:16], _imports(statements)
 
 
 def _imports(nodes: list[ast.stmt] | list[ast.AST]) -> list[str]:

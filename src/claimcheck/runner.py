@@ -200,7 +200,7 @@ def _compute(job: _Job, part: ScaledPart, piece: design.EnsembleDesign) -> tuple
         advance=lambda share: job.progress.update(job.done + share * len(piece.runs), job.total, piece.name),
     )
     wall, cpu = time.perf_counter(), time.process_time()
-    function = getattr(job.study.module, run_function(job.study, part.name))
+    function = getattr(job.study.code("run"), run_function(job.study, part.name))
     try:
         raw = function(piece.runs.copy(), context)
     except (ClaimcheckError, MemoryError, KeyboardInterrupt):

@@ -5,16 +5,15 @@ Pydantic models, and how a scale overrides a part. Reading files is the work of 
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from claimcheck import reach
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of
 
@@ -23,6 +22,7 @@ RESERVED = {"part", "run", "seed", "seeds", "status", "tune", "settings", "exclu
 
 Scalar = bool | int | float | str
 ScaleName = Literal["smoke", "quick", "full"]
+Step = Literal["run", "judge", "plot"]
 
 
 def _identifier(name: str) -> str:
@@ -217,6 +217,7 @@ class Study(_Model):
     figures: list[FigureSpec] = []
     name: str = ""
     folder: Path = Path()
+    _code: dict[str, ModuleType] = PrivateAttr(default_factory=dict)
 
     @property
     def yaml_path(self) -> Path:
@@ -230,8 +231,23 @@ class Study(_Model):
 
     @cached_property
     def module(self) -> ModuleType:
-        """The study's code, imported at first use."""
-        return _imported(self.code_path, f"claimcheck_study_{self.name}")
+        """All of the study's code, imported at first use."""
+        return reach.load(self.code_path, f"claimcheck_study_{self.name}")
+
+    def functions_of(self, step: Step) -> list[str]:
+        """Names of the functions of study.py that a step calls."""
+        if step == "run":
+            return [run_function(self, part) for part in self.all_parts()]
+        if step == "judge":
+            return [prediction.statistic for _, prediction in self.predictions()]
+        return [figure.function for figure in self.figures]
+
+    def code(self, step: Step) -> ModuleType:
+        """What of the study's code a step's functions reach, imported at first use; nothing else is executed."""
+        if step not in self._code:
+            name = f"claimcheck_study_{self.name}_{step}"
+            self._code[step] = reach.load(self.code_path, name, self.functions_of(step))
+        return self._code[step]
 
     def predictions(self) -> list[tuple[Claim, Prediction]]:
         """Every prediction with its claim, in the order of the file."""
@@ -348,22 +364,6 @@ def unique(ids: list[str], kind: str) -> None:
     for position, name in enumerate(ids):
         if name in ids[:position]:
             raise ValueError(f"{kind} id {name!r} stands twice")
-
-
-def _imported(path: Path, name: str) -> ModuleType:
-    """Import code from a file, under a name of its own."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except ClaimcheckError:
-        raise
-    except Exception as error:
-        raise ClaimcheckError(f"cannot be imported ({type(error).__name__}: {error})", where=path) from error
-    return module
 
 
 def run_function(study: Study, part: str) -> str:

@@ -162,7 +162,7 @@ def values_of(evidence: Evidence, prediction: Prediction) -> pd.Series:
             drops or repeats a seed, or is NaN for one.
     """
     where = f"{evidence.study.code_path}: {prediction.statistic} (prediction {prediction.id})"
-    function = getattr(evidence.study.module, prediction.statistic)
+    function = getattr(evidence.study.code("judge"), prediction.statistic)
     rows = recording.part_of(evidence.records, prediction.part)
     values = _called(function, rows, evidence.study, where)
     if not isinstance(values, pd.Series):
