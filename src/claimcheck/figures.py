@@ -6,6 +6,7 @@ on one another are told as problems. Nothing here computes a result.
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from matplotlib.text import Text
 
 from claimcheck import records as recording
@@ -33,7 +35,7 @@ def plot_study(study: Any, scale: str, results_dir: Path, *, strict: bool = Fals
     Every figure is tried before an error is raised, so that one bad figure does not hide the others.
 
     Args:
-        study: a loaded study: `name`, `figures` (id, part), and the module of its `study.py`.
+        study: a loaded study: `name`, `figures` (id, part), and its `code` for plots.
         strict: problems of layout are errors; otherwise they are written to standard error.
 
     Returns:
@@ -86,20 +88,23 @@ def rows_of(records: pd.DataFrame, part: str | None) -> pd.DataFrame:
 
 
 def plot_function(study: Any, identifier: str) -> Callable[[pd.DataFrame], Figure]:
-    """`plot_<id>` of the study's module.
+    """`plot_<id>` of the study's code.
 
     Raises:
         ClaimcheckError: there is none.
     """
     name = f"plot_{identifier.replace('-', '_')}"
-    found = getattr(study.module, name, None)
+    found = getattr(study.code("plot"), name, None)
     if not callable(found):
         raise ClaimcheckError(f"no function {name}(records)", expected="one for every figure of study.yaml")
     return found
 
 
 def draw(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tuple[Figure, list[str]]:
-    """Call `plot` in the project's style, lay the figure out once, and collect what is wrong with how it looks."""
+    """Call `plot` in the project's style, lay the figure out and draw it once, and collect what is wrong with its looks.
+
+    What is checked is what is saved: the layout stays as it is now, the canvas keeps the picture for the PNG.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with style.applied(), warnings.catch_warnings(record=True) as caught:
@@ -108,24 +113,26 @@ def draw(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tuple
         if not isinstance(figure, Figure):
             raise ClaimcheckError("did not return a Figure", found=type(figure).__name__)
         canvas = FigureCanvasAgg(figure)
+        figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
         canvas.draw()
         problems = _layout_problems(figure, canvas.get_renderer())
+        figure.set_layout_engine("none")
     complaints = [str(entry.message) for entry in caught if _COMPLAINTS.search(str(entry.message))]
     return figure, list(dict.fromkeys(complaints + problems))
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.svg and `stem`.png, whole or not at all, without a date in them, and close the figure."""
-    paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png")]
-    with style.applied():
-        for path in paths:
-            metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
-            with write_atomically(path) as temporary:
-                figure.savefig(temporary, format=path.suffix[1:], metadata=metadata)
-                if path.suffix == ".svg":
-                    temporary.write_text(compact(temporary.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write a figure that `draw` made as `stem`.svg and `stem`.png, whole or not at all, undated, and close it."""
+    svg, png = (stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png"))
+    with write_atomically(png) as temporary:
+        picture = figure.canvas.buffer_rgba()
+        imsave(temporary, picture, format="png", dpi=figure.dpi, metadata={"Software": None})
+    with style.applied(), write_atomically(svg) as temporary:
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+        temporary.write_text(compact(written.getvalue()), encoding="utf-8")
     _close(figure)
-    return paths
+    return [svg, png]
 
 
 def compact(svg: str) -> str:

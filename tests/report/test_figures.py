@@ -84,7 +84,7 @@ def study(tmp_path: Path, records: pd.DataFrame, **functions) -> SimpleNamespace
     folder.mkdir(parents=True)
     records.assign(part="main").to_parquet(folder / "records.parquet")
     specs = [SimpleNamespace(id=name.removeprefix("plot_").replace("_", "-"), part="main") for name in functions]
-    return SimpleNamespace(name="toy", figures=specs, module=SimpleNamespace(**functions))
+    return SimpleNamespace(name="toy", figures=specs, code=lambda step: SimpleNamespace(**functions))
 
 
 def test_one_bad_figure_does_not_hide_the_others(records: pd.DataFrame, tmp_path: Path) -> None:
