@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+import scipy
 
 LEVEL = 0.0005
 """Level of every test: m predictions are wrong by chance anywhere with probability at most `LEVEL` * m."""
@@ -188,8 +188,8 @@ def sign_test_tails(values: np.ndarray, centre: float) -> tuple[float, float]:
     A value that equals `centre` counts against rejection, so the level holds for discrete values too.
     """
     data = np.asarray(values, dtype=np.float64).ravel()
-    above = stats.binom.sf(np.count_nonzero(data > centre) - 1, len(data), 0.5)
-    below = stats.binom.sf(np.count_nonzero(data < centre) - 1, len(data), 0.5)
+    above = scipy.stats.binom.sf(np.count_nonzero(data > centre) - 1, len(data), 0.5)
+    below = scipy.stats.binom.sf(np.count_nonzero(data < centre) - 1, len(data), 0.5)
     return min(1.0, float(above)), min(1.0, float(below))
 
 
@@ -257,8 +257,8 @@ def _interval(data: np.ndarray, average: Average) -> tuple[float | None, float |
 
 def order_interval(data: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float | None, float | None]:
     """Interval of the median between two order statistics of sorted values [n]: conservative, for any distribution."""
-    rank = int(stats.binom.ppf((1 - confidence) / 2, len(data), 0.5))
-    while rank > 0 and stats.binom.cdf(rank - 1, len(data), 0.5) > (1 - confidence) / 2:
+    rank = int(scipy.stats.binom.ppf((1 - confidence) / 2, len(data), 0.5))
+    while rank > 0 and scipy.stats.binom.cdf(rank - 1, len(data), 0.5) > (1 - confidence) / 2:
         rank -= 1
     return (float(data[rank - 1]), float(data[-rank])) if rank > 0 else (None, None)
 
@@ -273,7 +273,7 @@ def bca_interval(data: np.ndarray, confidence: float = CONFIDENCE) -> tuple[floa
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            result = stats.bootstrap(
+            result = scipy.stats.bootstrap(
                 ((data - origin) / spread,),
                 np.mean,
                 n_resamples=BOOTSTRAP_RESAMPLES,

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,9 @@ def _make(view: ReportView, target: Path) -> tuple[str, bytes]:
         folder = Path(name)
         _write_pictures(view, folder)
         (folder / "report.md").write_text(_markdown(view, target), encoding="utf-8")
-        html, pdf = convert.to_html(folder), convert.to_pdf(folder, timestamp(view))
+        with ThreadPoolExecutor(max_workers=2) as both:
+            page, document = both.submit(convert.to_html, folder), both.submit(convert.to_pdf, folder, timestamp(view))
+        html, pdf = page.result(), document.result()
         _publish(folder, target)
     return html, pdf
 

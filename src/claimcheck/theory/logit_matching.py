@@ -8,10 +8,12 @@ then match logits (Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2.1)
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 POINTS = 2**13
 """Sobol points of the integral behind `expected_cosine`; its error is below 0.002."""
@@ -34,6 +36,8 @@ def soft_loss(student: Tensor, teacher: Tensor, temperature: Tensor | float) -> 
 
 def cosine_to_logit_difference(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """Cosine of the soft loss's gradient (by autograd) to the difference of centred logits, of each example."""
+    import torch
+
     z = student.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(soft_loss(z, teacher, temperature).sum(), z)
     difference = (student - student.mean(-1, keepdim=True)) - (teacher - teacher.mean(-1, keepdim=True))

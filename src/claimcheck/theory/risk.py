@@ -3,16 +3,17 @@
 Features are isotropic, x ~ N(0, I_p); y = <x, b> + noise of variance sigma^2, |b|^2 = r^2, n examples, gamma = p / n.
 The excess risk of an estimate is E(<x, estimate> - E[y | x])^2. Closed forms: Hastie, Montanari, Rosset and Tibshirani
 2022 (Surprises in high-dimensional ridgeless least squares interpolation, Ann. Stat. 50; arXiv:1903.08560), in the
-limit n, p -> infinity at fixed gamma. Knows no study and draws no random number.
+limit n, p -> infinity at fixed gamma. Knows no study and draws no random number. The closed forms need no PyTorch.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def ridgeless(gamma: float, signal: float, noise: float) -> float:
@@ -81,6 +82,8 @@ def fit(features: Tensor, targets: Tensor, penalty: float = 0.0, products: Tenso
         ``[..., p, k]``. The smaller of the two Gram matrices is factorised; one that is singular to rounding error is
         solved through its singular values instead.
     """
+    import torch
+
     examples, width = features.shape[-2:]
     dual, transposed = width > examples, features.mT
     products = gram(features) if products is None else products
@@ -96,6 +99,8 @@ def fit(features: Tensor, targets: Tensor, penalty: float = 0.0, products: Tenso
 
 def _through_singular_values(features: Tensor, targets: Tensor, penalty: float) -> Tensor:
     """:func:`fit` by singular value decomposition; singular values below 1e-10 of the largest count as zero."""
+    import torch
+
     left, values, right = torch.linalg.svd(features, full_matrices=False)
     kept = values > 1e-10 * values[..., :1]
     shrunk = torch.where(kept, values / (values**2 + penalty * features.shape[-2]), torch.zeros_like(values))
@@ -125,6 +130,8 @@ class Problem:
 
         ``directions`` ``[P, K]`` are standard normal, column k one replicate; without ``exponent`` only p are used.
         """
+        import torch
+
         gamma = p / examples
         if self.exponent is None:
             return directions[:p] * (self.signal / p) ** 0.5, 0.0, optimal_penalty(gamma, self.signal, self.noise)
