@@ -1,17 +1,23 @@
 """The data sets, by name: generated (mnist1d), shipped in a wheel (digits), or downloaded (MNIST and the like).
 
-Nothing is fetched here: `claimcheck data fetch` does that.
+Nothing is fetched here: `claimcheck data fetch` does that. What is generated is kept beside the downloads, with a
+checksum, and generated again where the file is missing or not whole.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import zipfile
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 
+import numpy
 import torch
 
 from claimcheck.errors import ClaimcheckError, closest
+from claimcheck.files import write_atomically
 
 DOWNLOADED = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 NAMES = ("mnist1d", "digits", *DOWNLOADED)
@@ -52,7 +58,7 @@ def load(name: str, data_dir: Path) -> Dataset:
         ClaimcheckError: unknown name, or a downloaded one that is not in `data_dir`.
     """
     if name == "mnist1d":
-        return _mnist1d()
+        return _mnist1d(Path(data_dir) / "mnist1d.npz")
     if name == "digits":
         return _digits()
     if name in DOWNLOADED:
@@ -62,14 +68,22 @@ def load(name: str, data_dir: Path) -> Dataset:
     )
 
 
-def _mnist1d() -> Dataset:
+def _mnist1d(path: Path) -> Dataset:
     """MNIST-1D (Greydanus 2020): 4,000 training and 1,000 test signals of 40 samples, its published defaults.
 
-    The generator's own seed (42) fixes the data; its global seeding is undone.
+    Generated once, which takes a second, and kept at `path`.
     """
+    raw = _kept(path)
+    if raw is None:
+        raw = _generated_mnist1d()
+        _keep(path, raw)
+    return Dataset(*(_inputs(raw["x"]), _labels(raw["y"]), _inputs(raw["x_test"]), _labels(raw["y_test"])))
+
+
+def _generated_mnist1d() -> dict[str, numpy.ndarray]:
+    """The generator's own seed (42) fixes the data; its global seeding is undone."""
     import random
 
-    import numpy
     from mnist1d.data import get_dataset_args, make_dataset
 
     states = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
@@ -79,7 +93,36 @@ def _mnist1d() -> Dataset:
         random.setstate(states[0])
         numpy.random.set_state(states[1])
         torch.set_rng_state(states[2])
-    return Dataset(*(_inputs(raw["x"]), _labels(raw["y"]), _inputs(raw["x_test"]), _labels(raw["y_test"])))
+    return {name: numpy.asarray(raw[name]) for name in ("x", "y", "x_test", "y_test")}
+
+
+def _kept(path: Path) -> dict[str, numpy.ndarray] | None:
+    """Arrays that `_keep` wrote, or None: no file, one that is not whole, or one that other packages generated."""
+    try:
+        with numpy.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None
+    seal = arrays.pop("seal", None)
+    return arrays if seal is not None and str(seal) == _seal(arrays) else None
+
+
+def _keep(path: Path, arrays: dict[str, numpy.ndarray]) -> None:
+    """Write arrays for the next process; where the folder cannot be written, that one generates them again."""
+    try:
+        with write_atomically(path) as temporary, temporary.open("wb") as file:
+            numpy.savez(file, seal=numpy.array(_seal(arrays)), **arrays)
+    except ClaimcheckError:
+        return
+
+
+def _seal(arrays: dict[str, numpy.ndarray]) -> str:
+    """Checksum of arrays, and of the versions of the packages that generate them."""
+    digest = hashlib.sha256(" ".join(metadata.version(name) for name in ("mnist1d", "numpy", "scipy")).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(numpy.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def _digits() -> Dataset:
@@ -87,7 +130,6 @@ def _digits() -> Dataset:
 
     A fixed permutation gives 1,297 training and 500 test images, as [N, 1, 8, 8].
     """
-    import numpy
     from sklearn.datasets import load_digits
 
     raw = load_digits()
