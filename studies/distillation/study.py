@@ -18,12 +18,17 @@ from claimcheck.engine.train import Data, softmax_cross_entropy, train
 from claimcheck.theory.landmarks import cross_fitted
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
-TEACHERS = {
-    "rich": {"knows_more": 1.0, "smoothing": 0.0},
-    "smoothed": {"knows_more": 1.0, "smoothing": 0.2},
-    "equal": {"knows_more": 0.0, "smoothing": 0.0},
-}
-"""A teacher that knows more has the whole pool, random shifts and dropout; one that does not, its student's examples."""
+TEACHERS = pd.DataFrame(
+    {
+        "rich": {"pool": 1.0, "shifts": 1.0, "dropout": 0.0, "smoothing": 0.0},
+        "smoothed": {"pool": 1.0, "shifts": 1.0, "dropout": 0.0, "smoothing": 0.2},
+        "equal": {"pool": 0.0, "shifts": 0.0, "dropout": 0.0, "smoothing": 0.0},
+        "shifts": {"pool": 0.0, "shifts": 1.0, "dropout": 0.0, "smoothing": 0.0},
+        "dropout": {"pool": 0.0, "shifts": 0.0, "dropout": 1.0, "smoothing": 0.0},
+        "both": {"pool": 0.0, "shifts": 1.0, "dropout": 1.0, "smoothing": 0.0},
+    }
+).T
+"""What each kind of teacher has: the whole pool (or just its student's examples), random shifts of them, dropout, label smoothing."""
 
 MISSING = 3
 """The class that is left out of a transfer set."""
@@ -66,28 +71,40 @@ def _answers(predict, batch, hyper):
 
 def _train_teachers(context, name, wanted):
     """Teachers for the (kind, seed) pairs `wanted`: their logits on the pool [pairs, N, C] and their test accuracies [pairs]."""
+    runs = pd.DataFrame([{"run": f"{kind}:{seed}", "seed": seed, "kind": kind} for kind, seed in wanted])
+    rates = context.settings[name].get("teacher_rates", {})
+    runs = runs.join(TEACHERS, on="kind")
+    runs["learning_rate"] = [rates.get(kind, context.settings.teacher_rate) for kind in runs["kind"]]
+    logits, accuracy = [None] * len(runs), np.empty(len(runs))
+    for _, group in runs.groupby("dropout"):  # dropout is other code
+        said, accuracy[group.index] = _train_teachers_alike(group, context, name)
+        for row, answer in zip(group.index, said, strict=True):
+            logits[row] = answer
+    return torch.stack(logits), accuracy
+
+
+def _train_teachers_alike(runs, context, name):
+    """Teachers that all have dropout or all have none: logits on the pool [R, N, C], test accuracies [R]."""
     sizes = context.settings[name]
     (x, y), _, test = _pool(context, name)
-    runs = pd.DataFrame([{"run": f"{kind}:{seed}", "seed": seed, **TEACHERS[kind]} for kind, seed in wanted])
     own = _own_examples(context, runs["seed"], len(x), sizes["examples"])
     everything = torch.arange(len(x), device=x.device)
     repeated = own.repeat(1, -(-len(x) // sizes["examples"]))[:, : len(x)]
-    seen = torch.stack([everything if more else mine for more, mine in zip(runs["knows_more"], repeated, strict=True)])
-    dropout = context.settings.teacher_dropout
+    seen = torch.stack([everything if pool else mine for pool, mine in zip(runs["pool"], repeated, strict=True)])
+    dropout = context.settings.teacher_dropout if runs["dropout"].iloc[0] else None
 
     def loss(predict, batch, hyper):
-        logits = predict(shifted(batch["x"], batch["key"], sizes["reach"], hyper["knows_more"]))
+        logits = predict(shifted(batch["x"], batch["key"], sizes["reach"], hyper["shifts"]))
         hard = softmax_cross_entropy(logits, batch["y"]).mean()
         return (1 - hyper["smoothing"]) * hard - hyper["smoothing"] * log_softmax(logits).mean()
 
     trained = train(
-        runs, context, data=Data({"x": x, "y": y}, subset=seen), loss=loss, steps=sizes["teacher_steps"],
-        batch_size=context.settings.batch_size,
+        runs.drop(columns=["kind", "dropout"]), context, data=Data({"x": x, "y": y}, subset=seen), loss=loss,
+        steps=sizes["teacher_steps"], batch_size=context.settings.batch_size,
         network=lambda run, generator: networks.MLP(
-            x[0].numel(), [context.settings.teacher_width], 10, generator=generator,
-            dropout=dropout * run.knows_more if dropout else None,
+            x[0].numel(), [context.settings.teacher_width], 10, generator=generator, dropout=dropout
         ),
-        optimizer="adam", hyper={"learning_rate": context.settings.teacher_rate, "schedule": "cosine"}, streams="teacher/",
+        optimizer="adam", hyper={"schedule": "cosine"}, streams="teacher/",
         evaluate={"test": (Data({"x": test[0], "y": test[1]}), _answers)},
     )  # fmt: skip
     logits = trained.ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), Data({"x": x}))
@@ -314,8 +331,9 @@ def _equal_teacher_gain(records):
     return _taught_by(records, "equal") - _labels_only(records, _widths(records)[-1])
 
 
-def _smoothed_teacher_loss(records):
-    return _taught_by(records, "rich") - _taught_by(records, "smoothed")
+def _between(first, second):
+    """A statistic: accuracy of students of one teacher less that of students of another."""
+    return lambda records: _taught_by(records, first) - _taught_by(records, second)
 
 
 digits_gain = _on("digits", _gain)
@@ -323,7 +341,11 @@ digits_gap_closed = _on("digits", _gap_closed)
 signals_gain = _on("mnist1d", _gain)
 signals_gap_closed = _on("mnist1d", _gap_closed)
 equal_teacher_gain = _on("digits", _equal_teacher_gain)
-smoothed_teacher_loss = _on("digits", _smoothed_teacher_loss)
+smoothed_teacher_loss = _on("digits", _between("rich", "smoothed"))
+digits_shifts = _on("digits", _between("shifts", "equal"))
+digits_dropout = _on("digits", _between("dropout", "equal"))
+signals_shifts = _on("mnist1d", _between("shifts", "equal"))
+signals_dropout = _on("mnist1d", _between("dropout", "equal"))
 digits_softening = _on("digits", _softening)
 signals_softening = _on("mnist1d", _softening)
 small_against_large = _on("digits", _small_against_large)
@@ -389,6 +411,15 @@ def plain_recall(records):
 
 # --- figures ----------------------------------------------------------------------------------------------------------
 
+ARMS = {
+    "none": "no teacher",
+    "equal": "same data",
+    "dropout": "+ dropout",
+    "shifts": "+ shifts",
+    "both": "+ both",
+    "smoothed": "pool, smoothed",
+    "rich": "pool + shifts",
+}
 TITLES = {"digits": "digits", "mnist1d": "MNIST-1D", "fashion_mnist": "Fashion-MNIST"}
 
 
@@ -436,19 +467,36 @@ plot_images = plot_temperature
 
 
 def plot_arms(records):
-    """The widest students on digits, T = 4: by share of the labels in the loss, and by teacher."""
+    """The widest students on digits, T = 4, by share of the labels in the loss."""
     rows = records[(records["dataset"] == "digits")].assign(accuracy=100 * records["test_accuracy"])
-    rows = rows[rows["width"] == _widths(rows)[-1]]
-    alone, usual = rows[rows["label_share"] == 1], rows[rows["temperature"] == USUAL]
-    figure, axes = style.figure(1, 2, height=2.9, sharey=True, width_ratios=[5, 4])
-    shares = pd.concat([usual[usual["teacher"] == "rich"], alone])
-    style.points(axes[0], shares, x="label_share", y="accuracy", levels=sorted(shares["label_share"].unique()))
-    axes[0].set(xlabel="share of the labels in the loss, α", ylabel="test accuracy / %", title="mixtures")
-    soft = pd.concat([usual[usual["label_share"] == 0], alone.assign(teacher="none")])
-    order = [name for name in ("none", "equal", "smoothed", "rich") if name in set(soft["teacher"])]
-    style.points(axes[1], soft, x="teacher", y="accuracy", levels=order)
-    axes[1].set(xlabel="teacher", title="teachers")
-    style.count(axes[1], rows)
+    rows = rows[(rows["width"] == _widths(rows)[-1]) & (rows["teacher"] == "rich")]
+    rows = rows[(rows["temperature"] == USUAL) | (rows["label_share"] == 1)]
+    figure, axis = style.figure(height=2.7)
+    style.points(axis, rows, x="label_share", y="accuracy", levels=sorted(rows["label_share"].unique()))
+    axis.set(xlabel="share of the labels in the loss, α", ylabel="test accuracy / %")
+    style.count(axis, rows)
+    return figure
+
+
+def plot_teachers(records):
+    """The widest students at T = 4 by what their teacher had, with the teachers' own mean accuracy."""
+    names = [name for name in ("digits", "mnist1d") if name in set(records["dataset"])]
+    figure, axes = style.figure(1, len(names), height=3.3, squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        rows = records[(records["dataset"] == name) & (records["width"] == records["width"].max())]
+        soft = rows[(rows["temperature"] == USUAL) & (rows["label_share"] == 0)]
+        rows = pd.concat([soft, rows[rows["label_share"] == 1].assign(teacher="none", teacher_accuracy=np.nan)])
+        rows = rows.assign(accuracy=100 * rows["test_accuracy"])
+        kinds = [kind for kind in ARMS if kind in set(rows["teacher"])]
+        style.points(axis, rows, x="teacher", y="accuracy", levels=kinds, looks=style.looks(ARMS))
+        own = 100 * rows.groupby("teacher")["teacher_accuracy"].mean()
+        for place, kind in enumerate(kinds):
+            axis.hlines(own[kind], place - 0.35, place + 0.35, color="black", linewidth=1.2, label="teacher itself")
+        axis.set_xticks(range(len(kinds)), [ARMS[kind] for kind in kinds], rotation=40, ha="right", rotation_mode="anchor")
+        axis.set_title(TITLES[name])
+    axes[0][0].set_ylabel("students' test accuracy / %")
+    style.legend(axes[0][-1])
+    style.count(axes[0][-1], records)
     return figure
 
 
