@@ -15,7 +15,7 @@ from claimcheck import style
 from claimcheck.engine import networks
 from claimcheck.engine.train import Data, classification, noisy_labels, train
 from claimcheck.theory import bias_variance, risk
-from claimcheck.theory.landmarks import landmarks
+from claimcheck.theory.landmarks import cross_fitted, landmarks
 
 MODELS = {
     "isotropic": risk.Problem(signal=1.0, noise=0.25),
@@ -122,32 +122,30 @@ def run_features(runs, context):
     return pd.DataFrame(rows)
 
 
+def _resampled(context, seed, data, sets):
+    """A seed's training sets, [sets, n] positions and [sets, n] noisy labels; fresh noisy test labels for half of the sets."""
+    settings, generator = context.settings, context.generator(seed, "resamples")
+    shuffled = [torch.randperm(len(data.x_train), generator=generator) for _ in range(sets)]
+    chosen = torch.stack(shuffled)[:, : settings.examples].to(context.device)
+    labels = [noisy_labels(data.y_train[row], settings.label_noise, 10, generator) for row in chosen]
+    fresh = [noisy_labels(data.y_test, settings.label_noise, 10, generator) for _ in range(sets // 2)]
+    return chosen, torch.stack(labels), torch.stack(fresh)
+
+
 def run_resamples(runs, context):
     """Bias, variance and noise of random features over resampled training sets; the error from other sets."""
-    settings, rows = context.settings, []
-    x, y, x_test, y_test = _arrays(context, "digits")
-    rate, sets, n = settings.label_noise, 2 * settings.resamples, settings.examples
-    expected = bias_variance.expected_target(y_test, rate, 10) - 0.1
+    settings, data, rows = context.settings, _centred(context.dataset("digits").flat()), []
+    x, x_test = data.x_train.double(), data.x_test.double()
     for seed, group in runs.groupby("seed"):
-        generator = context.generator(seed, "resamples")
-        chosen = torch.stack([torch.randperm(len(x), generator=generator)[:n] for _ in range(sets)]).to(x.device)
-        labels = torch.stack([noisy_labels(y[row], rate, 10, generator) for row in chosen])
-        fresh = torch.stack([_targets(noisy_labels(y_test, rate, 10, generator)) for _ in range(settings.resamples)])
+        chosen, labels, fresh = _resampled(context, seed, data, 2 * settings.resamples)
         features = _random_relu(x, context.generator(seed, "features"), settings.widest)
         inside, outside = features(x), features(x_test)
         for run in group.itertuples():
             scale = run.width**-0.5
             estimate = risk.fit(inside[:, : run.width][chosen] * scale, _targets(labels))
-            said = outside[:, : run.width] @ estimate * scale
-            known, other = said.chunk(2)
-            rows.append({
-                "run": run.run,
-                "examples": float(n),
-                "squared_bias": float(bias_variance.squared_bias(known, expected)),
-                "variance": float(bias_variance.variance(known)),
-                "noise": bias_variance.target_noise(rate, 10),
-                "error": float(bias_variance.squared_error(other, fresh)),
-            })  # fmt: skip
+            known, other = (outside[:, : run.width] @ estimate * scale + 0.1).chunk(2)
+            found = bias_variance.decomposed(known, other, data.y_test, settings.label_noise, fresh)
+            rows.append({"run": run.run, "examples": float(settings.examples), **found})
         context.advance(len(group) / len(runs))
     return pd.DataFrame(rows)
 
@@ -197,6 +195,34 @@ def run_network_signals(runs, context):
     data, width = _centred(context.dataset("mnist1d")), int(runs["width"].iloc[0])
     network = lambda run, generator: networks.MLP(40, [width], 10, generator=generator)  # noqa: E731
     return _trained(runs, context, data, context.settings.examples, network)
+
+
+def run_network_resamples(runs, context):
+    """The same decomposition of a network's class probabilities; all training sets of a seed start from one set of weights."""
+    settings, data, width = context.settings, _centred(context.dataset("digits").flat()), int(runs["width"].iloc[0])
+    sets, runs = 2 * settings.resamples, runs.reset_index(drop=True)
+    drawn = [_resampled(context, seed, data, sets) for seed in runs["seed"]]
+    members = runs.loc[runs.index.repeat(sets)]
+    members = members.assign(run=[f"{run}/{number % sets}" for number, run in enumerate(members["run"])])
+    y = data.y_train.repeat(len(members), 1)
+    chosen, labels = (torch.cat([draw[k] for draw in drawn]) for k in (0, 1))
+    own = Data({"x": data.x_train}, {"y": y.scatter(1, chosen, labels)}, chosen)
+    trained = train(
+        members, context, network=lambda run, generator: networks.MLP(64, [width], 10, generator=generator), data=own,
+        steps=settings.steps, batch_size=settings.batch_size, optimizer="momentum",
+        hyper={"learning_rate": settings.learning_rate}, evaluate={"train": (own, classification)},
+    )  # fmt: skip
+    said = trained.ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), Data({"x": data.x_test}))
+    said, rows = torch.softmax(said.double(), -1).unflatten(0, (len(runs), sets)), []
+    by_run = trained.records["train_error"].to_numpy().reshape(len(runs), sets)
+    for run, probabilities, errors, draw in zip(runs["run"], said, by_run, drawn, strict=True):
+        known, other = probabilities.chunk(2)
+        found = bias_variance.decomposed(known, other, data.y_test, settings.label_noise, draw[2])
+        lost = bool(np.isnan(errors).any())
+        found = {name: np.nan if lost else value for name, value in found.items()}
+        status = "diverged" if lost else "ok"
+        rows.append({"run": run, "examples": float(settings.examples), **found, "train_error": errors.mean(), "status": status})
+    return pd.DataFrame(rows)
 
 
 def run_network_samples(runs, context):
@@ -316,14 +342,16 @@ def ridge_peak(records):
     return table[1.0] - table[[0.5, 2.0]].max(axis=1)
 
 
-def decomposition_ratio(records):
-    """Error on fresh targets over squared bias + variance + noise, geometric mean over widths.
-
-    Widths within a fifth of the number of examples are left out: there the squared error has no finite mean.
-    """
+def network_decomposition_ratio(records):
+    """Error on fresh targets over squared bias + variance + noise, geometric mean over widths."""
     parts = records["squared_bias"] + records["variance"] + records["noise"]
     rows = records.assign(log_ratio=np.log(records["error"] / parts))
-    return np.exp(rows[~_near_threshold(rows)].groupby("seed")["log_ratio"].mean())
+    return np.exp(rows.groupby("seed")["log_ratio"].mean())
+
+
+def decomposition_ratio(records):
+    """The same of random features, without widths within a fifth of the number of examples: there the error has no finite mean."""
+    return network_decomposition_ratio(records[~_near_threshold(records)])
 
 
 def _near_threshold(rows):
@@ -343,8 +371,26 @@ def _ratio(column, first, second):
 
 
 bias_falls = _ratio("squared_bias", "widest", "narrowest")
+network_bias_falls = bias_falls
 variance_rises = _ratio("variance", "threshold", "narrowest")
 variance_falls_again = _ratio("variance", "widest", "threshold")
+
+
+def _log_variance(records):
+    """Log variance of networks, seeds by width, and that at the width where it is highest on the other seeds' mean."""
+    table = _by_seed(records, "variance", "width")
+    chosen = cross_fitted(table, list(table.columns), "idxmax")
+    return np.log(table), np.log(pd.Series({seed: table.loc[seed, width] for seed, width in chosen.items()}))
+
+
+def network_variance_rises(records):
+    table, highest = _log_variance(records)
+    return highest - table[table.columns.min()]
+
+
+def network_variance_falls_again(records):
+    table, highest = _log_variance(records)
+    return table[table.columns.max()] - highest
 
 
 def network_gap_ratio(records):
@@ -514,24 +560,39 @@ def plot_convolution(records):
     return _plot_networks(records, sorted(records["label_noise"].unique(), reverse=True), "channels")
 
 
+FILLS = {"noise": ("#d9d9d9", ""), "squared_bias": ("#fdae6b", ".."), "variance": ("#9ecae1", "//")}
+
+
+def _stack(axis, means):
+    """Noise, squared bias and variance on one another, each with its own hatch, and the measured error as dots."""
+    bottom = np.zeros(len(means))
+    for column, (colour, hatch) in FILLS.items():
+        top = bottom + means[column].to_numpy()
+        look = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+        axis.fill_between(means.index, bottom, top, label=column.replace("_", " "), **look)
+        axis.plot(means.index, top, color="black", linewidth=0.7, marker="", linestyle="-")
+        bottom = top
+    axis.plot(means.index, means["error"], linestyle="", marker="o", color="black", label="measured error")
+
+
 def plot_decomposition(records):
     """Noise, squared bias and variance stacked over width; dots: error on fresh targets, from other training sets."""
-    figure, axis = style.figure()
-    n = records["examples"].iloc[0]
-    means = records[records["width"] != n].groupby("width")[["noise", "squared_bias", "variance", "error"]].mean()
-    fills = {"noise": ("#d9d9d9", ""), "squared_bias": ("#fdae6b", ".."), "variance": ("#9ecae1", "//")}
-    for part in (means[means.index < n], means[means.index > n]):
-        bottom = np.zeros(len(part))
-        for column, (colour, hatch) in fills.items():
-            top = bottom + part[column].to_numpy()
-            look = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
-            axis.fill_between(part.index, bottom, top, label=column.replace("_", " "), **look)
-            axis.plot(part.index, top, color="black", linewidth=0.7, marker="", linestyle="-")
-            bottom = top
-    axis.plot(means.index, means["error"], linestyle="", marker="o", color="black", label="measured error")
-    _threshold(axis, n, "features = examples")
-    _log_axis(axis, [10, 20, 50, 150, 400, 800])
-    axis.set(xlabel="random features", ylabel="mean squared error", ylim=(0, 1.1 * means["error"].max()))
-    style.legend(axis)
-    style.count(axis, records)
+    figure, axes = style.figure(1, 2, height=3.0)
+    means = records.groupby(["part", "width"])[["noise", "squared_bias", "variance", "error"]].mean()
+    features, networks_ = means.loc["resamples"], means.loc["network_resamples"]
+    n = records[records["part"] == "resamples"]["examples"].iloc[0]
+    for part in (features[features.index < n], features[features.index > n]):
+        _stack(axes[0], part)
+    _threshold(axes[0], n)
+    _stack(axes[1], networks_)
+    rows = records[records["part"] == "network_resamples"]
+    fitted = rows.groupby("width")["train_error"].mean() <= INTERPOLATION
+    _threshold(axes[1], fitted.idxmax() if fitted.any() else fitted.index[-1])
+    _log_axis(axes[0], [10, 20, 50, 150, 400, 800])
+    _log_axis(axes[1], list(networks_.index))
+    axes[0].set(xlabel="random features", ylabel="mean squared error", title="random features")
+    axes[0].set_ylim(0, 1.1 * features.drop(index=n, errors="ignore")["error"].max())
+    axes[1].set(xlabel="hidden units", ylim=(0, 1.1 * networks_["error"].max()), title="networks")
+    style.legend(axes[1])
+    style.count(axes[1], rows)
     return figure

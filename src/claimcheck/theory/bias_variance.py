@@ -46,3 +46,23 @@ def variance(predictions: Tensor) -> Tensor:
 def squared_error(predictions: Tensor, targets: Tensor) -> Tensor:
     """Mean squared error against observed targets, both ``[sets, N, classes]``."""
     return ((predictions - targets) ** 2).sum(-1).mean()
+
+
+def decomposed(known: Tensor, other: Tensor, labels: Tensor, rate: float, fresh: Tensor) -> dict[str, float]:
+    """Squared bias, variance and noise of one learner, and its error measured apart from all three.
+
+    Args:
+        known: predictions ``[sets, N, classes]`` of the training sets that squared bias and variance come from.
+        other: of the training sets that the error comes from.
+        labels: true classes of the test inputs, ``[N]``. rate: share of observed labels that are moved.
+        fresh: observed labels of the test inputs, a draw for each of the other sets ``[sets, N]``.
+    """
+    classes = known.shape[-1]
+    expected = expected_target(labels, rate, classes)
+    observed = torch.nn.functional.one_hot(fresh, classes).double()
+    return {
+        "squared_bias": float(squared_bias(known, expected)),
+        "variance": float(variance(known)),
+        "noise": target_noise(rate, classes),
+        "error": float(squared_error(other, observed)),
+    }
