@@ -1,7 +1,7 @@
 """The data sets, by name: generated (mnist1d), shipped in a wheel (digits), or downloaded (MNIST and the like).
 
-Nothing is fetched here: `claimcheck data fetch` does that. What is generated is kept beside the downloads, with a
-checksum, and generated again where the file is missing or not whole.
+Nothing is fetched here: `claimcheck data fetch` does that. What is made here takes a second in each process, so it is
+kept beside the downloads, with a checksum, and made again where the file is missing or not whole.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from claimcheck.files import write_atomically
 
 DOWNLOADED = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 NAMES = ("mnist1d", "digits", *DOWNLOADED)
+
+MAKERS = ("mnist1d", "numpy", "scikit-learn", "scipy")
+"""Packages whose versions may change what is made here."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,14 @@ def load(name: str, data_dir: Path) -> Dataset:
     Raises:
         ClaimcheckError: unknown name, or a downloaded one that is not in `data_dir`.
     """
-    if name == "mnist1d":
-        return _mnist1d(Path(data_dir) / "mnist1d.npz")
-    if name == "digits":
-        return _digits()
+    if name in MADE:
+        path = Path(data_dir) / f"{name}.npz"
+        arrays = _kept(path)
+        if arrays is None:
+            arrays = MADE[name]()
+            _keep(path, arrays)
+        x, y = _inputs(arrays["x"]), _labels(arrays["y"])
+        return Dataset(x, y, _inputs(arrays["x_test"]), _labels(arrays["y_test"]))
     if name in DOWNLOADED:
         return _torchvision(name, Path(data_dir))
     raise ClaimcheckError(
@@ -68,20 +75,11 @@ def load(name: str, data_dir: Path) -> Dataset:
     )
 
 
-def _mnist1d(path: Path) -> Dataset:
+def _mnist1d() -> dict[str, numpy.ndarray]:
     """MNIST-1D (Greydanus 2020): 4,000 training and 1,000 test signals of 40 samples, its published defaults.
 
-    Generated once, which takes a second, and kept at `path`.
+    The generator's own seed (42) fixes the data; its global seeding is undone.
     """
-    raw = _kept(path)
-    if raw is None:
-        raw = _generated_mnist1d()
-        _keep(path, raw)
-    return Dataset(*(_inputs(raw["x"]), _labels(raw["y"]), _inputs(raw["x_test"]), _labels(raw["y_test"])))
-
-
-def _generated_mnist1d() -> dict[str, numpy.ndarray]:
-    """The generator's own seed (42) fixes the data; its global seeding is undone."""
     import random
 
     from mnist1d.data import get_dataset_args, make_dataset
@@ -97,7 +95,7 @@ def _generated_mnist1d() -> dict[str, numpy.ndarray]:
 
 
 def _kept(path: Path) -> dict[str, numpy.ndarray] | None:
-    """Arrays that `_keep` wrote, or None: no file, one that is not whole, or one that other packages generated."""
+    """Arrays that `_keep` wrote, or None: no file, one that is not whole, or one that other packages made."""
     try:
         with numpy.load(path, allow_pickle=False) as file:
             arrays = dict(file)
@@ -108,7 +106,7 @@ def _kept(path: Path) -> dict[str, numpy.ndarray] | None:
 
 
 def _keep(path: Path, arrays: dict[str, numpy.ndarray]) -> None:
-    """Write arrays for the next process; where the folder cannot be written, that one generates them again."""
+    """Write arrays for the next process; where the folder cannot be written, that one makes them again."""
     try:
         with write_atomically(path) as temporary, temporary.open("wb") as file:
             numpy.savez(file, seal=numpy.array(_seal(arrays)), **arrays)
@@ -117,15 +115,15 @@ def _keep(path: Path, arrays: dict[str, numpy.ndarray]) -> None:
 
 
 def _seal(arrays: dict[str, numpy.ndarray]) -> str:
-    """Checksum of arrays, and of the versions of the packages that generate them."""
-    digest = hashlib.sha256(" ".join(metadata.version(name) for name in ("mnist1d", "numpy", "scipy")).encode())
+    """Checksum of arrays, and of the versions of the packages that make them."""
+    digest = hashlib.sha256(" ".join(metadata.version(name) for name in MAKERS).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(numpy.ascontiguousarray(array))
     return digest.hexdigest()
 
 
-def _digits() -> Dataset:
+def _digits() -> dict[str, numpy.ndarray]:
     """The 8x8 optical digits of scikit-learn (1,797 real scans; Alpaydin & Kaynak 1998), pixels scaled to [0, 1].
 
     A fixed permutation gives 1,297 training and 500 test images, as [N, 1, 8, 8].
@@ -134,8 +132,12 @@ def _digits() -> Dataset:
 
     raw = load_digits()
     order = numpy.random.Generator(numpy.random.PCG64(0)).permutation(len(raw.target))
-    x, y = _inputs(raw.images[order] / 16.0).unsqueeze(1), _labels(raw.target[order])
-    return Dataset(x[500:], y[500:], x[:500], y[:500])
+    x, y = (raw.images[order] / 16.0)[:, None], raw.target[order]
+    return {"x": x[500:], "y": y[500:], "x_test": x[:500], "y_test": y[:500]}
+
+
+MADE = {"mnist1d": _mnist1d, "digits": _digits}
+"""Data sets that need no download: arrays `x`, `y` for training, `x_test`, `y_test` for the test."""
 
 
 def _torchvision(name: str, data_dir: Path) -> Dataset:
