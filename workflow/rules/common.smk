@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -60,6 +61,7 @@ def options(*names):
     return unrecorded(shlex.join(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()))
 
 
+@cache
 def content(ingredients, study):
     """One hash of everything that a step of `study` depends on beside its input files."""
     return fingerprint.combined(ingredients(ALL_STUDIES[study], CONFIG.scale, CONFIG))
