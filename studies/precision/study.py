@@ -17,6 +17,7 @@ from claimcheck.engine.number_formats import FORMATS, dtype_of, thresholds, zero
 from claimcheck.engine.recall import recall
 from claimcheck.engine.train import Data, classification, train
 
+FIRST_SCALE, PLANTED_SCALE = 10, 40  # log2 of the loss scale at the start, and of the one that is planted
 RECIPES = {
     "fp32": Recipe("fp32"),
     "fp16_pure": Recipe("fp16", stored="fp16"),
@@ -25,8 +26,8 @@ RECIPES = {
     "fp16_dynamic": Recipe("fp16", log2_scale=24, dynamic=True, check=True),
     "bf16_pure": Recipe("bf16", stored="bf16"),
     "bf16_master": Recipe("bf16"),
-    "planted_checked": Recipe("fp16", log2_scale=10, dynamic=True, check=True, planted=40),
-    "planted_unchecked": Recipe("fp16", log2_scale=10, planted=40),
+    "planted_checked": Recipe("fp16", log2_scale=FIRST_SCALE, dynamic=True, check=True, planted=PLANTED_SCALE),
+    "planted_unchecked": Recipe("fp16", log2_scale=FIRST_SCALE, planted=PLANTED_SCALE),
 }
 CHANCE = 90.0  # error of guessing among ten classes, per cent: what a run counts with that is no longer finite
 EXPONENTS = range(-45, 6)
@@ -571,9 +572,8 @@ def plot_recovery(records: pd.DataFrame):
     style.curves(
         axis, rows, x="step", y="log2_scale", looks=style.looks(["log2_scale"]), labels={"log2_scale": "dynamic scale"}
     )
-    planted = RECIPES["planted_checked"].planted
-    style.theory(axis, None, planted, label="planted scale")
-    style.theory(axis, None, RECIPES["planted_checked"].log2_scale, label="scale at the start", linestyle=":")
+    style.theory(axis, None, PLANTED_SCALE, label="planted scale")
+    style.theory(axis, None, FIRST_SCALE, label="scale at the start", linestyle=":")
     axis.set(xlabel="step", ylabel=r"exponent $k$ of the loss scale $2^k$")
     style.count(axis, rows)
     style.legend(axis)

@@ -19,7 +19,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit, ndtr
 
 from claimcheck.errors import ClaimcheckError
@@ -123,6 +122,8 @@ def depth_scale(activation: str, weight_variance: float, bias_variance: float = 
 
 def critical_weight_variance(activation: str, bias_variance: float, bracket: tuple[float, float] = (0.5, 8.0)) -> float:
     """sigma_w^2 at which chi_1 = 1, for a given sigma_b^2 > 0."""
+    from scipy.optimize import brentq
+
     return float(brentq(lambda value: chi_1(activation, value, bias_variance) - 1.0, *bracket, xtol=1e-6))
 
 
