@@ -417,8 +417,8 @@ ARMS = {
     "dropout": "+ dropout",
     "shifts": "+ shifts",
     "both": "+ both",
-    "smoothed": "pool, smoothed",
-    "rich": "pool + shifts",
+    "rich": "whole pool,\nshifts",
+    "smoothed": "the same,\nsmoothed",
 }
 TITLES = {"digits": "digits", "mnist1d": "MNIST-1D", "fashion_mnist": "Fashion-MNIST"}
 
@@ -432,7 +432,7 @@ def _temperature_axis(axis, records):
 
 
 def plot_temperature(records):
-    """Test accuracy over temperature by width, with the level of labels alone (dotted) and of the teacher (dashed)."""
+    """Test accuracy over temperature by width, with the level of labels alone (thin) and of the teacher (dashed)."""
     names = [name for name in TITLES if name in set(records["dataset"])]
     figure, axes = style.figure(1, len(names), height=3.2, squeeze=False)
     looks = style.looks(_widths(records))
@@ -443,11 +443,11 @@ def plot_temperature(records):
         style.curves(axis, soft, x="temperature", y="accuracy", by="width", looks=present, labels={})
         for width, look in present.items():
             level = 100 * _labels_only(rows, width).mean()
-            axis.axhline(level, color=look["color"], linestyle=":", linewidth=1.3)
+            axis.axhline(level, color=look["color"], linestyle="-", linewidth=0.8)
             axis.plot(
                 soft["temperature"].min(), level, marker=look["marker"], color=look["color"], markerfacecolor="white"
             )
-        style.theory(axis, None, 100 * rows["teacher_accuracy"].mean(), label="teacher")
+        style.theory(axis, None, 100 * soft["teacher_accuracy"].mean(), label="teacher")
         _temperature_axis(axis, soft)
         axis.set_title(TITLES[name])
     axes[0][0].set_ylabel("test accuracy / %")
@@ -456,7 +456,7 @@ def plot_temperature(records):
         line.set_label("_" + str(line.get_label()))
     for width, look in looks.items():
         last.plot([], [], label=f"{width} units", **look)
-    last.plot([], [], color=style.GREY, linestyle=":", marker="o", markerfacecolor="white", label="labels alone")
+    last.plot([], [], color=style.GREY, linewidth=0.8, linestyle="-", marker="o", markerfacecolor="white", label="labels alone")
     last.plot([], [], color="black", linestyle=(0, (4, 2)), marker="", label="teacher")
     style.legend(last)
     style.count(last, records)
@@ -481,8 +481,8 @@ def plot_arms(records):
 def plot_teachers(records):
     """The widest students at T = 4 by what their teacher had, with the teachers' own mean accuracy."""
     names = [name for name in ("digits", "mnist1d") if name in set(records["dataset"])]
-    figure, axes = style.figure(1, len(names), height=3.3, squeeze=False)
-    for axis, name in zip(axes[0], names, strict=True):
+    figure, axes = style.figure(len(names), 1, height=4.8, squeeze=False)
+    for axis, name in zip(axes[:, 0], names, strict=True):
         rows = records[(records["dataset"] == name) & (records["width"] == records["width"].max())]
         soft = rows[(rows["temperature"] == USUAL) & (rows["label_share"] == 0)]
         rows = pd.concat([soft, rows[rows["label_share"] == 1].assign(teacher="none", teacher_accuracy=np.nan)])
@@ -491,12 +491,11 @@ def plot_teachers(records):
         style.points(axis, rows, x="teacher", y="accuracy", levels=kinds, looks=style.looks(ARMS))
         own = 100 * rows.groupby("teacher")["teacher_accuracy"].mean()
         for place, kind in enumerate(kinds):
-            axis.hlines(own[kind], place - 0.35, place + 0.35, color="black", linewidth=1.2, label="teacher itself")
-        axis.set_xticks(range(len(kinds)), [ARMS[kind] for kind in kinds], rotation=40, ha="right", rotation_mode="anchor")
-        axis.set_title(TITLES[name])
-    axes[0][0].set_ylabel("students' test accuracy / %")
-    style.legend(axes[0][-1])
-    style.count(axes[0][-1], records)
+            axis.hlines(own[kind], place - 0.35, place + 0.35, color="black", linewidth=1.4, label="teacher itself")
+        axis.set_xticks(range(len(kinds)), [ARMS[kind] for kind in kinds])
+        axis.set(title=TITLES[name], ylabel="test accuracy / %")
+        style.count(axis, rows)
+    style.legend(axes[0, 0])
     return figure
 
 
