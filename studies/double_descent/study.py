@@ -527,7 +527,7 @@ def plot_features(records):
     return figure
 
 
-def _plot_networks(records, rates, xlabel, top=50):
+def _plot_networks(records, rates, xlabel, top=50, ticks=None):
     """Train and test error over width, a panel for each share of wrong labels."""
     figure, axes = style.figure(1, len(rates), height=3.0, sharey=True)
     axes = np.atleast_1d(axes)
@@ -537,7 +537,7 @@ def _plot_networks(records, rates, xlabel, top=50):
         for kind, column in {"test error": "test_error", "train error": "train_error"}.items():
             _by_width(axis, rows.assign(kind=kind), looks, column)
         _threshold(axis, _landmarks(records, label_noise=rate)["threshold"].iloc[0], "train error ≤ 10 %")
-        _log_axis(axis, sorted(records["width"].unique())[:: 2 if len(rates) > 2 else 1])
+        _log_axis(axis, ticks or sorted(records["width"].unique())[:: 2 if len(rates) > 2 else 1])
         axis.set(xlabel=xlabel, title=f"{100 * rate:.0f} % noise")
     axes[0].set(ylabel="error / %", ylim=(0, min(top, axes[0].get_ylim()[1])))
     style.legend(axes[-1])
@@ -552,7 +552,7 @@ def plot_network(records):
 
 def plot_network_signals(records):
     """Networks with one hidden layer on MNIST-1D."""
-    return _plot_networks(records, sorted(records["label_noise"].unique(), reverse=True), "hidden units", top=90)
+    return _plot_networks(records, [0.15, 0.0], "hidden units", top=90, ticks=[4, 8, 14, 26, 48, 90])
 
 
 def plot_convolution(records):
@@ -568,7 +568,7 @@ def _stack(axis, means):
     bottom = np.zeros(len(means))
     for column, (colour, hatch) in FILLS.items():
         top = bottom + means[column].to_numpy()
-        look = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+        look = {"facecolor": colour, "hatch": hatch, "edgecolor": "#555555", "linewidth": 0}
         axis.fill_between(means.index, bottom, top, label=column.replace("_", " "), **look)
         axis.plot(means.index, top, color="black", linewidth=0.7, marker="", linestyle="-")
         bottom = top

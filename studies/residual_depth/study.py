@@ -35,14 +35,10 @@ LOOKS = style.looks(KINDS)
 # ---------------------------------------------------------------- runs
 
 
-def standardised(context, name: str = "digits") -> tuple[Data, Data]:
-    """Training and test examples as vectors, with the training pixels' mean 0 and standard deviation 1."""
+def standardised(context, name: str = "digits") -> Data:
+    """Training examples as vectors, with the training pixels' mean 0 and standard deviation 1."""
     data = context.dataset(name).flat()
-    mean, deviation = data.x_train.mean(), data.x_train.std()
-    return (
-        Data({"x": (data.x_train - mean) / deviation, "y": data.y_train}),
-        Data({"x": (data.x_test - mean) / deviation, "y": data.y_test}),
-    )
+    return Data({"x": (data.x_train - data.x_train.mean()) / data.x_train.std(), "y": data.y_train})
 
 
 def by_code(runs: pd.DataFrame) -> list[pd.DataFrame]:
@@ -60,13 +56,13 @@ def stack_of(width: int, depth: int, watched: bool = False):
 
 
 def trained_stacks(runs: pd.DataFrame, context, depth: int) -> pd.DataFrame:
-    """Train stacks of one depth by SGD with momentum and measure them on all examples at the end."""
-    settings, (data, test) = context.settings, standardised(context)
+    """Train stacks of one depth by SGD with momentum and measure them on all training examples at the end."""
+    settings, data = context.settings, standardised(context)
     return pd.concat(
         train(
             group, context, network=stack_of(settings.width, depth), data=data, steps=settings.steps,
             batch_size=settings.batch_size, optimizer="momentum", compile=False,
-            evaluate={"train": (data, classification), "test": (test, classification)},
+            evaluate={"train": (data, classification)},
         ).records
         for group in by_code(runs)
     )  # fmt: skip
@@ -102,7 +98,7 @@ def stream_signals(ensemble: Ensemble, data: Data) -> pd.DataFrame:
 
 def examples(context, count: int, dtype: torch.dtype) -> Data:
     """The first `count` training examples in another precision."""
-    data, _ = standardised(context)
+    data = standardised(context)
     return Data({"x": data.shared["x"][:count].to(dtype), "y": data.shared["y"][:count]})
 
 
@@ -110,7 +106,7 @@ def run_gradient(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Gradient by layer at initialisation and after some steps, in float64 so that nothing underflows."""
     settings, tables = context.settings, []
     probe = examples(context, settings.examples, torch.float64)
-    data, _ = standardised(context)
+    data = standardised(context)
     whole = Data({"x": data.shared["x"].double(), "y": data.shared["y"]})
     for group in by_code(runs):
         network = stack_of(settings.width, settings.depth, watched=True)
