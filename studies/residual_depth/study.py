@@ -389,7 +389,9 @@ def plot_thousand_layers(records: pd.DataFrame):
     records = records[records["depth"] == records["depth"].max()]
     rows = records.assign(accuracy=100.0 * (1.0 - error_of(records)))
     style.points(axis, rows, x="kind", y="accuracy", levels=levels, looks=LOOKS)
-    axis.set_xticks(range(len(levels)), [LABELS[kind] for kind in levels])
+    axis.set_xticks(
+        range(len(levels)), [LABELS[kind].replace(", ", ",\n").replace("norm in", "norm\nin") for kind in levels]
+    )
     axis.set(ylabel="train accuracy / %", ylim=(0, 102))
     style.theory(axis, None, 100.0 / CLASSES, label="guessing")
     style.theory(axis, None, 90.0, label="90 %", linestyle=":")

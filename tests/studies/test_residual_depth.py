@@ -1,9 +1,7 @@
 """Residual connections: closed forms against brute force, the stack against itself, statistics on made-up records."""
 
-import gzip
 import math
 import os
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,14 +10,14 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import design, figures, runner
+from claimcheck import design, figures
 from claimcheck import records as recording
 from claimcheck.context import Context, Settings
 from claimcheck.engine import residual
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.step import functional_losses_and_gradient, losses_and_gradient
 from claimcheck.engine.train import Data, cross_entropy, train
-from claimcheck.loading import load_config, load_study
+from claimcheck.loading import load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "residual_depth")
@@ -38,14 +36,6 @@ def context_of(part, scale="quick", settings=None, data_dir=Path("data")):
     return Context(
         "residual_depth", scale, part, Settings({**scaled.settings, **(settings or {})}), torch.device("cpu"), data_dir
     )
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """Records of the smoke scale."""
-    settings = {"scale": "smoke", "device": "cpu", "studies_dir": str(ROOT / "studies")}
-    config = load_config(None, {**settings, "results_dir": str(tmp_path_factory.mktemp("results"))})
-    return recording.read(runner.run_study(STUDY, config) / "records.parquet")
 
 
 # ---------------------------------------------------------------- theory
@@ -193,6 +183,11 @@ def test_diverged_and_huge_losses_are_worth_guessing():
     assert accuracy.tolist() == pytest.approx([0.0, 0.1])
 
 
+def test_accuracy_of_branches_that_start_at_zero_is_their_own():
+    rows = two_kinds("zero_init", [0.9, 0.9], [0.25, 0.5], depth=1024.0)
+    assert MODULE.thousand_accuracy_zero_init(rows).tolist() == pytest.approx([0.75, 0.5])
+
+
 def test_thousand_accuracy_reads_the_greatest_depth_only():
     deep = two_kinds("scaled", [0.9, 0.9], [0.05, 0.08], depth=1024.0)
     other = two_kinds("scaled", [0.9, 0.9], [0.5, 0.5], depth=256.0)
@@ -266,9 +261,8 @@ def test_every_statistic_answers_for_every_seed_once(smoke, name):
 
 
 @pytest.mark.parametrize("spec", [spec for spec in STUDY.figures if spec.part != "conv"], ids=lambda spec: spec.id)
-def test_every_figure_draws_without_problems(smoke, spec):
-    _, problems = figures.draw(figures.plot_function(STUDY, spec.id), figures.rows_of(smoke, spec.part))
-    assert problems == []
+def test_every_figure_draws_without_problems(smoke, drawn_well, spec):
+    drawn_well(STUDY, spec, smoke)
 
 
 def test_pilot_seeds_and_confirmatory_seeds_never_meet():
@@ -279,8 +273,17 @@ def test_pilot_seeds_and_confirmatory_seeds_never_meet():
                 assert not set(pilots["seed"]) & set(runs["seed"])
 
 
+def test_rates_of_the_very_deep_stacks_are_given_for_every_kind_and_depth():
+    part = STUDY.at("quick")["thousand"]
+    cells = {(cell["depth"], cell["kind"]) for cell in design.combinations(part)}
+    assert cells == {(d, k) for d in (256, 1024) for k in residual.KINDS} - {(1024, "unscaled")}
+    assert len(design.combinations(part)) == len(cells)
+
+
 def test_quick_scale_has_the_seeds_that_the_verdicts_need():
-    assert {part.seeds for part in STUDY.at("quick").values()} == {0, 16}
+    quick = STUDY.at("quick")
+    assert {part.seeds for name, part in quick.items() if name != "thousand"} == {0, 16}
+    assert quick["thousand"].seeds >= 12
     full = STUDY.at("full")
     assert full["conv"].seeds == 16
     assert all(part.seeds >= 64 for name, part in full.items() if name != "conv")
@@ -288,7 +291,7 @@ def test_quick_scale_has_the_seeds_that_the_verdicts_need():
 
 @pytest.mark.parametrize(
     ("part", "settings"),
-    [("depth", {"steps": 2}), ("thousand", {"steps": 1}), ("gradient", {"steps": 1, "depth": 16})],
+    [("depth", {"steps": 2}), ("gradient", {"steps": 1, "depth": 16})],
 )
 def test_full_scale_code_path_with_two_seeds(part, settings):
     scaled = STUDY.at("full")[part].model_copy(update={"seeds": 2})
@@ -296,39 +299,49 @@ def test_full_scale_code_path_with_two_seeds(part, settings):
     if "depth" in runs:
         runs = runs[runs["depth"] == runs["depth"].max()]
     function = getattr(MODULE, f"run_{part}")
-    found = function(runs.reset_index(drop=True), context_of(part, "full", {**settings, "depths": [48]}))
+    found = function(runs.reset_index(drop=True), context_of(part, "full", settings))
     checked = recording.check_outcome(found, runs, scaled, where="test")
     assert set(checked["run"]) == set(runs["run"])
 
 
-@pytest.fixture
-def fashion(tmp_path):
-    """A folder with Fashion-MNIST unpacked."""
-    source = IMAGES / "FashionMNIST" / "raw"
-    if not source.is_dir():
-        pytest.skip(f"Fashion-MNIST is not in {source}: set CLAIMCHECK_TEST_DATA")
-    raw = tmp_path / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for packed in source.glob("*.gz"):
-        with gzip.open(packed) as stream, open(raw / packed.stem, "wb") as target:
-            shutil.copyfileobj(stream, target)
-    return tmp_path
+def test_full_scale_code_path_of_very_deep_stacks():
+    """At 48 layers, since the path does not look at how deep a stack is."""
+    scaled = STUDY.at("full")["thousand"].model_copy(update={"seeds": 2})
+    runs = design.confirmatory_runs(scaled).drop_duplicates(["seed", "kind"]).assign(depth=48, learning_rate=0.001)
+    found = MODULE.run_thousand(runs, context_of("thousand", "full", {"steps": 1}))
+    checked = recording.check_outcome(found, runs, scaled, where="test")
+    assert set(checked["kind"]) == {"plain", "unscaled", "scaled", "zero_init", "pre_norm"}
+
+
+def conv_rows(data_dir, **settings):
+    """Records of two seeds of the smallest convolutional networks, each kind, as at full scale but tiny."""
+    scaled = STUDY.at("full")["conv"].model_copy(update={"seeds": 2})
+    runs = design.confirmatory_runs(scaled).assign(learning_rate=0.1)
+    tiny = {"channels": 2, "steps": 2, "batch_size": 8, "evaluated": 32, **settings}
+    frames = []
+    for _, group in runs[runs["depth"] == 8].groupby("kind"):
+        found = MODULE.run_conv(group.reset_index(drop=True), context_of("conv", "full", tiny, data_dir))
+        frames.append(recording.check_outcome(found, group, scaled, where="test"))
+    return pd.concat(frames)
 
 
 def test_convolutional_part_with_two_seeds_on_real_images(fashion):
-    scaled = STUDY.at("full")["conv"].model_copy(update={"seeds": 2})
-    runs = design.confirmatory_runs(scaled).assign(learning_rate=0.1)
-    settings = {"channels": 2, "steps": 2, "batch_size": 8, "evaluated": 32}
-    frames = []
-    for _, group in runs[runs["depth"] == 8].groupby("kind"):
-        context = context_of("conv", "full", settings, fashion)
-        found = MODULE.run_conv(group.reset_index(drop=True), context)
-        frames.append(recording.check_outcome(found, group, scaled, where="test"))
-    rows = pd.concat(frames)
+    rows = conv_rows(fashion)
     deep = rows.assign(depth=56, run="deep" + rows["run"])
     assert MODULE.conv_gap_shallow(rows).index.tolist() == [0, 1]
     _, problems = figures.draw(MODULE.plot_convolutional, pd.concat([rows, deep]))
     assert problems == []
+
+
+def test_convolutional_part_runs_on_a_cifar10_of_the_published_layout(cifar10):
+    data = context_of("conv", "full", data_dir=cifar10).dataset("cifar10")
+    assert data.x_train.shape == (50, 3, 32, 32)
+    assert data.x_test.shape == (10, 3, 32, 32)
+    assert sorted(set(data.y_train.tolist())) == list(range(10))
+    rows = conv_rows(cifar10, dataset="cifar10")
+    assert (rows["status"] == "ok").all()
+    assert rows[["train_loss", "test_loss"]].notna().all(axis=None)
+    assert MODULE.conv_gap_shallow(rows).index.tolist() == [0, 1]
 
 
 def test_gradient_of_the_smallest_stack_matches_finite_differences():
