@@ -21,12 +21,14 @@ from claimcheck import cli, data_fetch
 from claimcheck import records as recording
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
+from claimcheck.integrity import sealed
 from claimcheck.loading import load_config
 
 STUDIES = Path(__file__).parent / "end_to_end" / "studies"
 COIN = "results/smoke/coin"
 SPEC, CODE, LECTURE = "studies/coin/study.yaml", "studies/coin/study.py", "studies/lecture.yaml"
 RECORDS, PROVENANCE, VERDICTS = f"{COIN}/records.parquet", f"{COIN}/provenance.json", f"{COIN}/verdicts.json"
+FIGURE, LIST = f"{COIN}/figures/shares.svg", f"{COIN}/figures/checksums.json"
 
 
 @pytest.fixture(scope="session")
@@ -120,9 +122,20 @@ def rows(change):
 
     def harm(folder):
         recording.write(folder / RECORDS, change(recording.read(folder / RECORDS)))
-        facts = json.loads((folder / PROVENANCE).read_text())
-        facts["files"]["records.parquet"] = sha256(folder / RECORDS)
-        (folder / PROVENANCE).write_text(json.dumps(facts))
+        digest = sha256(folder / RECORDS)
+        forge(PROVENANCE, lambda facts: facts["files"].update({"records.parquet": digest}))(folder)
+
+    return harm
+
+
+def forge(name, change):
+    """A sealed JSON file is changed, and its seal with it."""
+
+    def harm(folder):
+        value = json.loads((folder / name).read_text())
+        value.pop("checksum")
+        change(value)
+        (folder / name).write_text(json.dumps(sealed(value)))
 
     return harm
 
@@ -150,6 +163,7 @@ def elsewhere(harm):
 
 JUDGE, RUN, REPORT = "judge coin --scale smoke", "run coin --scale smoke", "report --scale smoke"
 IMPORT, VERIFY = "import coin --scale smoke", "verify results/smoke results/smoke"
+CRATE = "crate packed --scale smoke"
 
 SPECS = {
     "spec is empty": (write(SPEC, ""), RUN, ["study.yaml", "not a mapping"]),
@@ -183,7 +197,7 @@ SPECS = {
         RUN,
         ["study.py", "ZeroDivisionError"],
     ),
-    "an import that fails": (replace(CODE, "import time", "import timee"), RUN, ["study.py", "timee"]),
+    "an import that fails": (replace(CODE, "import time", "import timee as time"), RUN, ["study.py", "timee"]),
     "code that returns nothing": (
         replace(CODE, "    return pd.DataFrame", "    pd.DataFrame"),
         RUN,
@@ -225,6 +239,15 @@ RESULTS = {
     "provenance with a strange number of seeds": (
         edit(PROVENANCE, lambda facts: facts.update(seeds={"main": "many"})), JUDGE, ["provenance.json", "many"],
     ),
+    "provenance is edited by hand": (
+        edit(PROVENANCE, lambda facts: facts.update(seconds=0.1)), JUDGE, ["provenance.json", "changed after"],
+    ),
+    "a figure is edited by hand": (write(FIGURE, "<svg/>"), REPORT, ["shares.svg", "claimcheck plot coin"]),
+    "a figure is cut off": (cut(FIGURE, 0.5), REPORT, ["shares.svg", "not the figure that was drawn"]),
+    "a figure is gone": (remove(FIGURE), REPORT, ["shares.svg", "claimcheck plot coin"]),
+    "the list of figures is edited": (edit(LIST, lambda kept: kept["files"].pop("shares.svg")), REPORT, ["checksums"]),
+    "figures of other records": (forge(LIST, lambda kept: kept.update(records_sha256="0")), REPORT, ["other records"]),
+    "a figure is edited before packing": (write(FIGURE, "<svg/>"), CRATE, ["shares.svg", "claimcheck plot coin"]),
     "provenance is cut off before judging": (cut(PROVENANCE, 0.5), JUDGE, ["provenance.json", "not readable JSON"]),
     "a verdict is edited by hand": (
         edit(VERDICTS, lambda entries: entries[0].update(verdict="contradicted")),
@@ -249,7 +272,7 @@ COPIES = {
     "a copy of another scale": (elsewhere(lambda folder: None), "import coin --scale quick", ["smoke", "quick"]),
     "a copy that is no folder": (lambda folder: None, "import nowhere --study coin --scale smoke", ["nowhere"]),
     "a copy that reaches outside": (
-        elsewhere(edit("coin/provenance.json", lambda facts: facts["files"].update({"../evil": "0"}))),
+        elsewhere(forge("coin/provenance.json", lambda facts: facts["files"].update({"../evil": "0"}))),
         IMPORT,
         ["evil"],
     ),

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import make_folder, read_json
+from claimcheck.files import make_folder
+from claimcheck.integrity import check_results, read_provenance
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
@@ -30,7 +31,8 @@ def export(scale: str, results_dir: Path, reports_dir: Path, project: Path, targ
         project: the project's folder (Snakefile, studies).
 
     Raises:
-        ClaimcheckError: rocrate is not installed, nothing was run at this scale, or `target` is taken.
+        ClaimcheckError: rocrate is not installed, nothing was run at this scale, a result is not what the pipeline
+            wrote, or `target` is taken.
     """
     try:
         from rocrate.rocrate import ROCrate
@@ -38,8 +40,9 @@ def export(scale: str, results_dir: Path, reports_dir: Path, project: Path, targ
         raise ClaimcheckError("the package rocrate is not installed", hint="pip install rocrate") from error
     if target.exists():
         raise ClaimcheckError("is there already", where=target, hint="name another folder, or delete this one")
+    check_results(results_dir, scale)
     runs = {
-        path.parent.name: read_json(path)
+        path.parent.name: read_provenance(path)
         for path in sorted((Path(results_dir) / scale).glob("*/provenance.json"))
         if (path.parent / "verdicts.json").is_file()
     }

@@ -24,13 +24,14 @@ from matplotlib.text import Text
 from claimcheck import records as recording
 from claimcheck import style
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import make_folder, write_atomically
+from claimcheck.files import make_folder, sha256, write_atomically
+from claimcheck.integrity import write_figure_list
 
 _COMPLAINTS = re.compile(r"glyph|constrained_layout|tight_layout|font family", re.IGNORECASE)
 
 
 def plot_study(study: Any, scale: str, results_dir: Path, *, strict: bool = False) -> list[Path]:
-    """Draw every figure of `study` from its records, into `results/<scale>/<study>/figures/`.
+    """Draw every figure of `study` from its records, into `results/<scale>/<study>/figures/`, with their checksums.
 
     Every figure is tried before an error is raised, so that one bad figure does not hide the others.
 
@@ -46,7 +47,9 @@ def plot_study(study: Any, scale: str, results_dir: Path, *, strict: bool = Fals
     """
     folder = Path(results_dir) / scale / study.name
     records = read_records(folder, study.name)
-    make_folder(folder / "figures")
+    target = make_folder(folder / "figures")
+    for old in filter(Path.is_file, target.iterdir()):
+        old.unlink()
     written, failed = [], []
     for spec in study.figures:
         rows = rows_of(records, spec.part)
@@ -57,12 +60,13 @@ def plot_study(study: Any, scale: str, results_dir: Path, *, strict: bool = Fals
             figure, problems = draw(plot_function(study, spec.id), rows)
             if problems and strict:
                 raise ClaimcheckError("; ".join(problems))
-            written += save(figure, folder / "figures" / spec.id)
+            written += save(figure, target / spec.id)
         except Exception as error:
             failed.append(f"figure {spec.id!r}: {type(error).__name__}: {error}")
             continue
         for problem in problems:
             print(f"{study.name}: figure {spec.id!r}: {problem}", file=sys.stderr)
+    write_figure_list(target, written, sha256(folder / "records.parquet"))
     if failed:
         raise ClaimcheckError(" | ".join(failed), where=f"studies/{study.name}/study.py")
     return written

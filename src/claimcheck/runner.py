@@ -24,7 +24,7 @@ from claimcheck import records as recording
 from claimcheck.context import Context, Settings
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, make_folder, sha256, write_json
-from claimcheck.integrity import read_provenance
+from claimcheck.integrity import read_provenance, sealed
 from claimcheck.spec import Config, ScaledPart, Study, run_function
 
 
@@ -228,7 +228,7 @@ def _finish(job: _Job, records: pd.DataFrame, tunings: list[pd.DataFrame], facts
     if tunings:
         recording.write(folder / "tuning.parquet", recording.concatenate(tunings))
         facts["files"]["tuning.parquet"] = sha256(folder / "tuning.parquet")
-    write_json(folder / "provenance.json", facts)
+    write_json(folder / "provenance.json", sealed(facts))
     if job.shard == (1, 1):
         shutil.rmtree(job.folder / ".work", ignore_errors=True)
     return folder
@@ -263,7 +263,7 @@ def merge_shards(study: Study, config: Config, shards: int) -> Path:
     if (pieces[0] / "tuning.parquet").is_file():
         recording.write(folder / "tuning.parquet", recording.read(pieces[0] / "tuning.parquet"))
         total["files"]["tuning.parquet"] = sha256(folder / "tuning.parquet")
-    write_json(folder / "provenance.json", total)
+    write_json(folder / "provenance.json", sealed(total))
     shutil.rmtree(folder / "shards", ignore_errors=True)
     shutil.rmtree(folder / ".work", ignore_errors=True)
     return folder

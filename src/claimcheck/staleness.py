@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from claimcheck import fingerprint
+from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
-from claimcheck.integrity import read_provenance
+from claimcheck.integrity import check_figures, read_provenance
 from claimcheck.spec import Config, Study
 
 
@@ -23,8 +24,17 @@ def explain(study: Study, config: Config) -> list[str]:
     lines.append(_line("judge", _judge_reasons(study, config, folder, bool(reasons))))
     drawn = [spec.id for spec in study.figures if spec.part not in kept.get("not_run", ())]
     missing = [name for name in drawn if not (folder / "figures" / f"{name}.svg").is_file()]
-    lines.append(_line("plot", ["run reruns"] if reasons else [f"figure {name} is missing" for name in missing]))
+    faults = [f"figure {name} is missing" for name in missing] or _figure_faults(folder)
+    lines.append(_line("plot", ["run reruns"] if reasons else faults))
     return lines
+
+
+def _figure_faults(folder: Path) -> list[str]:
+    try:
+        check_figures(folder / "figures", sha256(folder / "records.parquet"))
+    except ClaimcheckError as fault:
+        return [str(fault)]
+    return []
 
 
 def _same(path: Path, digest: str) -> bool:

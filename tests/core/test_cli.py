@@ -52,7 +52,8 @@ def test_a_new_study_runs_is_judged_and_drawn_at_once(command, tmp_path):
         assert status == 0, errors
     folder = tmp_path / "results" / "smoke" / "my_study"
     assert json.loads((folder / "verdicts.json").read_text())[0]["verdict"] == "not run"
-    assert {path.name for path in (folder / "figures").iterdir()} == {"error-by-width.svg", "error-by-width.png"}
+    drawn = {path.name for path in (folder / "figures").iterdir()}
+    assert drawn == {"error-by-width.svg", "error-by-width.png", "checksums.json"}
     status, output, _ = command("run", "my_study", "--scale", "smoke")
     assert "up to date" in output
     assert command("new", "my_study")[0] == 2

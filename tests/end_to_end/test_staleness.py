@@ -100,3 +100,25 @@ def test_a_removed_file_is_made_again(project, name):
     planned = project.planned()
     assert {"records.parquet": "run walk", "verdicts.json": "judge walk"}[name] in planned
     assert not any(step.endswith("coin") for step in planned)
+
+
+@pytest.mark.parametrize("harm", [lambda svg: svg.replace("path", "parh", 1), lambda svg: svg[: len(svg) // 2]])
+def test_a_damaged_figure_is_drawn_again(project, harm):
+    path = project.results("walk") / "figures/ends.svg"
+    times, whole = (path.stat().st_atime, path.stat().st_mtime), path.read_text()
+    path.write_text(harm(whole))
+    os.utime(path, times)
+    assert project.planned() == {"plot walk", "report"}
+    assert project.snakemake().returncode == 0
+    assert path.read_text() == whole
+    assert project.planned() == set()
+
+
+def test_provenance_edited_by_hand_is_no_provenance(project):
+    path = project.results("coin") / "provenance.json"
+    times = path.stat().st_atime, path.stat().st_mtime
+    edit(path, '"threads": 1', '"threads": 2')
+    os.utime(path, times)
+    assert "run coin" in project.planned()
+    assert project.snakemake().returncode == 0
+    assert project.planned() == set()

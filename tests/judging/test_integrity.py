@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import read_json, write_json
-from claimcheck.integrity import check_results, read_provenance, read_sealed, sealed
+from claimcheck.files import read_json, sha256, write_json
+from claimcheck.integrity import FIGURES, check_results, read_provenance, read_sealed, sealed, write_figure_list
 from claimcheck.judging.judge import judge
 
 FACTS = {
@@ -29,7 +29,7 @@ def results(plant, run_planted):
     """The planted study's results with provenance, verdicts, null run and calibration: whole."""
     study = plant()
     folder = run_planted(study)
-    write_json(folder / "quick" / "planted" / "provenance.json", FACTS)
+    write_json(folder / "quick" / "planted" / "provenance.json", sealed(FACTS))
     judge(study, "quick", folder)
     write_json(folder / "quick" / "calibration.json", sealed({"n": 16, "rates": [0.05, float("inf")]}))
     return folder
@@ -60,6 +60,9 @@ def test_what_was_sealed_comes_back(tmp_path):
         ("planted/provenance.json", lambda value: value.update(ingredients=None)),
         ("planted/provenance.json", lambda value: value["ensembles"].append({})),
         ("planted/provenance.json", lambda value: value["machine"].update(cores=[2])),
+        ("planted/provenance.json", lambda value: value["seeds"].update(main=17)),
+        ("planted/provenance.json", lambda value: value.update(seconds=1)),
+        ("planted/provenance.json", lambda value: value.pop("checksum")),
     ],
 )
 def test_what_was_changed_is_named_in_one_line(results, name, change):
@@ -91,3 +94,37 @@ def test_no_provenance_is_an_empty_one(tmp_path):
     write_json(tmp_path / "provenance.json", {"seeds": {}})
     with pytest.raises(ClaimcheckError, match=r"provenance\.json: this key is missing; found 'files'"):
         read_provenance(tmp_path / "provenance.json", required=("seeds", "files"))
+
+
+@pytest.fixture
+def figures(results):
+    """The planted study's figures: two files and their checksums."""
+    folder = results / "quick" / "planted" / "figures"
+    folder.mkdir()
+    for name in ("arms.svg", "arms.png"):
+        (folder / name).write_bytes(name.encode() * 100)
+    write_figure_list(folder, sorted(folder.iterdir()), sha256(folder.parent / "records.parquet"))
+    check_results(results, "quick")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        (lambda folder: (folder / "arms.svg").write_text("another picture"), "arms.svg"),
+        (lambda folder: (folder / "arms.svg").write_bytes((folder / "arms.svg").read_bytes()[:-9]), "arms.svg"),
+        (lambda folder: (folder / "arms.png").unlink(), "arms.png"),
+        (lambda folder: (folder / "more.svg").write_text("a picture from elsewhere"), "more.svg"),
+        (lambda folder: (folder / FIGURES).unlink(), FIGURES),
+        (lambda folder: (folder / FIGURES).write_text("{"), FIGURES),
+        (lambda folder: write_json(folder / FIGURES, sealed({"files": ["arms.svg"]})), FIGURES),
+        (lambda folder: write_figure_list(folder, sorted(folder.glob("arms.*")), "0" * 64), "other records"),
+    ],
+)
+def test_a_figure_that_plot_did_not_draw_is_named_in_one_line(results, figures, harm, named):
+    harm(figures)
+    with pytest.raises(ClaimcheckError) as raised:
+        check_results(results, "quick")
+    assert named in str(raised.value)
+    assert "claimcheck plot planted" in str(raised.value)
+    assert "\n" not in str(raised.value)

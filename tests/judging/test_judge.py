@@ -12,6 +12,7 @@ import pytest
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
+from claimcheck.integrity import sealed
 from claimcheck.judging import calibration, evidence, null_run, statistics
 from claimcheck.judging.judge import CSV_COLUMNS, collect, judge, judged_with, load_verdicts, scaled_region, sensitivity
 
@@ -398,7 +399,9 @@ def test_a_flipped_byte_in_the_records_is_found(plant, run_planted):
     study = plant()
     results = run_planted(study)
     path = results / "quick" / "planted" / "records.parquet"
-    write_json(path.with_name("provenance.json"), {"files": {"records.parquet": "0" * 64}, "seeds": {"main": 16}})
+    write_json(
+        path.with_name("provenance.json"), sealed({"files": {"records.parquet": "0" * 64}, "seeds": {"main": 16}})
+    )
     with pytest.raises(ClaimcheckError, match="not the file that the run wrote"):
         judge(study, "quick", results)
 
@@ -423,8 +426,8 @@ def test_the_number_of_seeds_that_was_run_is_the_number_expected(plant, run_plan
     path = results / "quick" / "planted" / "records.parquet"
     found = judge(study, "quick", results, seeds=12)
     assert found[0]["n"] == 12
-    write_json(path.with_name("provenance.json"), {"seeds": {"main": 12}})
+    write_json(path.with_name("provenance.json"), sealed({"seeds": {"main": 12}}))
     assert judge(study, "quick", results) == found
-    write_json(path.with_name("provenance.json"), {"seeds": {"main": 16}})
+    write_json(path.with_name("provenance.json"), sealed({"seeds": {"main": 16}}))
     with pytest.raises(ClaimcheckError, match="seeds of study planted are missing"):
         judge(study, "quick", results)

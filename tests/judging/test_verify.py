@@ -11,6 +11,7 @@ from claimcheck import records as recording
 from claimcheck import verify
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
+from claimcheck.integrity import sealed
 from claimcheck.judging.judge import judge
 
 
@@ -57,7 +58,7 @@ def test_rounding_is_the_same_numbers(trees):
 def test_other_numbers_with_the_same_outcome_are_the_same_verdicts(trees, capsys):
     mine, theirs, study = trees
     _changed(theirs, study, lambda records: records.assign(up=records["up"] * 1.01))
-    write_json(theirs / "planted" / "provenance.json", {"versions": {"torch": "1.0"}})
+    write_json(theirs / "planted" / "provenance.json", sealed({"versions": {"torch": "1.0"}}))
     assert verify.main(mine, theirs) == 0
     out = capsys.readouterr().out
     assert "planted: same verdicts" in out
@@ -122,7 +123,7 @@ def test_damage_is_told_and_not_compared(trees, tmp_path):
     write_json(verdicts, entries)
     with pytest.raises(ClaimcheckError, match="was changed after it was judged"):
         verify.compare(mine, theirs)
-    write_json(mine / "planted" / "provenance.json", {"files": {"records.parquet": "0" * 64}})
+    write_json(mine / "planted" / "provenance.json", sealed({"files": {"records.parquet": "0" * 64}}))
     with pytest.raises(ClaimcheckError, match="is not the file that the run wrote"):
         verify.compare(mine, theirs)
     with pytest.raises(ClaimcheckError, match="no such folder of results"):

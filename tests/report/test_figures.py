@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from claimcheck import figures, style
+from claimcheck import figures, integrity, style
 from claimcheck.errors import ClaimcheckError
 
 
@@ -95,7 +95,16 @@ def test_one_bad_figure_does_not_hide_the_others(records: pd.DataFrame, tmp_path
     with pytest.raises(ClaimcheckError, match=r"'bad-one'.*nowhere.*'none'.*did not return a Figure"):
         figures.plot_study(toy, "smoke", tmp_path)
     made = sorted(path.name for path in (tmp_path / "smoke/toy/figures").iterdir())
-    assert made == ["good.png", "good.svg"]
+    assert made == ["checksums.json", "good.png", "good.svg"]
+
+
+def test_only_what_was_drawn_last_is_left(records: pd.DataFrame, tmp_path: Path) -> None:
+    toy = study(tmp_path, records, plot_first=plot, plot_second=plot)
+    figures.plot_study(toy, "smoke", tmp_path)
+    toy.figures.pop()
+    figures.plot_study(toy, "smoke", tmp_path)
+    integrity.check_results(tmp_path, "smoke")
+    assert not list((tmp_path / "smoke/toy/figures").glob("second.*"))
 
 
 def test_missing_records_and_functions_are_one_line(records: pd.DataFrame, tmp_path: Path) -> None:

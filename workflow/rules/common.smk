@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 sys.path.insert(0, f"{workflow.basedir}/src")  # works without an installed package, too
-from claimcheck import data_fetch, files, fingerprint, loading
+from claimcheck import data_fetch, files, fingerprint, integrity, loading
 from claimcheck.errors import ClaimcheckError
 
 
@@ -101,7 +101,7 @@ def outdated(study):
     if not (folder / "records.parquet").is_file() or not (folder / "provenance.json").is_file():
         return []
     try:
-        kept = files.read_json(folder / "provenance.json")
+        kept = integrity.read_provenance(folder / "provenance.json", required=("ingredients", "files"))
         now = fingerprint.run_parts(ALL_STUDIES[study], CONFIG.scale, CONFIG)
         damaged = [name for name, digest in kept["files"].items() if files.sha256(folder / name) != digest]
         return fingerprint.differences(kept["ingredients"], now) + [f"{name} is damaged" for name in damaged]
@@ -115,13 +115,30 @@ def ready(wildcards):
     design = [part.model_dump() for part in parts if part.seeds and (GPUS or not part.needs_gpu)]
     needed = [ancient(f"{CONFIG.results_dir}/data/{name}.txt") for name in data_fetch.named_in(design)]
     if reasons := outdated(wildcards.study):
-        mark = Path(RESULTS, wildcards.study, "outdated.txt")
-        try:
-            files.write_text(mark, "\n".join([*reasons, f"seen {datetime.now():%Y-%m-%d %H:%M:%S.%f}", ""]))
-        except ClaimcheckError as error:
-            sys.exit(f"claimcheck: {error}")
-        needed.append(str(mark))
+        needed.append(marked(Path(RESULTS, wildcards.study, "outdated.txt"), reasons))
     return needed
+
+
+def marked(path, reasons):
+    """A new file that makes a step run again, and says why."""
+    try:
+        files.write_text(path, "\n".join([*reasons, f"seen {datetime.now():%Y-%m-%d %H:%M:%S.%f}", ""]))
+    except ClaimcheckError as error:
+        sys.exit(f"claimcheck: {error}")
+    return str(path)
+
+
+def records(wildcards):
+    """What figures are drawn from; and, where they are not what was drawn, a new file that makes them drawn again."""
+    made = expand(rules.run.output, study=wildcards.study)
+    figures = Path(RESULTS, wildcards.study, "figures")
+    if not figures.is_dir():
+        return made
+    try:
+        integrity.check_figures(figures)
+        return made
+    except ClaimcheckError as fault:
+        return [*made, marked(figures.with_name("redraw.txt"), [str(fault)])]
 
 
 def pieces(wildcards):

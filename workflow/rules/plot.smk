@@ -1,7 +1,7 @@
 # Plot: records become figures, as SVG for the page and PNG for the slides.
 rule plot:
     input:
-        rules.run.output,
+        records,
     output:
         report(
             directory(f"{RESULTS}/{{study}}/figures"),
@@ -22,5 +22,6 @@ rule plot:
     params:
         fingerprint=lambda wildcards: content(fingerprint.plot_parts, wildcards.study),
         options=options(*WHERE),
+        redraw=lambda wildcards, output: f"{RESULTS}/{wildcards.study}/redraw.txt",
     shell:
-        "claimcheck plot {wildcards.study} {params.options} > {log} 2>&1"
+        "claimcheck plot {wildcards.study} {params.options} > {log} 2>&1 && rm -f {params.redraw}"
