@@ -97,9 +97,9 @@ def _mnist1d() -> dict[str, numpy.ndarray]:
 def _kept(path: Path) -> dict[str, numpy.ndarray] | None:
     """Arrays that `_keep` wrote, or None: no file, one that is not whole, or one that other packages made."""
     try:
-        with numpy.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        with path.open("rb") as file, numpy.load(file, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except (OSError, TypeError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
     seal = arrays.pop("seal", None)
     return arrays if seal is not None and str(seal) == _seal(arrays) else None

@@ -10,6 +10,7 @@ import ast
 import importlib.util
 import sys
 from collections.abc import Iterable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -51,12 +52,13 @@ def load(path: Path, name: str, roots: Iterable[str] | None = None) -> ModuleTyp
     Raises:
         ClaimcheckError: it is not Python, or fails while it is executed.
     """
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = _Loader(name, path, roots)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        exec(_compiled(path, roots), module.__dict__)
+        loader.exec_module(module)
     except ClaimcheckError:
         raise
     except Exception as error:
@@ -64,14 +66,20 @@ def load(path: Path, name: str, roots: Iterable[str] | None = None) -> ModuleTyp
     return module
 
 
-def _compiled(path: Path, roots: Iterable[str] | None) -> CodeType:
-    """The file as code; lines keep their numbers."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    if roots is not None:
-        statements, names = reached(tree, roots)
-        future = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
-        tree.body = [*future, *(_needed(node, names) for node in statements if node not in future)]
-    return compile(tree, str(path), "exec")
+class _Loader(SourceFileLoader):
+    """Loads what `roots` reach of a file; lines keep their numbers."""
+
+    def __init__(self, name: str, path: Path, roots: Iterable[str] | None) -> None:
+        super().__init__(name, str(path))
+        self.roots = roots
+
+    def get_code(self, fullname: str) -> CodeType:
+        tree = ast.parse(self.get_data(self.path), filename=self.path)
+        if self.roots is not None:
+            statements, names = reached(tree, self.roots)
+            future = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+            tree.body = [*future, *(_needed(node, names) for node in statements if node not in future)]
+        return self.source_to_code(tree, self.path)
 
 
 def _needed(node: ast.stmt, names: set[str]) -> ast.stmt:
