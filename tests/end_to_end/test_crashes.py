@@ -14,7 +14,7 @@ from .kills import records, slow_down, trial
 @pytest.mark.parametrize(("moment", "whole_family"), [(5.0, True), (7.0, False)])
 def test_after_a_kill_the_same_command_finishes_with_equal_records(fresh, finished, moment, whole_family):
     slow_down(fresh, 1.5)
-    trial(fresh, records(finished), moment, whole_family)
+    trial(fresh, ["coin"], records(finished, ["coin"]), moment, whole_family, "coin")
 
 
 @contextmanager
