@@ -456,7 +456,16 @@ def plot_temperature(records):
         line.set_label("_" + str(line.get_label()))
     for width, look in looks.items():
         last.plot([], [], label=f"{width} units", **look)
-    last.plot([], [], color=style.GREY, linewidth=0.8, linestyle="-", marker="o", markerfacecolor="white", label="labels alone")
+    last.plot(
+        [],
+        [],
+        color=style.GREY,
+        linewidth=0.8,
+        linestyle="-",
+        marker="o",
+        markerfacecolor="white",
+        label="labels alone",
+    )
     last.plot([], [], color="black", linestyle=(0, (4, 2)), marker="", label="teacher")
     style.legend(last)
     style.count(last, records)

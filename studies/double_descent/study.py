@@ -221,7 +221,9 @@ def run_network_resamples(runs, context):
         lost = bool(np.isnan(errors).any())
         found = {name: np.nan if lost else value for name, value in found.items()}
         status = "diverged" if lost else "ok"
-        rows.append({"run": run, "examples": float(settings.examples), **found, "train_error": errors.mean(), "status": status})
+        rows.append(
+            {"run": run, "examples": float(settings.examples), **found, "train_error": errors.mean(), "status": status}
+        )
     return pd.DataFrame(rows)
 
 
@@ -527,7 +529,7 @@ def plot_features(records):
     return figure
 
 
-def _plot_networks(records, rates, xlabel, top=50, ticks=None):
+def _plot_networks(records, rates, xlabel):
     """Train and test error over width, a panel for each share of wrong labels."""
     figure, axes = style.figure(1, len(rates), height=3.0, sharey=True)
     axes = np.atleast_1d(axes)
@@ -537,9 +539,9 @@ def _plot_networks(records, rates, xlabel, top=50, ticks=None):
         for kind, column in {"test error": "test_error", "train error": "train_error"}.items():
             _by_width(axis, rows.assign(kind=kind), looks, column)
         _threshold(axis, _landmarks(records, label_noise=rate)["threshold"].iloc[0], "train error ≤ 10 %")
-        _log_axis(axis, ticks or sorted(records["width"].unique())[:: 2 if len(rates) > 2 else 1])
+        _log_axis(axis, sorted(records["width"].unique())[:: 2 if len(rates) > 2 else 1])
         axis.set(xlabel=xlabel, title=f"{100 * rate:.0f} % noise")
-    axes[0].set(ylabel="error / %", ylim=(0, min(top, axes[0].get_ylim()[1])))
+    axes[0].set(ylabel="error / %", ylim=(0, min(50, axes[0].get_ylim()[1])))
     style.legend(axes[-1])
     style.count(axes[-1], records)
     return figure
@@ -551,8 +553,19 @@ def plot_network(records):
 
 
 def plot_network_signals(records):
-    """Networks with one hidden layer on MNIST-1D."""
-    return _plot_networks(records, [0.15, 0.0], "hidden units", top=90, ticks=[4, 8, 14, 26, 48, 90])
+    """Networks with one hidden layer on MNIST-1D, noisy and clean labels: test error, on a scale of its own, and train error."""
+    figure, axes = style.figure(1, 2, height=3.0)
+    kinds = {0.15: "noisy labels", 0.0: "clean labels"}
+    rows = records.assign(kind=records["label_noise"].map(kinds))
+    for axis, column in zip(axes, ("test_error", "train_error"), strict=True):
+        _by_width(axis, rows, style.looks(kinds.values()), column)
+        _threshold(axis, _landmarks(records, label_noise=0.15)["threshold"].iloc[0], "train error ≤ 10 %")
+        _log_axis(axis, [4, 8, 14, 26, 48, 90])
+        axis.set(xlabel="hidden units", ylabel=column.replace("_", " ") + " / %")
+    axes[1].set_ylim(0, None)
+    style.legend(axes[1])
+    style.count(axes[1], records)
+    return figure
 
 
 def plot_convolution(records):

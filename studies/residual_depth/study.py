@@ -356,7 +356,8 @@ def plot_train_loss_by_depth(records: pd.DataFrame):
     axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
     axis.minorticks_off()
     style.legend(axis)
-    style.count(axis, rows)
+    fewest = rows.groupby("depth")["seed"].nunique().min()
+    style.count(axis, rows, f"{fewest} at the greatest depths" if fewest < rows["seed"].nunique() else "")
     return figure
 
 
