@@ -1,8 +1,5 @@
 """The study of distillation: its loss against other routes, shifts, statistics on hand-made records, figures, full scale."""
 
-import gzip
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,28 +37,6 @@ def run_part(
         )
         frames.append(records.check_outcome(getattr(study, f"run_{name}")(runs, context), runs, part, where=name))
     return records.part_of(records.concatenate(frames), name)
-
-
-@pytest.fixture(scope="module")
-def smoke():
-    """Records of every part that runs at smoke."""
-    return {name: run_part(name) for name, part in STUDY.at("smoke").items() if part.seeds}
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """A data folder with Fashion-MNIST unpacked from the archives that are at hand."""
-    source = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data")) / "FashionMNIST" / "raw"
-    archives = sorted(source.glob("*.gz"))
-    if len(archives) < 4:
-        pytest.skip(f"no Fashion-MNIST archives in {source}: set CLAIMCHECK_TEST_DATA")
-    folder = tmp_path_factory.mktemp("data")
-    raw = folder / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for archive in archives:
-        with gzip.open(archive) as packed, open(raw / archive.stem, "wb") as plain:
-            shutil.copyfileobj(packed, plain)
-    return folder
 
 
 def logits(*shape, seed=0, scale=3.0):
@@ -167,6 +142,7 @@ HAND_MADE = {
     (8, "rich", 1, 0.0): 0.6, (8, "rich", 4, 0.0): 0.7, (8, "rich", 8, 0.0): 0.5, (8, "rich", 1, 1.0): 0.5,
     (64, "rich", 1, 0.0): 0.8, (64, "rich", 4, 0.0): 0.86, (64, "rich", 8, 0.0): 0.85, (64, "rich", 1, 1.0): 0.7,
     (64, "rich", 4, 0.5): 0.9, (64, "rich", 4, 0.9): 0.88, (64, "equal", 4, 0.0): 0.71, (64, "smoothed", 4, 0.0): 0.83,
+    (64, "shifts", 4, 0.0): 0.75, (64, "dropout", 4, 0.0): 0.69,
 }  # fmt: skip
 
 
@@ -176,6 +152,8 @@ HAND_MADE = {
         ("digits_gain", (0.7 + 0.86) / 2 - (0.5 + 0.7) / 2),
         ("equal_teacher_gain", 0.01),
         ("smoothed_teacher_loss", 0.03),
+        ("digits_shifts", 0.04),
+        ("digits_dropout", -0.02),
         ("digits_softening", 0.06),
         ("small_against_large", -0.1 - 0.05),
         ("alike_when_hot", 0.0),
@@ -228,8 +206,9 @@ def test_recalls_before_and_after_the_correction():
 
 def test_every_statistic_gives_each_seed_once(smoke):
     for _, prediction in STUDY.predictions():
-        if prediction.part in smoke:
-            values = getattr(study, prediction.statistic)(smoke[prediction.part])
+        rows = records.part_of(smoke, prediction.part)
+        if len(rows):
+            values = getattr(study, prediction.statistic)(rows)
             assert sorted(values.index) == [0, 1, 2, 3], prediction.id
             assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 
@@ -261,7 +240,7 @@ def test_an_equal_teacher_sees_its_student_s_examples_only():
     other = torch.ones(len(x), dtype=torch.bool)
     other[own] = False
     changed = torch.where(other, (y + 1) % 10, y)
-    pairs, found = [("equal", 0), ("rich", 0)], []
+    pairs, found = [("equal", 0), ("rich", 0), ("dropout", 0), ("shifts", 0)], []
     original = study._pool
     for labels in (y, changed):
         study._pool = lambda *_, labels=labels: ((x, labels), validation, test)
@@ -271,16 +250,31 @@ def test_an_equal_teacher_sees_its_student_s_examples_only():
             study._pool = original
     assert torch.equal(found[0][0], found[1][0])
     assert not torch.equal(found[0][1], found[1][1])
+    assert torch.equal(found[0][2:], found[1][2:])
+
+
+def test_teachers_differ_in_what_their_kind_says_and_their_rate_is_their_own():
+    part = STUDY.at("smoke")["students"]
+    pairs = [(kind, 0) for kind in study.TEACHERS.index]
+    made = {}
+    for rates in ({}, {"shifts": 0.02}):
+        digits = {**part.settings["digits"], "teacher_rates": rates}
+        settings = Settings({**part.settings, "digits": digits})
+        context = Context("distillation", "smoke", "students", settings, torch.device("cpu"), Path("data"))
+        made[len(rates)] = dict(
+            zip(study.TEACHERS.index, study._train_teachers(context, "digits", pairs)[0], strict=True)
+        )
+    kinds = list(made[0])
+    assert all(not torch.equal(made[0][a], made[0][b]) for k, a in enumerate(kinds) for b in kinds[:k])
+    assert [kind for kind in kinds if not torch.equal(made[0][kind], made[1][kind])] == ["shifts"]
 
 
 # ---- figures and full scale ----
 
 
-def test_figures_draw_without_problems(smoke):
-    for figure in STUDY.figures:
-        if figure.part in smoke:
-            _, problems = figures.draw(getattr(study, figure.function), smoke[figure.part])
-            assert problems == [], figure.id
+@pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
+def test_figures_draw_without_problems(smoke, drawn_well, figure):
+    drawn_well(STUDY, figure, smoke)
 
 
 @pytest.mark.parametrize("part", ["students", "left_out", "gradients"])
@@ -298,9 +292,9 @@ def test_full_scale_path(part):
     assert (found["status"] == "ok").all()
 
 
-def test_full_scale_images_and_their_figure(images):
+def test_full_scale_images_and_their_figure(fashion):
     settings = {"fashion_mnist": {**SIZES, "reach": 2}, "batch_size": 20, "teacher_width": 64}
-    found = run_part("images", "full", seeds=2, data_dir=images, **settings)
+    found = run_part("images", "full", seeds=2, data_dir=fashion, **settings)
     assert len(found) == 2 * 18
     for statistic in ("images_gain", "images_softening", "images_small_against_large"):
         assert sorted(getattr(study, statistic)(found).index) == [0, 1]

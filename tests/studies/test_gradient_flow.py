@@ -1,6 +1,5 @@
 """Gradient flow: the measured gradient by hand, what each statistic says on made-up records, the full path cut down."""
 
-import gzip
 import math
 import os
 from pathlib import Path
@@ -10,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import figures, runner
 from claimcheck import records as recording
+from claimcheck import runner
 from claimcheck.context import Context, Settings
 from claimcheck.engine import depth_profile, measure, networks
 from claimcheck.engine.ensemble import Ensemble
@@ -28,14 +27,6 @@ DATA = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "dat
 
 def context(part, **settings):
     return Context("gradient_flow", "smoke", part, Settings(settings), torch.device("cpu"), DATA)
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """Records of the smoke scale."""
-    results = str(tmp_path_factory.mktemp("r"))
-    overrides = {"scale": "smoke", "device": "cpu", "studies_dir": str(STUDIES), "results_dir": results}
-    return recording.read(runner.run_study(STUDY, load_config(None, overrides)) / "records.parquet")
 
 
 # --- the measurement, against a loop written by hand -----------------------------------------------------------------
@@ -226,25 +217,11 @@ def test_every_statistic_answers_once_for_every_seed(smoke, name):
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
-def test_figures_draw_without_a_problem(smoke, spec):
-    _, problems = figures.draw(getattr(MODULE, spec.function), recording.part_of(smoke, spec.part))
-    assert problems == []
+def test_figures_draw_without_a_problem(smoke, drawn_well, spec):
+    drawn_well(STUDY, spec, smoke)
 
 
-@pytest.fixture
-def images(tmp_path):
-    """A data folder with Fashion-MNIST, unpacked."""
-    source, raw = DATA / "FashionMNIST" / "raw", tmp_path / "data" / "FashionMNIST" / "raw"
-    archives = sorted(source.glob("*.gz"))
-    if not archives:
-        pytest.skip(f"no Fashion-MNIST archives in {source}: set CLAIMCHECK_TEST_DATA")
-    raw.mkdir(parents=True)
-    for packed in archives:
-        (raw / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
-    return tmp_path / "data"
-
-
-def test_full_scale_runs_with_two_seeds_and_less_of_everything(images, tmp_path):
+def test_full_scale_runs_with_two_seeds_and_less_of_everything(fashion, tmp_path):
     full = {name: dict(v) if isinstance(v, dict) else v for name, v in STUDY.scales["full"].items()}
     tune = {"values": [0.01], "seeds": 1}
     full["slopes"].update(width=24, depth=20, examples=2, seeds=2, activation=["relu", "sigmoid"])
@@ -260,7 +237,7 @@ def test_full_scale_runs_with_two_seeds_and_less_of_everything(images, tmp_path)
     study = STUDY.model_copy(update={"scales": {**STUDY.scales, "full": full}})
     overrides = {
         "scale": "full", "seeds": 2, "device": "cpu", "studies_dir": str(STUDIES), "results_dir": str(tmp_path / "r"),
-        "data_dir": str(images),
+        "data_dir": str(fashion),
     }  # fmt: skip
     records = recording.read(runner.run_study(study, load_config(None, overrides)) / "records.parquet")
     assert set(records["part"]) == set(STUDY.parts)

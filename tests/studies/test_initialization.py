@@ -8,27 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import figures, runner
+from claimcheck import runner
 from claimcheck.loading import load_config, load_study
 from claimcheck.theory import mean_field
 
 STUDIES = Path(__file__).parents[2] / "studies"
 STUDY = load_study(STUDIES, "initialization")
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """Records of the smoke scale."""
-    overrides = {
-        "scale": "smoke",
-        "device": "cpu",
-        "studies_dir": str(STUDIES),
-        "results_dir": str(tmp_path_factory.mktemp("r")),
-    }
-    from claimcheck import records
-
-    folder = runner.run_study(STUDY, load_config(None, overrides))
-    return records.read(folder / "records.parquet")
 
 
 def part(records, name):
@@ -127,9 +112,8 @@ def test_a_diverged_run_counts_as_twice_the_loss_of_guessing():
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
-def test_figures_draw_without_a_problem(smoke, spec):
-    _, problems = figures.draw(getattr(STUDY.module, spec.function), part(smoke, spec.part))
-    assert problems == []
+def test_figures_draw_without_a_problem(smoke, drawn_well, spec):
+    drawn_well(STUDY, spec, smoke)
 
 
 def test_full_scale_runs_with_two_seeds_and_fewer_steps(tmp_path):

@@ -1,9 +1,6 @@
 """The study of learning-rate schedules: formulas, range test, edge of stability, statistics, figures, full-scale path."""
 
-import gzip
 import math
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import design, figures, records
+from claimcheck import design, records
 from claimcheck.context import Context, Settings
 from claimcheck.engine import schedules
 from claimcheck.engine.data import Data
@@ -235,11 +232,6 @@ def test_every_recipe_is_a_schedule():
 # ---- the whole of it, small ----
 
 
-@pytest.fixture(scope="module")
-def smoke():
-    return records.concatenate([run_part(name) for name in STUDY.parts])
-
-
 def test_every_statistic_gives_each_seed_once(smoke):
     for _, prediction in STUDY.predictions():
         values = getattr(lr, prediction.statistic)(records.part_of(smoke, prediction.part))
@@ -247,26 +239,9 @@ def test_every_statistic_gives_each_seed_once(smoke):
         assert values.notna().all(), prediction.id
 
 
-@pytest.mark.parametrize("figure", [figure.id for figure in STUDY.figures])
-def test_figures_draw_without_problems(figure, smoke):
-    spec = next(entry for entry in STUDY.figures if entry.id == figure)
-    _, problems = figures.draw(getattr(lr, spec.function), records.part_of(smoke, spec.part))
-    assert problems == []
-
-
-@pytest.fixture(scope="module")
-def fashion(tmp_path_factory):
-    """A folder with Fashion-MNIST unpacked."""
-    source = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data")) / "FashionMNIST" / "raw"
-    if not source.is_dir():
-        pytest.skip(f"Fashion-MNIST is not in {source}")
-    folder = tmp_path_factory.mktemp("data")
-    raw = folder / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for packed in source.glob("*.gz"):
-        with gzip.open(packed) as stream, open(raw / packed.stem, "wb") as target:
-            shutil.copyfileobj(stream, target)
-    return folder
+@pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
+def test_figures_draw_without_problems(smoke, drawn_well, figure):
+    drawn_well(STUDY, figure, smoke)
 
 
 @pytest.mark.parametrize(

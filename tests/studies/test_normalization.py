@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import design, figures, runner
+from claimcheck import design, runner
 from claimcheck import records as recording
 from claimcheck.context import Context, Settings
 from claimcheck.engine import norm_timing
 from claimcheck.engine.networks import norm_of
-from claimcheck.loading import load_config, load_study
+from claimcheck.loading import load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "normalization")
@@ -32,14 +32,6 @@ def context_of(part, scale="full", settings=None):
     scaled = STUDY.at(scale)[part]
     merged = Settings({**scaled.settings, **(settings or {})})
     return Context("normalization", scale, part, merged, torch.device("cpu"), Path("data"))
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """Records of the smoke scale."""
-    settings = {"scale": "smoke", "device": "cpu", "studies_dir": str(ROOT / "studies")}
-    config = load_config(None, {**settings, "results_dir": str(tmp_path_factory.mktemp("results"))})
-    return recording.read(runner.run_study(STUDY, config) / "records.parquet")
 
 
 # ---------------------------------------------------------------- what the norms are
@@ -214,9 +206,8 @@ def test_every_statistic_answers_for_every_seed_once(smoke, name):
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
-def test_every_figure_draws_without_problems(smoke, spec):
-    _, problems = figures.draw(figures.plot_function(STUDY, spec.id), figures.rows_of(smoke, spec.part))
-    assert problems == []
+def test_every_figure_draws_without_problems(smoke, drawn_well, spec):
+    drawn_well(STUDY, spec, smoke)
 
 
 def test_pilot_seeds_and_confirmatory_seeds_never_meet():

@@ -1,10 +1,7 @@
 """The study of precision: formats, emulated arithmetic, loss scaling, statistics, figures, full-scale path."""
 
 import dataclasses
-import gzip
 import math
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from claimcheck import design, figures, records
+from claimcheck import design, records
 from claimcheck.context import Context, Settings
 from claimcheck.engine import mixed_precision, networks
 from claimcheck.engine.data import Data
@@ -321,44 +318,23 @@ def test_planted_and_speed_statistics():
 # ---- the whole of it, small ----
 
 
-@pytest.fixture(scope="module")
-def smoke():
-    return {name: run_part(name) for name in STUDY.parts if name != "cost_gpu"}
-
-
 def test_every_statistic_gives_each_seed_once(smoke):
     for _, prediction in STUDY.predictions():
-        if prediction.part in smoke:
-            values = getattr(precision, prediction.statistic)(smoke[prediction.part])
+        rows = records.part_of(smoke, prediction.part)
+        if len(rows):
+            values = getattr(precision, prediction.statistic)(rows)
             assert sorted(values.index) == [0, 1, 2, 3], prediction.id
             assert values.notna().all(), prediction.id
 
 
-@pytest.mark.parametrize("figure", [figure.id for figure in STUDY.figures])
-def test_figures_draw_without_problems(figure, smoke):
-    spec = next(entry for entry in STUDY.figures if entry.id == figure)
-    _, problems = figures.draw(getattr(precision, spec.function), smoke[spec.part])
-    assert problems == []
+@pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
+def test_figures_draw_without_problems(smoke, drawn_well, figure):
+    drawn_well(STUDY, figure, smoke)
 
 
 def test_shares_of_exponents_add_up_to_one(smoke):
-    total = smoke["exponents"].groupby(["run", "step"])["share"].sum()
+    total = records.part_of(smoke, "exponents").groupby(["run", "step"])["share"].sum()
     assert np.allclose(total, 1.0, atol=1e-3)
-
-
-@pytest.fixture(scope="module")
-def fashion(tmp_path_factory):
-    """A folder with Fashion-MNIST unpacked."""
-    source = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data")) / "FashionMNIST" / "raw"
-    if not source.is_dir():
-        pytest.skip(f"Fashion-MNIST is not in {source}")
-    folder = tmp_path_factory.mktemp("data")
-    raw = folder / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for packed in source.glob("*.gz"):
-        with gzip.open(packed) as stream, open(raw / packed.stem, "wb") as target:
-            shutil.copyfileobj(stream, target)
-    return folder
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,100 @@
+"""What the tests of the studies share: a study's records at smoke scale, and folders of real and of made images."""
+
+import gzip
+import hashlib
+import os
+import pickle
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from claimcheck import data_fetch, figures, runner
+from claimcheck import records as recording
+from claimcheck.loading import load_config
+
+ROOT = Path(__file__).parents[2]
+ARCHIVES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="module")
+def smoke(request, tmp_path_factory):
+    """Records at smoke scale of the study that the module names ``STUDY``, as `claimcheck run` writes them."""
+    settings = {"scale": "smoke", "device": "cpu", "studies_dir": str(ROOT / "studies")}
+    config = load_config(None, {**settings, "results_dir": str(tmp_path_factory.mktemp("results"))})
+    return recording.read(runner.run_study(request.module.STUDY, config) / "records.parquet")
+
+
+@pytest.fixture(scope="session")
+def drawn_well():
+    """drawn_well(study, figure, records): the figure is drawn, without a problem of layout, where its part was run."""
+
+    def check(study, figure, records):
+        rows = figures.rows_of(records, figure.part)
+        if rows.empty:
+            pytest.skip(f"part {figure.part} is not run at smoke")
+        _, problems = figures.draw(figures.plot_function(study, figure.id), rows)
+        assert problems == []
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def fashion(tmp_path_factory):
+    """A data folder with Fashion-MNIST, unpacked from the archives that are at hand."""
+    source = ARCHIVES / "FashionMNIST" / "raw"
+    archives = sorted(source.glob("*.gz"))
+    if len(archives) < 4:
+        pytest.skip(f"no Fashion-MNIST archives in {source}: set CLAIMCHECK_TEST_DATA")
+    raw = tmp_path_factory.mktemp("data") / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for archive in archives:
+        with gzip.open(archive) as packed, open(raw / archive.stem, "wb") as plain:
+            shutil.copyfileobj(packed, plain)
+    return raw.parents[1]
+
+
+@pytest.fixture
+def cifar10(tmp_path, monkeypatch):
+    """A data folder with a made CIFAR-10 of 60 images, in the published archive's layout, fetched by the project's own code.
+
+    Its checksums stand for the published ones in torchvision and in the project.
+    """
+    from torchvision.datasets import CIFAR10
+
+    folder, draws = tmp_path / "made" / "cifar-10-batches-py", np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    names = [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]
+    for name in names:
+        pixels = draws.integers(0, 256, (10, 3 * 32 * 32), dtype=np.uint8)
+        batch = {
+            "batch_label": name,
+            "labels": list(range(10)),
+            "data": pixels,
+            "filenames": [f"{k}.png" for k in range(10)],
+        }
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    meta = {"num_cases_per_batch": 10, "label_names": [f"class {k}" for k in range(10)], "num_vis": 3072}
+    (folder / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
+    data = tmp_path / "data"
+    data.mkdir()
+    archive = data / CIFAR10.filename
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(folder, arcname=folder.name)
+    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in [*folder.iterdir(), archive]}
+    published = data_fetch.SOURCES["cifar10"]
+    made = data_fetch.Source(
+        published.folder,
+        published.torchvision,
+        {name: sums[name] for name in published.files},
+        {archive.name: sums[archive.name]},
+    )
+    monkeypatch.setitem(data_fetch.SOURCES, "cifar10", made)
+    monkeypatch.setattr(CIFAR10, "tgz_md5", sums[archive.name])
+    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name in names[:5]])
+    monkeypatch.setattr(CIFAR10, "test_list", [[names[5], sums[names[5]]]])
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
+    data_fetch.fetch("cifar10", data, attempts=1, log=lambda text: None)
+    return data
