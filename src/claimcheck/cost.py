@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from claimcheck import design
 from claimcheck.context import Context, Settings
+from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
 from claimcheck.spec import Config, ScaledPart, Study, run_function
 
@@ -89,6 +90,7 @@ def estimate(study: Study, config: Config) -> Estimate:
     from claimcheck.runner import has_compiler, resolve_device
 
     torch.set_num_threads(1)
+    keep_freed_memory()
     device = resolve_device(config.device)
     seconds = flops = network_steps = 0.0
     runs = 0

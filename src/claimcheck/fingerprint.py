@@ -109,13 +109,15 @@ def _module_path(name: str) -> Path | None:
 
 @lru_cache(maxsize=256)
 def _module(name: str) -> tuple[str, tuple[str, ...]]:
-    """Hash of a module's code (comments and layout aside) and the claimcheck modules that it imports."""
+    """Hash of a module's code (comments and layout aside), with the C++ beside it, and the modules that it imports."""
     path = _module_path(name)
     assert path is not None
     tree = ast.parse(path.read_text(encoding="utf-8"))
     runtime = [node for node in tree.body if not _is_type_checking(node)]
-    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
-    return digest, tuple(_imports(runtime))
+    digest = hashlib.sha256(ast.dump(tree).encode())
+    if path.with_suffix(".cpp").exists():
+        digest.update(path.with_suffix(".cpp").read_bytes())
+    return digest.hexdigest()[:16], tuple(_imports(runtime))
 
 
 def _is_type_checking(node: ast.stmt) -> bool:

@@ -22,6 +22,7 @@ from filelock import FileLock
 from claimcheck import design, fingerprint, provenance
 from claimcheck import records as recording
 from claimcheck.context import Context, Settings
+from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, make_folder, sha256, write_json
 from claimcheck.integrity import read_provenance, sealed
@@ -93,6 +94,7 @@ def run_study(study: Study, config: Config, progress: Progress | None = None, sh
         The folder with the results (for a shard: the shard's parquet).
     """
     torch.set_num_threads(1)
+    keep_freed_memory()
     device = resolve_device(config.device)
     folder = config.results_of(study.name)
     ingredients = fingerprint.run_parts(study, config.scale, config)

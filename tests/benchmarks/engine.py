@@ -5,11 +5,11 @@ data order. A network-step is one optimiser step of one network. The contestants
 warm-up in which they compile; the fastest chunk of each counts, in processor time on a CPU, so that a busy machine
 disturbs the ratios little. One thread on a CPU.
 
-Matrix products bound all of them, and torch and JAX bring different kernels. On an AMD EPYC with AVX-512, torch 2.13's MKL
-takes its AVX2 path (80 GFLOP/s a core on these batched products), JAX 0.10's own kernels AVX-512 (140 to 200): there the
-ensemble cannot reach JAX, and "jax products / ours" says by how much the kernels differ. What would close the rest: a torch
-built with oneDNN's batched float32 products (106 GFLOP/s on one large product there), and fusing bias and activation
-into the products.
+Matrix products bound all of them. On an AMD EPYC with AVX-512, torch 2.13's MKL takes its AVX2 path (80 GFLOP/s a core on
+these batched products), JAX 0.10's own kernels AVX-512 (140 to 200, "jax products / torch" says by how much they differ).
+A compiled step has AVX-512 kernels, too (:mod:`claimcheck.engine.products`), and takes the members in blocks that stay
+in the cache. What would close the rest at width 100: the gradients written where the optimiser reads them, without a
+copy, and bias, activation and its mask taken along in the products.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false " + os.environ.get
 
 from claimcheck import streams
 from claimcheck.engine import networks
+from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.engine.reference import train_one
 from claimcheck.engine.train import Data, train
 from claimcheck.files import write_json
@@ -330,6 +331,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/bench/bench.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     if hasattr(os, "sched_setaffinity"):  # JAX takes its threads from what the process may use
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     device, rows = torch.device(arguments.device), []
@@ -340,7 +342,7 @@ def main() -> None:
             ours = times["compiled"]
             ratios = {"loop / ours": times["loop"] / ours, "jax / ours": times.get("jax", float("nan")) / ours}
             if "jax" in times:
-                ratios["jax products / ours"] = jax_products(width) / torch_products(width)
+                ratios["jax products / torch"] = jax_products(width) / torch_products(width)
             share = operations(width) / (ours * 1e-6) / rate
             rows.append({"width": width, "R": members, **times, **ratios, "share of product rate": share})
             print(table(rows[-1:]), flush=True)

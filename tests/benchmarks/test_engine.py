@@ -35,12 +35,11 @@ def test_32_networks_are_that_many_times_faster_than_the_loop(rows, width: int, 
 @pytest.mark.bench
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the promise for a CPU")
 @pytest.mark.parametrize("width", [32, 100])
-def test_32_networks_have_four_fifths_of_the_speed_of_jax_for_equal_matrix_products(rows, width: int) -> None:
-    """JAX's time over ours, at least 0.8; less in proportion where JAX's own matrix kernels outrun torch's."""
+def test_32_networks_have_four_fifths_of_the_speed_of_jax(rows, width: int) -> None:
     row = rows[width, 32]
-    if "jax products / ours" not in row:
+    if "jax / ours" not in row:
         pytest.skip("jax is not installed")
-    assert row["jax / ours"] >= 0.8 / max(1.0, row["jax products / ours"])
+    assert row["jax / ours"] >= 0.8
 
 
 @pytest.mark.bench

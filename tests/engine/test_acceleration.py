@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import torch
 import torch._inductor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 import claimcheck
-from claimcheck.engine import networks
+from claimcheck.engine import acceleration, networks
 from claimcheck.engine.acceleration import pays
 from claimcheck.engine.memory import Footprint
 from claimcheck.engine.train import classification, train
@@ -82,6 +83,39 @@ def test_compiled_is_eager_to_rounding_and_the_same_whatever_the_company(runs_of
     pd.testing.assert_frame_equal(expected, joined, check_exact=True)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [2, 3])
+def test_blocks_of_members_change_no_bit(runs_of, make_context, series, monkeypatch, most) -> None:
+    """Five members in blocks of two or three: the last block is padded."""
+    runs, data = runs_of([0, 1, 2, 3, 4], learning_rate=[0.01, 0.02, 1e6, 0.03, 0.05]), series()
+    whole = records(runs, make_context(), data, True)
+    monkeypatch.setattr(acceleration, "block_size", lambda bytes_of_one: most)
+    monkeypatch.setattr("claimcheck.engine.train.block_size", lambda bytes_of_one: most)
+    context = make_context()
+    pd.testing.assert_frame_equal(whole, records(runs, context, data, True), check_exact=True)
+    assert not any("eager after all" in line for line in context.lines)
+
+
+@pytest.mark.parametrize(("members", "most", "size"), [(32, 27, 16), (32, 8, 8), (5, 2, 2), (2, 100, 2), (31, 8, 8)])
+def test_blocks_are_equal_and_pad_little(members: int, most: int, size: int) -> None:
+    assert acceleration.equal_blocks(members, most) == size
+
+
+def test_an_update_that_overflows_is_marked_before_it_is_measured(runs_of, context, series) -> None:
+    """Loss and gradient are finite; only the step itself leaves the range of float32."""
+    trained = train(
+        runs_of([0, 1], learning_rate=[0.01, 3e38]),
+        context,
+        network=network,
+        data=series(),
+        steps=1,
+        batch_size=25,
+        evaluate={"train": (series(), classification)},
+    )
+    assert list(trained.diverged_at) == [-1, 1]
+    assert list(trained.records["status"]) == ["ok", "diverged"]
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_recorded_step_is_the_eager_step(runs_of, make_context, series) -> None:
@@ -118,13 +152,16 @@ def test_the_footprint_sees_convolutions_and_depth(kind, runs_of, context) -> No
 
 def test_the_functional_step_is_the_eager_step(kind, runs_of, make_context, monkeypatch) -> None:
     """What is compiled, or recorded on a GPU, taken as it is: equal to eager, a diverging member included."""
-    from claimcheck.engine import acceleration
     from claimcheck.engine.step import take
 
-    def as_it_is(step, *example):
-        def call(progress, number, positions):
-            recipe, table, data = acceleration.with_constants(step, *acceleration.constants_of(step))
-            return take(recipe, table, data, progress, number, positions, functional=True)
+    def as_it_is(step, log, *example):
+        form = tree_flatten(acceleration.constants_of(step))[1]
+
+        def call(progress, number, positions, *constants):
+            recipe, table, data = acceleration.with_constants(step, *tree_unflatten(constants, form))
+            after = take(recipe, table, data, progress, number, positions, functional=True)
+            acceleration.take_over(progress, after)
+            return after.losses
 
         return call
 

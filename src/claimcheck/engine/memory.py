@@ -6,6 +6,7 @@ results do not depend on the cut.
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,20 @@ class Footprint:
         """Estimate of the memory that one network takes, with ``copies`` matrices like the parameters (gradient, state,
         and their successors) and numbers of ``size`` bytes."""
         return size * (copies * self.parameters + 2 * self.saved + self.batch)
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next tensors, where it is glibc; for the rest of the process.
+
+    It gives large blocks back to the system at once, and each training step would fetch its pages anew: a quarter of the
+    time of an eager step at width 256.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: free memory at the top, before it is given back
+    mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD, the most that is allowed: larger blocks come from the system
 
 
 def footprint(ensemble: Ensemble, loss: Callable[..., Tensor], batch: Mapping[str, Tensor]) -> Footprint:

@@ -1,7 +1,7 @@
 """One training step of a whole ensemble: minibatch -> losses -> gradient -> update, each member by itself.
 
 Losses are summed over the members, never averaged, so each member's gradient is its own. A member whose loss or
-parameters are no longer finite keeps its last finite numbers from then on; the others never notice.
+gradient is no longer finite keeps its numbers from then on; the others never notice.
 
 :func:`take` and :func:`advance` are the step, functions of tensors alone. :class:`Step` calls them as they are;
 :mod:`claimcheck.engine.acceleration` compiles them, or records them in a CUDA graph.
@@ -10,7 +10,8 @@ parameters are no longer finite keeps its last finite numbers from then on; the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -66,6 +67,13 @@ class Recipe:
     clipped: bool
     dims: Dims
 
+    def members(self, rows: Tensor) -> Recipe:
+        """The same for some of the members."""
+        ensemble = copy(self.ensemble)
+        ensemble.fixed = {name: value[rows] for name, value in self.ensemble.fixed.items()}
+        ensemble.hyper = {name: value[rows] for name, value in self.ensemble.hyper.items()}
+        return replace(self, ensemble=ensemble)
+
 
 def losses_and_gradient(
     ensemble: Ensemble, loss: Loss, parameters: Tensor, buffers: Mapping[str, Tensor], batch: Batch, dims: Dims
@@ -109,9 +117,10 @@ def advance(
     losses, gradient = differentiate(recipe.ensemble, recipe.loss, progress.parameters, buffers, batch, recipe.dims)
     if recipe.clipped:
         gradient = clip(gradient, recipe.ensemble.hyper["clip"][:, None])
+    # Known before the update, so that a compiler makes one pass over the parameters, update and freezing together.
+    finite = torch.isfinite(losses) & torch.isfinite(gradient.sum(1))
     parameters, state = update(recipe.optimizer, progress.parameters, gradient, progress.state, c)
     after = Progress(parameters, state, buffers, progress.diverged_at, losses)
-    finite = torch.isfinite(losses) & torch.isfinite(parameters.sum(1))
     if not functional and bool((finite & (progress.diverged_at < 0)).all()):
         return after
     return freeze(progress, after, finite, c["number"][:, 0])
@@ -133,6 +142,15 @@ def freeze(before: Progress, after: Progress, finite: Tensor, number: Tensor) ->
     )
 
 
+def overflowed(progress: Progress, number: int) -> Progress:
+    """Mark members whose last update left the range of numbers, though their loss and gradient did not.
+
+    The next step would notice; before a measurement there may be none.
+    """
+    finite = torch.isfinite(progress.parameters).all(1) | (progress.diverged_at >= 0)
+    return progress._replace(diverged_at=progress.diverged_at.where(finite, number))
+
+
 class Table:
     """What every step needs beside its batch, computed before training.
 
@@ -150,6 +168,15 @@ class Table:
         steps = torch.arange(len(multipliers), device=multipliers.device)
         self.coefficients["number"] = (steps + 1)[:, None, None]
         self.keys = fold(keys, steps[:, None])
+
+    def members(self, rows: Tensor) -> Table:
+        """The same for some of the members."""
+        part = copy(self)
+        part.coefficients = {
+            name: value if value.shape[1] == 1 else value[:, rows] for name, value in self.coefficients.items()
+        }
+        part.keys = self.keys[:, rows]
+        return part
 
     def at(self, step: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Coefficients ``[R, 1]`` or ``[1, 1]`` and keys ``[R]`` of the step, an int64 tensor ``[1]``."""

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from claimcheck.engine import memory
-from claimcheck.engine.acceleration import choose, pays
+from claimcheck.engine.acceleration import block_size, choose, pays
 from claimcheck.engine.data import Data, Order, noisy_labels
 from claimcheck.engine.ensemble import Ensemble, hyper_of, join, twins
 from claimcheck.engine.optimizers import OPTIMIZERS
 from claimcheck.engine.schedules import multipliers
-from claimcheck.engine.step import Loss, Progress, Recipe, Step, Table
+from claimcheck.engine.step import Loss, Progress, Recipe, Step, Table, overflowed
 from claimcheck.errors import ClaimcheckError
 
 __all__ = ["Data", "Trained", "classification", "cross_entropy", "noisy_labels", "train"]
@@ -167,11 +167,13 @@ def train(
         pays(footprint, context.design_runs, steps) if compile is None else (compile, f"compile={compile} by the study")
     )
 
-    def tile(rows: list[int]) -> Trained:
-        return _first(len(rows), _train_tile(runs.iloc[twins(rows)], twins(rows), data, context, plan, wanted))
+    size = footprint.bytes(4 + 2 * len(OPTIMIZERS[optimizer]), dtype.itemsize)
+    block = block_size(size)
 
-    copies = 4 + 2 * len(OPTIMIZERS[optimizer])
-    parts = memory.in_tiles(tile, len(runs), context, footprint.bytes(copies, dtype.itemsize))
+    def tile(rows: list[int]) -> Trained:
+        return _first(len(rows), _train_tile(runs.iloc[twins(rows)], twins(rows), data, context, plan, wanted, block))
+
+    parts = memory.in_tiles(tile, len(runs), context, size)
     note_peak_memory(context)
     return Trained(
         pd.concat([part.records for part in parts], ignore_index=True),
@@ -212,13 +214,14 @@ def _schedule(runs: pd.DataFrame, exact: Mapping[str, Tensor], plan: Plan) -> Te
 
 
 def _train_tile(
-    runs: pd.DataFrame, rows: list[int], data: Data, context: Any, plan: Plan, wanted: tuple[bool, str]
+    runs: pd.DataFrame, rows: list[int], data: Data, context: Any, plan: Plan, wanted: tuple[bool, str], block: int
 ) -> Trained:
     """Build, train and measure networks that fit in memory together."""
     ensemble, exact = _build(runs, context, plan)
     data = data.members(rows).to(context.device)
     evaluate = {name: (entry[0].members(rows).to(context.device), *entry[1:]) for name, entry in plan.evaluate.items()}
-    step = choose(Step(_recipe(data, ensemble, exact, plan), _table(runs, exact, context, plan), data), context, wanted)
+    step = Step(_recipe(data, ensemble, exact, plan), _table(runs, exact, context, plan), data)
+    step = choose(step, context, wanted, block)
     progress = Progress.start(ensemble, plan.optimizer)
     order = _order(data, list(runs["seed"]), context, plan)
     tables, done = [], 0
@@ -228,7 +231,7 @@ def _train_tile(
             progress = step(progress, done + number, next(order))
             window.append(progress.losses)
         context.advance((t - done) / max(plan.steps, 1))
-        done = t
+        done, progress = t, overflowed(progress, t)
         ensemble.parameters, ensemble.buffers = progress.parameters, progress.buffers
         if t in plan.evaluate_at:
             tables.append(_measure(t, ensemble, progress, evaluate, window, plan))
