@@ -110,6 +110,7 @@ def test_an_update_that_overflows_is_marked_before_it_is_measured(runs_of, conte
         data=series(),
         steps=1,
         batch_size=25,
+        optimizer="adamw",
         evaluate={"train": (series(), classification)},
     )
     assert list(trained.diverged_at) == [-1, 1]
