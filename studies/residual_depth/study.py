@@ -224,20 +224,20 @@ def by_kind(records: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
     return records.assign(_value=values).pivot_table(index="seed", columns="kind", values="_value", aggfunc="mean")
 
 
-def deep_gap(records: pd.DataFrame, kind: str = "scaled") -> pd.Series:
-    """Train loss plain - residual of a kind, mean over the depths of 64 and more that the kind was run at."""
-    table = by_kind(records, capped_loss(records).where(records["depth"] >= 64))
+def deep_gap(records: pd.DataFrame, kind: str, least: int = 64) -> pd.Series:
+    """Train loss plain - residual of a kind, mean over the depths, of `least` layers and more, that it was run at."""
+    rows = records[records["depth"] >= least]
+    at_depth = rows[rows["depth"].isin(rows[rows["kind"] == kind]["depth"])]
+    table = by_kind(at_depth, capped_loss(at_depth))
     return table["plain"] - table[kind]
 
 
+deep_gap_scaled = partial(deep_gap, kind="scaled")
 deep_gap_zero_init = partial(deep_gap, kind="zero_init")
 deep_gap_pre_norm = partial(deep_gap, kind="pre_norm")
-
-
-def unscaled_gap(records: pd.DataFrame) -> pd.Series:
-    """Train loss unscaled residual - plain at depth 16."""
-    table = by_kind(records, capped_loss(records).where(records["depth"] == 16))
-    return table["unscaled"] - table["plain"]
+very_deep_gap_scaled = partial(deep_gap, kind="scaled", least=0)
+very_deep_gap_zero_init = partial(deep_gap, kind="zero_init", least=0)
+very_deep_gap_pre_norm = partial(deep_gap, kind="pre_norm", least=0)
 
 
 def unscaled_failures(records: pd.DataFrame) -> pd.Series:
@@ -386,8 +386,8 @@ def plot_gradient_by_layer(records: pd.DataFrame):
 def plot_thousand_layers(records: pd.DataFrame):
     """Train accuracy of the thousand-layer stacks, every seed a dot."""
     figure, axis = style.figure(height=2.6)
-    levels = [kind for kind in KINDS if kind in set(records["kind"])]
     records = records[records["depth"] == records["depth"].max()]
+    levels = [kind for kind in KINDS if kind in set(records["kind"])]
     rows = records.assign(accuracy=100.0 * (1.0 - error_of(records)))
     style.points(axis, rows, x="kind", y="accuracy", levels=levels, looks=LOOKS)
     axis.set_xticks(
