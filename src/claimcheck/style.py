@@ -285,6 +285,27 @@ def theory(axis: Axes, x: Any, y: Any, label: str = "theory", **line: Any) -> No
         axis.plot(x, y, label=label, **style)
 
 
+def log_axis(axis: Axes, ticks: Iterable[float]) -> None:
+    """A logarithmic x axis with plain numbers at `ticks` and nowhere else."""
+    axis.set_xscale("log")
+    places = list(ticks)
+    axis.set_xticks(places, [f"{place:g}" for place in places])
+    axis.set_xticks([], minor=True)
+
+
+def unjoined(axis: Axes, names: Iterable[str]) -> None:
+    """The curves of these names as markers without a line, where a theory curve joins them."""
+    wanted = set(names)
+    for line in axis.lines:
+        if line.get_label() in wanted:
+            line.set_linestyle("")
+
+
+def threshold(axis: Axes, x: float, label: str = "threshold") -> None:
+    """A thin dotted grey line up and down at `x`, below the data."""
+    axis.axvline(x, color=GREY, linewidth=1.0, linestyle=":", label=label, zorder=1)
+
+
 def region(axis: Axes, low: float | None, high: float | None, *, across: str = "y", label: str | None = None) -> None:
     """Shade where a prediction says that the number must fall; None is an open end. `across`: the axis it lies on."""
     ends = list(axis.get_ylim() if across == "y" else axis.get_xlim())

@@ -424,10 +424,7 @@ TITLES = {"digits": "digits", "mnist1d": "MNIST-1D", "fashion_mnist": "Fashion-M
 
 
 def _temperature_axis(axis, records):
-    ticks = sorted(int(t) for t in records["temperature"].unique())
-    axis.set_xscale("log")
-    axis.set_xticks(ticks, [str(t) for t in ticks])
-    axis.set_xticks([], minor=True)
+    style.log_axis(axis, sorted(records["temperature"].unique()))
     axis.set_xlabel("temperature")
 
 
@@ -535,9 +532,7 @@ def plot_matching(records):
     style.curves(
         axis, records, x="temperature", y="cosine", looks=style.looks(["cosine"]), labels={"cosine": "measured"}
     )
-    for line in axis.lines:
-        if line.get_label() == "measured":
-            line.set_linestyle("")
+    style.unjoined(axis, ["measured"])
     _temperature_axis(axis, records)
     axis.set(ylabel="cosine to logit matching", ylim=(None, 1.01))
     style.legend(axis)

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from claimcheck import style
 from claimcheck.engine import networks
@@ -424,25 +423,6 @@ more_data_helps_ridge = _more_data("optimal")
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _log_axis(axis, ticks):
-    axis.set_xscale("log")
-    axis.xaxis.set_major_locator(FixedLocator(ticks))
-    axis.xaxis.set_major_formatter(ScalarFormatter())
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _dots(axis, names):
-    """Measured values as dots without a line, where a theory curve joins them."""
-    for line in axis.lines:
-        if line.get_label() in names:
-            line.set_linestyle("")
-
-
-def _threshold(axis, width, label="threshold"):
-    axis.axvline(width, color=style.GREY, linewidth=1.0, linestyle=":", label=label, zorder=1)
-
-
 def plot_risk(records):
     """Risk over parameters per example, two problems, without and with ridge, on the closed forms."""
     figure, axes = style.figure(1, 2, height=3.0)
@@ -457,9 +437,9 @@ def plot_risk(records):
         style.curves(
             axis, rows, x="gamma", y="risk", by="penalty", looks=looks, labels=labels, average="median", marks=30
         )
-        _dots(axis, labels.values())
-        _threshold(axis, 1.0, "parameters = examples")
-        _log_axis(axis, [0.1, 0.3, 1, 3, 10])
+        style.unjoined(axis, labels.values())
+        style.threshold(axis, 1.0, "parameters = examples")
+        style.log_axis(axis, [0.1, 0.3, 1, 3, 10])
         axis.set(yscale="log", xlabel="parameters per example", title=model)
         axis.set_ylim(top=100 * MODELS[model].noise)
     axes[0].set_ylabel("excess risk (median)")
@@ -480,9 +460,9 @@ def plot_samples(records):
     style.curves(
         axis, records, x="examples", y="risk", by="penalty", looks=looks, labels=labels, average="median", marks=30
     )
-    _dots(axis, labels.values())
-    _threshold(axis, FEATURES, "examples = parameters")
-    _log_axis(axis, [20, 40, 100, 200, 500, 1000])
+    style.unjoined(axis, labels.values())
+    style.threshold(axis, FEATURES, "examples = parameters")
+    style.log_axis(axis, [20, 40, 100, 200, 500, 1000])
     axis.set(yscale="log", xlabel="training examples", ylabel="excess risk (median)")
     axis.set_ylim(top=100 * MODELS["isotropic"].noise)
     style.legend(axis)
@@ -499,7 +479,7 @@ def plot_network_samples(records):
     for column, name in names.items():
         percent = rows.assign(**{column: 100 * rows[column]})
         style.curves(axis, percent, x="examples", y=column, looks={column: looks[column]}, labels={column: name})
-    _log_axis(axis, sorted(records["examples"].unique()))
+    style.log_axis(axis, sorted(records["examples"].unique()))
     axis.set(xlabel="training examples", ylabel="error (labels with noise) / %", ylim=(0, None))
     style.legend(axis)
     style.count(axis, records)
@@ -520,8 +500,8 @@ def plot_features(records):
     for axis, (name, title) in zip(axes, {"digits": "digits", "mnist1d": "MNIST-1D"}.items(), strict=True):
         rows = records.assign(kind=kind)[records["dataset"] == name]
         _by_width(axis, rows, looks)
-        _threshold(axis, records["examples"].iloc[0], "features = examples")
-        _log_axis(axis, [10, 50, 200, 1000])
+        style.threshold(axis, records["examples"].iloc[0], "features = examples")
+        style.log_axis(axis, [10, 50, 200, 1000])
         axis.set(xlabel="random features", title=title)
     axes[0].set_ylabel("test error / %")
     style.legend(axes[1])
@@ -538,8 +518,8 @@ def _plot_networks(records, rates, xlabel):
         rows = records[records["label_noise"] == rate]
         for kind, column in {"test error": "test_error", "train error": "train_error"}.items():
             _by_width(axis, rows.assign(kind=kind), looks, column)
-        _threshold(axis, _landmarks(records, label_noise=rate)["threshold"].iloc[0], "train error ≤ 10 %")
-        _log_axis(axis, sorted(records["width"].unique())[:: 2 if len(rates) > 2 else 1])
+        style.threshold(axis, _landmarks(records, label_noise=rate)["threshold"].iloc[0], "train error ≤ 10 %")
+        style.log_axis(axis, sorted(records["width"].unique())[:: 2 if len(rates) > 2 else 1])
         axis.set(xlabel=xlabel, title=f"{100 * rate:.0f} % noise")
     axes[0].set(ylabel="error / %", ylim=(0, min(50, axes[0].get_ylim()[1])))
     style.legend(axes[-1])
@@ -559,8 +539,8 @@ def plot_network_signals(records):
     rows = records.assign(kind=records["label_noise"].map(kinds))
     for axis, column in zip(axes, ("test_error", "train_error"), strict=True):
         _by_width(axis, rows, style.looks(kinds.values()), column)
-        _threshold(axis, _landmarks(records, label_noise=0.15)["threshold"].iloc[0], "train error ≤ 10 %")
-        _log_axis(axis, [4, 8, 14, 26, 48, 90])
+        style.threshold(axis, _landmarks(records, label_noise=0.15)["threshold"].iloc[0], "train error ≤ 10 %")
+        style.log_axis(axis, [4, 8, 14, 26, 48, 90])
         axis.set(xlabel="hidden units", ylabel=column.replace("_", " ") + " / %")
     axes[1].set_ylim(0, None)
     style.legend(axes[1])
@@ -596,13 +576,13 @@ def plot_decomposition(records):
     n = records[records["part"] == "resamples"]["examples"].iloc[0]
     for part in (features[features.index < n], features[features.index > n]):
         _stack(axes[0], part)
-    _threshold(axes[0], n)
+    style.threshold(axes[0], n)
     _stack(axes[1], networks_)
     rows = records[records["part"] == "network_resamples"]
     fitted = rows.groupby("width")["train_error"].mean() <= INTERPOLATION
-    _threshold(axes[1], fitted.idxmax() if fitted.any() else fitted.index[-1])
-    _log_axis(axes[0], [10, 20, 50, 150, 400, 800])
-    _log_axis(axes[1], list(networks_.index))
+    style.threshold(axes[1], fitted.idxmax() if fitted.any() else fitted.index[-1])
+    style.log_axis(axes[0], [10, 20, 50, 150, 400, 800])
+    style.log_axis(axes[1], list(networks_.index))
     axes[0].set(xlabel="random features", ylabel="mean squared error", title="random features")
     axes[0].set_ylim(0, 1.1 * features.drop(index=n, errors="ignore")["error"].max())
     axes[1].set(xlabel="hidden units", ylim=(0, 1.1 * networks_["error"].max()), title="networks")
