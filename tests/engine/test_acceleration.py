@@ -156,10 +156,11 @@ def test_the_functional_step_is_the_eager_step(kind, runs_of, make_context, monk
     from claimcheck.engine.step import take
 
     def as_it_is(step, log, *example):
-        form = tree_flatten(acceleration.constants_of(step))[1]
+        form = tree_flatten((*example, *acceleration.constants_of(step)))[1]
 
-        def call(progress, number, positions, *constants):
-            recipe, table, data = acceleration.with_constants(step, *tree_unflatten(constants, form))
+        def call(*leaves):
+            progress, number, positions, *constants = tree_unflatten(leaves, form)
+            recipe, table, data = acceleration.with_constants(step, *constants)
             after = take(recipe, table, data, progress, number, positions, functional=True)
             acceleration.take_over(progress, after)
             return after.losses

@@ -127,16 +127,26 @@ class Compiled(Step):
         members = len(progress.losses)
         size = equal_blocks(members, self.most or members)
         count = math.ceil(members / size)
-        rows = torch.arange(count * size, device=number.device).clamp(max=members - 1)  # the last are padding
-        whole = tree_map(lambda value: value[rows], progress)
+        self.rows = torch.arange(count * size, device=number.device).clamp(max=members - 1)  # the last are padding
+        whole = tree_map(lambda value: value[self.rows], progress)
         self.progress = tree_map(lambda value: value[:members], whole)
-        self.blocks = [Block(self, whole, rows, slice(i * size, (i + 1) * size)) for i in range(count)]
-        self.compiled = compile_step(self.blocks[0].step, self.log, *self.blocks[0].inputs(number, positions))
+        self.blocks = [Block(self, whole, self.rows, slice(i * size, (i + 1) * size)) for i in range(count)]
+        first = self.blocks[0]
+        own = None if positions is None else positions[self.rows[first.place]]
+        self.compiled = compile_step(first.step, self.log, first.progress, number, own)
         return self._take(number, positions)
 
     def _take(self, number: Tensor, positions: Tensor | None) -> Progress:
-        losses = [self.compiled(*block.inputs(number, positions), *block.constants) for block in self.blocks]
-        return self.progress._replace(losses=torch.cat(losses)[: len(self.progress.losses)])
+        members = len(self.progress.losses)
+        if positions is not None and len(self.rows) > members:
+            positions = positions[self.rows]
+        losses = [
+            self.compiled(
+                *block.own, number, positions if positions is None else positions[block.place], *block.constants
+            )
+            for block in self.blocks
+        ]
+        return self.progress._replace(losses=torch.cat(losses)[:members])
 
 
 class Block:
@@ -148,21 +158,17 @@ class Block:
     """
 
     def __init__(self, step: Step, whole: Progress, rows: Tensor, place: slice) -> None:
-        self.rows = rows[place]
+        self.place = place
         self.progress = tree_map(lambda value: value[place], whole)
-        data = step.data.members(self.rows.tolist())
-        self.step = Step(step.recipe.members(self.rows), step.table.members(self.rows), data)
-        self.constants = tree_leaves(constants_of(self.step))
-
-    def inputs(self, number: Tensor, positions: Tensor | None) -> tuple[Progress, Tensor, Tensor | None]:
-        """Progress, step and positions of the examples, of these members."""
-        return self.progress, number, None if positions is None else positions[self.rows]
+        data = step.data.members(rows[place].tolist())
+        self.step = Step(step.recipe.members(rows[place]), step.table.members(rows[place]), data)
+        self.own, self.constants = tree_leaves(self.progress), tree_leaves(constants_of(self.step))
 
 
 def compile_step(step: Step, log: Callable[[str], None], *example: Any) -> Callable[..., Tensor]:
     """The step as a compiled program for tensors of the shapes of ``example`` (progress, number, positions).
 
-    It takes these and the tensors of :func:`constants_of`, overwrites the progress, and returns the losses ``[R]``.
+    It takes the leaves of these and of :func:`constants_of`, overwrites the progress, and returns the losses ``[R]``.
     Everything that it reads is an input, so that programs of equal shapes are equal and are found again: they are kept
     in ``.cache/torchinductor`` of the working folder, or where ``TORCHINDUCTOR_CACHE_DIR`` says.
     """
@@ -183,12 +189,7 @@ def compile_step(step: Step, log: Callable[[str], None], *example: Any) -> Calla
     copies = tree_leaves(tree_map(_clone, example[0]))  # tracing executes, and the program overwrites the progress
     graph = make_fx(program)(*copies, *inputs[len(copies) :])
     log(products.replace(graph, Path(folder)))
-    compiled = _inductor.compile(graph, inputs, options={"compile_threads": 1})
-
-    def call(progress: Progress, number: Tensor, positions: Tensor | None, *constants: Tensor) -> Tensor:
-        return compiled(*tree_leaves((progress, number, positions)), *constants)
-
-    return call
+    return _inductor.compile(graph, inputs, options={"compile_threads": 1})
 
 
 def constants_of(step: Step) -> tuple[Any, ...]:
