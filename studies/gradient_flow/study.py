@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 
 from claimcheck import style
 from claimcheck.engine import depth_profile, measure, networks
-from claimcheck.engine.depth_profile import backward_slope, bend, slope, table
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.train import Data, classification, train
 from claimcheck.theory import mean_field
+from claimcheck.theory.slopes import backward_slope, bend, expected_slope, slope, table
 
 ACTIVATIONS = ["relu", "tanh", "swish", "gelu", "sigmoid", "linear"]
 LOOKS = style.looks(ACTIVATIONS)
@@ -422,7 +422,7 @@ def plot_slopes(records: pd.DataFrame) -> Figure:
         cells = sorted(records.loc[records["activation"] == activation, "weight_variance"].unique())
         slopes = [backward_slope(table(records, activation, variance)) for variance in cells]
         if cells:
-            x = [depth_profile.expected_slope(activation, variance, depth) for variance in cells]
+            x = [expected_slope(activation, variance, depth) for variance in cells]
             error = [1.96 * values.std() / math.sqrt(len(values)) for values in slopes]
             look = {**LOOKS[activation], "linestyle": ""}
             axis.errorbar(x, [values.mean() for values in slopes], error, capsize=2, label=activation, **look)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from claimcheck import style
 from claimcheck.engine import depth_profile, networks
-from claimcheck.engine.depth_profile import bend, slope, table
 from claimcheck.engine.train import Data, classification, train
 from claimcheck.theory import mean_field
+from claimcheck.theory.slopes import bend, slope, table
 
 GUESSING = math.log(10.0)
 CAP = 2.0 * GUESSING

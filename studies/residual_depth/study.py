@@ -17,8 +17,9 @@ from claimcheck import style
 from claimcheck.engine import measure
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import ResNet
-from claimcheck.engine.residual import KINDS, Stack, block_growth, plain_gradient_drift, stack_jacobian
+from claimcheck.engine.residual import Stack, stack_jacobian
 from claimcheck.engine.train import Data, classification, train
+from claimcheck.theory.mean_field import block_growth, plain_gradient_drift
 
 PIXELS, CLASSES = 64, 10
 CHANCE = math.log(CLASSES)
@@ -29,6 +30,8 @@ LABELS = {
     "zero_init": "skip, branch starts at 0",
     "pre_norm": "skip, layer norm in branch",
 }
+KINDS = ("plain", "unscaled", "scaled", "zero_init", "pre_norm")
+"""As in `claimcheck.engine.residual`, in the order in which they are drawn."""
 LOOKS = style.looks(KINDS)
 
 

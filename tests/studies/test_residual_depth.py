@@ -18,6 +18,7 @@ from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.step import functional_losses_and_gradient, losses_and_gradient
 from claimcheck.engine.train import Data, cross_entropy, train
 from claimcheck.loading import load_study
+from claimcheck.theory import mean_field
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "residual_depth")
@@ -49,7 +50,7 @@ def test_a_block_multiplies_the_mean_square_by_one_plus_its_variance_at_any_widt
     second = torch.randn(40_000, n, n, generator=draws) * math.sqrt(variance / n)
     after = x + second @ torch.relu(first @ x)
     ratio = float(after.square().mean() / x.square().mean())
-    assert ratio == pytest.approx(residual.block_growth(variance), rel=0.03)
+    assert ratio == pytest.approx(mean_field.block_growth(variance), rel=0.03)
 
 
 @pytest.mark.parametrize("width", [16, 64])
@@ -62,7 +63,7 @@ def test_log_gradient_of_a_plain_stack_drifts_as_the_first_order_formula_says(wi
         weights = torch.randn(2000, width, width, generator=draws).double() * math.sqrt(2 / width)
         delta = active * torch.einsum("bi,bij->bj", delta, weights)
     drift = float((delta.square().sum(1).log() - before).mean()) / 4
-    assert drift == pytest.approx(residual.plain_gradient_drift(width), abs=10 / width**2 + 0.005)
+    assert drift == pytest.approx(mean_field.plain_gradient_drift(width), abs=10 / width**2 + 0.005)
 
 
 def test_jacobian_of_branches_without_slope_is_the_identity():

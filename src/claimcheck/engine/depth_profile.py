@@ -1,23 +1,17 @@
-"""Signal and gradient by layer in untrained square networks, as tables whose slope mean-field theory predicts.
+"""Signal and gradient by layer in untrained square networks, `sigma_w^2` scaling one draw of the weights per seed.
 
-Measured through the ensemble engine on plain networks, `sigma_w^2` scaling one draw of the weights per seed; the
-theory is :mod:`claimcheck.theory.mean_field`. A table has a row per seed and a column per layer.
+Their slopes over depth, and what theory says of them, are in :mod:`claimcheck.theory.slopes`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from claimcheck.engine import measure, networks
 from claimcheck.engine.ensemble import Ensemble, hyper_of
-from claimcheck.theory import mean_field
-
-FIRST, LAST = 10, 5
-"""Layers left out of a slope: the first ten, where the signal settles, and the last five, next to the readout."""
 
 
 def run(runs: pd.DataFrame, context: Any) -> pd.DataFrame:
@@ -64,40 +58,3 @@ def probes(context: Any, seed: int) -> dict[str, torch.Tensor]:
 
 def _functional(predict, batch, hyper) -> torch.Tensor:
     return (predict(batch["x"]) * batch["direction"]).sum()
-
-
-def table(records: pd.DataFrame, activation: str, weight_variance: float, column: str = "delta") -> pd.DataFrame:
-    """Logarithm of `column`, a row per seed and a column per layer that counts."""
-    same = np.isclose(records["weight_variance"], weight_variance, rtol=1e-3) & (records["activation"] == activation)
-    logs = np.log(records[same].pivot(index="seed", columns="layer", values=column))
-    return logs[counted(int(logs.columns.max()))]
-
-
-def counted(depth: int) -> list[int]:
-    """The layers that count in a network of `depth` layers; fewer are left out of a shallow one."""
-    return list(range(min(FIRST, depth // 3) + 1, depth - min(LAST, depth // 6) + 1))
-
-
-def slope(logs: pd.DataFrame) -> pd.Series:
-    """Least-squares change per layer, in nats, from input to output, a number per seed."""
-    layers = logs.columns.to_numpy(dtype=float)
-    return pd.Series(np.polyfit(layers, logs.to_numpy().T, 1)[0], index=logs.index)
-
-
-def backward_slope(logs: pd.DataFrame) -> pd.Series:
-    """The same on the way back, from output to input: what ln chi_1 predicts for ln delta."""
-    return -slope(logs)
-
-
-def bend(logs: pd.DataFrame) -> pd.Series:
-    """Backward slope over the half of the layers nearer to the input, less that over the other half; 0 on a line."""
-    middle = len(logs.columns) // 2
-    return backward_slope(logs.iloc[:, :middle]) - backward_slope(logs.iloc[:, middle:])
-
-
-def expected_slope(activation: str, weight_variance: float, depth: int) -> float:
-    """Backward slope over the layers that count of theory's finite-depth product."""
-    theory = mean_field.log_gradients(activation, weight_variance, depth)
-    layers = counted(depth)
-    logs = pd.DataFrame([[theory[layer - 1] for layer in layers]], columns=layers)
-    return float(backward_slope(logs).iloc[0])

@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, jvp, vmap
 
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import Ensemble
@@ -172,27 +171,22 @@ def sharpness(
 ) -> pd.DataFrame:
     """Largest eigenvalue, by magnitude, of the Hessian of each member's loss; columns run, sharpness, residual.
 
-    Power iteration with Hessian-vector products (forward over reverse). ``residual`` is ``|H v - lambda v| / |lambda|``: how
+    Power iteration with Hessian-vector products (the gradient, differentiated again along the vector). ``residual`` is ``|H v - lambda v| / |lambda|``: how
     far from an eigenvector the last iterate is. The start is one random vector shared by the members (``generator``, or
     a fixed one), or ``start`` ``[R, P]``.
     """
     batch, dims = _whole(ensemble, data)
-    parameters = ensemble.parameters
+    parameters = ensemble.parameters.detach().requires_grad_()
     if start is None:
         source = generator or torch.Generator().manual_seed(0)
         start = torch.randn(parameters.shape[1], generator=source).to(parameters).expand_as(parameters)
-
-    def curvature(predict_of, batch, hyper, values, direction):
-        def total(values):
-            return loss(lambda x: predict_of(values, x), batch, hyper)
-
-        return jvp(grad(total), (values,), (direction,))[1]
-
     vector = ensemble.layout.flatten(ensemble.layout.views(start))
     vector = vector / vector.norm(dim=1, keepdim=True)
     with _mode(ensemble, mode):
+        losses = ensemble.apply(loss, ensemble.layout.views(parameters), _copies(ensemble), batch, dims)
+        (gradient,) = torch.autograd.grad(losses.sum(), parameters, create_graph=True)
         for _ in range(iterations):
-            product = ensemble.layout.flatten(_free(ensemble, curvature, batch, dims, ensemble.layout.views(vector)))
+            (product,) = torch.autograd.grad(gradient, parameters, vector, retain_graph=True)
             value = (vector * product).sum(1, keepdim=True)
             residual = (product - value * vector).norm(dim=1) / value[:, 0].abs()
             vector = product / product.norm(dim=1, keepdim=True).clamp_min(1e-30)
@@ -202,20 +196,6 @@ def sharpness(
             "sharpness": value[:, 0].double().cpu().numpy(),
             "residual": residual.double().cpu().numpy(),
         }
-    )
-
-
-def _free(ensemble: Ensemble, function: Callable[..., Any], batch, dims, direction: Mapping[str, Tensor]) -> Any:
-    """Like ``Ensemble.apply``, for functions that differentiate with respect to a member's parameters."""
-
-    def member(values, fixed, buffers, batch, hyper, direction):
-        def predict_of(values, x):
-            return functional_call(ensemble.skeleton, ({**values, **fixed}, buffers), (x,))
-
-        return function(predict_of, batch, hyper, values, direction)
-
-    return vmap(member, in_dims=(0, 0, 0, dict(dims), 0, 0))(
-        ensemble.named(), ensemble.fixed, _copies(ensemble), dict(batch), ensemble.hyper, dict(direction)
     )
 
 
