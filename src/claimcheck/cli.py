@@ -6,13 +6,12 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from claimcheck.errors import ClaimcheckError
 
@@ -101,21 +100,15 @@ def list_studies(studies_dir: StudiesDir = STUDIES) -> None:
     from claimcheck import design
     from claimcheck.loading import study_names
 
-    table = Table(box=None, header_style="bold")
-    for column, justify in [("study", "left"), ("question", "left"), ("claims", "right"), ("predictions", "right")]:
-        table.add_column(column, justify=justify, overflow="fold")
-    for scale in Scale:
-        table.add_column(f"runs at {scale.value}", justify="right")
+    rows = []
     for name in study_names(studies_dir):
         study = _study(name, studies_dir)
         counts = []
         for scale in Scale:
             parts = study.at(scale.value).values() if scale.value in study.scales else []
             counts.append(sum(len(design.combinations(part)) * part.seeds for part in parts))
-        table.add_row(
-            name, study.question, str(len(study.claims)), str(len(study.predictions())), *(f"{n:,}" for n in counts)
-        )
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+        rows.append((name, study.question, len(study.claims), len(study.predictions()), *(f"{n:,}" for n in counts)))
+    _print_table(["study", "question"], ["claims", "predictions", *(f"runs at {scale.value}" for scale in Scale)], rows)
 
 
 @app.command()
@@ -193,14 +186,12 @@ def judge(
     if shuffle:
         print(f"{study}: arms shuffled, see {Path(results_dir) / scale.value / study / 'shuffled.json'}")
         return
-    table = Table(box=None, header_style="bold")
-    for column in ("claim", "prediction", "kind", "verdict", "estimate", "n"):
-        table.add_column(column, overflow="fold")
+    rows = []
     for entry in verdicts:
         estimate = entry["estimate"]
         shown = "" if estimate is None else f"{estimate:.4g} {entry['unit']}" if estimate == estimate else "nan"
-        table.add_row(entry["claim"], entry["prediction"], entry["kind"], entry["verdict"], shown, str(entry["n"]))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+        rows.append((entry["claim"], entry["prediction"], entry["kind"], entry["verdict"], shown, entry["n"]))
+    _print_table(["claim", "prediction", "kind", "verdict", "estimate", "n"], [], rows)
 
 
 @app.command()
@@ -274,18 +265,14 @@ def cost(
     from claimcheck.loading import study_names
 
     config = _config(scale=scale, seeds=seeds, device=device, studies_dir=studies_dir, data_dir=data_dir)
-    table = Table(box=None, header_style="bold")
-    table.add_column("study")
-    for column in ("runs", "network-steps", "TFLOP", "peak MiB", "seconds"):
-        table.add_column(column, justify="right")
-    total = 0.0
+    rows, total = [], 0.0
     for name in studies or study_names(studies_dir):
         found = estimate(_study(name, studies_dir), config)
         total += found.seconds
         figures = (f"{found.runs:,}", f"{found.network_steps:,.0f}", f"{found.flops / 1e12:.3g}")
-        table.add_row(name, *figures, f"{found.memory_mib:,.0f}", f"{found.seconds:,.1f}")
-    table.add_row("all", "", "", "", "", f"{total:,.1f}", style="bold")
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+        rows.append((name, *figures, f"{found.memory_mib:,.0f}", f"{found.seconds:,.1f}"))
+    rows.append(("all", "", "", "", "", f"{total:,.1f}"))
+    _print_table(["study"], ["runs", "network-steps", "TFLOP", "peak MiB", "seconds"], rows)
 
 
 @app.command()
@@ -356,12 +343,7 @@ def doctor(studies_dir: StudiesDir = STUDIES, results_dir: ResultsDir = RESULTS,
     from claimcheck.doctor import examine
 
     checks = examine(studies_dir, results_dir, data_dir)
-    table = Table(box=None, header_style="bold")
-    for column in ("what", "state", "found"):
-        table.add_column(column, overflow="fold")
-    for check in checks:
-        table.add_row(check.subject, check.state, check.found)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    _print_table(["what", "state", "found"], [], [(check.subject, check.state, check.found) for check in checks])
     sys.exit(1 if any(check.state == "broken" for check in checks) else 0)
 
 
@@ -401,11 +383,24 @@ def _shard(text: str | None) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def _print_table(texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Columns of text, then columns of numbers; as wide as the terminal, or 160 characters in a log."""
+    from rich.console import Console  # not at the top: most steps print no table
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for column in texts:
+        table.add_column(column, overflow="fold")
+    for column in numbers:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
 def _progress(study: str):
     """A bar on a terminal, plain lines in a log."""
     from contextlib import contextmanager
-
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from claimcheck.runner import Progress as Report
 
@@ -414,6 +409,9 @@ def _progress(study: str):
         if not sys.stderr.isatty():
             yield Report(log=lambda text: print(text, file=sys.stderr, flush=True))
             return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
         columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task(study, total=1.0)

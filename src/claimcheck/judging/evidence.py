@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,13 @@ class Evidence:
     seeds: dict[str, list[int]]
     absent: dict[str, str]
     checksum: str
+    _parts: dict[str | None, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+
+    def rows_of(self, part: str | None) -> pd.DataFrame:
+        """A part's rows, or all: a copy, for many predictions are judged on one part."""
+        if part not in self._parts:
+            self._parts[part] = recording.part_of(self.records, part)
+        return self._parts[part].copy()
 
     def reason_not_run(self, prediction: Prediction) -> str | None:
         """Why the prediction has nothing to be judged on, or None."""
@@ -163,8 +170,7 @@ def values_of(evidence: Evidence, prediction: Prediction) -> pd.Series:
     """
     where = f"{evidence.study.code_path}: {prediction.statistic} (prediction {prediction.id})"
     function = getattr(evidence.study.code("judge"), prediction.statistic)
-    rows = recording.part_of(evidence.records, prediction.part)
-    values = _called(function, rows, evidence.study, where)
+    values = _called(function, evidence.rows_of(prediction.part), evidence.study, where)
     if not isinstance(values, pd.Series):
         raise ClaimcheckError("must return a pandas Series indexed by seed", where=where, found=type(values).__name__)
     _check_seeds(list(values.index), _expected_seeds(evidence, prediction), where)
