@@ -267,6 +267,7 @@ def cost(
     config = _config(scale=scale, seeds=seeds, device=device, studies_dir=studies_dir, data_dir=data_dir)
     rows, total = [], 0.0
     for name in studies or study_names(studies_dir):
+        print(f"rehearsing {name}", file=sys.stderr, flush=True)
         found = estimate(_study(name, studies_dir), config)
         total += found.seconds
         figures = (f"{found.runs:,}", f"{found.network_steps:,.0f}", f"{found.flops / 1e12:.3g}")

@@ -2,7 +2,8 @@
 
 A rehearsal calls the study's own functions on its own networks, but ends every training loop after a few steps and
 multiplies their time and floating-point operations out. What is not a loop is done and timed as it is. On a CPU, large
-ensembles are rehearsed with some of their members. Nothing is written.
+ensembles are rehearsed with some of their members: a pair first, and more where a pair takes no time to speak of, since
+small networks share the cost of a step. Nothing is written.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from claimcheck.spec import Config, ScaledPart, Study, run_function
 
 TIMED_STEPS = 5
 WARMUP_STEPS = 2
-MOST_MEMBERS_ON_A_CPU = 64
+MEMBERS_ON_A_CPU = (2, 64)
+"""A pair is enough where it takes `ENOUGH_SECONDS`: then arithmetic outweighs what members share."""
+ENOUGH_SECONDS = 3.0
 
 
 @dataclass
@@ -102,7 +105,11 @@ def estimate(study: Study, config: Config) -> Estimate:
         ):
             continue
         for piece in _pieces(part):
-            rehearsal, members, wall = _rehearse(study, part, piece, config, device)
+            for members in (len(piece.runs),) if device.type == "cuda" else MEMBERS_ON_A_CPU:
+                members = min(members, len(piece.runs))
+                rehearsal, wall = _rehearse(study, part, piece, members, config, device)
+                if members == len(piece.runs) or wall > ENOUGH_SECONDS:
+                    break
             share = len(piece.runs) / members
             seconds += share * (wall + rehearsal.skipped_seconds)
             flops += share * rehearsal.flops
@@ -120,10 +127,10 @@ def _pieces(part: ScaledPart) -> Iterator[design.EnsembleDesign]:
 
 
 def _rehearse(
-    study: Study, part: ScaledPart, piece: design.EnsembleDesign, config: Config, device: torch.device
-) -> tuple[Rehearsal, int, float]:
+    study: Study, part: ScaledPart, piece: design.EnsembleDesign, members: int, config: Config, device: torch.device
+) -> tuple[Rehearsal, float]:
     rehearsal = Rehearsal(device)
-    runs: pd.DataFrame = piece.runs if device.type == "cuda" else piece.runs.head(MOST_MEMBERS_ON_A_CPU)
+    runs: pd.DataFrame = piece.runs.head(members)
     pilot = part.tune.settings if part.tune and piece.phase == "pilot" else {}
     context = Context(
         study=study.name,
@@ -146,7 +153,7 @@ def _rehearse(
         raise ClaimcheckError(
             f"failed in rehearsal on {piece.name} ({type(error).__name__}: {error})", where=where
         ) from error
-    return rehearsal, len(runs), time.perf_counter() - start
+    return rehearsal, time.perf_counter() - start
 
 
 def _peak_memory_mib(device: torch.device) -> float:

@@ -227,6 +227,7 @@ def test_the_page_tells_what_cannot_be_missed(page: Page) -> None:
         "not run with fewer than 11 seeds",
     ):
         assert words in page.text, words
+    assert "1 of the predictions, or how they are tested, was changed after a first run" in page.text
 
 
 def test_the_same_results_give_the_same_bytes(project: Path) -> None:

@@ -127,6 +127,7 @@ def facts(view: ReportView) -> dict[str, Any]:
     limits = [prediction.state for prediction in decided if prediction.spec.kind == "limit"]
     return {
         "decided": len(decided),
+        "amended": sum(bool(prediction.spec.amended) for prediction in decided),
         "limits": len(limits),
         "limits_found": limits.count("supported"),
         "networks": sum(entry.get("runs", 0) for fact in made for entry in fact.get("ensembles", [])),
