@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -58,11 +57,14 @@ def main() -> None:
     """Run the command; a ClaimcheckError is one line on standard error and exit status 2."""
     # One thread a job: the same bits in every run, and jobs side by side do not fight for cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `claimcheck list | head` ends quietly
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
+    except BrokenPipeError:
+        # `claimcheck list | head` ends quietly. Not by the signal's default action, which would end a download, too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except ClaimcheckError as error:
         print(f"claimcheck: {error}", file=sys.stderr)
         sys.exit(2)

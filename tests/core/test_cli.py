@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,27 @@ def test_as_a_process_of_its_own(studies, tmp_path):
     assert done.returncode == 2
     assert "did you mean 'coin'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_who_hangs_up_ends_it_quietly(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    words = [sys.executable, "-m", "claimcheck", "list", "--studies-dir", str(REPOSITORY / "studies")]
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
+
+
+def test_a_broken_connection_does_not_end_the_process(command, studies):
+    """A socket whose other end is closed raises, as ever, after the command was called in this process."""
+    command("list")
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with pytest.raises(BrokenPipeError):
+        ours.send(b"x")
+    ours.close()
 
 
 def test_a_new_study_runs_is_judged_and_drawn_at_once(command, tmp_path):
