@@ -240,7 +240,7 @@ RESULTS = {
         edit(PROVENANCE, lambda facts: facts.update(seeds={"main": "many"})), JUDGE, ["provenance.json", "many"],
     ),
     "provenance is edited by hand": (
-        edit(PROVENANCE, lambda facts: facts.update(seconds=0.1)), JUDGE, ["provenance.json", "changed after"],
+        edit(PROVENANCE, lambda facts: facts.update(seconds=98765.4)), JUDGE, ["provenance.json", "changed after"],
     ),
     "a figure is edited by hand": (write(FIGURE, "<svg/>"), REPORT, ["shares.svg", "claimcheck plot coin"]),
     "a figure is cut off": (cut(FIGURE, 0.5), REPORT, ["shares.svg", "not the figure that was drawn"]),
