@@ -134,20 +134,25 @@ class Compiled(Step):
         self.blocks = [Block(self, whole, self.rows, slice(i * size, (i + 1) * size)) for i in range(count)]
         first = self.blocks[0]
         own = None if positions is None else positions[self.rows[first.place]]
-        self.compiled = compile_step(first.step, self.log, first.progress, number, own)
+        keys = self._keys(number)[first.place]
+        self.compiled = compile_step(first.step, self.log, first.progress, number, keys, own)
         return self._take(number, positions)
 
     def _take(self, number: Tensor, positions: Tensor | None) -> Progress:
         members = len(self.progress.losses)
         if positions is not None and len(self.rows) > members:
             positions = positions[self.rows]
-        losses = [
-            self.compiled(
-                *block.own, number, positions if positions is None else positions[block.place], *block.constants
-            )
-            for block in self.blocks
-        ]
+        keys, losses = self._keys(number), []
+        for block in self.blocks:
+            own = None if positions is None else positions[block.place]
+            losses.append(self.compiled(*block.own, number, keys[block.place], own, *block.constants))
         return self.progress._replace(losses=torch.cat(losses)[:members])
+
+    def _keys(self, number: Tensor) -> Tensor:
+        """The step's keys, with padding. Looked up out here: a compiler would repeat an indexed load at each of the many
+        places where a hash of it is used, and take minutes over them."""
+        keys = self.table.keys_at(number)
+        return keys[self.rows] if len(self.rows) > len(keys) else keys
 
 
 class Block:
@@ -167,7 +172,7 @@ class Block:
 
 
 def compile_step(step: Step, log: Callable[[str], None], *example: Any) -> Callable[..., Tensor]:
-    """The step as a compiled program for tensors of the shapes of ``example`` (progress, number, positions).
+    """The step as a compiled program for tensors of the shapes of ``example`` (progress, number, keys, positions).
 
     It takes the leaves of these and of :func:`constants_of`, overwrites the progress, and returns the losses ``[R]``.
     Everything that it reads is an input, so that programs of equal shapes are equal and are found again: they are kept
@@ -181,9 +186,9 @@ def compile_step(step: Step, log: Callable[[str], None], *example: Any) -> Calla
     inputs, form = tree_flatten((*example, *constants))
 
     def program(*inputs: Tensor) -> Tensor:
-        progress, number, positions, *given = tree_unflatten(inputs, form)
+        progress, number, keys, positions, *given = tree_unflatten(inputs, form)
         recipe, table, data = with_constants(step, *given)
-        after = take(recipe, table, data, progress, number, positions, functional=True)
+        after = take(recipe, table, data, progress, number, keys, positions, functional=True)
         take_over(progress, after)
         return after.losses
 
@@ -197,16 +202,16 @@ def constants_of(step: Step) -> tuple[Any, ...]:
     """Trees of the tensors that a step reads and never changes."""
     ensemble, table, data = step.recipe.ensemble, step.table, step.data
     columns = (dict(data.shared), dict(data.per_member), data.subset)
-    return ensemble.fixed, ensemble.hyper, table.coefficients, table.keys, columns
+    return ensemble.fixed, ensemble.hyper, table.coefficients, columns
 
 
 def with_constants(
-    step: Step, fixed: Any, hyper: Any, coefficients: Any, keys: Tensor, columns: Any
+    step: Step, fixed: Any, hyper: Any, coefficients: Any, columns: Any
 ) -> tuple[Recipe, Table, Data]:
     """The step's parts, reading these tensors instead of their own."""
     ensemble, table = copy(step.recipe.ensemble), copy(step.table)
     ensemble.fixed, ensemble.hyper = fixed, hyper
-    table.coefficients, table.keys = coefficients, keys
+    table.coefficients = coefficients
     return replace(step.recipe, ensemble=ensemble), table, Data(*columns)
 
 
@@ -240,7 +245,9 @@ class Recorded(Step):
     def _body(self) -> Progress:
         if isinstance(self.inner, Compiled):
             return self.inner.take(self.progress, *self.inputs)
-        return take(self.recipe, self.table, self.data, self.progress, *self.inputs, functional=True)
+        number, positions = self.inputs
+        keys = self.table.keys_at(number)
+        return take(self.recipe, self.table, self.data, self.progress, number, keys, positions, functional=True)
 
     def _record(self, progress: Progress, number: Tensor, positions: Tensor | None) -> None:
         """Take the step a few times on the side, so that libraries set themselves up, then record it."""

@@ -178,12 +178,16 @@ class Table:
         part.keys = self.keys[:, rows]
         return part
 
-    def at(self, step: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Coefficients ``[R, 1]`` or ``[1, 1]`` and keys ``[R]`` of the step, an int64 tensor ``[1]``."""
+    def at(self, step: Tensor) -> dict[str, Tensor]:
+        """Coefficients ``[R, 1]`` or ``[1, 1]`` of the step, an int64 tensor ``[1]``."""
         rows = {
             name: value.index_select(0, step) if len(value) > 1 else value for name, value in self.coefficients.items()
         }
-        return {name: value[0] for name, value in rows.items()}, self.keys.index_select(0, step)[0]
+        return {name: value[0] for name, value in rows.items()}
+
+    def keys_at(self, step: Tensor) -> Tensor:
+        """Keys ``[R]`` of the step, an int64 tensor ``[1]``."""
+        return self.keys.index_select(0, step)[0]
 
 
 class Step:
@@ -204,7 +208,8 @@ class Step:
 
     def take(self, progress: Progress, number: Tensor, positions: Tensor | None) -> Progress:
         """The step, of tensors alone; ``number`` is int64 ``[1]``."""
-        return take(self.recipe, self.table, self.data, progress, number, positions, functional=False)
+        keys = self.table.keys_at(number)
+        return take(self.recipe, self.table, self.data, progress, number, keys, positions, functional=False)
 
 
 def take(
@@ -213,10 +218,10 @@ def take(
     data: Data,
     progress: Progress,
     number: Tensor,
+    keys: Tensor,
     positions: Tensor | None,
     functional: bool,
 ) -> Progress:
-    """Look up the batch and the coefficients of a step, and take it."""
+    """Look up the batch and the coefficients of a step, and take it; ``keys`` ``[R]`` are the step's."""
     batch = data.whole()[0] if positions is None else data.rows(positions)
-    c, keys = table.at(number)
-    return advance(recipe, progress, {**batch, "key": keys}, c, functional)
+    return advance(recipe, progress, {**batch, "key": keys}, table.at(number), functional)
