@@ -63,6 +63,7 @@ class Context:
         notes: facts for the provenance that the engine fills (peak memory, splits, compile decisions).
         steps: what training loops run over: steps(n) gives 0, 1, …, n - 1. A rehearsal (`claimcheck cost`) puts its own
             in place, which ends after a few and accounts for the others by their time.
+        eager: steps are neither compiled nor recorded; for a rehearsal that counts operations.
     """
 
     study: str
@@ -77,6 +78,7 @@ class Context:
     advance: Callable[[float], None] = lambda share: None
     notes: dict[str, Any] = field(default_factory=dict)
     steps: Callable[[int], Iterable[int]] = range
+    eager: bool = False
 
     def key(self, seed: int, purpose: str) -> int:
         """63-bit name of the stream (study, seed, purpose)."""

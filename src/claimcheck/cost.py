@@ -1,21 +1,23 @@
 """`claimcheck cost`: what a study will take on this machine, told by rehearsing it before anything runs.
 
 A rehearsal calls the study's own functions on its own networks, but ends every training loop after a few steps and
-multiplies their time and floating-point operations out. What is not a loop is done and timed as it is. On a CPU, large
-ensembles are rehearsed with some of their members: a pair first, and more where a pair takes no time to speak of, since
-small networks share the cost of a step. Nothing is written.
+multiplies their time and operations out. What is not a loop is done and timed as it is. On a CPU an ensemble is
+rehearsed with a few of its members, more of them the less time they take, since small networks share the cost of a
+step; a GPU takes all. Nothing is written.
 """
 
 from __future__ import annotations
 
+import ctypes
+import re
 import resource
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -27,9 +29,10 @@ from claimcheck.spec import Config, ScaledPart, Study, run_function
 
 TIMED_STEPS = 5
 WARMUP_STEPS = 2
-MEMBERS_ON_A_CPU = (2, 64)
-"""A pair is enough where it takes `ENOUGH_SECONDS`: then arithmetic outweighs what members share."""
-ENOUGH_SECONDS = 3.0
+ENOUGH_SECONDS = 2.0
+"""A rehearsal on a CPU takes more members until it takes so long."""
+FEWEST, MOST_TIMES = 2, 16
+"""Members of the first rehearsal on a CPU, and how many times more the next takes at most."""
 
 
 @dataclass
@@ -37,34 +40,57 @@ class Rehearsal:
     """Cuts loops short and keeps account of what was left out.
 
     Attributes:
-        skipped_seconds: time that the steps left out would have taken.
-        flops: floating-point operations of all steps, those left out included.
+        members: networks that were rehearsed.
+        once: seconds that first steps took longer than others: compiling, recording, counting.
+        loops: seconds that the loops would take, all steps. rest: seconds of all that is not a loop.
+        flops: floating-point operations of all steps. steps_planned: steps of one member.
+        memory_mib: by how much the peak of the process's memory (on a GPU: of its own) rose over what there was before.
+        faster: the engine would take the steps in a faster form than they were taken in.
     """
 
     device: torch.device
-    skipped_seconds: float = 0.0
+    members: int = 0
+    once: float = 0.0
+    loops: float = 0.0
+    rest: float = 0.0
     flops: float = 0.0
     steps_planned: int = 0
-    _timed: list[float] = field(default_factory=list)
+    memory_mib: float = 0.0
+    faster: bool = False
+    _taken: float = field(default=0.0)
 
     def steps(self, count: int) -> Iterator[int]:
         """The first few of `count` steps: warm up, count operations once, time the rest."""
         taken = min(count, WARMUP_STEPS + TIMED_STEPS)
         times, flops = [], 0.0
         for step in range(taken):
+            start = self._clock()
             if step == 1 or taken == 1:
                 with FlopCounterMode(display=False) as counter:
                     yield step
                 flops = float(counter.get_total_flops())
-                continue
-            start = self._clock()
-            yield step
-            if step >= WARMUP_STEPS:
-                times.append(self._clock() - start)
+            else:
+                yield step
+            times.append(self._clock() - start)
         self.steps_planned += count
         self.flops += flops * count
         if times:
-            self.skipped_seconds += median(times) * (count - taken)
+            self.loops += median(times[WARMUP_STEPS:] or times) * count
+            self.once += max(sum(times) - median(times) * taken, 0.0)
+            self._taken += sum(times)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Around the rehearsal: what is not a loop, and memory."""
+        before, start = settled_memory_mib(self.device), self._clock()
+        yield
+        self.rest = max(self._clock() - start - self._taken, 0.0)
+        self.memory_mib = max(peak_memory_mib(self.device) - before, 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """What it took, without what is done once."""
+        return self.rest + self._taken - self.once
 
     def _clock(self) -> float:
         if self.device.type == "cuda":
@@ -95,7 +121,8 @@ def estimate(study: Study, config: Config) -> Estimate:
     torch.set_num_threads(1)
     keep_freed_memory()
     device = resolve_device(config.device)
-    seconds = flops = network_steps = 0.0
+    before = settled_memory_mib(device)
+    seconds = flops = network_steps = memory = 0.0
     runs = 0
     for part in study.at(config.scale, config.seeds).values():
         if (
@@ -105,17 +132,15 @@ def estimate(study: Study, config: Config) -> Estimate:
         ):
             continue
         for piece in _pieces(part):
-            for members in (len(piece.runs),) if device.type == "cuda" else MEMBERS_ON_A_CPU:
-                members = min(members, len(piece.runs))
-                rehearsal, wall = _rehearse(study, part, piece, members, config, device)
-                if members == len(piece.runs) or wall > ENOUGH_SECONDS:
-                    break
-            share = len(piece.runs) / members
-            seconds += share * (wall + rehearsal.skipped_seconds)
-            flops += share * rehearsal.flops
-            network_steps += rehearsal.steps_planned * len(piece.runs)
-            runs += len(piece.runs)
-    return Estimate(study.name, runs, seconds, flops, network_steps, _peak_memory_mib(device))
+            members = len(piece.runs)
+            found = _rehearsed(study, part, piece, config, device)
+            last = found[-1]
+            seconds += last.once + members / last.members * last.loops + _of_all("rest", found, members)
+            flops += members / found[0].members * found[0].flops
+            network_steps += last.steps_planned * members
+            memory = max(memory, _of_all("memory_mib", found, members))
+            runs += members
+    return Estimate(study.name, runs, seconds, flops, network_steps, before + memory)
 
 
 def _pieces(part: ScaledPart) -> Iterator[design.EnsembleDesign]:
@@ -126,11 +151,38 @@ def _pieces(part: ScaledPart) -> Iterator[design.EnsembleDesign]:
     yield from design.ensembles(part, runs, "confirm")
 
 
+def _rehearsed(
+    study: Study, part: ScaledPart, piece: design.EnsembleDesign, config: Config, device: torch.device
+) -> list[Rehearsal]:
+    """Rehearsals of some members in eager steps, which count operations, and last of as many as tell the time."""
+    whole = len(piece.runs)
+    members = min(FEWEST, whole)
+    found = [_rehearse(study, part, piece, members, config, device, eager=True)]
+    if device.type == "cuda":
+        return [*found, _rehearse(study, part, piece, whole, config, device, eager=False)]
+    while members < whole and (
+        found[-1].seconds < ENOUGH_SECONDS / 2
+        or len(found) == 1
+        or (len(found) == 2 and found[-1].seconds < 3 * ENOUGH_SECONDS)
+    ):  # three, if need be: what is taken in groups shows only then that it does not grow
+        times = min(max(ENOUGH_SECONDS / max(found[-1].seconds, 1e-6), 2.0), MOST_TIMES)
+        members = min(whole, int(members * times))
+        found.append(_rehearse(study, part, piece, members, config, device, eager=True))
+    if found[-1].faster:
+        found.append(_rehearse(study, part, piece, members, config, device, eager=False))
+    return found
+
+
 def _rehearse(
-    study: Study, part: ScaledPart, piece: design.EnsembleDesign, members: int, config: Config, device: torch.device
-) -> tuple[Rehearsal, float]:
-    rehearsal = Rehearsal(device)
-    runs: pd.DataFrame = piece.runs.head(members)
+    study: Study,
+    part: ScaledPart,
+    piece: design.EnsembleDesign,
+    members: int,
+    config: Config,
+    device: torch.device,
+    eager: bool,
+) -> Rehearsal:
+    rehearsal = Rehearsal(device, members)
     pilot = part.tune.settings if part.tune and piece.phase == "pilot" else {}
     context = Context(
         study=study.name,
@@ -142,10 +194,13 @@ def _rehearse(
         memory_limit=config.memory_limit_mb * 2**20 if config.memory_limit_mb else None,
         design_runs=piece.design_runs,
         steps=rehearsal.steps,
+        eager=eager,
     )
-    start = time.perf_counter()
+    function = getattr(study.code("run"), run_function(study, part.name))
+    rows = [len(piece.runs) * i // members for i in range(members)]  # of all kinds: some share work, some are wider
     try:
-        getattr(study.code("run"), run_function(study, part.name))(runs.copy(), context)
+        with rehearsal.whole():
+            function(piece.runs.iloc[rows].reset_index(drop=True), context)
     except ClaimcheckError:
         raise
     except Exception as error:
@@ -153,10 +208,46 @@ def _rehearse(
         raise ClaimcheckError(
             f"failed in rehearsal on {piece.name} ({type(error).__name__}: {error})", where=where
         ) from error
-    return rehearsal, time.perf_counter() - start
+    rehearsal.faster = bool(context.notes.get("faster"))
+    return rehearsal
 
 
-def _peak_memory_mib(device: torch.device) -> float:
+def _of_all(name: str, found: list[Rehearsal], members: int) -> float:
+    """What all members take, along the line through two rehearsals: some of it is there once, data for one, and some for
+    each member."""
+    last = found[-1]
+    before = next((each for each in reversed(found) if each.members < last.members), None)
+    here = getattr(last, name)
+    slope = here / last.members
+    if before is not None:
+        slope = min(max((here - getattr(before, name)) / (last.members - before.members), 0.0), slope)
+    return here + slope * (members - last.members)
+
+
+def settled_memory_mib(device: torch.device) -> float:
+    """Memory in use, MiB, after what was freed has been given back; the peak is counted from here."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device) / 2**20
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak becomes what is in use now
+        return _status("VmRSS")
+    except (OSError, AttributeError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """The most memory, MiB, that was in use since :func:`settled_memory_mib`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    try:
+        return _status("VmHWM")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _status(name: str) -> float:
+    """A line of /proc/self/status, MiB."""
+    return int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 2**10

@@ -92,13 +92,19 @@ def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
         log2_unit=np.where(runs["regime"] == "small_loss", float(s.log2_unit), 0.0),
     )
 
+    half = s.steps // 2
+    trace = {half + i for i in (0, 1, 4, 8, 12, 16, 20, 24, 32)} if name.startswith("planted") else set()
+    judged = {s.steps // 4, s.steps}
+
     def measure(run: mixed_precision.Run) -> pd.DataFrame:
         finite = torch.isfinite(run.ensemble.parameters).all(1)
-        train_metrics = run.ensemble.map(classification, data)
-        test_metrics = run.ensemble.map(classification, test)
+        loss = error = torch.full_like(run.skipped, torch.nan)  # of no interest in the trace of the scale
+        if run.step in judged:
+            loss = run.ensemble.map(classification, data)["loss"]
+            error = run.ensemble.map(classification, test)["error"]
         return _table(run, {
-            "train_loss": train_metrics["loss"],
-            "test_error": 100.0 * test_metrics["error"],
+            "train_loss": loss,
+            "test_error": 100.0 * error,
             "log2_scale": run.scale.scale.log2(),
             "skipped": run.skipped,
             "recovery": run.recovery,
@@ -106,9 +112,7 @@ def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
             "finite": finite,
         }, ~finite)  # fmt: skip
 
-    half = s.steps // 2
-    trace = {half + i for i in (0, 1, 4, 8, 12, 16, 20, 24, 32)} if name.startswith("planted") else set()
-    at = {step for step in {s.steps // 4, s.steps} | trace if step <= s.steps}
+    at = {step for step in judged | trace if step <= s.steps}
     return _fitted(runs, context, RECIPES[name], at, measure, native=context.device.type == "cuda" and name != "fp32")
 
 

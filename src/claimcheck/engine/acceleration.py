@@ -74,6 +74,8 @@ def equal_blocks(members: int, most: int) -> int:
 def choose(step: Step, context: Any, wanted: tuple[bool, str], block: int) -> Step:
     """The fastest form of the step that the device and the decision allow; logged, and noted for the provenance.
 
+    A context that asks for eager steps gets one; whether there is a faster form is noted.
+
     Args:
         wanted: whether to compile, and the reason, from :func:`pays` or the study.
         block: most members that a compiled step takes at once on a CPU.
@@ -87,6 +89,9 @@ def choose(step: Step, context: Any, wanted: tuple[bool, str], block: int) -> St
             told.append(text)
 
     compiled, reason = wanted
+    if getattr(context, "eager", False):
+        context.notes["faster"] = context.notes.get("faster", False) or compiled or on_gpu
+        return step
     tell(reason)
     if compiled:
         step = Compiled(step, tell, None if on_gpu else block)
@@ -205,9 +210,7 @@ def constants_of(step: Step) -> tuple[Any, ...]:
     return ensemble.fixed, ensemble.hyper, table.coefficients, columns
 
 
-def with_constants(
-    step: Step, fixed: Any, hyper: Any, coefficients: Any, columns: Any
-) -> tuple[Recipe, Table, Data]:
+def with_constants(step: Step, fixed: Any, hyper: Any, coefficients: Any, columns: Any) -> tuple[Recipe, Table, Data]:
     """The step's parts, reading these tensors instead of their own."""
     ensemble, table = copy(step.recipe.ensemble), copy(step.table)
     ensemble.fixed, ensemble.hyper = fixed, hyper

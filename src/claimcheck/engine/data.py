@@ -77,6 +77,13 @@ class Data:
             subset,
         )
 
+    def bytes_of_one(self) -> int:
+        """Size of what a member sees, all columns, in bytes; at least 1."""
+        example = [column[:1] for column in self.shared.values()] + [
+            column[:1, :1] for column in self.per_member.values()
+        ]
+        return max(len(self) * sum(column.nbytes for column in example), 1)
+
     def whole(self) -> tuple[dict[str, Tensor], dict[str, int | None]]:
         """All examples that members see, and for each column the dimension of the members (None: shared by all)."""
         subset, batch, dims = self.subset, {}, {}

@@ -22,6 +22,8 @@ from claimcheck.engine.data import Data
 from claimcheck.errors import ClaimcheckError
 
 ALIGNMENT = 16  # float32 numbers in 64 bytes, a cache line and the widest vector register
+DATA_BYTES = 1 << 28
+"""Data that members are evaluated on at a time, counted once for each of them: what a network makes of it has its size."""
 Predict = Callable[[Tensor], Tensor]
 
 
@@ -187,11 +189,12 @@ class Ensemble:
     ) -> Any:
         """``function(predict, batch, hyper)`` of every member on whole data, without gradients, ``[R, ...]``.
 
-        ``mode`` "train" uses batch statistics and dropout but keeps the members' buffers as they are. Members are taken
-        ``members`` at a time, which bounds memory and leaves each member's result as it is.
+        ``mode`` "train" uses batch statistics and dropout but keeps the members' buffers as they are. At most ``members``
+        are taken at a time, fewer where there is much data, which bounds memory and leaves each member's result as it is.
         """
         data = data if isinstance(data, Data) else Data(data)
         data.check(len(self))
+        members = max(min(members, DATA_BYTES // data.bytes_of_one()), 2)
         was = self.skeleton.training
         self.skeleton.train(mode == "train")
         results = []
