@@ -165,24 +165,6 @@ def test_cost_counts_every_run_and_writes_nothing(command, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_rehearsal_multiplies_a_step_out(monkeypatch):
-    import torch
-
-    from claimcheck.cost import Rehearsal
-
-    now = iter(range(1000))
-    rehearsal = Rehearsal(torch.device("cpu"))
-    monkeypatch.setattr(rehearsal, "_clock", lambda: float(next(now)))
-    left, right = torch.ones(4, 5), torch.ones(5, 6)
-    taken = 0
-    for _ in rehearsal.steps(100):
-        taken += 1
-        left @ right
-    assert taken == 7
-    assert rehearsal.flops == 100 * 2 * 4 * 5 * 6
-    assert rehearsal.skipped_seconds == 93.0
-
-
 def test_disk_that_cannot_be_written_leaves_earlier_results(command, tmp_path):
     assert command("run", "coin", "--scale", "smoke")[0] == 0
     records = tmp_path / "results" / "smoke" / "coin" / "records.parquet"

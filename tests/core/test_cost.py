@@ -1,0 +1,129 @@
+"""The dry estimate: what a rehearsal cuts, counts and multiplies out, against what a run then does."""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from claimcheck import cost, runner
+from claimcheck.cost import Rehearsal
+from claimcheck.loading import load_config, load_study
+
+ROOT = Path(__file__).parents[2]
+
+CODE = """
+import pandas as pd
+import torch
+
+def run(runs, context):
+    s = context.settings
+    shared = torch.ones(s.fixed_mib * 2**18)
+    own = torch.ones(len(runs), s.own_mib * 2**18)
+    size = int(runs["size"].iloc[0])
+    a, b = torch.rand(len(runs), size, size), torch.rand(len(runs), size, size)
+    for _ in context.steps(30):
+        torch.bmm(a, b)
+    return pd.DataFrame({"run": runs["run"], "heads": (own.sum(1) + shared.sum()).double()})
+
+def heads(records):
+    return records.groupby("seed")["heads"].mean()
+
+def plot_shares(records):
+    raise NotImplementedError
+"""
+
+
+@pytest.fixture
+def products(studies, edit, config):
+    """products(seeds, fixed_mib, own_mib): a study of matrix products, each run with memory of its own, beside what is
+    there once; and the configuration."""
+
+    def make(seeds=16, fixed=1, own=1):
+        def change(raw):
+            raw["factors"] = {"size": {"values": [96, 128], "static": True}, "arm": {"values": [0, 1]}}
+            raw["scales"] = {key: {"seeds": seeds, "fixed_mib": fixed, "own_mib": own} for key in raw["scales"]}
+
+        edit("coin", change)
+        (studies / "coin" / "study.py").write_text(CODE)
+        return load_study(studies, "coin"), config
+
+    return make
+
+
+def test_rehearsal_multiplies_a_step_out(monkeypatch):
+    now = iter([0, 9, 10, 13, *range(20, 40)])  # the first step takes 9, the second 3, the others 1
+    rehearsal = Rehearsal(torch.device("cpu"))
+    monkeypatch.setattr(rehearsal, "_clock", lambda: float(next(now)))
+    left, right = torch.ones(4, 5), torch.ones(5, 6)
+    taken = 0
+    for _ in rehearsal.steps(100):
+        taken += 1
+        left @ right
+    assert taken == 7
+    assert rehearsal.flops == 100 * 2 * 4 * 5 * 6
+    assert rehearsal.steps_planned == 100
+    assert rehearsal.loops == 100.0
+    assert rehearsal.once == 8.0 + 2.0
+
+
+def test_estimate_counts_runs_steps_and_operations_of_the_whole_study(products):
+    found = cost.estimate(*products())
+    assert found.runs == 2 * 2 * 16
+    assert found.network_steps == 30 * found.runs
+    assert found.flops == pytest.approx(32 * 30 * 2 * (96**3 + 128**3))
+
+
+def test_estimated_memory_is_within_a_factor_of_two_of_what_a_run_takes(products):
+    """64 MiB there once and 4 MiB for each of 32 members, of which a rehearsal takes a few."""
+    study, config = products(16, 64, 4)
+    before = cost.settled_memory_mib(torch.device("cpu"))
+    estimated = cost.estimate(study, config).memory_mib - before
+    before = cost.settled_memory_mib(torch.device("cpu"))
+    runner.run_study(study, config)
+    taken = cost.peak_memory_mib(torch.device("cpu")) - before
+    assert taken > 64 + 32 * 4
+    assert 0.5 < estimated / taken < 2
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([(4, 8.0)], 32.0),  # nothing to compare with: in proportion
+        ([(2, 5.0), (4, 6.0)], 12.0),  # 4 once, 1/2 for each
+        ([(2, 9.0), (4, 6.0)], 6.0),  # the first was cold: all of it is there once
+        ([(2, 1.0), (4, 8.0)], 32.0),  # never more than in proportion
+    ],
+)
+def test_all_members_lie_on_the_line_through_two_rehearsals(found, expected):
+    rehearsals = [Rehearsal(torch.device("cpu"), members, rest=rest) for members, rest in found]
+    assert cost._of_all("rest", rehearsals, 16) == expected
+
+
+def test_rehearsed_members_are_of_all_kinds(products, monkeypatch):
+    study, config = products()
+    part = next(iter(study.at("smoke").values()))
+    piece = next(iter(cost._pieces(part)))
+    seen = []
+    code = study.code("run")
+    monkeypatch.setattr(code, "run", lambda runs, context: seen.append(runs))
+    monkeypatch.setattr(type(study), "code", lambda self, purpose: code)
+    cost._rehearse(study, part, piece, 4, config, torch.device("cpu"), eager=True)
+    assert isinstance(seen[0], pd.DataFrame)
+    assert seen[0][["arm", "seed"]].values.tolist() == [[0, 0], [0, 8], [1, 0], [1, 8]]
+
+
+def test_operations_are_counted_in_eager_steps_and_the_time_is_of_the_real_ones():
+    """Inside a compiled program there is nothing to count."""
+    study = load_study(ROOT / "studies", "double_descent")
+    part = study.at("full")["network"].model_copy(update={"seeds": 2})
+    piece = next(piece for piece in cost._pieces(part) if piece.phase == "confirm")
+    config = load_config(None, {"scale": "full", "device": "cpu", "studies_dir": str(ROOT / "studies")})
+    counted = cost._rehearse(study, part, piece, 2, config, torch.device("cpu"), eager=True)
+    assert counted.flops > 0
+    assert not counted.faster  # two networks do not pay for a compiler
+    wide = dataclasses.replace(piece, design_runs=10**6)
+    counted = cost._rehearse(study, part, wide, 2, config, torch.device("cpu"), eager=True)
+    assert counted.flops > 0
+    assert counted.faster
