@@ -2,7 +2,7 @@
 
 A rehearsal calls the study's own functions on its own networks, but ends every training loop after a few steps and
 multiplies their time and operations out. What is not a loop is done and timed as it is. On a CPU an ensemble is
-rehearsed with a few of its members, more of them the less time they take, since small networks share the cost of a
+rehearsed with all arms of a few seeds, more of them the less time they take, since small networks share the cost of a
 step; a GPU takes all. Nothing is written.
 """
 
@@ -25,14 +25,15 @@ from claimcheck import design
 from claimcheck.context import Context, Settings
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
+from claimcheck.runner import has_compiler, memory_limit, resolve_device
 from claimcheck.spec import Config, ScaledPart, Study, run_function
 
 TIMED_STEPS = 5
 WARMUP_STEPS = 2
-ENOUGH_SECONDS = 2.0
-"""A rehearsal on a CPU takes more members until it takes so long."""
-FEWEST, MOST_TIMES = 2, 16
-"""Members of the first rehearsal on a CPU, and how many times more the next takes at most."""
+ENOUGH_SECONDS = 1.0
+"""A rehearsal on a CPU takes more seeds until it takes so long."""
+MOST_TIMES = 16
+"""How many times as many seeds the next rehearsal takes at most."""
 
 
 @dataclass
@@ -100,7 +101,8 @@ class Rehearsal:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected cost of a study: seconds, floating-point operations, peak memory in MiB, network-steps."""
+    """Expected cost of a study: seconds, floating-point operations (of products and convolutions in its loops),
+    network-steps, and peak memory in MiB."""
 
     study: str
     runs: int
@@ -116,8 +118,6 @@ def estimate(study: Study, config: Config) -> Estimate:
     Raises:
         ClaimcheckError: the study's code fails for want of data or by a fault that a run would meet too.
     """
-    from claimcheck.runner import has_compiler, resolve_device
-
     torch.set_num_threads(1)
     keep_freed_memory()
     device = resolve_device(config.device)
@@ -138,7 +138,10 @@ def estimate(study: Study, config: Config) -> Estimate:
             seconds += last.once + members / last.members * last.loops + _of_all("rest", found, members)
             flops += members / found[0].members * found[0].flops
             network_steps += last.steps_planned * members
-            memory = max(memory, _of_all("memory_mib", found, members))
+            needed = _of_all("memory_mib", found, members)
+            if last.steps_planned:  # trained in tiles
+                needed = min(needed, last.memory_mib + memory_limit(config, device) / 2**20)
+            memory = max(memory, needed)
             runs += members
     return Estimate(study.name, runs, seconds, flops, network_steps, before + memory)
 
@@ -154,22 +157,18 @@ def _pieces(part: ScaledPart) -> Iterator[design.EnsembleDesign]:
 def _rehearsed(
     study: Study, part: ScaledPart, piece: design.EnsembleDesign, config: Config, device: torch.device
 ) -> list[Rehearsal]:
-    """Rehearsals of some members in eager steps, which count operations, and last of as many as tell the time."""
-    whole = len(piece.runs)
-    members = min(FEWEST, whole)
-    found = [_rehearse(study, part, piece, members, config, device, eager=True)]
+    """Rehearsals of some seeds in eager steps, which count operations, and last of as many as tell the time."""
+    whole = piece.runs["seed"].nunique()
+    seeds = 1
+    found = [_rehearse(study, part, piece, seeds, config, device, eager=True)]
     if device.type == "cuda":
         return [*found, _rehearse(study, part, piece, whole, config, device, eager=False)]
-    while members < whole and (
-        found[-1].seconds < ENOUGH_SECONDS / 2
-        or len(found) == 1
-        or (len(found) == 2 and found[-1].seconds < 3 * ENOUGH_SECONDS)
-    ):  # three, if need be: what is taken in groups shows only then that it does not grow
+    while seeds < whole and (len(found) == 1 or found[-1].seconds < ENOUGH_SECONDS / 2):
         times = min(max(ENOUGH_SECONDS / max(found[-1].seconds, 1e-6), 2.0), MOST_TIMES)
-        members = min(whole, int(members * times))
-        found.append(_rehearse(study, part, piece, members, config, device, eager=True))
+        seeds = min(whole, int(seeds * times))
+        found.append(_rehearse(study, part, piece, seeds, config, device, eager=True))
     if found[-1].faster:
-        found.append(_rehearse(study, part, piece, members, config, device, eager=False))
+        found.append(_rehearse(study, part, piece, seeds, config, device, eager=False))
     return found
 
 
@@ -177,12 +176,14 @@ def _rehearse(
     study: Study,
     part: ScaledPart,
     piece: design.EnsembleDesign,
-    members: int,
+    seeds: int,
     config: Config,
     device: torch.device,
     eager: bool,
 ) -> Rehearsal:
-    rehearsal = Rehearsal(device, members)
+    """Rehearse the runs of the first ``seeds`` seeds."""
+    runs = piece.runs[piece.runs["seed"].isin(piece.runs["seed"].unique()[:seeds])].reset_index(drop=True)
+    rehearsal = Rehearsal(device, len(runs))
     pilot = part.tune.settings if part.tune and piece.phase == "pilot" else {}
     context = Context(
         study=study.name,
@@ -191,16 +192,15 @@ def _rehearse(
         settings=Settings({**part.settings, **pilot}, f"{study.yaml_path}: {part.name}"),
         device=device,
         data_dir=Path(config.data_dir),
-        memory_limit=config.memory_limit_mb * 2**20 if config.memory_limit_mb else None,
+        memory_limit=memory_limit(config, device),
         design_runs=piece.design_runs,
         steps=rehearsal.steps,
         eager=eager,
     )
     function = getattr(study.code("run"), run_function(study, part.name))
-    rows = [len(piece.runs) * i // members for i in range(members)]  # of all kinds: some share work, some are wider
     try:
         with rehearsal.whole():
-            function(piece.runs.iloc[rows].reset_index(drop=True), context)
+            function(runs, context)
     except ClaimcheckError:
         raise
     except Exception as error:
@@ -214,7 +214,7 @@ def _rehearse(
 
 def _of_all(name: str, found: list[Rehearsal], members: int) -> float:
     """What all members take, along the line through two rehearsals: some of it is there once, data for one, and some for
-    each member."""
+    each seed; nothing of that, where a study takes its seeds one after the other."""
     last = found[-1]
     before = next((each for each in reversed(found) if each.members < last.members), None)
     here = getattr(last, name)

@@ -28,6 +28,10 @@ from claimcheck.files import hash_of, make_folder, sha256, write_json
 from claimcheck.integrity import read_provenance, sealed
 from claimcheck.spec import Config, ScaledPart, Study, run_function
 
+CPU_BYTES, GPU_BYTES = 3 * 2**30, 12 * 2**30
+"""What an ensemble may take where nothing else is configured: a job asks a cluster for 4 GB, and a card of 16 GB is
+enough. So many networks keep either busy; more at once are no faster."""
+
 
 @dataclass
 class Progress:
@@ -64,6 +68,13 @@ def resolve_device(name: str) -> torch.device:
                 "no such CUDA device", where="device", found=name, expected=f"cuda:0 … {torch.cuda.device_count() - 1}"
             )
     return torch.device(name)
+
+
+def memory_limit(config: Config, device: torch.device) -> int:
+    """Bytes, by estimate, above which an ensemble is cut into tiles."""
+    if config.memory_limit_mb:
+        return config.memory_limit_mb * 2**20
+    return GPU_BYTES if device.type == "cuda" else CPU_BYTES
 
 
 def has_compiler() -> bool:
@@ -196,7 +207,7 @@ def _compute(job: _Job, part: ScaledPart, piece: design.EnsembleDesign) -> tuple
         settings=Settings(settings, f"{job.study.yaml_path}: {part.name}"),
         device=job.device,
         data_dir=Path(job.config.data_dir),
-        memory_limit=job.config.memory_limit_mb * 2**20 if job.config.memory_limit_mb else None,
+        memory_limit=memory_limit(job.config, job.device),
         design_runs=piece.design_runs,
         log=lambda text: job.progress.log(f"{job.study.name}/{piece.name}: {text}"),
         advance=lambda share: job.progress.update(job.done + share * len(piece.runs), job.total, piece.name),

@@ -348,7 +348,9 @@ class Config(_Model):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     seeds: int | None = Field(None, ge=1, description="overrides every study's number of seeds")
     shards: int = Field(1, ge=1, le=512, description="pieces a study is cut into, for more workers")
-    memory_limit_mb: int | None = Field(None, ge=64, description="ensembles are split to stay below it")
+    memory_limit_mb: int | None = Field(
+        None, ge=64, description="ensembles are cut to stay below it; on a GPU 12 GiB if null"
+    )
     studies_dir: Path = Field(Path("studies"), description="folder of the studies and lecture.yaml")
     data_dir: Path = Field(Path("data"), description="folder of downloaded data sets")
     results_dir: Path = Field(Path("results"), description="folder that results are written to")

@@ -3,7 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 
@@ -101,7 +100,7 @@ def test_all_members_lie_on_the_line_through_two_rehearsals(found, expected):
     assert cost._of_all("rest", rehearsals, 16) == expected
 
 
-def test_rehearsed_members_are_of_all_kinds(products, monkeypatch):
+def test_all_arms_of_some_seeds_are_rehearsed(products, monkeypatch):
     study, config = products()
     part = next(iter(study.at("smoke").values()))
     piece = next(iter(cost._pieces(part)))
@@ -109,9 +108,17 @@ def test_rehearsed_members_are_of_all_kinds(products, monkeypatch):
     code = study.code("run")
     monkeypatch.setattr(code, "run", lambda runs, context: seen.append(runs))
     monkeypatch.setattr(type(study), "code", lambda self, purpose: code)
-    cost._rehearse(study, part, piece, 4, config, torch.device("cpu"), eager=True)
-    assert isinstance(seen[0], pd.DataFrame)
-    assert seen[0][["arm", "seed"]].values.tolist() == [[0, 0], [0, 8], [1, 0], [1, 8]]
+    found = cost._rehearse(study, part, piece, 2, config, torch.device("cpu"), eager=True)
+    assert found.members == 4
+    assert seen[0][["arm", "seed"]].values.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+
+@pytest.mark.parametrize(("device", "gib"), [("cpu", 3), ("cuda", 12)])
+def test_ensembles_are_cut_below_what_is_configured_or_else_what_a_job_may_take(products, device, gib):
+    _, config = products()
+    assert runner.memory_limit(config, torch.device(device)) == gib * 2**30
+    limited = config.model_copy(update={"memory_limit_mb": 100})
+    assert runner.memory_limit(limited, torch.device(device)) == 100 * 2**20
 
 
 def test_operations_are_counted_in_eager_steps_and_the_time_is_of_the_real_ones():

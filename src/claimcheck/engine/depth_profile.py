@@ -22,23 +22,29 @@ def run(runs: pd.DataFrame, context: Any) -> pd.DataFrame:
     what is differentiated is a random linear functional of the outputs, its own for each example, so that the
     examples average out as much of the finite-width fluctuation as one network can.
     """
-    dtype, frames = getattr(torch, context.settings.dtype), []
+    frames = []
     for done, (seed, group) in enumerate(runs.groupby("seed", sort=False), start=1):
-        unit = Ensemble.build(
-            group.iloc[:1],
-            lambda run, generator: _square(context.settings, run, generator),
-            lambda seed: context.generator(seed, "init"),
-            {},
-            context.device,
-            dtype,
-        )
-        scale = torch.as_tensor(group["weight_variance"].to_numpy(copy=True) ** 0.5).to(unit.parameters)
-        hyper = hyper_of(group, device=context.device, dtype=dtype)
-        ensemble = Ensemble(unit.skeleton, unit.layout, unit.parameters * scale[:, None], {}, {}, hyper, group["run"])
-        probe = {name: value.to(context.device, dtype) for name, value in probes(context, seed).items()}
-        frames.append(measure.signals(ensemble, probe, _functional))
+        frames.append(_of_seed(seed, group, context))
         context.advance(done / runs["seed"].nunique())
     return pd.concat(frames, ignore_index=True)[["run", "layer", "pre_activation", "delta"]]
+
+
+def _of_seed(seed: int, group: pd.DataFrame, context: Any) -> pd.DataFrame:
+    """The arms of one seed: the same draws, scaled by each arm's standard deviation. Their memory goes with the call."""
+    dtype = getattr(torch, context.settings.dtype)
+    unit = Ensemble.build(
+        group.iloc[:1],
+        lambda run, generator: _square(context.settings, run, generator),
+        lambda seed: context.generator(seed, "init"),
+        {},
+        context.device,
+        dtype,
+    )
+    scale = torch.as_tensor(group["weight_variance"].to_numpy(copy=True) ** 0.5).to(unit.parameters)
+    hyper = hyper_of(group, device=context.device, dtype=dtype)
+    ensemble = Ensemble(unit.skeleton, unit.layout, unit.parameters * scale[:, None], {}, {}, hyper, group["run"])
+    probe = {name: value.to(context.device, dtype) for name, value in probes(context, seed).items()}
+    return measure.signals(ensemble, probe, _functional)
 
 
 def _square(settings: Any, run: Any, generator: torch.Generator) -> networks.MLP:

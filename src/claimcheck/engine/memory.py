@@ -1,7 +1,7 @@
 """Fit an ensemble into memory: how much a member takes, and cutting the members into tiles.
 
-An ensemble is cut when a limit is set and the estimate exceeds it, or when a GPU runs out of memory; the members'
-results do not depend on the cut.
+An ensemble is cut when the estimate exceeds the limit, or when a GPU runs out of memory; the members' results do not
+depend on the cut.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def in_tiles(work: Callable[[list[int]], T], members: int, context: Any, size_of
                 "one network exceeds the memory limit",
                 found=f"{size_of_one} bytes",
                 expected=f"at most {context.memory_limit}",
+                hint="give more with memory_limit_mb in workflow/config.yaml",
             )
         tiles = math.ceil(members / fit)
     while True:
