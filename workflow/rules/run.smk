@@ -26,7 +26,7 @@ rule run:
         "../envs/claimcheck.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=MEMORY,
         runtime=MINUTES,
         gpu=GPUS if CONFIG.shards == 1 else 0,
     params:
@@ -48,7 +48,7 @@ rule piece:
         "../envs/claimcheck.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=MEMORY,
         runtime=MINUTES,
         gpu=GPUS,
     params:
