@@ -102,7 +102,7 @@ class Rehearsal:
 @dataclass(frozen=True)
 class Estimate:
     """Expected cost of a study: seconds, floating-point operations (of products and convolutions in its loops),
-    network-steps, and peak memory in MiB."""
+    network-steps (counted too high where a study trains its networks in groups), and peak memory in MiB."""
 
     study: str
     runs: int
@@ -137,7 +137,7 @@ def estimate(study: Study, config: Config) -> Estimate:
             last = found[-1]
             seconds += last.once + members / last.members * last.loops + _of_all("rest", found, members)
             flops += members / found[0].members * found[0].flops
-            network_steps += last.steps_planned * members
+            network_steps += found[0].steps_planned * members
             needed = _of_all("memory_mib", found, members)
             if last.steps_planned:  # trained in tiles
                 needed = min(needed, last.memory_mib + memory_limit(config, device) / 2**20)

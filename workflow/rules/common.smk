@@ -92,9 +92,8 @@ WHERE = ("scale", "studies_dir", "results_dir")
 MERGE = (*WHERE, "seeds", "data_dir")
 RUN = (*MERGE, "device", "memory_limit_mb")
 MINUTES = {"smoke": 30, "quick": 120, "full": 1440}[CONFIG.scale]
-MEMORY = {"smoke": 4000, "quick": 4000, "full": 12000}[
-    CONFIG.scale
-]  # `claimcheck cost` says what a study takes
+# MB; `claimcheck cost` says what a study takes.
+MEMORY = {"smoke": 4000, "quick": 4000, "full": 12000}[CONFIG.scale]
 GPUS = 1 if CONFIG.device.startswith("cuda") else 0
 
 
