@@ -163,13 +163,20 @@ def _rehearsed(
     found = [_rehearse(study, part, piece, seeds, config, device, eager=True)]
     if device.type == "cuda":
         return [*found, _rehearse(study, part, piece, whole, config, device, eager=False)]
-    while seeds < whole and (len(found) == 1 or found[-1].seconds < ENOUGH_SECONDS / 2):
+    while seeds < whole and (len(found) == 1 or found[-1].seconds < ENOUGH_SECONDS / 2 or _unclear(found)):
         times = min(max(ENOUGH_SECONDS / max(found[-1].seconds, 1e-6), 2.0), MOST_TIMES)
         seeds = min(whole, int(seeds * times))
         found.append(_rehearse(study, part, piece, seeds, config, device, eager=True))
     if found[-1].faster:
         found.append(_rehearse(study, part, piece, seeds, config, device, eager=False))
     return found
+
+
+def _unclear(found: list[Rehearsal]) -> bool:
+    """Whether memory rose, from one seed to the next, by so little that it may be chance; a third rehearsal tells."""
+    if len(found) != 2 or found[1].seconds > 8 * ENOUGH_SECONDS:
+        return False
+    return 0.0 < found[1].memory_mib - found[0].memory_mib < 0.25 * found[1].memory_mib
 
 
 def _rehearse(
