@@ -46,7 +46,7 @@ class Rehearsal:
         loops: seconds that the loops would take, all steps. rest: seconds of all that is not a loop.
         flops: floating-point operations of all steps. steps_planned: steps of one member.
         memory_mib: by how much the peak of the process's memory (on a GPU: of its own) rose over what there was before.
-        faster: the engine would take the steps in a faster form than they were taken in.
+        faster: steps were taken as they are, and the engine has a faster form. compiled: the engine chose the form.
     """
 
     device: torch.device
@@ -58,6 +58,7 @@ class Rehearsal:
     steps_planned: int = 0
     memory_mib: float = 0.0
     faster: bool = False
+    compiled: bool = False
     _taken: float = field(default=0.0)
 
     def steps(self, count: int) -> Iterator[int]:
@@ -135,7 +136,8 @@ def estimate(study: Study, config: Config) -> Estimate:
             members = len(piece.runs)
             found = _rehearsed(study, part, piece, config, device)
             last = found[-1]
-            seconds += last.once + members / last.members * last.loops + _of_all("rest", found, members)
+            loops = members / last.members * last.loops if last.compiled else _of_all("loops", found, members)
+            seconds += last.once + loops + _of_all("rest", found, members)
             flops += members / found[0].members * found[0].flops
             network_steps += found[0].steps_planned * members
             needed = _of_all("memory_mib", found, members)
@@ -173,10 +175,12 @@ def _rehearsed(
 
 
 def _unclear(found: list[Rehearsal]) -> bool:
-    """Whether memory rose, from one seed to the next, by so little that it may be chance; a third rehearsal tells."""
+    """Whether a third rehearsal must tell how memory grows: it rose from one seed to the next by so little that it may be
+    chance, or nothing was trained, and the seeds may have been taken one after the other."""
     if len(found) != 2 or found[1].seconds > 8 * ENOUGH_SECONDS:
         return False
-    return 0.0 < found[1].memory_mib - found[0].memory_mib < 0.25 * found[1].memory_mib
+    grown = found[1].memory_mib - found[0].memory_mib
+    return grown > 0.0 and (grown < 0.25 * found[1].memory_mib or not found[1].steps_planned)
 
 
 def _rehearse(
@@ -190,7 +194,7 @@ def _rehearse(
 ) -> Rehearsal:
     """Rehearse the runs of the first ``seeds`` seeds."""
     runs = piece.runs[piece.runs["seed"].isin(piece.runs["seed"].unique()[:seeds])].reset_index(drop=True)
-    rehearsal = Rehearsal(device, len(runs))
+    rehearsal = Rehearsal(device, len(runs), compiled=not eager)
     pilot = part.tune.settings if part.tune and piece.phase == "pilot" else {}
     context = Context(
         study=study.name,
