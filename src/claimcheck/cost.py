@@ -32,6 +32,8 @@ TIMED_STEPS = 5
 WARMUP_STEPS = 2
 ENOUGH_SECONDS = 1.0
 """A rehearsal on a CPU takes more seeds until it takes so long."""
+LONG_SECONDS = 4.0
+"""Where the first takes so long there is no second: what is there once is little beside it."""
 MOST_TIMES = 16
 """How many times as many seeds the next rehearsal takes at most."""
 
@@ -161,11 +163,13 @@ def _rehearsed(
 ) -> list[Rehearsal]:
     """Rehearsals of some seeds in eager steps, which count operations, and last of as many as tell the time."""
     whole = piece.runs["seed"].nunique()
-    seeds = 1
+    seeds = 1 if len(piece.runs) > whole else min(2, whole)  # a lone network is trained as two twins, at twice the cost
     found = [_rehearse(study, part, piece, seeds, config, device, eager=True)]
     if device.type == "cuda":
         return [*found, _rehearse(study, part, piece, whole, config, device, eager=False)]
-    while seeds < whole and (len(found) == 1 or found[-1].seconds < ENOUGH_SECONDS / 2 or _unclear(found)):
+    while seeds < whole and (
+        found[-1].seconds < (LONG_SECONDS if len(found) == 1 else ENOUGH_SECONDS / 2) or _unclear(found)
+    ):
         times = min(max(ENOUGH_SECONDS / max(found[-1].seconds, 1e-6), 2.0), MOST_TIMES)
         seeds = min(whole, int(seeds * times))
         found.append(_rehearse(study, part, piece, seeds, config, device, eager=True))

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 import torch
 import torch._inductor
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 import claimcheck
 from claimcheck.engine import acceleration, networks
 from claimcheck.engine.acceleration import pays
+from claimcheck.engine.augmentation import shifted
 from claimcheck.engine.memory import Footprint
 from claimcheck.engine.train import classification, train
 
@@ -99,6 +101,29 @@ def test_blocks_of_members_change_no_bit(runs_of, make_context, series, monkeypa
 @pytest.mark.parametrize(("members", "most", "size"), [(32, 27, 16), (32, 8, 8), (5, 2, 2), (2, 100, 2), (31, 8, 8)])
 def test_blocks_are_equal_and_pad_little(members: int, most: int, size: int) -> None:
     assert acceleration.equal_blocks(members, most) == size
+
+
+def repeated(graph: torch.fx.GraphModule) -> int:
+    """Most operations that a compiler which repeats a value at each use would put behind one value."""
+    behind: dict[torch.fx.Node, int] = {}
+    for node in graph.graph.nodes:
+        stored = node.op != "call_function" or node.target is torch.ops._inductor_test.realize.default
+        behind[node] = 0 if stored else 1 + sum(behind[source] for source in node.all_input_nodes)
+    return max(behind.values())
+
+
+def test_the_hash_is_not_repeated_at_each_use_of_it() -> None:
+    """Its length would double with each round; what is moved by it comes out the same."""
+    x, keys = torch.rand(3, 5, 1, 8, 8), torch.arange(3) * 0x1E3779B97F4A7C15
+
+    def moved(x, keys):
+        return torch.func.vmap(lambda x, key: shifted(x, key, 2))(x, keys)
+
+    graph = make_fx(moved)(x, keys)
+    assert repeated(graph) > 5_000
+    acceleration.store_whole_numbers(graph)
+    assert repeated(graph) < 200
+    assert torch.equal(torch._inductor.compile(graph, [x, keys])(x, keys), moved(x, keys))
 
 
 def test_an_update_that_overflows_is_marked_before_it_is_measured(runs_of, context, series) -> None:

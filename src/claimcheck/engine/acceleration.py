@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from claimcheck.engine import products
@@ -39,6 +39,9 @@ BLOCK_BYTES = 8_000_000
 """Networks that a compiled step takes at once: measured on a core with 1 MB of second-level cache and 32 MB shared, an
 MLP 40-100-100-10 takes a third less time in two blocks of 16 than in one of 32; four of 8 pay for more calls."""
 FEWEST_IN_BLOCK = 4
+MANY = 12
+"""Operations behind a whole number, from which on it is stored: about half a round of the hash of
+:mod:`claimcheck.engine.noise`."""
 MARGIN = 3.0
 """Work saved must exceed the cost so many times over: a design may be cut into shards that compile one by one."""
 
@@ -200,7 +203,38 @@ def compile_step(step: Step, log: Callable[[str], None], *example: Any) -> Calla
     copies = tree_leaves(tree_map(_clone, example[0]))  # tracing executes, and the program overwrites the progress
     graph = make_fx(program)(*copies, *inputs[len(copies) :])
     log(products.replace(graph, Path(folder)))
+    store_whole_numbers(graph)
     return _inductor.compile(graph, inputs, options={"compile_threads": 1})
+
+
+def store_whole_numbers(graph: fx.GraphModule) -> None:
+    """Have the compiler store whole numbers that took :data:`MANY` operations and are used more than once, or broadcast.
+
+    It would repeat the operations at each use. A hash uses each of its intermediate values twice, so that its length
+    doubles with each round: a thousand operations for each pixel that is shifted, and minutes to compile. Floating-point
+    values, which might round differently, are left to the compiler.
+    """
+    from torch._inductor import test_operators  # noqa: F401  (registers the operation that stores)
+
+    def numbers(node: fx.Node) -> int:
+        value = node.meta.get("val")
+        return value.numel() if isinstance(value, Tensor) else 0
+
+    operations: dict[fx.Node, int] = {}  # behind a value, those behind stored values left out
+    for node in list(graph.graph.nodes):
+        value = node.meta.get("val")
+        if node.op != "call_function" or not isinstance(value, Tensor) or value.is_floating_point():
+            continue
+        operations[node] = 1 + sum(operations.get(source, 0) for source in node.all_input_nodes)
+        reused = len(node.users) > 1 or any(numbers(user) > value.numel() for user in node.users)
+        if operations[node] >= MANY and reused:
+            operations[node] = 0
+            with graph.graph.inserting_after(node):
+                stored = graph.graph.call_function(torch.ops._inductor_test.realize.default, (node,))
+            stored.meta["val"] = value
+            node.replace_all_uses_with(stored, delete_user_cb=lambda user: user is not stored)  # noqa: B023
+    graph.graph.lint()
+    graph.recompile()
 
 
 def constants_of(step: Step) -> tuple[Any, ...]:
