@@ -167,9 +167,7 @@ def _rehearsed(
     found = [_rehearse(study, part, piece, seeds, config, device, eager=True)]
     if device.type == "cuda":
         return [*found, _rehearse(study, part, piece, whole, config, device, eager=False)]
-    while seeds < whole and (
-        found[-1].seconds < (LONG_SECONDS if len(found) == 1 else ENOUGH_SECONDS / 2) or _unclear(found)
-    ):
+    while seeds < whole and _needs_another(found):
         times = min(max(ENOUGH_SECONDS / max(found[-1].seconds, 1e-6), 2.0), MOST_TIMES)
         seeds = min(whole, int(seeds * times))
         found.append(_rehearse(study, part, piece, seeds, config, device, eager=True))
@@ -178,13 +176,17 @@ def _rehearsed(
     return found
 
 
-def _unclear(found: list[Rehearsal]) -> bool:
-    """Whether a third rehearsal must tell how memory grows: it rose from one seed to the next by so little that it may be
-    chance, or nothing was trained, and the seeds may have been taken one after the other."""
-    if len(found) != 2 or found[1].seconds > 8 * ENOUGH_SECONDS:
-        return False
-    grown = found[1].memory_mib - found[0].memory_mib
-    return grown > 0.0 and (grown < 0.25 * found[1].memory_mib or not found[1].steps_planned)
+def _needs_another(found: list[Rehearsal]) -> bool:
+    """Whether more seeds must be rehearsed, to tell the time or how memory grows."""
+    last = found[-1]
+    if len(found) == 1:  # a long one will do, unless it may have taken its seeds one after the other
+        return last.seconds < LONG_SECONDS or not last.steps_planned
+    if last.seconds < ENOUGH_SECONDS / 2:
+        return True
+    grown = last.memory_mib - found[-2].memory_mib
+    # So little may be chance; where nothing was trained, any growth may be the difference between two seeds.
+    unclear = grown > 0.0 and (grown < 0.25 * last.memory_mib or not last.steps_planned)
+    return unclear and len(found) == 2 and last.seconds < 2 * LONG_SECONDS
 
 
 def _rehearse(

@@ -113,6 +113,37 @@ def test_all_arms_of_some_seeds_are_rehearsed(products, monkeypatch):
     assert seen[0][["arm", "seed"]].values.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
 
 
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([(1.0, 100.0, 30)], True),  # one never tells what is there once …
+        ([(9.0, 100.0, 30)], False),  # … which is little beside nine seconds
+        ([(9.0, 100.0, 0)], True),  # not trained: the seeds may come one after the other
+        ([(0.1, 100.0, 30), (0.2, 200.0, 30)], True),  # too little time to tell
+        ([(0.5, 100.0, 30), (1.0, 200.0, 30)], False),
+        ([(0.5, 100.0, 30), (1.0, 101.0, 30)], True),  # 1 MiB may be chance
+        ([(0.5, 100.0, 0), (1.0, 200.0, 0)], True),
+        ([(0.5, 100.0, 0), (1.0, 200.0, 0), (2.0, 210.0, 0)], False),
+    ],
+)
+def test_more_seeds_are_rehearsed_until_time_and_memory_are_clear(found, expected):
+    rehearsals = [
+        Rehearsal(torch.device("cpu"), rest=seconds, memory_mib=memory, steps_planned=steps)
+        for seconds, memory, steps in found
+    ]
+    assert cost._needs_another(rehearsals) is expected
+
+
+def test_a_lone_network_is_not_rehearsed(products):
+    """It would be trained as two."""
+    study, config = products()
+    part = next(iter(study.at("smoke").values()))
+    piece = next(iter(cost._pieces(part)))
+    lone = dataclasses.replace(piece, runs=piece.runs[piece.runs["arm"] == 0])
+    for each in (piece, lone):  # one seed of two arms, two seeds of one
+        assert cost._rehearsed(study, part, each, config, torch.device("cpu"))[0].members == 2
+
+
 @pytest.mark.parametrize(("device", "gib"), [("cpu", 3), ("cuda", 12)])
 def test_ensembles_are_cut_below_what_is_configured_or_else_what_a_job_may_take(products, device, gib):
     _, config = products()
