@@ -47,6 +47,11 @@ class Settings(Mapping[str, Any]):
         return len(self._values)
 
 
+def all_steps(count: int, networks: int | None = None) -> range:
+    """The steps of a training loop: all of them, however many networks it trains."""
+    return range(count)
+
+
 @dataclass(frozen=True)
 class Context:
     """One ensemble's surroundings.
@@ -61,8 +66,9 @@ class Context:
         log: writes a line to the log.
         advance: tells the progress bar that a share (0 … 1) of this ensemble's work is done.
         notes: facts for the provenance that the engine fills (peak memory, splits, compile decisions).
-        steps: what training loops run over: steps(n) gives 0, 1, …, n - 1. A rehearsal (`claimcheck cost`) puts its own
-            in place, which ends after a few and accounts for the others by their time.
+        steps: what training loops run over: steps(n) gives 0, 1, …, n - 1; steps(n, R) does where only R of the runs'
+            networks are trained. A rehearsal (`claimcheck cost`) puts its own in place, which ends after a few and
+            accounts for the others by their time.
         eager: steps are neither compiled nor recorded; for a rehearsal that counts operations.
     """
 
@@ -77,7 +83,7 @@ class Context:
     log: Callable[[str], None] = lambda text: None
     advance: Callable[[float], None] = lambda share: None
     notes: dict[str, Any] = field(default_factory=dict)
-    steps: Callable[[int], Iterable[int]] = range
+    steps: Callable[..., Iterable[int]] = all_steps
     eager: bool = False
 
     def key(self, seed: int, purpose: str) -> int:

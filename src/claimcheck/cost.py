@@ -46,7 +46,7 @@ class Rehearsal:
         members: networks that were rehearsed.
         once: seconds that first steps took longer than others: compiling, recording, counting.
         loops: seconds that the loops would take, all steps. rest: seconds of all that is not a loop.
-        flops: floating-point operations of all steps. steps_planned: steps of one member.
+        flops: floating-point operations of all steps. network_steps: steps of all loops, times the networks of each.
         memory_mib: by how much the peak of the process's memory (on a GPU: of its own) rose over what there was before.
         faster: steps were taken as they are, and the engine has a faster form. compiled: the engine chose the form.
     """
@@ -57,14 +57,14 @@ class Rehearsal:
     loops: float = 0.0
     rest: float = 0.0
     flops: float = 0.0
-    steps_planned: int = 0
+    network_steps: int = 0
     memory_mib: float = 0.0
     faster: bool = False
     compiled: bool = False
     _taken: float = field(default=0.0)
 
-    def steps(self, count: int) -> Iterator[int]:
-        """The first few of `count` steps: warm up, count operations once, time the rest."""
+    def steps(self, count: int, networks: int | None = None) -> Iterator[int]:
+        """The first few of `count` steps of some networks (all, if not given): warm up, count operations once, time the rest."""
         taken = min(count, WARMUP_STEPS + TIMED_STEPS)
         times, flops = [], 0.0
         for step in range(taken):
@@ -76,7 +76,7 @@ class Rehearsal:
             else:
                 yield step
             times.append(self._clock() - start)
-        self.steps_planned += count
+        self.network_steps += count * (self.members if networks is None else networks)
         self.flops += flops * count
         if times:
             self.loops += median(times[WARMUP_STEPS:] or times) * count
@@ -105,7 +105,7 @@ class Rehearsal:
 @dataclass(frozen=True)
 class Estimate:
     """Expected cost of a study: seconds, floating-point operations (of products and convolutions in its loops),
-    network-steps (counted too high where a study trains its networks in groups), and peak memory in MiB."""
+    network-steps, and peak memory in MiB."""
 
     study: str
     runs: int
@@ -141,9 +141,9 @@ def estimate(study: Study, config: Config) -> Estimate:
             loops = members / last.members * last.loops if last.compiled else _of_all("loops", found, members)
             seconds += last.once + loops + _of_all("rest", found, members)
             flops += members / found[0].members * found[0].flops
-            network_steps += found[0].steps_planned * members
+            network_steps += members / found[0].members * found[0].network_steps
             needed = _of_all("memory_mib", found, members)
-            if last.steps_planned:  # trained in tiles
+            if last.network_steps:  # trained in tiles
                 needed = min(needed, last.memory_mib + memory_limit(config, device) / 2**20)
             memory = max(memory, needed)
             runs += members
@@ -180,12 +180,12 @@ def _needs_another(found: list[Rehearsal]) -> bool:
     """Whether more seeds must be rehearsed, to tell the time or how memory grows."""
     last = found[-1]
     if len(found) == 1:  # a long one will do, unless it may have taken its seeds one after the other
-        return last.seconds < LONG_SECONDS or not last.steps_planned
+        return last.seconds < LONG_SECONDS or not last.network_steps
     if last.seconds < ENOUGH_SECONDS / 2:
         return True
     grown = last.memory_mib - found[-2].memory_mib
     # So little may be chance; where nothing was trained, any growth may be the difference between two seeds.
-    unclear = grown > 0.0 and (grown < 0.25 * last.memory_mib or not last.steps_planned)
+    unclear = grown > 0.0 and (grown < 0.25 * last.memory_mib or not last.network_steps)
     return unclear and len(found) == 2 and last.seconds < 2 * LONG_SECONDS
 
 

@@ -53,7 +53,7 @@ def products(studies, edit, config):
 
 def test_rehearsal_multiplies_a_step_out(monkeypatch):
     now = iter([0, 9, 10, 13, *range(20, 40)])  # the first step takes 9, the second 3, the others 1
-    rehearsal = Rehearsal(torch.device("cpu"))
+    rehearsal = Rehearsal(torch.device("cpu"), members=4)
     monkeypatch.setattr(rehearsal, "_clock", lambda: float(next(now)))
     left, right = torch.ones(4, 5), torch.ones(5, 6)
     taken = 0
@@ -62,9 +62,16 @@ def test_rehearsal_multiplies_a_step_out(monkeypatch):
         left @ right
     assert taken == 7
     assert rehearsal.flops == 100 * 2 * 4 * 5 * 6
-    assert rehearsal.steps_planned == 100
+    assert rehearsal.network_steps == 4 * 100
     assert rehearsal.loops == 100.0
     assert rehearsal.once == 8.0 + 2.0
+
+
+def test_a_loop_of_some_of_the_networks_counts_those():
+    rehearsal = Rehearsal(torch.device("cpu"), members=4)
+    for networks in (None, 3, 1):
+        assert len(list(rehearsal.steps(10, networks))) == 7
+    assert rehearsal.network_steps == 10 * (4 + 3 + 1)
 
 
 def test_estimate_counts_runs_steps_and_operations_of_the_whole_study(products):
@@ -128,7 +135,7 @@ def test_all_arms_of_some_seeds_are_rehearsed(products, monkeypatch):
 )
 def test_more_seeds_are_rehearsed_until_time_and_memory_are_clear(found, expected):
     rehearsals = [
-        Rehearsal(torch.device("cpu"), rest=seconds, memory_mib=memory, steps_planned=steps)
+        Rehearsal(torch.device("cpu"), rest=seconds, memory_mib=memory, network_steps=steps)
         for seconds, memory, steps in found
     ]
     assert cost._needs_another(rehearsals) is expected

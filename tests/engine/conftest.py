@@ -36,7 +36,7 @@ class World:
     def log(self, text: str) -> None:
         self.lines.append(text)
 
-    def steps(self, count: int) -> range:
+    def steps(self, count: int, networks: int | None = None) -> range:
         return range(count)
 
     def advance(self, share: float) -> None:

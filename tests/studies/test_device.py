@@ -127,7 +127,7 @@ def outcome(study, scale, part, piece, device, data_dir):
     """What the study's function gives for the first and last run of the piece, each loop cut to two steps."""
     context = Context(
         study=study.name, scale=scale, part=part.name, settings=Settings(part.settings), device=device,
-        data_dir=data_dir, design_runs=2, steps=lambda count: range(min(count, 2)),
+        data_dir=data_dir, design_runs=2, steps=lambda count, networks=None: range(min(count, 2)),
     )  # fmt: skip
     runs = piece.runs.iloc[[0, -1]].reset_index(drop=True)
     function = getattr(study.code("run"), run_function(study, part.name))

@@ -164,7 +164,7 @@ def _train_tile(runs: pd.DataFrame, members: int, context: Any, plan: Plan) -> p
     batches, tables = map(plan.data.rows, order), []
     run.batch = next(batches)
     for moment in plan.at:
-        for _ in context.steps(moment - run.step):
+        for _ in context.steps(moment - run.step, len(runs)):
             _plant(run, plan.recipe, before, plan.steps)
             _step(run, plan.recipe, {name: c[run.step][:, None] for name, c in table.items()})
             run.step, run.batch = run.step + 1, next(batches)

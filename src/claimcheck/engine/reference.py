@@ -41,7 +41,7 @@ def train_one(
     schedule = scheduler_of(optimise, settings, steps, milestones)
     numbers = {name: torch.tensor(float(value)) for name, value in settings.items() if not isinstance(value, str)}
     key, losses = torch.tensor(context.key(run.seed, "step")), []
-    for step, batch in zip(context.steps(steps), batches(data, run.seed, context, batch_size)):
+    for step, batch in zip(context.steps(steps, 1), batches(data, run.seed, context, batch_size)):
         optimise.zero_grad()
         value = loss(module, {**batch, "key": fold(key, step)}, numbers)
         value.backward()

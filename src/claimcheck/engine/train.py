@@ -227,7 +227,7 @@ def _train_tile(
     tables, done = [], 0
     window: deque[Tensor] = deque(maxlen=plan.batch_loss_window)
     for t in sorted({*plan.evaluate_at, plan.steps}):
-        for number in context.steps(t - done):
+        for number in context.steps(t - done, len(ensemble)):
             progress = step(progress, done + number, next(order))
             window.append(progress.losses)
         context.advance((t - done) / max(plan.steps, 1))
