@@ -154,8 +154,8 @@ def _close(figure: Figure) -> None:
 
 
 def _layout_problems(figure: Figure, renderer: Any) -> list[str]:
-    """Text beyond the figure's edge (by more than a point), and tick labels of one axis on one another."""
-    problems = []
+    """Text beyond the figure's edge (by more than a point), texts on one another, and tick labels of one axis too."""
+    problems, boxes = [], []
     slack = figure.dpi / 72
     edge = figure.bbox
     ticks = {id(text) for axes in figure.axes for text in _tick_texts(axes)}
@@ -165,10 +165,14 @@ def _layout_problems(figure: Figure, renderer: Any) -> list[str]:
         box = text.get_window_extent(renderer)
         if box.x0 < -slack or box.y0 < -slack or box.x1 > edge.width + slack or box.y1 > edge.height + slack:
             problems.append(f"text {text.get_text()!r} is cut off at the figure's edge")
+        boxes.append((text.get_text(), box.padded(-slack)))
+    for (one, a), (other, b) in itertools.combinations(boxes, 2):
+        if a.overlaps(b):
+            problems.append(f"texts {one!r} and {other!r} lie on one another")
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
-            boxes = [label.get_window_extent(renderer) for label in _shown_labels(axis)]
-            if any(a.overlaps(b) for a, b in itertools.pairwise(boxes)):
+            labels = [label.get_window_extent(renderer) for label in _shown_labels(axis)]
+            if any(a.overlaps(b) for a, b in itertools.pairwise(labels)):
                 problems.append(f"tick labels of the {axis.axis_name} axis {axes.get_title()!r} lie on one another")
     return problems
 

@@ -315,16 +315,21 @@ def region(axis: Axes, low: float | None, high: float | None, *, across: str = "
     (axis.set_ylim if across == "y" else axis.set_xlim)(ends)
 
 
-def count(axis: Axes, records: pd.DataFrame, extra: str = "", *, place: str = "right") -> None:
+def count(axis: Axes, records: pd.DataFrame, extra: str = "", *, place: str = "right", raised: bool = False) -> None:
     """Say outside the axes, above a corner, how many seeds the figure shows: "n = 16 seeds"."""
     seeds = records["seed"].nunique()
     text = f"n = {seeds} seed{'s' if seeds != 1 else ''}" + (f", {extra}" if extra else "")
-    note(axis, text, place=place)
+    note(axis, text, place=place, raised=raised)
 
 
-def note(axis: Axes, text: str, *, place: str = "right") -> None:
-    """A short grey remark above the axes' right (or left) corner, where no data are."""
-    axis.set_title(text, loc=place, fontsize=FONT_SIZE - 1.5, color=GREY, fontweight="normal")
+def note(axis: Axes, text: str, *, place: str = "right", raised: bool = False) -> None:
+    """A short grey remark above the axes' right (or left) corner, where no data are; `raised` above a long title."""
+    look = {"fontsize": FONT_SIZE - 1.5, "color": GREY, "fontweight": "normal"}
+    if not raised:
+        axis.set_title(text, loc=place, **look)
+        return
+    corner, lift = (float(place == "right"), 1.0), matplotlib.rcParams["axes.titlepad"] + 1.6 * FONT_SIZE
+    axis.annotate(text, corner, (0, lift), xycoords="axes fraction", textcoords="offset points", ha=place, **look)
 
 
 def legend(axis: Axes, title: str | None = None, *, outside: bool = True, **settings: Any) -> None:

@@ -285,6 +285,6 @@ def plot_normalisation(records: pd.DataFrame) -> Figure:
         axis.set_xticks([0.25, 1, 4], ["¼", "1", "4"])
         axis.minorticks_off()
     axes[0].set(ylabel="final training loss / nats")
-    style.count(axes[-1], records)
+    style.count(axes[-1], records, raised=True)
     style.legend(axes[-1], title="norm")
     return figure

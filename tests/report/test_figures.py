@@ -75,8 +75,20 @@ def test_faults_of_layout_are_told(records: pd.DataFrame) -> None:
 
     _, problems = figures.draw(crowded, records)
     assert any("cut off" in problem for problem in problems)
-    assert any("lie on one another" in problem for problem in problems)
+    assert any("tick labels" in problem and "lie on one another" in problem for problem in problems)
     assert any("lyph" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("raised", [False, True])
+def test_a_remark_on_a_long_title_is_told(records: pd.DataFrame, raised: bool) -> None:
+    def titled(records: pd.DataFrame):
+        figure, axis = style.figure()
+        axis.set_title("a title that leaves no room for anything else beside it, which it should have left")
+        style.count(axis, records, raised=raised)
+        return figure
+
+    _, problems = figures.draw(titled, records)
+    assert any("lie on one another" in problem for problem in problems) is not raised
 
 
 def study(tmp_path: Path, records: pd.DataFrame, **functions) -> SimpleNamespace:
