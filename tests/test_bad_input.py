@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from claimcheck import cli, data_fetch
-from claimcheck import records as recording
+from claimcheck import cli
+from claimcheck.data import downloads as data_fetch
+from claimcheck.results import records as recording
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
-from claimcheck.integrity import sealed
-from claimcheck.loading import load_config
+from claimcheck.results.seals import sealed
+from claimcheck.spec.reading import load_config
 
 STUDIES = Path(__file__).parent / "end_to_end" / "studies"
 COIN = "results/smoke/coin"

@@ -21,6 +21,6 @@ def load_records(folder: str | Path, part: str | None = None) -> pd.DataFrame:
     """
     from pathlib import Path
 
-    from claimcheck import records
+    from claimcheck.results import records
 
     return records.part_of(records.read(Path(folder) / "records.parquet"), part)

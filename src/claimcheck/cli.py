@@ -15,7 +15,7 @@ import typer
 from claimcheck.errors import ClaimcheckError
 
 if TYPE_CHECKING:
-    from claimcheck.spec import Config, Study
+    from claimcheck.spec.models import Config, Study
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -84,14 +84,14 @@ def main() -> None:
 
 
 def _config(**overrides: object) -> Config:
-    from claimcheck.loading import load_config
+    from claimcheck.spec.reading import load_config
 
     chosen = {key: str(value) if isinstance(value, Path | StrEnum) else value for key, value in overrides.items()}
     return load_config(None, {key: value for key, value in chosen.items() if value is not None})
 
 
 def _study(name: str, studies_dir: Path) -> Study:
-    from claimcheck.loading import load_study
+    from claimcheck.spec.reading import load_study
 
     return load_study(studies_dir, name)
 
@@ -99,8 +99,8 @@ def _study(name: str, studies_dir: Path) -> Study:
 @app.command("list")
 def list_studies(studies_dir: StudiesDir = STUDIES) -> None:
     """Show every study: its question, its claims, how many runs each scale takes."""
-    from claimcheck import design
-    from claimcheck.loading import study_names
+    from claimcheck.spec import design
+    from claimcheck.spec.reading import study_names
 
     rows = []
     for name in study_names(studies_dir):
@@ -139,12 +139,12 @@ def run(
     )
     spec.at(config.scale, config.seeds)
     piece = _shard(shard)
-    from claimcheck import runner
+    from claimcheck.running import runner
 
     if piece == (1, 1) and not force and runner.up_to_date(spec, config):
         print(f"{study}: up to date at scale {config.scale} (--force runs it all the same)")
         return
-    from claimcheck.leases import leased_device
+    from claimcheck.running.devices import leased_device
 
     with _progress(study) as progress, leased_device(config.device, progress.log) as leased:
         folder = runner.run_study(spec, config.model_copy(update={"device": leased}), progress, piece)
@@ -164,7 +164,7 @@ def merge(
     """Join the pieces that `run --shard i/n` made: the same records as an uncut run, bit for bit."""
     spec = _study(study, studies_dir)
     config = _config(scale=scale, seeds=seeds, results_dir=results_dir, studies_dir=studies_dir, data_dir=data_dir)
-    from claimcheck import runner
+    from claimcheck.running import runner
 
     print(f"{study}: records in {runner.merge_shards(spec, config, shards)}")
 
@@ -201,7 +201,7 @@ def plot(
     study: StudyName, scale: ScaleOption = SCALE, results_dir: ResultsDir = RESULTS, studies_dir: StudiesDir = STUDIES
 ) -> None:
     """Draw a study's figures from its records."""
-    from claimcheck import figures
+    from claimcheck.figures import drawing as figures
 
     for path in figures.plot_study(_study(study, studies_dir), scale.value, results_dir):
         print(path)
@@ -215,7 +215,7 @@ def report(
     studies_dir: StudiesDir = STUDIES,
 ) -> None:
     """Gather verdicts and figures into report.html and report.pdf; studies that are not there are named so."""
-    from claimcheck import integrity
+    from claimcheck.results import seals as integrity
     from claimcheck import report as reporting
 
     integrity.check_results(results_dir, scale.value)
@@ -246,7 +246,7 @@ def why(
     data_dir: DataDir = DATA,
 ) -> None:
     """Say what of a study would run again, and because of what."""
-    from claimcheck import staleness
+    from claimcheck.results import state as staleness
 
     config = _config(scale=scale, seeds=seeds, results_dir=results_dir, studies_dir=studies_dir, data_dir=data_dir)
     for line in staleness.explain(_study(study, studies_dir), config):
@@ -263,8 +263,8 @@ def cost(
     data_dir: DataDir = DATA,
 ) -> None:
     """Estimate time, operations and memory on this machine by rehearsing a few steps of everything."""
-    from claimcheck.cost import estimate
-    from claimcheck.loading import study_names
+    from claimcheck.running.cost import estimate
+    from claimcheck.spec.reading import study_names
 
     config = _config(scale=scale, seeds=seeds, device=device, studies_dir=studies_dir, data_dir=data_dir)
     rows, total = [], 0.0
@@ -284,7 +284,7 @@ def verify(
     second: Annotated[Path, typer.Argument(metavar="B", help="Another, such as a colleague's results/quick.")],
 ) -> None:
     """Compare two result trees: same bits, same numbers, same verdicts, or what differs."""
-    from claimcheck import verify as comparison
+    from claimcheck.results import compare as comparison
 
     sys.exit(comparison.main(first, second))
 
@@ -298,7 +298,7 @@ def crate(
     studies_dir: StudiesDir = STUDIES,
 ) -> None:
     """Export results and report as a Workflow Run RO-Crate, for archives and other tools."""
-    from claimcheck.crate import export
+    from claimcheck.results.crate import export
 
     print(export(scale.value, results_dir, reports_dir, studies_dir.resolve().parent, folder))
 
@@ -316,7 +316,7 @@ def import_results(
     data_dir: DataDir = DATA,
 ) -> None:
     """Take over records made on another machine, with that machine's provenance, after checking every hash."""
-    from claimcheck.importing import import_results as take_over
+    from claimcheck.results.importing import import_results as take_over
 
     name = study or folder.resolve().name
     config = _config(scale=scale, seeds=seeds, results_dir=results_dir, studies_dir=studies_dir, data_dir=data_dir)
@@ -333,7 +333,7 @@ def new(
     studies_dir: StudiesDir = STUDIES,
 ) -> None:
     """Make a small study that runs at once, to be changed into yours."""
-    from claimcheck.scaffolding import create
+    from claimcheck.spec.new import create
 
     folder = create(name, studies_dir)
     print(f"{folder}: study.yaml and study.py")
@@ -343,7 +343,7 @@ def new(
 @app.command()
 def doctor(studies_dir: StudiesDir = STUDIES, results_dir: ResultsDir = RESULTS, data_dir: DataDir = DATA) -> None:
     """Check versions, compiler, GPU, disk, data and studies; exit status 1 when something is broken."""
-    from claimcheck.doctor import examine
+    from claimcheck.running.doctor import examine
 
     checks = examine(studies_dir, results_dir, data_dir)
     _print_table(["what", "state", "found"], [], [(check.subject, check.state, check.found) for check in checks])
@@ -360,7 +360,7 @@ def data_fetch(
     data_dir: DataDir = DATA,
 ) -> None:
     """Download a data set where it is missing or damaged; one that is whole opens no connection."""
-    from claimcheck.data_fetch import fetch
+    from claimcheck.data.downloads import fetch
 
     fetch(name, data_dir)
 
@@ -368,7 +368,7 @@ def data_fetch(
 @data.command("list")
 def data_list(data_dir: DataDir = DATA) -> None:
     """Say which downloaded data sets are there and whole."""
-    from claimcheck.data_fetch import SOURCES, faults
+    from claimcheck.data.downloads import SOURCES, faults
 
     for name in SOURCES:
         wrong = faults(name, data_dir)
@@ -405,7 +405,7 @@ def _progress(study: str):
     """A bar on a terminal, plain lines in a log."""
     from contextlib import contextmanager
 
-    from claimcheck.runner import Progress as Report
+    from claimcheck.running.runner import Progress as Report
 
     @contextmanager
     def shown():

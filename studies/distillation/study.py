@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from claimcheck import style
+from claimcheck.figures import style
 from claimcheck.engine import measure, networks
 from claimcheck.engine.augmentation import shifted
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.train import Data, softmax_cross_entropy, train
-from claimcheck.theory.landmarks import cross_fitted
+from claimcheck.judging.cross_fitting import cross_fitted
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
 TEACHERS = pd.DataFrame(

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from claimcheck import style
+from claimcheck.figures import style
 from claimcheck.engine import networks
 from claimcheck.engine.train import Data, classification, noisy_labels, train
 from claimcheck.theory import bias_variance, risk
-from claimcheck.theory.landmarks import cross_fitted, landmarks
+from claimcheck.judging.cross_fitting import cross_fitted, landmarks
 
 MODELS = {
     "isotropic": risk.Problem(signal=1.0, noise=0.25),

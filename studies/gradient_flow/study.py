@@ -11,7 +11,7 @@ import torch
 from matplotlib import patheffects
 from matplotlib.figure import Figure
 
-from claimcheck import style
+from claimcheck.figures import style
 from claimcheck.engine import depth_profile, measure, networks
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.train import Data, classification, train

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from claimcheck import style
+from claimcheck.figures import style
 from claimcheck.engine import depth_profile, networks
 from claimcheck.engine.train import Data, classification, train
 from claimcheck.theory import mean_field

@@ -9,13 +9,13 @@ import pandas as pd
 import torch
 from matplotlib.ticker import PercentFormatter
 
-from claimcheck import style
+from claimcheck.figures import style
 from claimcheck.engine import measure, networks, schedules
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.step import losses_and_gradient
 from claimcheck.engine.train import classification, train
-from claimcheck.records import part_of
+from claimcheck.results.records import part_of
 
 GUESSING = math.log(10.0)  # loss of ten equally likely classes, nats
 FAILED = 0.95 * GUESSING  # a run that ends above it has learnt nothing: dead networks sit within 1 % of GUESSING

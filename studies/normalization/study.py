@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from claimcheck import style
+from claimcheck.figures import style
 from claimcheck.engine import measure, norm_timing
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import MLP, norm_of

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.ticker import PercentFormatter
 
-from claimcheck import style
+from claimcheck.figures import style
 from claimcheck.engine import mixed_precision, networks
 from claimcheck.engine.mixed_precision import Recipe
 from claimcheck.engine.number_formats import FORMATS, dtype_of, thresholds, zero_after

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from claimcheck import style
+from claimcheck.figures import style
 from claimcheck.engine import measure
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import ResNet

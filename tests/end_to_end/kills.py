@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from claimcheck.loading import load_study, study_names
+from claimcheck.spec.reading import load_study, study_names
 
 KEYS = ("part", "run", "seed", "status")
 """What even a part that measures times repeats; its metrics are times, which no second run repeats."""

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from claimcheck.loading import load_study, study_names
+from claimcheck.spec.reading import load_study, study_names
 
 from .conftest import REPOSITORY, Project
 from .test_pipeline import pages_of

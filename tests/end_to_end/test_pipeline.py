@@ -170,7 +170,7 @@ def test_the_command_by_hand_agrees_with_the_pipeline(finished):
 
 def test_the_configuration_file_holds_every_setting_at_its_default():
     from claimcheck.files import read_yaml
-    from claimcheck.spec import Config
+    from claimcheck.spec.models import Config
 
     assert Config.model_validate(read_yaml(REPOSITORY / "workflow/config.yaml")) == Config()
     assert set(read_yaml(REPOSITORY / "workflow/config.yaml")) == set(Config.model_fields)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from claimcheck import records as recording
-from claimcheck.design import confirmatory_runs
-from claimcheck.loading import load_study
-from claimcheck.spec import Study
+from claimcheck.results import records as recording
+from claimcheck.spec.design import confirmatory_runs
+from claimcheck.spec.reading import load_study
+from claimcheck.spec.models import Study
 
 LECTURE = """
 title: A planted lecture

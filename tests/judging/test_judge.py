@@ -12,7 +12,7 @@ import pytest
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
-from claimcheck.integrity import sealed
+from claimcheck.results.seals import sealed
 from claimcheck.judging import calibration, evidence, null_run, statistics
 from claimcheck.judging.judge import CSV_COLUMNS, collect, judge, judged_with, load_verdicts, scaled_region, sensitivity
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.integrity import read_sealed
+from claimcheck.results.seals import read_sealed
 from claimcheck.judging import calibration, statistics
 
 

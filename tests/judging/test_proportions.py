@@ -10,7 +10,7 @@ from claimcheck.errors import ClaimcheckError
 from claimcheck.judging import statistics
 from claimcheck.judging.judge import judge, sensitivity
 from claimcheck.judging.statistics import LEVEL, binomial_interval, binomial_tails, decide, seeds_to_support
-from claimcheck.spec import Prediction
+from claimcheck.spec.models import Prediction
 
 AT_LEAST_NINE_IN_TEN = (0.9, None)
 

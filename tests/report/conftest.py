@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from claimcheck import figures, report
+from claimcheck.figures import drawing as figures
+from claimcheck import report
 from claimcheck.judging import judge
-from claimcheck.loading import load_study
-from claimcheck.runner import run_study
-from claimcheck.spec import Config
+from claimcheck.spec.reading import load_study
+from claimcheck.running.runner import run_study
+from claimcheck.spec.models import Config
 
 LECTURE = r"""
 title: "Nets & <b>depth</b>"
@@ -110,7 +111,7 @@ COINS_CODE = """
 import numpy as np
 import pandas as pd
 
-from claimcheck import style
+from claimcheck.figures import style
 
 
 def run_tosses(runs, context):

@@ -1,6 +1,6 @@
 """Marks that the figures of several studies share."""
 
-from claimcheck import style
+from claimcheck.figures import style
 
 
 def test_log_axis_has_plain_numbers_at_its_ticks_and_nowhere_else():

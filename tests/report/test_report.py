@@ -324,7 +324,7 @@ def test_what_cannot_be_set_is_one_clear_line(project: Path, tmp_path: Path, old
 
 def test_calibration_and_null_run_stand_in_the_appendix(project: Path, tmp_path: Path) -> None:
     from claimcheck.files import write_json
-    from claimcheck.integrity import sealed
+    from claimcheck.results.seals import sealed
     from claimcheck.judging import calibration
 
     studies, results = copy(project, tmp_path)

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from claimcheck import data_fetch, figures, runner
-from claimcheck import records as recording
-from claimcheck.loading import load_config
+from claimcheck.data import downloads as data_fetch
+from claimcheck.figures import drawing as figures
+from claimcheck.running import runner
+from claimcheck.results import records as recording
+from claimcheck.spec.reading import load_config
 
 ROOT = Path(__file__).parents[2]
 ARCHIVES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))

@@ -13,12 +13,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
-from claimcheck import cost
-from claimcheck.context import Context, Settings
+from claimcheck.running import cost
+from claimcheck.engine.context import Context, Settings
 from claimcheck.engine import train as training
 from claimcheck.engine.step import Step, take
-from claimcheck.loading import load_study, study_names
-from claimcheck.spec import run_function
+from claimcheck.spec.reading import load_study, study_names
+from claimcheck.spec.models import run_function
 
 STUDIES = Path(__file__).parents[2] / "studies"
 DEVICE = torch.device("meta")  # known to PyTorch everywhere, without kernels; autograd treats it like a CPU

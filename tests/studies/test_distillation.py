@@ -8,10 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from claimcheck import design, figures, records
-from claimcheck.context import Context, Settings
+from claimcheck.spec import design
+from claimcheck.figures import drawing as figures
+from claimcheck.results import records
+from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.augmentation import shifted
-from claimcheck.loading import load_study
+from claimcheck.spec.reading import load_study
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
 ROOT = Path(__file__).parents[2]

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import design, figures, records
-from claimcheck.context import Context, Settings
-from claimcheck.loading import load_study
+from claimcheck.spec import design
+from claimcheck.figures import drawing as figures
+from claimcheck.results import records
+from claimcheck.engine.context import Context, Settings
+from claimcheck.spec.reading import load_study
 from claimcheck.theory import bias_variance, risk
-from claimcheck.theory.landmarks import cross_fitted, landmarks
+from claimcheck.judging.cross_fitting import cross_fitted, landmarks
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "double_descent")

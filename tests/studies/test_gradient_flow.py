@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import records as recording
-from claimcheck import runner
-from claimcheck.context import Context, Settings
+from claimcheck.results import records as recording
+from claimcheck.running import runner
+from claimcheck.engine.context import Context, Settings
 from claimcheck.engine import depth_profile, measure, networks
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.train import Data
-from claimcheck.loading import load_config, load_study
+from claimcheck.spec.reading import load_config, load_study
 from claimcheck.theory import mean_field
 
 ROOT = Path(__file__).parents[2]

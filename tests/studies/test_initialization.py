@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import runner
-from claimcheck.loading import load_config, load_study
+from claimcheck.running import runner
+from claimcheck.spec.reading import load_config, load_study
 from claimcheck.theory import mean_field
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -17,7 +17,7 @@ STUDY = load_study(STUDIES, "initialization")
 
 
 def part(records, name):
-    from claimcheck import records as recording
+    from claimcheck.results import records as recording
 
     return recording.part_of(records, name)
 

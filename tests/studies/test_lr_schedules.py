@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import design, records
-from claimcheck.context import Context, Settings
+from claimcheck.spec import design
+from claimcheck.results import records
+from claimcheck.engine.context import Context, Settings
 from claimcheck.engine import schedules
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import MLP
-from claimcheck.loading import load_study
+from claimcheck.spec.reading import load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "lr_schedules")

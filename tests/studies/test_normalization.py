@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import design, runner
-from claimcheck import records as recording
-from claimcheck.context import Context, Settings
+from claimcheck.spec import design
+from claimcheck.running import runner
+from claimcheck.results import records as recording
+from claimcheck.engine.context import Context, Settings
 from claimcheck.engine import norm_timing
 from claimcheck.engine.networks import norm_of
-from claimcheck.loading import load_study
+from claimcheck.spec.reading import load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "normalization")

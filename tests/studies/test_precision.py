@@ -10,14 +10,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from claimcheck import design, records
-from claimcheck.context import Context, Settings
+from claimcheck.spec import design
+from claimcheck.results import records
+from claimcheck.engine.context import Context, Settings
 from claimcheck.engine import mixed_precision, networks
 from claimcheck.engine.data import Data
 from claimcheck.engine.loss_scaling import LossScale
 from claimcheck.engine.number_formats import FORMATS, RoundedMLP, lost_updates, rounded, thresholds, zero_after
 from claimcheck.engine.recall import recall
-from claimcheck.loading import load_study
+from claimcheck.spec.reading import load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "precision")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from claimcheck.judging.statistics import seeds_to_support
-from claimcheck.loading import load_study
+from claimcheck.spec.reading import load_study
 
 STUDIES = Path(__file__).parents[2] / "studies"
 TOO_FEW = {"no-weights-lost"}

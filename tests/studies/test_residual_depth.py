@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck import design, figures
-from claimcheck import records as recording
-from claimcheck.context import Context, Settings
+from claimcheck.spec import design
+from claimcheck.figures import drawing as figures
+from claimcheck.results import records as recording
+from claimcheck.engine.context import Context, Settings
 from claimcheck.engine import residual
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.step import functional_losses_and_gradient, losses_and_gradient
 from claimcheck.engine.train import Data, cross_entropy, train
-from claimcheck.loading import load_study
+from claimcheck.spec.reading import load_study
 from claimcheck.theory import mean_field
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 sys.path.insert(0, f"{workflow.basedir}/src")  # works without an installed package, too
-from claimcheck import data_fetch, files, fingerprint, integrity, loading
+from claimcheck.data import downloads as data_fetch
+from claimcheck import files
+from claimcheck.results import digests as fingerprint
+from claimcheck.results import seals as integrity
+from claimcheck.spec import reading as loading
 from claimcheck.errors import ClaimcheckError
 
 

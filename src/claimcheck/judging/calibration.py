@@ -18,7 +18,7 @@ from scipy import stats
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
-from claimcheck.integrity import sealed
+from claimcheck.results.seals import sealed
 from claimcheck.judging import statistics
 
 PREDICTIONS = 200_000

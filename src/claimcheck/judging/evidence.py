@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from claimcheck import design
-from claimcheck import records as recording
+from claimcheck.spec import design
+from claimcheck.results import records as recording
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.files import sha256
-from claimcheck.integrity import read_provenance
-from claimcheck.spec import Prediction, Study
+from claimcheck.results.seals import read_provenance
+from claimcheck.spec.models import Prediction, Study
 
 COLUMNS = ("part", "run", "seed", "status")
 """Columns that every study's records have."""

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from claimcheck import fingerprint
+from claimcheck.results import digests as fingerprint
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, read_json, write_json, write_text
-from claimcheck.integrity import sealed
+from claimcheck.results.seals import sealed
 from claimcheck.judging import evidence, null_run, statistics
-from claimcheck.loading import load_lecture
-from claimcheck.spec import Claim, Config, Prediction, Study, spec_hash
+from claimcheck.spec.reading import load_lecture
+from claimcheck.spec.models import Claim, Config, Prediction, Study, spec_hash
 
 VARIANTS = ("threshold halved", "threshold doubled", "half the seeds")
 """Changes under which a robust verdict stays what it is."""

@@ -15,7 +15,7 @@ import pandas as pd
 from claimcheck import streams
 from claimcheck.errors import ClaimcheckError
 from claimcheck.judging import evidence, statistics
-from claimcheck.spec import Prediction, ScaledPart
+from claimcheck.spec.models import Prediction, ScaledPart
 
 SAME = 1e-12
 """Relative difference up to which a statistic counts as unchanged by the shuffle."""

@@ -20,7 +20,7 @@ from claimcheck.files import write_atomically, write_text
 from claimcheck.judging import judge, statistics
 from claimcheck.report import convert, phrases, pictures, summary, text
 from claimcheck.report.gather import ReportView, gather
-from claimcheck.spec import Config
+from claimcheck.spec.models import Config
 
 EPOCH = 1_000_000_000
 """The PDF's date, in seconds since 1970, where nothing was run (2001-09-09)."""

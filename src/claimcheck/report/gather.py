@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from claimcheck import attempts, design, fingerprint
+from claimcheck.results import attempts
+from claimcheck.spec import design
+from claimcheck.results import digests as fingerprint
 from claimcheck.files import sha256
-from claimcheck.integrity import read_provenance, read_sealed
+from claimcheck.results.seals import read_provenance, read_sealed
 from claimcheck.judging import judge
 from claimcheck.judging.statistics import claim_verdict
-from claimcheck.loading import load_lecture, load_study, study_names
+from claimcheck.spec.reading import load_lecture, load_study, study_names
 from claimcheck.report.pictures import STATES
 from claimcheck.report.text import to_float
-from claimcheck.spec import Claim, Config, FigureSpec, Lecture, LectureClaim, Prediction, ScaledPart, Study, spec_hash
+from claimcheck.spec.models import Claim, Config, FigureSpec, Lecture, LectureClaim, Prediction, ScaledPart, Study, spec_hash
 
 
 @dataclass(frozen=True)

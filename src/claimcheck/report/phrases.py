@@ -10,7 +10,7 @@ from claimcheck.judging.statistics import CONFIDENCE
 from claimcheck.report import text
 from claimcheck.report.gather import ClaimView, PartView, PredictionView, StudyView
 from claimcheck.report.pictures import slug
-from claimcheck.spec import Amendment, Reference
+from claimcheck.spec.models import Amendment, Reference
 
 
 def mark(state: str) -> str:

@@ -1,0 +1,190 @@
+"""From records to figure files: calls a study's `plot_<id>` and writes SVG (report) and PNG (elsewhere).
+
+The same records give the same bytes. A glyph that the font lacks, text that falls off the figure or labels that lie
+on one another are told as problems. Nothing here computes a result.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from matplotlib.text import Text
+
+from claimcheck.results import records as recording
+from claimcheck.figures import style
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import make_folder, sha256, write_atomically
+from claimcheck.results.seals import write_figure_list
+
+_COMPLAINTS = re.compile(r"glyph|constrained_layout|tight_layout|font family", re.IGNORECASE)
+
+
+def plot_study(study: Any, scale: str, results_dir: Path, *, strict: bool = False) -> list[Path]:
+    """Draw every figure of `study` from its records, into `results/<scale>/<study>/figures/`, with their checksums.
+
+    Every figure is tried before an error is raised, so that one bad figure does not hide the others.
+
+    Args:
+        study: a loaded study: `name`, `figures` (id, part), and its `code` for plots.
+        strict: problems of layout are errors; otherwise they are written to standard error.
+
+    Returns:
+        the files written.
+
+    Raises:
+        ClaimcheckError: no records, no such function, an error inside it, or (strict) a problem of layout.
+    """
+    folder = Path(results_dir) / scale / study.name
+    records = read_records(folder, study.name)
+    target = make_folder(folder / "figures")
+    for old in filter(Path.is_file, target.iterdir()):
+        old.unlink()
+    written, failed = [], []
+    for spec in study.figures:
+        rows = rows_of(records, spec.part)
+        if rows.empty:
+            print(f"{study.name}: figure {spec.id!r}: part {spec.part} was not run at {scale}", file=sys.stderr)
+            continue
+        try:
+            figure, problems = draw(plot_function(study, spec.id), rows)
+            if problems and strict:
+                raise ClaimcheckError("; ".join(problems))
+            written += save(figure, target / spec.id)
+        except Exception as error:
+            failed.append(f"figure {spec.id!r}: {type(error).__name__}: {error}")
+            continue
+        for problem in problems:
+            print(f"{study.name}: figure {spec.id!r}: {problem}", file=sys.stderr)
+    write_figure_list(target, written, sha256(folder / "records.parquet"))
+    if failed:
+        raise ClaimcheckError(" | ".join(failed), where=f"studies/{study.name}/study.py")
+    return written
+
+
+def read_records(folder: Path, name: str) -> pd.DataFrame:
+    """The records of a study.
+
+    Raises:
+        ClaimcheckError: the study has not been run at this scale.
+    """
+    path = folder / "records.parquet"
+    if not path.is_file():
+        raise ClaimcheckError("no records to draw", where=path, hint=f"run `claimcheck run {name}` first")
+    return recording.read(path)
+
+
+def rows_of(records: pd.DataFrame, part: str | None) -> pd.DataFrame:
+    """The rows of one part, without the columns that are empty there; all rows where no part is named."""
+    if part is None or "part" not in records:
+        return records
+    return records[records["part"] == part].dropna(axis="columns", how="all").reset_index(drop=True)
+
+
+def plot_function(study: Any, identifier: str) -> Callable[[pd.DataFrame], Figure]:
+    """`plot_<id>` of the study's code.
+
+    Raises:
+        ClaimcheckError: there is none.
+    """
+    name = f"plot_{identifier.replace('-', '_')}"
+    found = getattr(study.code("plot"), name, None)
+    if not callable(found):
+        raise ClaimcheckError(f"no function {name}(records)", expected="one for every figure of study.yaml")
+    return found
+
+
+def draw(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tuple[Figure, list[str]]:
+    """Call `plot` in the project's style, lay the figure out and draw it once, and collect what is wrong with its looks.
+
+    What is checked is what is saved: the layout stays as it is now, the canvas keeps the picture for the PNG.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with style.applied(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure = plot(records)
+        if not isinstance(figure, Figure):
+            raise ClaimcheckError("did not return a Figure", found=type(figure).__name__)
+        canvas = FigureCanvasAgg(figure)
+        figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+        canvas.draw()
+        problems = _layout_problems(figure, canvas.get_renderer())
+        figure.set_layout_engine("none")
+    complaints = [str(entry.message) for entry in caught if _COMPLAINTS.search(str(entry.message))]
+    return figure, list(dict.fromkeys(complaints + problems))
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure that `draw` made as `stem`.svg and `stem`.png, whole or not at all, undated, and close it."""
+    svg, png = (stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png"))
+    with write_atomically(png) as temporary:
+        picture = figure.canvas.buffer_rgba()
+        imsave(temporary, picture, format="png", dpi=figure.dpi, metadata={"Software": None})
+    with style.applied(), write_atomically(svg) as temporary:
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+        temporary.write_text(compact(written.getvalue()), encoding="utf-8")
+    _close(figure)
+    return [svg, png]
+
+
+def compact(svg: str) -> str:
+    """The same picture in fewer bytes: coordinates cut to a thousandth of a point, paths on one line, no comments."""
+    svg = re.sub(r"(?<=\d)\.(\d{3,})", lambda found: f".{found[1]}"[:4] if found[1] != "015625" else found[0], svg)
+    svg = re.sub(r"\s*\n\s*(?=[MLQCzZ\"])", " ", svg)
+    svg = re.sub(r">\s*\n\s*<", ">\n<", svg)
+    return re.sub(r"<!--.*?-->\n?", "", svg)
+
+
+def _close(figure: Figure) -> None:
+    if "matplotlib.pyplot" in sys.modules:
+        matplotlib.pyplot.close(figure)
+    figure.clear()
+
+
+def _layout_problems(figure: Figure, renderer: Any) -> list[str]:
+    """Text beyond the figure's edge (by more than a point), texts on one another, and tick labels of one axis too."""
+    problems, boxes = [], []
+    slack = figure.dpi / 72
+    edge = figure.bbox
+    ticks = {id(text) for axes in figure.axes for text in _tick_texts(axes)}
+    for text in figure.findobj(Text):
+        if id(text) in ticks or not text.get_visible() or not text.get_text().strip():
+            continue
+        box = text.get_window_extent(renderer)
+        if box.x0 < -slack or box.y0 < -slack or box.x1 > edge.width + slack or box.y1 > edge.height + slack:
+            problems.append(f"text {text.get_text()!r} is cut off at the figure's edge")
+        boxes.append((text.get_text(), box.padded(-slack)))
+    for (one, a), (other, b) in itertools.combinations(boxes, 2):
+        if a.overlaps(b):
+            problems.append(f"texts {one!r} and {other!r} lie on one another")
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = [label.get_window_extent(renderer) for label in _shown_labels(axis)]
+            if any(a.overlaps(b) for a, b in itertools.pairwise(labels)):
+                problems.append(f"tick labels of the {axis.axis_name} axis {axes.get_title()!r} lie on one another")
+    return problems
+
+
+def _tick_texts(axes: Any) -> list[Text]:
+    """Every tick label that matplotlib keeps, spare ones outside the view included."""
+    ticks = [t for axis in (axes.xaxis, axes.yaxis) for t in (*axis.majorTicks, *axis.minorTicks)]
+    return [text for tick in ticks for text in (tick.label1, tick.label2)]
+
+
+def _shown_labels(axis: Any) -> list[Text]:
+    low, high = sorted(axis.get_view_interval())
+    ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=False)
+    slack = 1e-9 * (abs(low) + abs(high))
+    return [t for at, t in ticks if low - slack <= at <= high + slack and t.get_text().strip() and t.get_visible()]

@@ -1,0 +1,203 @@
+"""Do two result trees say the same? Same bits, else same numbers, else same verdicts, else what differs.
+
+Reads two folders, such as results/quick of two machines, or two studies' folders; changes neither. Damaged files
+are told as errors, they are never compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from claimcheck.results import records as recording
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import sha256
+from claimcheck.results.seals import read_provenance
+from claimcheck.judging.judge import load_verdicts
+
+LEVELS = ("same bits", "same numbers", "same verdicts", "different")
+"""From the best to the worst. A tree is as good as its worst study."""
+
+TOLERANCE = 1e-6
+"""Relative (and, below 1, absolute) difference up to which two numbers count as the same."""
+
+MOST = 5
+"""Differences listed per kind."""
+
+
+@dataclass
+class Comparison:
+    """How one study compares: a level of `LEVELS` and, in words, what differs."""
+
+    study: str
+    level: str = "same bits"
+    differences: list[str] = field(default_factory=list)
+    machines: list[str] = field(default_factory=list)
+
+    def worsen(self, level: str, *differences: str) -> None:
+        """Note differences that allow `level` at best."""
+        self.level = LEVELS[max(LEVELS.index(self.level), LEVELS.index(level))]
+        self.differences += differences
+
+
+def compare(first: Path, second: Path, tolerance: float = TOLERANCE) -> list[Comparison]:
+    """Compare two trees study by study; a study that one of them lacks is different.
+
+    Raises:
+        ClaimcheckError: no results in a folder, or a file that is damaged or not what its provenance says.
+    """
+    trees = [_studies(Path(first)), _studies(Path(second))]
+    if len(trees[0]) == len(trees[1]) == 1 and all(
+        (Path(folder) / "records.parquet").is_file() for folder in (first, second)
+    ):
+        name = next(iter(trees[0]))
+        return [_compare(name, Path(first), Path(second), tolerance)]
+    found = []
+    for name in sorted({*trees[0], *trees[1]}):
+        if name in trees[0] and name in trees[1]:
+            found.append(_compare(name, trees[0][name], trees[1][name], tolerance))
+        else:
+            found.append(Comparison(name, "different", [f"only in {first if name in trees[0] else second}"]))
+    return found
+
+
+def _studies(folder: Path) -> dict[str, Path]:
+    """The studies' folders in a tree: those that hold records; the folder itself if it does."""
+    if not folder.is_dir():
+        raise ClaimcheckError("no such folder of results", where=folder)
+    if (folder / "records.parquet").is_file():
+        return {folder.resolve().name: folder}
+    found = {path.parent.name: path.parent for path in sorted(folder.glob("*/records.parquet"))}
+    if not found:
+        raise ClaimcheckError(
+            "no results here",
+            where=folder,
+            expected="STUDY/records.parquet",
+            hint="name a scale's folder, such as results/quick",
+        )
+    return found
+
+
+def _compare(name: str, first: Path, second: Path, tolerance: float) -> Comparison:
+    outcome = Comparison(name)
+    digests = [_checked(folder) for folder in (first, second)]
+    if digests[0] != digests[1]:
+        _compare_records(
+            outcome, *(recording.read(folder / "records.parquet") for folder in (first, second)), tolerance
+        )
+    _compare_verdicts(outcome, first / "verdicts.json", second / "verdicts.json", tolerance)
+    if outcome.level != "same bits":
+        outcome.machines = _unlike(*(_facts(folder) for folder in (first, second)))
+    return outcome
+
+
+def _checked(folder: Path) -> str:
+    """The records' checksum, which is the one that the run noted."""
+    digest = sha256(folder / "records.parquet")
+    noted = _facts(folder).get("files", {}).get("records.parquet", digest)
+    if noted != digest:
+        raise ClaimcheckError(
+            "is not the file that the run wrote (checksum differs)",
+            where=folder / "records.parquet",
+            found=digest[:12],
+            expected=f"{str(noted)[:12]} (provenance.json)",
+        )
+    return digest
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    return read_provenance(folder / "provenance.json")
+
+
+def _compare_records(outcome: Comparison, first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> None:
+    if absent := sorted(set(first.columns) ^ set(second.columns)):
+        outcome.worsen("same verdicts", f"columns only on one side: {_some(absent)}")
+        return
+    keys = [name for name in first.columns if name != "status" and not pd.api.types.is_float_dtype(first[name].dtype)]
+    tables = [frame.set_index(keys).sort_index() for frame in (first, second)]
+    if not tables[0].index.equals(tables[1].index):
+        alone = tables[0].index.symmetric_difference(tables[1].index)
+        outcome.worsen(
+            "same verdicts", f"{len(alone)} rows stand on one side only, such as {dict(zip(keys, alone[0]))}"
+        )
+        return
+    for name in tables[0].columns:
+        _compare_column(outcome, name, tables[0][name], tables[1][name], tolerance)
+
+
+def _compare_column(outcome: Comparison, name: str, first: pd.Series, second: pd.Series, tolerance: float) -> None:
+    if not pd.api.types.is_float_dtype(first.dtype):
+        if unlike := int((first.astype(str) != second.astype(str)).sum()):
+            outcome.worsen("same verdicts", f"{name}: {unlike} of {len(first)} rows differ")
+        return
+    a, b = first.to_numpy("float64", na_value=np.nan), second.to_numpy("float64", na_value=np.nan)
+    unlike = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    if not unlike.any():
+        return
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(a - b)[unlike] / np.maximum(1.0, np.maximum(np.abs(a), np.abs(b))[unlike])
+    gap = np.where(np.isnan(gap), np.inf, gap)
+    words = f"{name}: {int(unlike.sum())} of {len(a)} values differ, by at most {gap.max():.2g}"
+    outcome.worsen("same numbers" if gap.max() <= tolerance else "same verdicts", words)
+
+
+def _compare_verdicts(outcome: Comparison, first: Path, second: Path, tolerance: float) -> None:
+    present = [path.is_file() for path in (first, second)]
+    if not all(present):
+        if any(present) or outcome.level == "same verdicts":
+            outcome.worsen("different", f"no verdicts in {(second if present[0] else first).parent}")
+        return
+    sides = [{entry["prediction"]: entry for entry in load_verdicts(path)} for path in (first, second)]
+    if alone := sorted(set(sides[0]) ^ set(sides[1])):
+        outcome.worsen("different", f"predictions only on one side: {_some(alone)}")
+    for name in (name for name in sides[0] if name in sides[1]):
+        one, other = sides[0][name], sides[1][name]
+        if one["verdict"] != other["verdict"]:
+            outcome.worsen("different", f"{name}: {one['verdict']} here, {other['verdict']} there")
+        elif one["region"] != other["region"]:
+            outcome.worsen("different", f"{name}: judged by the region {one['region']} here, {other['region']} there")
+        elif not _alike(one["values"], other["values"], tolerance):
+            outcome.worsen("same verdicts", f"{name}: {_estimate(one)} here, {_estimate(other)} there")
+
+
+def _alike(first: list[float], second: list[float], tolerance: float) -> bool:
+    return len(first) == len(second) and np.allclose(first, second, rtol=tolerance, atol=tolerance)
+
+
+def _estimate(entry: dict[str, Any]) -> str:
+    return f"{entry['estimate']:.6g} (n = {entry['n']})" if entry["estimate"] is not None else "not run"
+
+
+def _unlike(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """What may explain a difference: versions, machine and commit that differ."""
+    found = []
+    for topic in ("versions", "machine", "git"):
+        one, other = first.get(topic) or {}, second.get(topic) or {}
+        for key in sorted({*one, *other}):
+            if one.get(key) != other.get(key):
+                found.append(f"{topic}.{key}: {one.get(key)} here, {other.get(key)} there")
+    return found
+
+
+def _some(things: list[str]) -> str:
+    return ", ".join(things[:MOST]) + (f" and {len(things) - MOST} more" if len(things) > MOST else "")
+
+
+def main(first: Path, second: Path) -> int:
+    """Print the comparison; the exit status is 0 when every verdict is the same, 1 when not."""
+    found = compare(first, second)
+    for outcome in found:
+        print(f"{outcome.study}: {outcome.level}")
+        for line in outcome.differences[: 2 * MOST]:
+            print(f"  {line}")
+        if len(outcome.differences) > 2 * MOST:
+            print(f"  and {len(outcome.differences) - 2 * MOST} more differences")
+        if outcome.machines:
+            print(f"  made with: {_some(outcome.machines)}")
+    worst = LEVELS[max(LEVELS.index(outcome.level) for outcome in found)]
+    print(f"{len(found)} studies: {worst}")
+    return 1 if worst == "different" else 0

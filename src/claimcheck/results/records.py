@@ -1,0 +1,229 @@
+"""Records: tidy rows with checked types, written so that the same runs give the same bytes.
+
+Columns: part, run, seed, factors …, index columns …, metrics … (float64), status.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import hash_of, write_atomically
+from claimcheck.spec.models import Part, ScaledPart
+
+STATUSES = ("ok", "diverged")
+
+
+def check_outcome(raw: Any, runs: pd.DataFrame, part: ScaledPart, where: str) -> pd.DataFrame:
+    """Check what a study's run function returned and join seed and factors to it.
+
+    Raises:
+        ClaimcheckError: not a frame, runs missing or unknown, rows twice, a metric that is no number, a wrong status.
+    """
+    if not isinstance(raw, pd.DataFrame) or "run" not in raw.columns:
+        raise ClaimcheckError("must return a DataFrame with a column `run`", where=where, found=type(raw).__name__)
+    missing = sorted(set(runs["run"]) - set(raw["run"]))
+    unknown = sorted(set(raw["run"]) - set(runs["run"]))
+    if missing or unknown:
+        raise ClaimcheckError(
+            f"{len(missing)} runs have no rows and {len(unknown)} rows' runs are not in the design",
+            where=where,
+            found=(missing + unknown)[0],
+            expected="rows for every run of the design and for no other",
+        )
+    frame = raw.drop(columns=[column for column in raw.columns if column in runs.columns and column != "run"])
+    if "status" not in frame:
+        frame = frame.assign(status="ok")
+    if wrong := set(frame["status"]) - set(STATUSES):
+        raise ClaimcheckError(
+            "unknown status", where=where, found=sorted(map(str, wrong))[0], expected="ok or diverged"
+        )
+    index, metrics = _index_and_metrics(frame, part, where)
+    if len(doubled := frame[frame.duplicated(["run", *index])]):
+        raise ClaimcheckError(
+            f"{len(doubled)} rows stand twice", where=where, found=str(doubled.iloc[0][["run", *index]].to_dict())
+        )
+    frame = frame.astype(dict.fromkeys(metrics, "float64"))
+    joined = runs.merge(frame, on="run", how="right", validate="one_to_many")
+    return joined.assign(part=part.name)[["part", "run", *runs.columns.drop("run"), *index, *metrics, "status"]]
+
+
+def _index_and_metrics(frame: pd.DataFrame, part: Part, where: str) -> tuple[list[str], list[str]]:
+    """Index columns (declared, or whole numbers and words) and metric columns (floating point) of an outcome."""
+    rest = [column for column in frame.columns if column not in ("run", "status")]
+    if absent := [name for name in part.index if name not in rest]:
+        raise ClaimcheckError(
+            "declared index column is missing", where=where, found=absent[0], expected=f"one of {rest}"
+        )
+    index = [name for name in rest if name in part.index or not pd.api.types.is_float_dtype(frame[name])]
+    if part.index and (surplus := set(index) - set(part.index)):
+        raise ClaimcheckError(
+            "metrics are floating-point columns", where=where, found=f"{sorted(surplus)[0]} of another type"
+        )
+    return index, [name for name in rest if name not in index]
+
+
+def arm_columns(part: ScaledPart) -> list[str]:
+    """The factors that make an arm of the part's tuning."""
+    assert part.tune is not None
+    return list(part.factors) if part.tune.within is None else list(part.tune.within)
+
+
+def choose(pilots: pd.DataFrame, part: ScaledPart, where: object) -> pd.DataFrame:
+    """Choose the tuned factor's value per arm from pilot records.
+
+    The column to optimise is read at each pilot run's last row (largest index), averaged over pilot seeds and, where an
+    arm spans other factors, over these; a diverged or non-finite run counts as worst. The first of equals is taken.
+
+    Returns:
+        One row per arm and value: arm columns, the value, `score`, `diverged` (share), `chosen`, `at_edge` (the choice
+        is the first or last of the grid, so the best may lie outside).
+    """
+    tune = part.tune
+    assert tune is not None
+    column, sign = (tune.minimise, 1.0) if tune.minimise else (tune.maximise, -1.0)
+    if column not in pilots:
+        raise ClaimcheckError("tune names a column that the runs do not return", where=where, found=column)
+    index = [name for name in part.index if name in pilots]
+    last = pilots.sort_values(index, kind="stable").groupby("run", sort=False).tail(1) if index else pilots
+    lost = (last["status"] != "ok") | ~np.isfinite(last[column])
+    last = last.assign(_score=np.where(lost, np.inf, sign * last[column]), _lost=lost.astype(float))
+    arm = arm_columns(part)
+    table = (
+        last.groupby([*arm, tune.factor], sort=False, dropna=False)
+        .agg(score=("_score", "mean"), diverged=("_lost", "mean"))
+        .reset_index()
+    )
+    groups = table.groupby(arm, sort=False, dropna=False) if arm else [((), table)]
+    best = {group["score"].idxmin() for _, group in groups}
+    table["chosen"] = table.index.isin(best)
+    table["at_edge"] = table["chosen"] & table[tune.factor].isin([tune.values[0], tune.values[-1]])
+    table["score"] *= sign
+    return table
+
+
+def assemble(frames: list[pd.DataFrame], parts: Mapping[str, ScaledPart]) -> pd.DataFrame:
+    """All ensembles' rows in the order of the design, whatever the order and cutting they were made in."""
+    from claimcheck.spec.design import confirmatory_runs
+
+    merged = concatenate(frames)
+    order = {
+        run: position
+        for position, run in enumerate(
+            run for part in parts.values() if part.seeds for run in confirmatory_runs(part)["run"]
+        )
+    }
+    position = merged["run"].map(order)
+    return merged.iloc[np.argsort(position.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def concatenate(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Stack frames of different parts; a column that a part lacks is missing there, whole numbers stay whole."""
+    kinds: dict[str, set[str]] = {}
+    for frame in frames:
+        for column in frame.columns:
+            kinds.setdefault(column, set()).add(_kind(frame[column]))
+    for column, found in kinds.items():
+        if len(found) > 1 and found != {"Int64", "float64"}:
+            raise ClaimcheckError(
+                "two parts use one column name for different types", found=f"{column}: {sorted(found)}"
+            )
+    types = {column: "float64" if len(found) > 1 else next(iter(found)) for column, found in kinds.items()}
+    ordered = [
+        "part",
+        "run",
+        "seed",
+        *(name for name in types if name not in ("part", "run", "seed", "status")),
+        "status",
+    ]
+    ordered = [name for name in ordered if name in types]
+    typed = [frame.astype({column: types[column] for column in frame.columns}) for frame in frames]
+    return pd.concat(
+        [frame.reindex(columns=ordered).astype({c: types[c] for c in ordered}) for frame in typed], ignore_index=True
+    )
+
+
+def _kind(column: pd.Series) -> str:
+    if pd.api.types.is_bool_dtype(column):
+        return "boolean"
+    if pd.api.types.is_integer_dtype(column):
+        return "Int64"
+    return "float64" if pd.api.types.is_float_dtype(column) else "string"
+
+
+def write(path: Path, frame: pd.DataFrame, metadata: dict[str, str] | None = None) -> None:
+    """Write parquet atomically; the bytes depend on the values alone."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **(metadata or {})})
+    with write_atomically(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read parquet.
+
+    Raises:
+        ClaimcheckError: missing, truncated or otherwise unreadable.
+    """
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise ClaimcheckError("no such file", where=path, hint="run the study first") from error
+    except Exception as error:
+        raise ClaimcheckError(
+            f"is not a readable parquet file ({type(error).__name__})", where=path, hint="run the study again"
+        ) from error
+
+
+def part_of(records: pd.DataFrame, part: str | None) -> pd.DataFrame:
+    """One part's rows without the columns that only other parts use; numbers in plain numpy types.
+
+    A column that is empty in the part is taken for another part's, but where every run of the part diverged, metrics may
+    be empty for that reason: all floating-point columns are kept then.
+    """
+    rows = records if part is None else records[records["part"] == part]
+    if part is not None:
+        empty = rows.columns[rows.isna().all()]
+        if {"run", "status"} <= set(rows) and rows["run"].isin(rows.loc[rows["status"] == "diverged", "run"]).all():
+            empty = [column for column in empty if not pd.api.types.is_float_dtype(rows[column])]
+        rows = rows.drop(columns=empty)
+    plain = {
+        column: {"Int64": "int64", "boolean": "bool", "string": "object"}[str(kind)]
+        for column, kind in rows.dtypes.items()
+        if str(kind) in ("Int64", "boolean", "string") and not rows[column].isna().any()
+    }
+    return rows.astype(plain).reset_index(drop=True)
+
+
+def write_checkpoint(path: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
+    """Keep a finished ensemble: its rows, facts about its making, and a checksum of both."""
+    body = json.dumps(facts)
+    write(path, frame, {"facts": body, "checksum": hash_of([body, _digest(frame)])})
+
+
+def read_checkpoint(path: Path) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+    """A finished ensemble, or None when it is not there or not whole (a damaged one is deleted)."""
+    if not path.is_file():
+        return None
+    try:
+        table = pq.read_table(path)
+        frame, metadata = table.to_pandas(), table.schema.metadata
+        body = metadata[b"facts"].decode()
+        if metadata[b"checksum"].decode() == hash_of([body, _digest(frame)]):
+            return frame, json.loads(body)
+    except (OSError, KeyError, ValueError, pa.ArrowException):
+        pass
+    path.unlink(missing_ok=True)
+    return None
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    return str(pd.util.hash_pandas_object(frame, index=False).sum()) + str(frame.shape)

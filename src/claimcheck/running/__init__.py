@@ -1,0 +1,1 @@
+"""From a design to records: runs, tuning, devices, cost."""

@@ -1,0 +1,270 @@
+"""`claimcheck cost`: what a study will take on this machine, told by rehearsing it before anything runs.
+
+A rehearsal calls the study's own functions on its own networks, but ends every training loop after a few steps and
+multiplies their time and operations out. What is not a loop is done and timed as it is. On a CPU an ensemble is
+rehearsed with all arms of a few seeds, more of them the less time they take, since small networks share the cost of a
+step; a GPU takes all. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from claimcheck.spec import design
+from claimcheck.engine.context import Context, Settings
+from claimcheck.engine.memory import keep_freed_memory
+from claimcheck.errors import ClaimcheckError
+from claimcheck.running.runner import has_compiler, memory_limit, resolve_device
+from claimcheck.spec.models import Config, ScaledPart, Study, run_function
+
+TIMED_STEPS = 5
+WARMUP_STEPS = 2
+ENOUGH_SECONDS = 1.0
+"""A rehearsal on a CPU takes more seeds until it takes so long."""
+LONG_SECONDS = 4.0
+"""Where the first takes so long there is no second: what is there once is little beside it."""
+MOST_TIMES = 16
+"""How many times as many seeds the next rehearsal takes at most."""
+
+
+@dataclass
+class Rehearsal:
+    """Cuts loops short and keeps account of what was left out.
+
+    Attributes:
+        members: networks that were rehearsed.
+        once: seconds that first steps took longer than others: compiling, recording, counting.
+        loops: seconds that the loops would take, all steps. rest: seconds of all that is not a loop.
+        flops: floating-point operations of all steps. network_steps: steps of all loops, times the networks of each.
+        memory_mib: by how much the peak of the process's memory (on a GPU: of its own) rose over what there was before.
+        faster: steps were taken as they are, and the engine has a faster form. compiled: the engine chose the form.
+    """
+
+    device: torch.device
+    members: int = 0
+    once: float = 0.0
+    loops: float = 0.0
+    rest: float = 0.0
+    flops: float = 0.0
+    network_steps: int = 0
+    memory_mib: float = 0.0
+    faster: bool = False
+    compiled: bool = False
+    _taken: float = field(default=0.0)
+
+    def steps(self, count: int, networks: int | None = None) -> Iterator[int]:
+        """The first few of `count` steps of some networks (all, if not given): warm up, count operations once, time the rest."""
+        taken = min(count, WARMUP_STEPS + TIMED_STEPS)
+        times, flops = [], 0.0
+        for step in range(taken):
+            start = self._clock()
+            if step == 1 or taken == 1:
+                with FlopCounterMode(display=False) as counter:
+                    yield step
+                flops = float(counter.get_total_flops())
+            else:
+                yield step
+            times.append(self._clock() - start)
+        self.network_steps += count * (self.members if networks is None else networks)
+        self.flops += flops * count
+        if times:
+            self.loops += median(times[WARMUP_STEPS:] or times) * count
+            self.once += max(sum(times) - median(times) * taken, 0.0)
+            self._taken += sum(times)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Around the rehearsal: what is not a loop, and memory."""
+        before, start = settled_memory_mib(self.device), self._clock()
+        yield
+        self.rest = max(self._clock() - start - self._taken, 0.0)
+        self.memory_mib = max(peak_memory_mib(self.device) - before, 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """What it took, without what is done once."""
+        return self.rest + self._taken - self.once
+
+    def _clock(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected cost of a study: seconds, floating-point operations (of products and convolutions in its loops),
+    network-steps, and peak memory in MiB."""
+
+    study: str
+    runs: int
+    seconds: float
+    flops: float
+    network_steps: float
+    memory_mib: float
+
+
+def estimate(study: Study, config: Config) -> Estimate:
+    """Rehearse every ensemble of `study` at the configured scale, pilots included, on the configured device.
+
+    Raises:
+        ClaimcheckError: the study's code fails for want of data or by a fault that a run would meet too.
+    """
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    device = resolve_device(config.device)
+    before = settled_memory_mib(device)
+    seconds = flops = network_steps = memory = 0.0
+    runs = 0
+    for part in study.at(config.scale, config.seeds).values():
+        if (
+            part.seeds == 0
+            or (part.needs_gpu and device.type != "cuda")
+            or (part.needs_compiler and not has_compiler())
+        ):
+            continue
+        for piece in _pieces(part):
+            members = len(piece.runs)
+            found = _rehearsed(study, part, piece, config, device)
+            last = found[-1]
+            loops = members / last.members * last.loops if last.compiled else _of_all("loops", found, members)
+            seconds += last.once + loops + _of_all("rest", found, members)
+            flops += members / found[0].members * found[0].flops
+            network_steps += members / found[0].members * found[0].network_steps
+            needed = _of_all("memory_mib", found, members)
+            if last.network_steps:  # trained in tiles
+                needed = min(needed, last.memory_mib + memory_limit(config, device) / 2**20)
+            memory = max(memory, needed)
+            runs += members
+    return Estimate(study.name, runs, seconds, flops, network_steps, before + memory)
+
+
+def _pieces(part: ScaledPart) -> Iterator[design.EnsembleDesign]:
+    runs = design.confirmatory_runs(part)
+    if part.tune:
+        yield from design.ensembles(part, design.pilot_runs(part), "pilot")
+        runs = runs.assign(**{part.tune.factor: part.tune.values[len(part.tune.values) // 2]})
+    yield from design.ensembles(part, runs, "confirm")
+
+
+def _rehearsed(
+    study: Study, part: ScaledPart, piece: design.EnsembleDesign, config: Config, device: torch.device
+) -> list[Rehearsal]:
+    """Rehearsals of some seeds in eager steps, which count operations, and last of as many as tell the time."""
+    whole = piece.runs["seed"].nunique()
+    seeds = 1 if len(piece.runs) > whole else min(2, whole)  # a lone network is trained as two twins, at twice the cost
+    found = [_rehearse(study, part, piece, seeds, config, device, eager=True)]
+    if device.type == "cuda":
+        return [*found, _rehearse(study, part, piece, whole, config, device, eager=False)]
+    while seeds < whole and _needs_another(found):
+        times = min(max(ENOUGH_SECONDS / max(found[-1].seconds, 1e-6), 2.0), MOST_TIMES)
+        seeds = min(whole, int(seeds * times))
+        found.append(_rehearse(study, part, piece, seeds, config, device, eager=True))
+    if found[-1].faster:
+        found.append(_rehearse(study, part, piece, seeds, config, device, eager=False))
+    return found
+
+
+def _needs_another(found: list[Rehearsal]) -> bool:
+    """Whether more seeds must be rehearsed, to tell the time or how memory grows."""
+    last = found[-1]
+    if len(found) == 1:  # a long one will do, unless it may have taken its seeds one after the other
+        return last.seconds < LONG_SECONDS or not last.network_steps
+    if last.seconds < ENOUGH_SECONDS / 2:
+        return True
+    grown = last.memory_mib - found[-2].memory_mib
+    # So little may be chance; where nothing was trained, any growth may be the difference between two seeds.
+    unclear = grown > 0.0 and (grown < 0.25 * last.memory_mib or not last.network_steps)
+    return unclear and len(found) == 2 and last.seconds < 2 * LONG_SECONDS
+
+
+def _rehearse(
+    study: Study,
+    part: ScaledPart,
+    piece: design.EnsembleDesign,
+    seeds: int,
+    config: Config,
+    device: torch.device,
+    eager: bool,
+) -> Rehearsal:
+    """Rehearse the runs of the first ``seeds`` seeds."""
+    runs = piece.runs[piece.runs["seed"].isin(piece.runs["seed"].unique()[:seeds])].reset_index(drop=True)
+    rehearsal = Rehearsal(device, len(runs), compiled=not eager)
+    pilot = part.tune.settings if part.tune and piece.phase == "pilot" else {}
+    context = Context(
+        study=study.name,
+        scale=config.scale,
+        part=part.name,
+        settings=Settings({**part.settings, **pilot}, f"{study.yaml_path}: {part.name}"),
+        device=device,
+        data_dir=Path(config.data_dir),
+        memory_limit=memory_limit(config, device),
+        design_runs=piece.design_runs,
+        steps=rehearsal.steps,
+        eager=eager,
+    )
+    function = getattr(study.code("run"), run_function(study, part.name))
+    try:
+        with rehearsal.whole():
+            function(runs, context)
+    except ClaimcheckError:
+        raise
+    except Exception as error:
+        where = f"{study.code_path}: {run_function(study, part.name)}"
+        raise ClaimcheckError(
+            f"failed in rehearsal on {piece.name} ({type(error).__name__}: {error})", where=where
+        ) from error
+    rehearsal.faster = bool(context.notes.get("faster"))
+    return rehearsal
+
+
+def _of_all(name: str, found: list[Rehearsal], members: int) -> float:
+    """What all members take, along the line through two rehearsals: some of it is there once, data for one, and some for
+    each seed; nothing of that, where a study takes its seeds one after the other."""
+    last = found[-1]
+    before = next((each for each in reversed(found) if each.members < last.members), None)
+    here = getattr(last, name)
+    slope = here / last.members
+    if before is not None:
+        slope = min(max((here - getattr(before, name)) / (last.members - before.members), 0.0), slope)
+    return here + slope * (members - last.members)
+
+
+def settled_memory_mib(device: torch.device) -> float:
+    """Memory in use, MiB, after what was freed has been given back; the peak is counted from here."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device) / 2**20
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak becomes what is in use now
+        return _status("VmRSS")
+    except (OSError, AttributeError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """The most memory, MiB, that was in use since :func:`settled_memory_mib`."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        return _status("VmHWM")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _status(name: str) -> float:
+    """A line of /proc/self/status, MiB."""
+    return int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 2**10

@@ -1,0 +1,109 @@
+"""`claimcheck doctor`: is everything here that a run, a report and the full scale need? Changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's list.
+
+    Attributes:
+        subject: what was looked at.
+        state: "ok", "missing" (something optional is not there) or "broken" (the pipeline cannot work).
+        found: what was found, and what to do about it.
+    """
+
+    subject: str
+    state: str
+    found: str
+
+
+def examine(studies_dir: Path, results_dir: Path, data_dir: Path) -> list[Check]:
+    """Every check, in the order a user would want to mend them."""
+    return [
+        _python(),
+        *(_package(name, "broken") for name in ("torch", "torchvision", "pandas", "pyarrow", "scipy", "seaborn")),
+        _package("snakemake", "missing", "claimcheck run works without; the pipeline does not"),
+        _package("pypandoc", "missing", "needed for the report (pypandoc_binary)"),
+        _package("typst", "missing", "needed for the PDF"),
+        _compiler(),
+        _accelerator(),
+        _disk(results_dir),
+        *_data(data_dir),
+        *_studies(studies_dir),
+    ]
+
+
+def _python() -> Check:
+    version = sys.version.split()[0]
+    good = sys.version_info >= (3, 11)
+    return Check("Python", "ok" if good else "broken", version if good else f"{version}; 3.11 or newer is needed")
+
+
+def _package(name: str, otherwise: str, remark: str = "run: make env") -> Check:
+    if util.find_spec(name) is None:
+        return Check(name, otherwise, f"not installed; {remark}")
+    try:
+        return Check(name, "ok", metadata.version({"pypandoc": "pypandoc_binary"}.get(name, name)))
+    except metadata.PackageNotFoundError:
+        return Check(name, "ok", "installed, version unknown")
+
+
+def _compiler() -> Check:
+    found = shutil.which("g++") or shutil.which("clang++")
+    if found:
+        return Check("C++ compiler", "ok", Path(found).name)
+    return Check("C++ compiler", "missing", "none; training runs uncompiled, slower, to the same verdicts")
+
+
+def _accelerator() -> Check:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Check("GPU", "missing", "none that CUDA can use; everything runs on the CPU")
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return Check("GPU", "ok", ", ".join(names))
+
+
+def _disk(results_dir: Path) -> Check:
+    folder = next(
+        path for path in [Path(results_dir).absolute(), *Path(results_dir).absolute().parents] if path.exists()
+    )
+    free = shutil.disk_usage(folder).free / 2**30
+    state = "ok" if free > 1 else "broken"
+    return Check("disk", state, f"{free:.1f} GiB free where results go" + ("" if free > 1 else "; 1 GiB is needed"))
+
+
+def _data(data_dir: Path) -> list[Check]:
+    from claimcheck.data.downloads import SOURCES, faults
+
+    checks = []
+    for name in SOURCES:
+        wrong = faults(name, data_dir)
+        if not wrong:
+            checks.append(Check(f"data {name}", "ok", "whole, checked against its published checksums"))
+            continue
+        damaged = [path.name for path, fault in wrong.items() if fault == "damaged"]
+        found = f"damaged: {', '.join(damaged)}" if damaged else "not downloaded"
+        checks.append(Check(f"data {name}", "missing", f"{found}; run: claimcheck data fetch {name} (full scale only)"))
+    return checks
+
+
+def _studies(studies_dir: Path) -> list[Check]:
+    from claimcheck.errors import ClaimcheckError
+    from claimcheck.spec.reading import load_study, study_names
+
+    checks = []
+    for name in study_names(studies_dir):
+        try:
+            load_study(studies_dir, name)
+            checks.append(Check(f"study {name}", "ok", "its yaml and code agree"))
+        except ClaimcheckError as error:
+            checks.append(Check(f"study {name}", "broken", str(error)))
+    return checks

@@ -1,0 +1,1 @@
+"""What may be said about a study, and the runs that follow from it."""

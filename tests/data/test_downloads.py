@@ -1,0 +1,265 @@
+"""Downloaded data sets: whole or not there; tested with the real archives of MNIST and Fashion-MNIST where they are at
+hand, and for CIFAR-10 with a small one of its layout, served on this machine."""
+
+import gzip
+import hashlib
+import http.server
+import os
+import pickle
+import shutil
+import tarfile
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from claimcheck.data import downloads as data_fetch
+from claimcheck.data import datasets
+from claimcheck.errors import ClaimcheckError
+
+NAMES = ["mnist", "fashion_mnist"]
+PLACES = [os.environ.get("CLAIMCHECK_TEST_DATA"), Path(__file__).parents[2] / "shared/data"]
+ARCHIVES = next((Path(place) for place in PLACES if place and Path(place).is_dir()), None)
+
+needs_archives = pytest.mark.skipif(
+    ARCHIVES is None,
+    reason="no archives of MNIST and Fashion-MNIST at hand (CLAIMCHECK_TEST_DATA names their folder)",
+)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Every connection fails at once, and is counted."""
+    import urllib.error
+    import urllib.request
+
+    tried = []
+
+    def refuse(request, *_, **__):
+        tried.append(request)
+        raise urllib.error.URLError("no network in this test")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    return tried
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    """A data directory with the real archives, not unpacked."""
+    for name in NAMES:
+        folder = data_fetch.SOURCES[name].folder
+        shutil.copytree(ARCHIVES / folder, tmp_path / folder, copy_function=shutil.copyfile)
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        path.chmod(0o755)
+    return tmp_path
+
+
+def fetch(name, data_dir, **how):
+    return data_fetch.fetch(name, data_dir, pause=0.0, log=lambda text: None, **how)
+
+
+def test_checksums_are_those_that_torchvision_knows():
+    from torchvision import datasets as published
+
+    for name in NAMES:
+        source = data_fetch.SOURCES[name]
+        known = dict(getattr(published, source.torchvision).resources)
+        assert {Path(file).name: checksum for file, checksum in source.archives.items()} == known
+    cifar = published.CIFAR10
+    meta = (cifar.meta["filename"], cifar.meta["md5"])
+    assert data_fetch.SOURCES["cifar10"].files == dict([*map(tuple, cifar.train_list + cifar.test_list), meta])
+    assert data_fetch.SOURCES["cifar10"].archives == {cifar.filename: cifar.tgz_md5}
+
+
+@needs_archives
+@pytest.mark.parametrize("name", NAMES)
+def test_archives_are_checked_and_unpacked_without_a_connection(data_dir, offline, name):
+    folder = fetch(name, data_dir)
+    assert data_fetch.faults(name, data_dir) == {}
+    assert (folder / "train-images-idx3-ubyte").stat().st_size == 60_000 * 28 * 28 + 16
+    assert not offline
+    fetch(name, data_dir)
+
+
+@needs_archives
+def test_a_damaged_file_is_found_and_made_again_from_its_archive(data_dir, offline):
+    folder = fetch("mnist", data_dir)
+    path = folder / "t10k-images-idx3-ubyte"
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.write_bytes(content)
+    assert data_fetch.faults("mnist", data_dir) == {path: "damaged"}
+    fetch("mnist", data_dir)
+    assert data_fetch.faults("mnist", data_dir) == {}
+    assert not offline
+
+
+@needs_archives
+@pytest.mark.parametrize("damage", ["half", "flipped", "empty", "gone"])
+def test_a_bad_archive_is_downloaded_again(data_dir, monkeypatch, damage):
+    path = data_dir / "MNIST/raw/t10k-labels-idx1-ubyte.gz"
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "half": whole[: len(whole) // 2],
+            "flipped": whole[:100] + bytes([whole[100] ^ 1]) + whole[101:],
+            "empty": b"",
+            "gone": b"",
+        }[damage]
+    )
+    if damage == "gone":
+        path.unlink()
+    asked = []
+
+    def serve(url, filename, *_):
+        asked.append(Path(filename).name)
+        Path(filename).write_bytes(whole)
+
+    monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, max_hops=3: url)
+    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", serve)
+    fetch("mnist", data_dir)
+    assert asked == ["t10k-labels-idx1-ubyte.gz"]
+    assert data_fetch.faults("mnist", data_dir) == {}
+
+
+@needs_archives
+def test_a_download_cut_short_is_tried_again(data_dir, monkeypatch):
+    path = data_dir / "MNIST/raw/t10k-labels-idx1-ubyte.gz"
+    whole = path.read_bytes()
+    path.unlink()
+    answers = [whole[:100], whole[:2000], whole]
+    monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, max_hops=3: url)
+    monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", ["http://localhost/"])
+    monkeypatch.setattr(
+        "torchvision.datasets.utils._urlretrieve", lambda url, filename, *_: Path(filename).write_bytes(answers.pop(0))
+    )
+    fetch("mnist", data_dir)
+    assert not answers
+    assert data_fetch.faults("mnist", data_dir) == {}
+
+
+def test_without_a_network_the_error_says_what_to_put_where(tmp_path, offline):
+    with pytest.raises(ClaimcheckError) as told:
+        fetch("fashion_mnist", tmp_path, attempts=2)
+    said = str(told.value)
+    assert "\n" not in said
+    assert (
+        "put there by hand: FashionMNIST/raw/train-images-idx3-ubyte.gz (MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d)" in said
+    )
+    assert offline
+
+
+def test_a_foreign_file_in_an_archives_place_is_not_taken(tmp_path, offline):
+    raw = tmp_path / "MNIST/raw"
+    raw.mkdir(parents=True)
+    for file in data_fetch.SOURCES["mnist"].files:
+        (raw / file).write_bytes(b"not the data")
+        (raw / f"{file}.gz").write_bytes(gzip.compress(b"not the data"))
+    with pytest.raises(ClaimcheckError):
+        fetch("mnist", tmp_path, attempts=1)
+
+
+def test_an_unknown_name_is_told_with_the_nearest():
+    with pytest.raises(ClaimcheckError, match="did you mean 'fashion_mnist'"):
+        data_fetch.source("fashion-mnist")
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ClaimcheckError, match="cannot write"):
+        fetch("mnist", tmp_path / "file" / "data")
+
+
+def test_names_are_found_anywhere_in_a_design():
+    design = {"main": {"settings": {"dataset": "mnist", "width": 3}, "factors": {"data": {"values": ["cifar10", "x"]}}}}
+    assert data_fetch.named_in(design) == ["cifar10", "mnist"]
+
+
+# ---- CIFAR-10: an archive of its layout, made here and served on this machine ----
+
+
+@pytest.fixture
+def cifar10(tmp_path, monkeypatch):
+    """A small archive laid out as the published one, its checksums in the published ones' place, served over HTTP."""
+    from torchvision.datasets import CIFAR10
+
+    source, place, images = data_fetch.SOURCES["cifar10"], tmp_path / "served", {}
+    folder = place / source.folder
+    folder.mkdir(parents=True)
+    for number, name in enumerate(source.files):
+        generator = np.random.default_rng(number)
+        images[name] = generator.integers(0, 256, (6, 3 * 32 * 32), dtype=np.uint8)
+        labels = [int(label) for label in generator.integers(0, 10, 6)]
+        content = {
+            "batch_label": name,
+            "labels": labels,
+            "data": images[name],
+            "filenames": [f"{n}.png" for n in labels],
+        }
+        if name == "batches.meta":
+            content = {"num_cases_per_batch": 6, "label_names": [f"class {n}" for n in range(10)], "num_vis": 3072}
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+    archive = place / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(folder, arcname=source.folder)
+    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in [archive, *folder.iterdir()]}
+    files = {name: sums[name] for name in source.files}
+    made = replace(source, files=files, archives={archive.name: sums[archive.name]})
+    monkeypatch.setitem(data_fetch.SOURCES, "cifar10", made)
+    monkeypatch.setattr(CIFAR10, "tgz_md5", sums[archive.name])
+    monkeypatch.setattr(CIFAR10, "train_list", [[name, files[name]] for name, _ in CIFAR10.train_list])
+    monkeypatch.setattr(CIFAR10, "test_list", [[name, files[name]] for name, _ in CIFAR10.test_list])
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": files["batches.meta"]})
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            with suppress(BrokenPipeError):  # torchvision asks once for the address alone and hangs up
+                super().do_GET()
+
+        def log_message(self, *_):
+            """Says nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(place))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/{archive.name}")
+        yield SimpleNamespace(images=images, asked=asked, data=tmp_path / "data")
+        server.shutdown()
+
+
+def test_cifar10_is_downloaded_unpacked_checked_and_read(cifar10):
+    folder = fetch("cifar10", cifar10.data)
+    assert data_fetch.faults("cifar10", cifar10.data) == {}
+    assert sorted(path.name for path in folder.iterdir()) == sorted(data_fetch.SOURCES["cifar10"].files)
+    datasets.load.cache_clear()
+    found = datasets.load("cifar10", cifar10.data)
+    datasets.load.cache_clear()
+    assert tuple(found.x_train.shape) == (30, 3, 32, 32)
+    first = cifar10.images["data_batch_1"][0].reshape(3, 32, 32)
+    assert (found.x_train[0].numpy() * 255).round().astype(int).tolist() == first.tolist()
+    assert tuple(found.x_test.shape) == (6, 3, 32, 32)
+    cifar10.asked.clear()
+    fetch("cifar10", cifar10.data)
+    assert not cifar10.asked, "a whole data set opens no connection"
+
+
+ARCHIVE, BATCH = "cifar-10-python.tar.gz", "cifar-10-batches-py/data_batch_3"
+
+
+@pytest.mark.parametrize(("damaged", "downloaded"), [([ARCHIVE], False), ([BATCH], False), ([ARCHIVE, BATCH], True)])
+def test_a_damaged_file_of_cifar10_is_made_again(cifar10, damaged, downloaded):
+    fetch("cifar10", cifar10.data)
+    paths = [cifar10.data / file for file in damaged]
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:-20])
+    assert data_fetch.faults("cifar10", cifar10.data) == dict.fromkeys(paths, "damaged")
+    cifar10.asked.clear()
+    fetch("cifar10", cifar10.data)
+    assert data_fetch.faults("cifar10", cifar10.data) == {}
+    assert bool(cifar10.asked) == downloaded, "only where neither the batch nor its archive is whole"

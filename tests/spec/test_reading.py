@@ -1,0 +1,196 @@
+"""study.yaml, lecture.yaml and config.yaml: what is accepted, and how each fault is told."""
+
+from pathlib import Path
+
+import pytest
+
+from claimcheck.errors import ClaimcheckError
+from claimcheck.spec.reading import load_config, load_lecture, load_study, study_names
+from claimcheck.spec.models import spec_hash
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_every_study_of_the_project_loads_and_covers_its_claims_of_the_lecture():
+    lecture = load_lecture(REPOSITORY / "studies")
+    for name in study_names(REPOSITORY / "studies"):
+        study = load_study(REPOSITORY / "studies", name)
+        mine = {claim.id for claim in lecture.claims().values() if claim.study == name}
+        assert mine == {claim.id for claim in study.claims if claim.says is None}, name
+
+
+def test_scale_overrides_factors_and_settings(studies, edit):
+    edit("coin", lambda raw: raw["scales"]["smoke"].update(bias=[0.5, 0.6, 0.7], seeds=5))
+    part = load_study(studies, "coin").at("smoke")["main"]
+    assert part.factors["bias"].values == [0.5, 0.6, 0.7]
+    assert part.factors["bias"].static
+    assert (part.seeds, part.settings["tosses"]) == (5, 200)
+
+
+def test_seeds_option_overrides_every_part_that_runs(studies, edit):
+    def two_parts(raw):
+        factors = raw.pop("factors")
+        raw["parts"] = {"small": {"factors": factors}, "large": {"factors": factors}}
+        raw["scales"] = {"smoke": {"seeds": 12, "large": {"seeds": 0}}}
+
+    edit("coin", two_parts)
+    (studies / "coin" / "study.py").write_text(
+        (studies / "coin" / "study.py").read_text() + "\nrun_small = run_large = run\n"
+    )
+    parts = load_study(studies, "coin").at("smoke", seeds=3)
+    assert (parts["small"].seeds, parts["large"].seeds) == (3, 0)
+
+
+FAULTS = {
+    "unknown key": (lambda raw: raw.update(colour="red"), ["study.yaml", "colour", "unknown key"]),
+    "misspelt key": (lambda raw: raw.update(titel=raw.pop("title")), ["study.yaml", "title"]),
+    "misspelt factor in a scale": (
+        lambda raw: raw["scales"]["smoke"].update(bais=[0.5]),
+        ["scales.smoke", "bais", "did you mean 'bias'"],
+    ),
+    "unknown scale": (lambda raw: raw["scales"].update(huge={"seeds": 3}), ["scales", "huge"]),
+    "misspelt statistic": (
+        lambda raw: raw["claims"][0]["predictions"][0].update(statistic="haeds"),
+        ["haeds", "study.py", "did you mean 'heads'"],
+    ),
+    "misspelt claim": (
+        lambda raw: raw["claims"][0].update(id="coin-is-fare"),
+        ["coin-is-fare", "did you mean 'coin-is-fair'"],
+    ),
+    "unknown section": (lambda raw: raw.update(sections=["chanse"]), ["chanse", "did you mean 'chance'"]),
+    "region with its ends swapped": (
+        lambda raw: raw["claims"][0]["predictions"][0].update(region=[0.6, 0.4]),
+        ["claims.0.predictions.0.region", "swapped", "0.6"],
+    ),
+    "region open at both ends": (
+        lambda raw: raw["claims"][0]["predictions"][0].update(region=[None, None]),
+        ["region", "nothing could contradict"],
+    ),
+    "region that is one point": (
+        lambda raw: raw["claims"][0]["predictions"][0].update(region=[0.5, 0.5]),
+        ["region", "below"],
+    ),
+    "region of words": (lambda raw: raw["claims"][0]["predictions"][0].update(region=["a", 1]), ["region", "number"]),
+    "no values": (lambda raw: raw["factors"]["bias"].update(values=[]), ["factors.bias.values"]),
+    "a value twice": (lambda raw: raw["factors"]["bias"].update(values=[1, 1.0]), ["factors.bias.values", "twice"]),
+    "factor not a list in a scale": (
+        lambda raw: raw["scales"]["smoke"].update(bias=0.5),
+        ["scales.smoke.bias", "list"],
+    ),
+    "negative seeds": (lambda raw: raw["scales"]["smoke"].update(seeds=-1), ["scales.smoke.seeds", "-1"]),
+    "seeds in words": (lambda raw: raw["scales"]["smoke"].update(seeds="many"), ["scales.smoke.seeds", "many"]),
+    "factors and parts": (lambda raw: raw.update(parts={"other": {}}), ["factors or parts"]),
+    "neither factors nor parts": (lambda raw: raw.pop("factors"), ["factors or parts"]),
+    "prediction of an unknown part": (
+        lambda raw: raw["claims"][0]["predictions"][0].update(part="mian"),
+        ["mian", "did you mean 'main'"],
+    ),
+    "a prediction twice": (
+        lambda raw: raw["claims"][0].update(predictions=raw["claims"][0]["predictions"] * 2),
+        ["prediction", "half", "twice"],
+    ),
+    "figure without a function": (
+        lambda raw: raw["figures"][0].update(id="sharse"),
+        ["plot_sharse", "did you mean 'plot_shares'"],
+    ),
+    "figure of an unknown claim": (lambda raw: raw["figures"][0].update(claims=["nothing"]), ["figures", "nothing"]),
+    "no claims": (lambda raw: raw.update(claims=[]), ["claims"]),
+    "empty title": (lambda raw: raw.update(title=" "), ["title", "empty"]),
+    "control character": (lambda raw: raw.update(title="a\u0007b"), ["title", "control"]),
+    "reserved name": (lambda raw: raw["factors"].update(seed={"values": [1]}), ["seed", "reserved"]),
+    "kind": (lambda raw: raw["claims"][0]["predictions"][0].update(kind="mian"), ["kind", "main"]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_told_with_file_key_and_cause(studies, edit, fault):
+    change, expected = FAULTS[fault]
+    edit("coin", change)
+    with pytest.raises(ClaimcheckError) as caught:
+        load_study(studies, "coin")
+    message = str(caught.value)
+    assert "\n" not in message
+    for piece in expected:
+        assert piece in message, message
+
+
+def test_misspelt_study_is_told_with_the_nearest(studies):
+    with pytest.raises(ClaimcheckError, match="did you mean 'coin'"):
+        load_study(studies, "coni")
+
+
+def test_missing_code_is_told(studies):
+    (studies / "coin" / "study.py").unlink()
+    with pytest.raises(ClaimcheckError, match=r"study\.py: no such file"):
+        load_study(studies, "coin")
+
+
+def test_code_with_a_syntax_error_is_told(studies):
+    (studies / "coin" / "study.py").write_text("def run(:\n")
+    with pytest.raises(ClaimcheckError, match="not valid Python"):
+        load_study(studies, "coin")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("a: [1", "not valid YAML"),
+        ("a: 1\na: 2", "twice"),
+        ("- 1", "mapping"),
+        ("", "mapping"),
+        ("a: !!python/object:os.system {}", "YAML"),
+    ],
+)
+def test_unreadable_yaml_is_told(studies, text, cause):
+    (studies / "coin" / "study.yaml").write_text(text)
+    with pytest.raises(ClaimcheckError, match=cause):
+        load_study(studies, "coin")
+
+
+def test_own_claim_beyond_the_lecture_needs_words(studies, edit):
+    def own(raw):
+        raw["claims"][0].update(id="my-own", says="A claim of mine.")
+        raw["figures"][0].update(claims=["my-own"])
+
+    edit("coin", own)
+    assert load_study(studies, "coin").claims[0].says == "A claim of mine."
+
+
+def test_lecture_refuses_a_claim_twice(studies):
+    path = studies / "lecture.yaml"
+    text = path.read_text()
+    path.write_text(text + text.splitlines()[-1] + "\n")
+    with pytest.raises(ClaimcheckError, match="twice"):
+        load_lecture(studies)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "pieces"),
+    [
+        ({"scale": "quik"}, ["scale", "quik", "quick"]),
+        ({"studies": ["coni"]}, ["studies", "coni", "did you mean 'coin'"]),
+        ({"seeds": 0}, ["seeds", "0"]),
+        ({"device": "gpu"}, ["device", "gpu"]),
+        ({"colour": 1}, ["colour", "unknown key"]),
+        ({"shards": "some"}, ["shards", "some"]),
+    ],
+)
+def test_configuration_faults_are_told(studies, overrides, pieces):
+    with pytest.raises(ClaimcheckError) as caught:
+        load_config(None, {"studies_dir": str(studies), **overrides})
+    for piece in pieces:
+        assert piece in str(caught.value)
+
+
+def test_spec_hash_follows_the_region_and_the_design_only(studies, edit):
+    def hashed():
+        study = load_study(studies, "coin")
+        return spec_hash(study.claims[0].predictions[0], study, "smoke")
+
+    first = hashed()
+    edit("coin", lambda raw: raw.update(title="Another title", notes="other"))
+    assert hashed() == first
+    edit("coin", lambda raw: raw["claims"][0]["predictions"][0].update(region=[0.4, 0.61]))
+    second = hashed()
+    edit("coin", lambda raw: raw["scales"]["smoke"].update(tosses=300))
+    assert len({first, second, hashed()}) == 3
