@@ -21,10 +21,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.text import Text
 
-from claimcheck.results import records as recording
-from claimcheck.figures import style
 from claimcheck.errors import ClaimcheckError
+from claimcheck.figures import style
 from claimcheck.files import make_folder, sha256, write_atomically
+from claimcheck.results import records as recording
 from claimcheck.results.seals import write_figure_list
 
 _COMPLAINTS = re.compile(r"glyph|constrained_layout|tight_layout|font family", re.IGNORECASE)

@@ -19,9 +19,9 @@ A study draws like this::
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -29,9 +29,8 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
-from claimcheck.judging.statistics import binomial_interval
+from claimcheck.figures.averages import summary
 
 WIDTH = 6.5
 """Inches: the text width of the report, so that a figure is printed at the size at which it is drawn."""
@@ -139,7 +138,7 @@ def figure(rows: int = 1, columns: int = 1, *, height: float | None = None, **su
 def looks(levels: Iterable[Hashable]) -> dict[Hashable, dict[str, Any]]:
     """Colour, marker and line style of each level, as keyword arguments of `Axes.plot`.
 
-    The same list of levels gives the same looks in every figure: name them all, in one order, throughout a study.
+    The same list of levels looks the same in every figure: name them all, in one order, throughout a study.
     """
     colours = list(COLOURS.values())
     return {
@@ -152,59 +151,41 @@ def looks(levels: Iterable[Hashable]) -> dict[Hashable, dict[str, Any]]:
     }
 
 
-def encoding(levels: Iterable[Hashable]) -> dict[str, Any]:
-    """The same looks as keyword arguments of `seaborn.lineplot` (with `hue=` and `style=` the same column)."""
-    table = looks(levels)
-    order = list(table)
-    return {
-        "hue_order": order,
-        "style_order": order,
-        "palette": {level: look["color"] for level, look in table.items()},
-        "markers": {level: look["marker"] for level, look in table.items()},
-        "dashes": {level: LINES[i % len(LINES)][1] if i % len(LINES) else "" for i, level in enumerate(order)},
-    }
+class Panel(NamedTuple):
+    """One of several panels: its axes, the level that it shows, and that level's rows."""
+
+    axis: Axes
+    level: Hashable
+    rows: pd.DataFrame
 
 
-def summary(
-    records: pd.DataFrame, x: str, y: str, by: str | None = None, *, average: str = "mean", level: float = 0.95
-) -> pd.DataFrame:
-    """Mean (or median, or proportion) over seeds of column `y` at each `x` (and `by`), with an interval.
+def panels(
+    records: pd.DataFrame,
+    by: str,
+    titles: Mapping[Hashable, str],
+    *,
+    columns: int | None = None,
+    height: float | None = None,
+    **subplots: Any,
+) -> tuple[Figure, list[Panel]]:
+    """A figure with a titled panel for each level of column `by`, in the order of `titles`.
 
-    Rows of one seed are averaged first, so seeds are the only replicates. Values that are not finite (a diverged
-    run) are left out of the average and counted in `missing`.
+    Levels that the records lack are skipped.
 
-    Returns:
-        columns: by (if given), x, centre, low, high (Student's t interval for the mean, order statistics for the
-        median, the binomial interval for a proportion of 0 to 1; NaN with one seed), n (seeds with a finite value),
-        missing (seeds without).
+    Args:
+        titles: level -> what stands above its panel.
+        columns: panels side by side; all of them by default.
+        height, subplots: as in `figure`.
     """
-    keys = [by, x] if by else [x]
-    table = records[[*keys, "seed", y]].copy()
-    table[y] = table[y].astype(float).where(np.isfinite(table[y].astype(float)))
-    grouped = table.groupby([*keys, "seed"], sort=True, observed=True)[y]
-    per_seed = grouped.mean().where(grouped.apply(lambda values: values.notna().all()))
-    rows = []
-    for key, values in per_seed.groupby(level=keys, sort=True, observed=True):
-        key = key if isinstance(key, tuple) else (key,)
-        finite = values.dropna().to_numpy()
-        rows.append([*key, *_interval(finite, average, level), len(finite), len(values) - len(finite)])
-    return pd.DataFrame(rows, columns=[*keys, "centre", "low", "high", "n", "missing"])
-
-
-def _interval(values: np.ndarray, average: str, level: float) -> tuple[float, float, float]:
-    if len(values) == 0:
-        return np.nan, np.nan, np.nan
-    if average == "median":
-        centre, rank = float(np.median(values)), int(stats.binom.ppf((1 - level) / 2, len(values), 0.5))
-        ordered = np.sort(values)
-        return (centre, *((ordered[rank - 1], ordered[-rank]) if rank > 0 else (np.nan, np.nan)))
-    centre = float(values.mean())
-    if len(values) == 1:
-        return centre, np.nan, np.nan
-    if average == "proportion":
-        return centre, *binomial_interval(values, level)
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return centre, centre - half, centre + half
+    rows = {level: records[records[by] == level] for level in titles}
+    shown = {level: own for level, own in rows.items() if len(own)}
+    across = columns or len(shown)
+    made, axes = figure(-(-len(shown) // across), across, height=height, squeeze=False, **subplots)
+    for axis in axes.flat[len(shown) :]:
+        axis.remove()
+    for axis, level in zip(axes.flat, shown):
+        axis.set_title(titles[level])
+    return made, [Panel(axis, level, own) for axis, (level, own) in zip(axes.flat, shown.items())]
 
 
 def curves(
@@ -214,9 +195,10 @@ def curves(
     x: str,
     y: str,
     by: str | None = None,
-    looks: dict[Hashable, dict[str, Any]] | None = None,
-    labels: dict[Hashable, str] | None = None,
+    looks: Mapping[Hashable, dict[str, Any]] | None = None,
+    labels: Mapping[Hashable, str] | None = None,
     average: str = "mean",
+    times: float = 1.0,
     marks: int = 12,
     within: tuple[float, float] | None = None,
 ) -> pd.DataFrame:
@@ -227,13 +209,14 @@ def curves(
     Args:
         looks: from `looks(levels)`; levels that the records lack are skipped.
         labels: what the legend calls a level, where its name will not do.
+        times: what the averages are multiplied by; 100 draws a share in per cent.
         marks: at most about this many markers on a line.
         within: what the average cannot leave, such as 0 to 100 %; the band ends there.
     """
-    table = summary(records, x, y, by, average=average)
+    table = _multiplied(summary(records, x, y, by, average=average), times)
     if within:
         table[["low", "high"]] = table[["low", "high"]].clip(*within)
-    look = looks if looks is not None else globals()["looks"](sorted(table[by].unique()) if by else [y])
+    look = looks if looks is not None else _looks_of(sorted(table[by].unique()) if by else [y])
     for level, style in look.items():
         part = table[table[by] == level] if by else table
         if part.empty:
@@ -252,6 +235,25 @@ def curves(
     return table
 
 
+def column_curves(
+    axis: Axes,
+    records: pd.DataFrame,
+    *,
+    x: str,
+    columns: Mapping[str, str],
+    looks: Mapping[Hashable, dict[str, Any]] | None = None,
+    **how: Any,
+) -> None:
+    """One line for each of several columns of the records: column -> what the legend calls it.
+
+    Args:
+        looks: from `looks(columns)`, which is what it is by default. how: as in `curves`.
+    """
+    table = looks if looks is not None else _looks_of(columns)
+    for column, label in columns.items():
+        curves(axis, records, x=x, y=column, looks={column: table[column]}, labels={column: label}, **how)
+
+
 def points(
     axis: Axes,
     records: pd.DataFrame,
@@ -259,30 +261,60 @@ def points(
     x: str,
     y: str,
     levels: Sequence[Hashable],
-    looks: dict[Hashable, dict[str, Any]] | None = None,
+    looks: Mapping[Hashable, dict[str, Any]] | None = None,
+    labels: Mapping[Hashable, str] | None = None,
     average: str = "mean",
+    times: float = 1.0,
+    horizontal: bool = False,
 ) -> pd.DataFrame:
     """Every seed as a faint dot and the average with its 95 % interval beside it, for a categorical `x`.
 
     Args:
+        x, y: columns of the categories and of the values, whichever way they are drawn.
         levels: the categories, in the order in which they stand on the axis.
+        labels: what the axis calls a level, where its name will not do.
+        times: what the values are multiplied by; 100 draws a share in per cent.
+        horizontal: the categories stand below one another, the first on top, and values grow to the right.
     """
-    table = summary(records, x, y, average=average).set_index(x)
-    look = looks if looks is not None else globals()["looks"](levels)
+    table = _multiplied(summary(records, x, y, average=average), times).set_index(x)
+    look = looks if looks is not None else _looks_of(levels)
     for place, level in enumerate(levels):
-        values = records[records[x] == level].groupby("seed")[y].mean().to_numpy(dtype=float)
+        values = times * records[records[x] == level].groupby("seed")[y].mean().to_numpy(dtype=float)
         spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
         colour, marker = look[level]["color"], look[level]["marker"]
-        dense = len(values) > 500
-        axis.scatter(place + spread - 0.08, values, s=9, color=colour, alpha=0.35, linewidth=0, rasterized=dense)
+        dots = (values, place + spread - 0.08) if horizontal else (place + spread - 0.08, values)
+        axis.scatter(*dots, s=9, color=colour, alpha=0.35, linewidth=0, rasterized=len(values) > 500)
         if level in table.index:
             row = table.loc[level]
             error = np.array([[row["centre"] - row["low"]], [row["high"] - row["centre"]]])
-            axis.errorbar(place + 0.2, row["centre"], error, color=colour, marker=marker, capsize=2.5, linestyle="")
-    axis.set_xticks(range(len(levels)), [str(level) for level in levels])
-    axis.set_xlim(-0.6, len(levels) - 0.4)
-    axis.grid(False, axis="x")
+            middle = {"x": row["centre"], "y": place + 0.2, "xerr": error}
+            if not horizontal:
+                middle = {"x": place + 0.2, "y": row["centre"], "yerr": error}
+            axis.errorbar(**middle, color=colour, marker=marker, capsize=2.5, linestyle="")
+    _category_axis(axis, [(labels or {}).get(level, str(level)) for level in levels], horizontal)
     return table.reset_index()
+
+
+def _looks_of(levels: Iterable[Hashable]) -> dict[Hashable, dict[str, Any]]:
+    """`looks`, for functions that have an argument of that name."""
+    return looks(levels)
+
+
+def _multiplied(table: pd.DataFrame, times: float) -> pd.DataFrame:
+    ends = ["centre", "low", "high"]
+    return table.assign(**{name: times * table[name] for name in ends})
+
+
+def _category_axis(axis: Axes, names: Sequence[str], horizontal: bool) -> None:
+    """A place for each name, from the left, or from the top."""
+    places, ends = range(len(names)), (-0.6, len(names) - 0.4)
+    if horizontal:
+        axis.set_yticks(places, names)
+        axis.set_ylim(ends[::-1])
+    else:
+        axis.set_xticks(places, names)
+        axis.set_xlim(ends)
+    axis.grid(False, axis="y" if horizontal else "x")
 
 
 def theory(axis: Axes, x: Any, y: Any, label: str = "theory", **line: Any) -> None:
@@ -294,12 +326,13 @@ def theory(axis: Axes, x: Any, y: Any, label: str = "theory", **line: Any) -> No
         axis.plot(x, y, label=label, **style)
 
 
-def log_axis(axis: Axes, ticks: Iterable[float]) -> None:
-    """A logarithmic x axis with plain numbers at `ticks` and nowhere else."""
-    axis.set_xscale("log")
+def log_axis(axis: Axes, ticks: Iterable[float], labels: Sequence[str] | None = None, *, across: str = "x") -> None:
+    """A logarithmic axis (`across`: "x" or "y") with plain numbers, or `labels`, at `ticks` and nowhere else."""
     places = list(ticks)
-    axis.set_xticks(places, [f"{place:g}" for place in places])
-    axis.set_xticks([], minor=True)
+    axis.set(**{f"{across}scale": "log"})
+    one = axis.xaxis if across == "x" else axis.yaxis
+    one.set_ticks(places, labels or [f"{place:g}" for place in places])
+    one.set_ticks([], minor=True)
 
 
 def unjoined(axis: Axes, names: Iterable[str]) -> None:
