@@ -1,7 +1,7 @@
 """A prediction's measure on the records of its part: one number for each seed.
 
 The order of operations is the one of `claimcheck.spec.measures.Measure`. Every seed of the part keeps its number: a seed
-that lacks rows is an error, a diverged run without `if_diverged` is NaN, and what NaN means is for the judge to say.
+that lacks rows is an error; a diverged run without `if_diverged` is NaN, and what NaN means is for the judge to say.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from claimcheck.errors import ClaimcheckError, closest
-from claimcheck.spec.measures import EXTREMES, Cell, Level, Measure, same_level
+from claimcheck.judging.cross_fitting import best_for_others
+from claimcheck.spec.measures import ANYWHERE, Cell, Level, Measure, same_level
 from claimcheck.spec.models import Part
 
 LOGARITHMS = {True: np.log, 2: np.log2, 10: np.log10}
@@ -33,35 +34,28 @@ def evaluate(measure: Measure, rows: pd.DataFrame, part: Part, where: object = "
     question = _Question(measure, rows, part, where)
     cell = _resolved(question, measure.of)
     with np.errstate(all="ignore"):
-        table = _table(question, cell)
-        if measure.form == "slope":
-            result = _slope(question, _reduced(measure, table))
+        table = _reduced(question, *_tables(question, cell))
+        if measure.form == "value":
+            result = table.iloc[:, 0]
+        elif measure.form == "slope":
+            result = _slope(question, table)
         elif measure.form == "argbest":
-            result = _argbest(question, _reduced(measure, table))
-        elif measure.form == "value":
-            result = _reduced(measure, table).iloc[:, 0]
+            result = _argbest(question, table)
         else:
-            result = _compared(question, cell, table)
-    if measure.times is not None:
-        result = result * measure.times
-    if measure.plus is not None:
-        result = result + measure.plus
+            result = _compared(question, cell, table.iloc[:, 0])
+    result = result if measure.times is None else result * measure.times
+    result = result if measure.plus is None else result + measure.plus
     return (result.abs() if measure.absolute else result).astype("float64").rename(None)
 
 
 @dataclass(frozen=True)
 class _Question:
-    """A measure with the rows that it is asked of."""
+    """A measure and what it is asked of."""
 
     measure: Measure
     rows: pd.DataFrame
     part: Part
     where: object
-
-    @property
-    def kept(self) -> list[str]:
-        """Factors and indices that keep their levels until they are averaged, fitted or searched."""
-        return [*self.measure.reduced, *([self.measure.over] if self.measure.over else [])]
 
     def column(self, name: str) -> pd.Series:
         """A column of the part's records."""
@@ -78,14 +72,23 @@ class _Question:
 
 
 def _resolved(question: _Question, cell: Cell) -> dict[str, list[Level]]:
-    """The cell as lists of levels that its rows have: extremes found, levels that this scale does not run left out."""
+    """The cell as lists of levels that its rows have: words replaced, levels that this scale does not run left out."""
     levels = {name: wanted if isinstance(wanted, list) else [wanted] for name, wanted in cell.items()}
-    extremes = {name for name in levels if set(levels[name]) & set(EXTREMES) and _numeric(question.column(name))}
-    rows = _selected(question, {name: wanted for name, wanted in levels.items() if name not in extremes})
+    words = {name for name, wanted in levels.items() if _words(question.column(name), wanted)}
+    rows = _selected(question, {name: wanted for name, wanted in levels.items() if name not in words})
     for name, wanted in levels.items():
-        ends = {"lowest": rows[name].min(), "highest": rows[name].max()} if name in extremes else {}
-        levels[name] = _present(rows[name], [ends.get(level, level) for level in wanted])
+        present = _present(rows[name], rows[name].unique())
+        if name in words:
+            meant = {"lowest": [rows[name].min()], "highest": [rows[name].max()], "all": present}
+            wanted = [level for each in wanted for level in meant.get(each, [each])]
+        levels[name] = _present(rows[name], wanted)
     return levels
+
+
+def _words(column: pd.Series, levels: list[Level]) -> bool:
+    """Whether a level is one of the words that stand for others (for text, `all` alone, unless it is a level itself)."""
+    allowed = ANYWHERE if _numeric(column) else {"all"} - set(column)
+    return any(isinstance(level, str) and level in allowed for level in levels)
 
 
 def _selected(question: _Question, cell: dict[str, list[Level]]) -> pd.DataFrame:
@@ -104,7 +107,7 @@ def _at(question: _Question, rows: pd.DataFrame, cell: dict[str, list[Level]]) -
     """The rows at the place `at` of every index that nothing else names."""
     at = question.measure.at
     for name in question.part.index:
-        if name in cell or name in question.kept or name not in rows:
+        if name in cell or name in question.measure.kept or name not in rows:
             continue
         chosen = at.get(name, "last") if isinstance(at, dict) else at
         place = {"first": rows[name].min(), "last": rows[name].max()}.get(chosen, chosen)
@@ -114,10 +117,10 @@ def _at(question: _Question, rows: pd.DataFrame, cell: dict[str, list[Level]]) -
     return rows
 
 
-def _present(column: pd.Series, levels: list[Any]) -> list[Level]:
-    """The column's values that are among the levels, in their order in the column."""
-    values, levels = ([_plain(value) for value in several] for several in (column.unique(), levels))
-    return [value for value in values if any(same_level(level, value) for level in levels)]
+def _present(column: pd.Series, levels: Any) -> list[Level]:
+    """The column's values that are among the levels."""
+    values, wanted = ([_plain(value) for value in several] for several in (column.unique(), levels))
+    return [value for value in values if any(same_level(level, value) for level in wanted)]
 
 
 def _plain(value: Any) -> Level:
@@ -131,36 +134,35 @@ def _numeric(column: pd.Series) -> bool:
 # --- the column in a cell ---------------------------------------------------------------------------------------------
 
 
-def _table(question: _Question, cell: dict[str, list[Level]]) -> pd.DataFrame:
-    """The column in a cell: a row for each seed, a column for each combination of the levels that are kept."""
-    rows, keys = _at(question, _selected(question, cell), cell), question.kept
-    by = ["seed", *(question.column(name).name for name in keys)]
+def _tables(question: _Question, cell: dict[str, list[Level]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The column in a cell, and what chooses for `best_over`: seeds by combinations of the levels that are kept."""
+    measure, rows = question.measure, _at(question, _selected(question, cell), cell)
+    by = ["seed", *(question.column(name).name for name in measure.kept)]
     if rows.duplicated(by).any():
         raise question.error(
             "more than one number a seed is left",
             _several(question, rows),
             "choose a level under `of`, or name the factor under mean_over, max_over or min_over",
         )
-    values = rows[by].assign(value=_prepared(question, rows))
-    seeds = np.sort(question.rows["seed"].unique())
-    if keys:
-        table = values.set_index(by)["value"].unstack(keys).sort_index(axis=1)
-        there = rows.groupby("seed").size().reindex(seeds, fill_value=0)
-    else:
-        table = values.set_index("seed")[["value"]]
-        there = table["value"].groupby("seed").size().reindex(seeds, fill_value=0)
-    if (there < table.shape[1]).any():
-        seed = there.index[there < table.shape[1]][0]
-        raise question.error("a seed lacks rows in the cell", f"seed {seed}: {there[seed]} of {table.shape[1]}")
-    return table.reindex(seeds).rename_axis("seed")
+    seeds = pd.Index(np.sort(question.rows["seed"].unique()), name="seed")
+    combinations = len(rows[by[1:]].drop_duplicates()) if by[1:] else 1
+    there = rows.groupby("seed").size().reindex(seeds, fill_value=0)
+    if (there < combinations).any():
+        seed = there.idxmin()
+        raise question.error("a seed lacks rows in the cell", f"seed {seed}: {there[seed]} of {combinations}")
+    values = _prepared(question, rows)
+    worst = np.inf if measure.best == "lowest" else -np.inf
+    ranks = rows[question.column(measure.by).name].where(rows["status"] == "ok").fillna(worst) if measure.by else values
+    tables = (rows[by].assign(value=each).set_index(by)["value"] for each in (values, ranks))
+    values, ranks = (each.unstack(by[1:]).sort_index(axis=1) if by[1:] else each.to_frame() for each in tables)
+    return values.reindex(seeds), ranks.reindex(seeds)
 
 
 def _several(question: _Question, rows: pd.DataFrame) -> str:
     """Which factors and indices still have several levels, in words."""
-    names = [
-        name for name in (*question.part.factors, *question.part.index) if name in rows and name not in question.kept
-    ]
-    told = [f"{name} ({', '.join(map(str, rows[name].unique()))})" for name in names if rows[name].nunique() > 1]
+    names = [name for name in (*question.part.factors, *question.part.index) if name not in question.measure.kept]
+    levels = {name: rows[name].unique() for name in names if name in rows and rows[name].nunique() > 1}
+    told = [f"{name} ({', '.join(map(str, found))})" for name, found in levels.items()]
     return f"several levels of {' and of '.join(told)}" if told else "several rows a run"
 
 
@@ -182,49 +184,52 @@ def _prepared(question: _Question, rows: pd.DataFrame) -> pd.Series:
     return values
 
 
-def _reduced(measure: Measure, table: pd.DataFrame) -> pd.DataFrame:
-    """The table averaged, then its extremes taken, over the levels that the measure names."""
-    for names, how in ((measure.mean_over, "mean"), (measure.max_over, "max"), (measure.min_over, "min")):
+def _reduced(question: _Question, table: pd.DataFrame, ranks: pd.DataFrame) -> pd.DataFrame:
+    """The table with one level chosen, averaged, or its extreme taken, of the factors that the measure names."""
+    measure = question.measure
+    for names, how in (
+        (measure.best_over, lambda each: best_for_others(each, ranks[each.columns], measure.best)),
+        (measure.mean_over, lambda each: each.mean(axis=1, skipna=False)),
+        (measure.max_over, lambda each: each.max(axis=1, skipna=False)),
+        (measure.min_over, lambda each: each.min(axis=1, skipna=False)),
+    ):
         if names:
-            rest = [name for name in table.columns.names if name not in names]
-            groups = (
-                table.columns.to_frame(index=False).groupby(rest, sort=False).indices
-                if rest
-                else {"value": slice(None)}
-            )
-            table = pd.DataFrame(
-                {key: getattr(table.iloc[:, at], how)(axis=1, skipna=False) for key, at in groups.items()}
-            )
-            table.columns = table.columns.set_names(rest) if rest else table.columns
+            rest = table.columns.to_frame(index=False).drop(columns=names)
+            groups = rest.groupby(list(rest)).indices if len(rest.columns) else {0: slice(None)}
+            table = pd.concat({key: how(table.iloc[:, at]) for key, at in groups.items()}, axis=1)
+            table.columns = table.columns.set_names(list(rest) or [None])
     return table
 
 
 # --- the forms --------------------------------------------------------------------------------------------------------
 
 
-def _compared(question: _Question, cell: dict[str, list[Level]], table: pd.DataFrame) -> pd.Series:
+def _compared(question: _Question, cell: dict[str, list[Level]], first: pd.Series) -> pd.Series:
     """Difference or ratio of two cells; what both average, they average over the same levels."""
     measure = question.measure
-    second = measure.less if measure.form == "difference" else measure.to
-    other = _table(question, _resolved(question, {**cell, **second}))
-    for name in measure.reduced:
-        ours, theirs = (list(each.columns.unique(name)) for each in (table, other))
-        if name not in second and ours != theirs:
+    other = _resolved(question, {**cell, **measure.second})
+    for name in set(measure.kept) - set(measure.best_over) - set(measure.second):
+        ours, theirs = ({*_selected(question, each)[name]} for each in (cell, other))
+        if ours != theirs:
+            found = " and ".join(str(sorted(levels)) for levels in (ours, theirs))
             raise question.error(
-                f"the two cells have other levels of {name}", f"{ours} and {theirs}", f"list {name} under `of`"
+                f"the two cells differ in their levels of {name}", found, f"list them for {name} in `of`"
             )
-    first, other = (_reduced(measure, each).iloc[:, 0] for each in (table, other))
+    second = _reduced(question, *_tables(question, other)).iloc[:, 0]
     if measure.form == "difference":
-        return first - other
-    return LOGARITHMS[measure.log](first / other) if measure.log else first / other
+        return first - second
+    return LOGARITHMS[measure.log](first / second) if measure.log else first / second
 
 
 def _slope(question: _Question, table: pd.DataFrame) -> pd.Series:
-    """Least-squares slope over the levels of `over`, seed by seed; NaN for a seed that has one."""
-    measure, levels = question.measure, _levels(question, table)
-    if len(levels) < 2:
-        raise question.error("a slope needs two levels", f"{measure.over}: {levels[0]:g}")
-    x = np.log(levels) if isinstance(measure.log, list) and measure.over in measure.log else levels
+    """Least-squares slope over the levels of `over` that count; NaN for a seed that has one among them."""
+    measure, count = question.measure, table.shape[1]
+    first, last = min(measure.leave_out[0], count // 3), min(measure.leave_out[1], count // 6)
+    table = table.iloc[:, first : count - last]
+    if table.shape[1] < 2:
+        raise question.error("a slope needs two levels that count", f"{measure.over}: {table.shape[1]}")
+    x = _levels(question, table)
+    x = np.log(x) if isinstance(measure.log, list) and measure.over in measure.log else x
     whole = table.notna().all(axis=1)
     slopes = pd.Series(np.nan, index=table.index)
     slopes[whole] = np.polyfit(x, table[whole].to_numpy().T, 1)[0]
@@ -233,10 +238,9 @@ def _slope(question: _Question, table: pd.DataFrame) -> pd.Series:
 
 def _argbest(question: _Question, table: pd.DataFrame) -> pd.Series:
     """The level at which each seed's column is best, the first of equals; NaN for a seed that has one."""
-    levels = _levels(question, table)
     values = table.to_numpy()
     best = values.argmin(axis=1) if question.measure.best == "lowest" else values.argmax(axis=1)
-    return pd.Series(levels[best], index=table.index).where(table.notna().all(axis=1))
+    return pd.Series(_levels(question, table)[best], index=table.index).where(table.notna().all(axis=1))
 
 
 def _levels(question: _Question, table: pd.DataFrame) -> np.ndarray:

@@ -1,12 +1,6 @@
 """What a prediction measures, where it can be said in a line: five forms, each one number a seed.
 
-    value       a column in one cell of the design
-    difference  of a column between two cells, `of` less `less`
-    ratio       of a column between two cells, `of` over `to`
-    slope       least squares of a column over a factor or an index
-    argbest     the level of a factor or an index at which a column is lowest or highest
-
-This says what may be written and checks it against a part; `claimcheck.judging.measures` computes it.
+This says what may be written and holds it against a part; `claimcheck.judging.measures` computes it.
 """
 
 from __future__ import annotations
@@ -22,29 +16,19 @@ if TYPE_CHECKING:
     from claimcheck.spec.models import Part
 
 FORMS = ("value", "difference", "ratio", "slope", "argbest")
-EXTREMES = ("lowest", "highest")
-"""Levels that mean the least and the greatest of those in the cell, whatever these are at the scale."""
-
-ONLY_FOR = {
-    "less": ("difference",),
-    "to": ("ratio",),
-    "over": ("slope", "argbest"),
-    "best": ("argbest",),
-    "times": ("value", "difference", "ratio", "slope"),
-    "plus": ("value", "difference", "ratio", "slope"),
-}
-"""Keys that some forms alone understand."""
-
-NEEDED = {"difference": "less", "ratio": "to", "slope": "over", "argbest": "over"}
+NEEDS = {"difference": "less", "ratio": "to", "slope": "over", "argbest": "over"}
+ANYWHERE = ("lowest", "highest", "all")
+"""Words for levels, whatever these are at the scale."""
 
 Level = bool | int | float | str
+Cell = dict[str, Level | list[Level]]
 
 
 def _base(value: Any) -> Any:
     names = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
     if value is True or value in (2, 10) or names:
         return value
-    raise ValueError("must be true (natural), 2 or 10; for a slope also a list of what is logged")
+    raise ValueError("must be true (natural), 2 or 10; of a slope also a list of what is logged")
 
 
 def _place(value: Any) -> Any:
@@ -53,61 +37,64 @@ def _place(value: Any) -> Any:
     raise ValueError("must be last, first, or an index with its value, such as {step: 100}")
 
 
-def _finite_or_infinite(value: float) -> float:
-    if math.isnan(value):
-        raise ValueError("must be a number (.inf is one), not NaN")
-    return value
-
-
-Cell = dict[str, Level | list[Level]]
-
-
 class Measure(BaseModel):
-    """One of the five forms, with the cells that it compares and what is done to the column before and after.
+    """One of five forms: what is measured, in which cells, and what is done to the column before and after.
 
-    In this order: the cell is selected, `at` picks rows of an index, `if_diverged` fills in, `at_least` and `at_most`
-    clip, `log`, `above` and `below`, `mean_over`, `max_over`, `min_over`, the form, `times`, `plus`, `absolute`.
+    In this order: the cell, `at`, `if_diverged`, `at_least` and `at_most`, `log`, `above` or `below`, `best_over`,
+    `mean_over`, `max_over`, `min_over`, the form, `times`, `plus`, `absolute`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    value: str | None = Field(None, description="the column whose value is taken")
-    difference: str | None = Field(None, description="the column of which `of` less `less` is taken")
-    ratio: str | None = Field(None, description="the column of which `of` divided by `to` is taken")
-    slope: str | None = Field(None, description="the column whose least-squares slope over `over` is taken")
-    argbest: str | None = Field(None, description="the column that is best at the level of `over` that is taken")
+    value: str | None = Field(None, description="The column whose value is taken.")
+    difference: str | None = Field(None, description="The column of which `of` less `less` is taken.")
+    ratio: str | None = Field(None, description="The column of which `of` divided by `to` is taken.")
+    slope: str | None = Field(None, description="The column whose least-squares slope over `over` is taken.")
+    argbest: str | None = Field(None, description="The column; the level of `over` at which it is best is taken.")
     of: Cell = Field(
         {},
-        description="the cell: factor, tuned factor or index with its level or a list of levels; `lowest` and "
-        "`highest` are the least and the greatest there; of a list, levels that a scale does not run are left out",
+        description="The cell: a factor, the tuned factor or an index, each with a level or a list of levels. The words "
+        "`lowest`, `highest` and `all` stand for levels that the rest of the cell has; levels in a list that a scale "
+        "does not run are left out.",
     )
-    less: Cell | None = Field(
-        None, description="difference only: the cell that is subtracted; give what differs from `of`"
+    less: Cell | None = Field(None, description="Difference: the cell subtracted. Give only what differs from `of`.")
+    to: Cell | None = Field(None, description="Ratio: the cell divided by. Give only what differs from `of`.")
+    over: str | None = Field(None, description="Slope and argbest: a factor or an index with numbers for levels.")
+    leave_out: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
+        (0, 0),
+        description="Slope: how many of the first and of the last levels of `over` do not count, such as [10, 5]; never "
+        "more than a third and a sixth of them.",
     )
-    to: Cell | None = Field(None, description="ratio only: the cell that is divided by; give what differs from `of`")
-    over: str | None = Field(None, description="slope and argbest only: a factor or an index")
-    best: Literal["lowest", "highest"] = Field("lowest", description="argbest only: what counts as best")
     at: Annotated[Literal["last", "first"] | dict[str, Level], BeforeValidator(_place)] = Field(
-        "last", description="which rows of an index that is named nowhere else: last, first, or {index: value}"
+        "last", description="Which rows of an index that is named nowhere else: last, first, or {index: value}."
     )
-    mean_over: list[str] = Field([], description="factors or indices whose levels are averaged")
-    max_over: list[str] = Field([], description="factors or indices of whose levels the highest value is taken")
-    min_over: list[str] = Field([], description="factors or indices of whose levels the lowest value is taken")
+    best_over: list[str] = Field(
+        [],
+        description="Factors or indices of whose levels one is taken: the one that is best on the mean of the other "
+        "seeds, so that no seed is judged where it happens to be best.",
+    )
+    best: Literal["lowest", "highest"] = Field("lowest", description="Argbest and `best_over`: what counts as best.")
+    by: str | None = Field(
+        None, description="`best_over`: the column that decides (a diverged run is worst); by default the one measured."
+    )
+    mean_over: list[str] = Field([], description="Factors or indices whose levels are averaged.")
+    max_over: list[str] = Field([], description="Factors or indices of whose levels the highest value is taken.")
+    min_over: list[str] = Field([], description="Factors or indices of whose levels the lowest value is taken.")
     if_diverged: Annotated[float, Field(allow_inf_nan=True)] | None = Field(
-        None, description="what the column is worth for a run that diverged or has no number there; .inf is allowed"
+        None, description="What the column is worth where the run diverged or it is no number; may be .inf."
     )
-    at_least: float | None = Field(None, description="lower values of the column count as this")
-    at_most: float | None = Field(None, description="higher values of the column count as this")
+    at_least: float | None = Field(None, description="Lower values of the column count as this.")
+    at_most: float | None = Field(None, description="Higher values of the column count as this.")
     log: Annotated[bool | int | list[str] | None, BeforeValidator(_base)] = Field(
         None,
-        description="logarithm of the column before anything is averaged or compared: true (natural), 2 or 10; of a ratio, "
-        "of the ratio itself; of a slope also a list of what is logged, the column, `over` or both (natural)",
+        description="Logarithm of the column: true (natural), 2 or 10. Of a ratio, that of the ratio. Of a slope, also a "
+        "list of what is logged: the column, `over`, or both (natural).",
     )
-    above: float | None = Field(None, description="the column becomes 1 where it is above this, else 0")
-    below: float | None = Field(None, description="the column becomes 1 where it is below this, else 0")
-    times: float | None = Field(None, description="the result is multiplied by this (100 for percentage points)")
-    plus: float | None = Field(None, description="this is added to the result, after `times`")
-    absolute: bool = Field(False, description="the result without its sign")
+    above: float | None = Field(None, description="The column becomes 1 where it is above this, else 0.")
+    below: float | None = Field(None, description="The column becomes 1 where it is below this, else 0.")
+    times: float | None = Field(None, description="The result is multiplied by this (100 for percentage points).")
+    plus: float | None = Field(None, description="This is added to the result, after `times`.")
+    absolute: bool = Field(False, description="The result without its sign.")
 
     @property
     def form(self) -> str:
@@ -120,21 +107,20 @@ class Measure(BaseModel):
         return getattr(self, self.form)
 
     @property
-    def other(self) -> Cell | None:
-        """The cell compared with (`less` or `to` laid over `of`), None where the form has none."""
-        second = self.less if self.form == "difference" else self.to
-        return None if second is None else {**self.of, **second}
+    def second(self) -> Cell | None:
+        """What the cell compared with has otherwise than `of`; None where the form compares none."""
+        return self.less if self.form == "difference" else self.to
 
     @property
-    def reduced(self) -> list[str]:
-        """Factors and indices over whose levels the column is averaged or its extreme taken."""
-        return [*self.mean_over, *self.max_over, *self.min_over]
+    def kept(self) -> list[str]:
+        """Factors and indices that keep their levels until one is chosen, or they are averaged, fitted or searched."""
+        over = [self.over] if self.over else []
+        return [*self.best_over, *self.mean_over, *self.max_over, *self.min_over, *over]
 
     def names(self) -> set[str]:
         """Every factor and index that it names."""
         places = self.at if isinstance(self.at, dict) else {}
-        over = {self.over} if self.over else set()
-        return set(self.of) | set(self.less or {}) | set(self.to or {}) | set(places) | set(self.reduced) | over
+        return {*self.of, *(self.second or {}), *places, *self.kept}
 
     @model_validator(mode="before")
     @classmethod
@@ -144,75 +130,61 @@ class Measure(BaseModel):
         given = [form for form in FORMS if raw.get(form) is not None]
         if len(given) > 1:
             raise ValueError(f"give one form, not {' and '.join(given)}")
-        unknown = [key for key in raw if key not in cls.model_fields]
-        if not given and not unknown:
+        if not given and not set(raw) - set(cls.model_fields):
             raise ValueError(f"give one of {', '.join(FORMS)}, with the column that is measured")
         return raw
 
     @model_validator(mode="after")
-    def _keys_fit_the_form(self) -> Measure:
+    def _keys_agree(self) -> Measure:
         form, given = self.form, self.model_fields_set
-        for key, forms in ONLY_FOR.items():
-            if key in given and form not in forms:
-                raise ValueError(f"{key} belongs to {' and '.join(forms)}, not to {form}")
-        if (needed := NEEDED.get(form)) and getattr(self, needed) is None:
-            raise ValueError(f"a {form} needs {needed}")
-        twice = {name for name in self.reduced if self.reduced.count(name) > 1 or name == self.over}
-        if twice:
-            raise ValueError(f"{sorted(twice)[0]} stands twice under over, mean_over, max_over and min_over")
+        for key in sorted({"less", "to", "over", "leave_out"} & given):
+            if key != NEEDS.get(form) and (key, form) != ("leave_out", "slope"):
+                raise ValueError(f"{key} does not belong to a {form}")
+        if form in NEEDS and getattr(self, NEEDS[form]) is None:
+            raise ValueError(f"a {form} needs {NEEDS[form]}")
+        if twice := {name for name in self.kept if self.kept.count(name) > 1}:
+            raise ValueError(f"{sorted(twice)[0]} stands twice under over, best_over, mean_over, max_over and min_over")
         if self.above is not None and self.below is not None:
             raise ValueError("give above or below, not both")
-        if isinstance(self.log, list) and (form != "slope" or set(self.log) - {self.column, self.over}):
-            raise ValueError(
-                f"log must be true, 2 or 10; of a slope also a list out of its column and {self.over or 'over'}"
-            )
+        if "best" in given and form != "argbest" and not self.best_over:
+            raise ValueError("best belongs to argbest or to best_over")
+        if self.by and not self.best_over:
+            raise ValueError("by belongs to best_over")
+        if isinstance(self.log, list) and set(self.log) - {self.slope, self.over}:
+            raise ValueError("a list under log belongs to a slope and names its column, over, or both")
         return self
 
 
 def faults(measure: Measure, *parts: Part) -> list[str]:
-    """What does not fit between a measure and its part, each in words; empty where all fits.
+    """What does not fit between a measure and its part, in words; empty where all fits.
 
     Args:
-        parts: the part as each scale that runs it has it (or one of them).
+        parts: the part as each scale that runs it has it.
     """
-    found: dict[str, None] = {}
-    for part in parts:
-        tuned = [part.tune.factor] if part.tune else []
-        known = [*part.factors, *tuned, *part.index]
-        for name in sorted(measure.names() - set(known)):
-            near = closest(name, known)
-            expected = ", ".join(known) or "none, the part has neither factors nor index"
-            found[
-                f"{name} is no factor or index of the part; expected one of {expected}" + (f"; {near}" if near else "")
-            ] = None
-        places = set(measure.at) if isinstance(measure.at, dict) else set()
-        for name in sorted(places & set(part.factors)):
-            found[f"at names the factor {name}; factors belong in of"] = None
-    for cell in (measure.of, measure.less or {}, measure.to or {}):
-        for name, wanted in cell.items():
-            for fault in _level_faults(name, wanted, parts):
-                found[fault] = None
-    return list(found)
-
-
-def _level_faults(name: str, wanted: Level | list[Level], parts: tuple[Part, ...]) -> list[str]:
-    """A level must be run at every scale, or, where it stands in a list, at one of them."""
-    values = [part.factors[name].values for part in parts if name in part.factors]
-    if not values:
-        return []
     told = []
-    for level in wanted if isinstance(wanted, list) else [wanted]:
-        if isinstance(level, str) and level in EXTREMES:
-            continue
-        enough = any if isinstance(wanted, list) else all
-        if not enough(any(same_level(level, value) for value in run) for run in values):
-            lacking = next(run for run in values if not any(same_level(level, value) for value in run))
-            told.append(f"{name} is never {level!r} at some scale; expected one of {', '.join(map(str, lacking))}")
-    return told
+    for part in parts:
+        known = [*part.factors, *([part.tune.factor] if part.tune else []), *part.index]
+        for name in sorted(measure.names() - set(known)):
+            told.append(f"{name} is no factor or index of the part, which has {', '.join(known) or 'none'}")
+            told[-1] += f"; {near}" if (near := closest(name, known)) else ""
+    for cell in (measure.of, measure.second or {}):
+        for name, wanted in cell.items():
+            told += _level_faults(name, wanted, [part.factors[name].values for part in parts if name in part.factors])
+    return list(dict.fromkeys(told))
+
+
+def _level_faults(name: str, wanted: Level | list[Level], scales: list[list[Level]]) -> list[str]:
+    """A level must be run at every scale; where it stands in a list, at one of them."""
+    enough, levels = (any, wanted) if isinstance(wanted, list) else (all, [wanted])
+    return [
+        f"{name} does not have the level {level}, only {', '.join(dict.fromkeys(str(v) for run in scales for v in run))}"
+        for level in levels
+        if level not in ANYWHERE and scales and not enough(any(same_level(level, v) for v in run) for run in scales)
+    ]
 
 
 def same_level(wanted: Level, value: Level) -> bool:
     """Whether a level that was written means a value; numbers may differ by 1e-9 of their size."""
-    if isinstance(wanted, str) or isinstance(value, str) or isinstance(wanted, bool) or isinstance(value, bool):
+    if isinstance(wanted, str | bool) or isinstance(value, str | bool):
         return type(wanted) is type(value) and wanted == value
-    return math.isclose(wanted, value, rel_tol=1e-9, abs_tol=0.0)
+    return math.isclose(wanted, value, rel_tol=1e-9)
