@@ -25,15 +25,9 @@ class Format:
     """A binary floating-point format with ``exponent`` and ``fraction`` bits (IEEE 754-2019, 3.3); bfloat16 is float32
     with a shorter fraction."""
 
-    name: str
     dtype: torch.dtype
     exponent: int
     fraction: int
-
-    @property
-    def largest(self) -> float:
-        """Largest finite number."""
-        return (2.0 - 2.0**-self.fraction) * 2.0 ** (2 ** (self.exponent - 1) - 1)
 
     @property
     def overflow_at(self) -> float:
@@ -41,19 +35,9 @@ class Format:
         return (2.0 - 2.0 ** -(self.fraction + 1)) * 2.0 ** (2 ** (self.exponent - 1) - 1)
 
     @property
-    def smallest_normal(self) -> float:
-        """Smallest number with the full fraction."""
-        return 2.0 ** (2 - 2 ** (self.exponent - 1))
-
-    @property
-    def smallest(self) -> float:
-        """Smallest positive number (subnormal)."""
-        return self.smallest_normal * 2.0**-self.fraction
-
-    @property
     def zero_at(self) -> float:
-        """Largest number that rounds to zero: half the smallest one, a tie that goes to even."""
-        return self.smallest / 2
+        """Largest number that rounds to zero: half the smallest (subnormal) one, a tie that goes to even."""
+        return 2.0 ** (1 - 2 ** (self.exponent - 1) - self.fraction)
 
     @property
     def epsilon(self) -> float:
@@ -62,17 +46,19 @@ class Format:
 
 
 FORMATS = {
-    "fp16": Format("fp16", torch.float16, 5, 10),
-    "bf16": Format("bf16", torch.bfloat16, 8, 7),
-    "fp32": Format("fp32", torch.float32, 8, 23),
+    "fp16": Format(torch.float16, 5, 10),
+    "bf16": Format(torch.bfloat16, 8, 7),
+    "fp32": Format(torch.float32, 8, 23),
 }
 
 
-def format_of(name: str) -> Format:
-    """A format by name."""
+def dtype_of(name: str) -> torch.dtype:
+    """torch's type of a format's name; fp64 too."""
+    if name == "fp64":
+        return torch.float64
     if name not in FORMATS:
-        raise ClaimcheckError("unknown number format", found=name, expected=f"one of {', '.join(FORMATS)}")
-    return FORMATS[name]
+        raise ClaimcheckError("unknown number format", found=name, expected=f"one of {', '.join(FORMATS)}, fp64")
+    return FORMATS[name].dtype
 
 
 class _Round(torch.autograd.Function):
@@ -98,7 +84,7 @@ class _Round(torch.autograd.Function):
 def rounded(x: Tensor, name: str) -> Tensor:
     """``x`` rounded to the nearest number of a format (ties to even; too large becomes infinite, too small zero), in
     ``x``'s own dtype. Its gradient is rounded in the same way."""
-    dtype = format_of(name).dtype
+    dtype = dtype_of(name)
     return x if dtype == x.dtype else _Round.apply(x, dtype)
 
 
@@ -117,7 +103,7 @@ class RoundedMLP(networks.MLP):
         self.number, self.native = number, native
 
     def _enter(self, x: Tensor) -> Tensor:
-        return x.to(format_of(self.number).dtype) if self.native else rounded(x, self.number)
+        return x.to(dtype_of(self.number)) if self.native else rounded(x, self.number)
 
     def _leave(self, x: Tensor) -> Tensor:
         return x if self.native else rounded(x, self.number)
@@ -178,11 +164,6 @@ def lost_updates(name: str) -> tuple[float, float]:
         low, high = torch.where(lost, middle, low), torch.where(lost, high, middle)
     relative = low / weights
     return float(relative.min()), float(relative.max())
-
-
-def dtype_of(name: str) -> torch.dtype:
-    """torch's type of a format's name; fp64 too."""
-    return torch.float64 if name == "fp64" else FORMATS[name].dtype
 
 
 def zero_after(p: np.ndarray, name: str) -> int:

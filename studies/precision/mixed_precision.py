@@ -1,0 +1,227 @@
+"""Training an ensemble by a precision recipe: what arithmetic, what the weights are kept in, what scales the loss.
+
+Momentum SGD with a learning rate falling linearly to zero, one recipe for all members. A member's loss may be given in
+another unit (multiplied by a power of two), which changes nothing but the size of its gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from claimcheck.engine import memory
+from claimcheck.engine.data import Data, Order
+from claimcheck.engine.ensemble import Ensemble, hyper_of
+from claimcheck.engine.optimizers import coefficients, init_state, update
+from claimcheck.engine.schedules import multipliers
+from claimcheck.engine.step import losses_and_gradient
+
+from .loss_scaling import LossScale
+from .number_formats import RoundedMLP, rounded
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A recipe: in what precision a network is trained.
+
+    Attributes:
+        number: format of the arithmetic. stored: format that weights and optimiser state are kept in.
+        log2_scale: exponent of the loss scale (at the start, where it is dynamic). dynamic: the scale reacts.
+        check: a step whose gradient is not finite is skipped. planted: exponent that the scale is set to once, half-way
+            through (a static scale is set back after that step).
+    """
+
+    number: str
+    stored: str = "fp32"
+    log2_scale: int = 0
+    dynamic: bool = False
+    check: bool = False
+    planted: int | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, whatever the recipe.
+
+    Attributes:
+        data: the examples. shape: inputs, hidden widths and outputs of the network.
+        interval: good steps before a dynamic scale doubles. native: the device's own kernels instead of rounding.
+    """
+
+    data: Data
+    shape: tuple[int, list[int], int]
+    steps: int
+    batch_size: int
+    interval: int
+    native: bool = False
+
+
+@dataclass
+class Training:
+    """R members between two steps.
+
+    Attributes:
+        ensemble: its parameters are the current ones. state: the optimiser's. scale: of the loss.
+        skipped: skipped steps so far, ``[R]``. recovery: steps skipped in a row from the planted overflow on, ``[R]``.
+        recovering: members that have not taken a step since. kept: weights untouched by every skipped step, ``[R]``.
+        step: steps so far. batch: the examples of the next one.
+    """
+
+    ensemble: Ensemble
+    state: dict[str, Tensor]
+    scale: LossScale
+    skipped: Tensor
+    recovery: Tensor
+    recovering: Tensor
+    kept: Tensor
+    step: int = 0
+    batch: dict[str, Tensor] | None = None
+
+
+def scaled_loss(predict, batch, hyper) -> Tensor:
+    """Mean cross-entropy (nats) in the member's unit, times its loss scale: what is differentiated."""
+    return F.cross_entropy(predict(batch["x"]), batch["y"]) * torch.exp2(hyper["log2_unit"]) * batch["scale"]
+
+
+def build(runs: pd.DataFrame, context: Any, number: str, task: Task) -> Ensemble:
+    """The runs' networks at their initial weights, computing in ``number``."""
+
+    def network(run, generator):
+        gain = getattr(run, "gain", 1.0)
+        return RoundedMLP(*task.shape, generator=generator, number=number, native=task.native, gain=gain)
+
+    defaults = {"log2_unit": 0.0, "learning_rate": 0.0, "weight_decay": 0.0, "momentum": 0.9}
+    hyper = hyper_of(runs, defaults, device=context.device)
+    return Ensemble.build(runs, network, lambda seed: context.generator(seed, "init"), hyper, context.device)
+
+
+def gradient(ensemble: Ensemble, batch: dict[str, Tensor], scale: Tensor) -> tuple[Tensor, Tensor]:
+    """The scaled loss ``[R]`` and its gradient ``[R, P]``, on columns ``[R, B, ...]``."""
+    columns = {**batch, "scale": scale}
+    own = dict.fromkeys(columns, 0)
+    return losses_and_gradient(ensemble, scaled_loss, ensemble.parameters, ensemble.buffers, columns, own)
+
+
+@contextmanager
+def computed_in(ensemble: Ensemble, number: str) -> Iterator[None]:
+    """The ensemble computes in another format for a while."""
+    was = ensemble.skeleton.number
+    ensemble.skeleton.number = number
+    try:
+        yield
+    finally:
+        ensemble.skeleton.number = was
+
+
+def train(
+    runs: pd.DataFrame,
+    context: Any,
+    recipe: Precision,
+    task: Task,
+    at: Iterable[int],
+    measure: Callable[[Training], pd.DataFrame],
+) -> pd.DataFrame:
+    """Train every run by ``recipe``: the tables of ``measure`` after each of the steps ``at`` (0: untrained).
+
+    Columns of ``runs`` that count: learning_rate, log2_unit (of the loss), log2_scale (instead of the recipe's).
+    """
+    runs, moments = runs.reset_index(drop=True), sorted(at)
+
+    def tile(rows: list[int]) -> pd.DataFrame:
+        return _train_tile(runs.iloc[rows].reset_index(drop=True), len(runs), context, recipe, task, moments, measure)
+
+    one = _start(runs.iloc[:1], context, recipe, task)
+    batch = task.data.rows(torch.arange(task.batch_size, device=context.device)[None])
+    size = memory.footprint(one.ensemble, scaled_loss, {**batch, "scale": one.scale.scale}).bytes(copies=10)
+    return pd.concat(memory.in_tiles(tile, len(runs), context, size), ignore_index=True)
+
+
+def _train_tile(
+    runs: pd.DataFrame,
+    members: int,
+    context: Any,
+    recipe: Precision,
+    task: Task,
+    moments: list[int],
+    measure: Callable[[Training], pd.DataFrame],
+) -> pd.DataFrame:
+    """Some of the ``members`` of the ensemble, from the first step to the last."""
+    training, device, tables = _start(runs, context, recipe, task), context.device, []
+    first_scale, table = training.scale, _coefficients(training.ensemble, task.steps)
+    order = Order(list(runs["seed"]), lambda s: context.generator(s, "order"), len(task.data), task.batch_size, device)
+    batches = map(task.data.rows, order)
+    training.batch = next(batches)
+    for moment in moments:
+        for _ in context.steps(moment - training.step, len(runs)):
+            _plant(training, recipe, first_scale, task.steps)
+            _step(training, recipe, {name: c[training.step][:, None] for name, c in table.items()})
+            training.step, training.batch = training.step + 1, next(batches)
+        training.step = moment  # a rehearsal takes fewer steps
+        tables.append(measure(training))
+        context.advance(len(runs) / members / len(moments))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _start(runs: pd.DataFrame, context: Any, recipe: Precision, task: Task) -> Training:
+    """The runs before their first step."""
+    ensemble = build(runs, context, recipe.number, task)
+    ensemble.parameters = rounded(ensemble.parameters, recipe.stored)
+    exponents = runs["log2_scale"].tolist() if "log2_scale" in runs else [recipe.log2_scale] * len(runs)
+    scale = torch.exp2(torch.tensor(exponents, dtype=torch.float32, device=context.device))
+    none = torch.zeros_like(scale)
+    return Training(
+        ensemble,
+        init_state("momentum", ensemble.parameters),
+        LossScale.start(scale, recipe.dynamic, task.interval),
+        skipped=none,
+        recovery=none,
+        recovering=none.bool(),
+        kept=none + 1.0,
+    )
+
+
+def _coefficients(ensemble: Ensemble, steps: int) -> dict[str, Tensor]:
+    """What each step multiplies by, ``[steps, R]`` each."""
+    exact = {name: value.double() for name, value in ensemble.hyper.items()}
+    falling = torch.from_numpy(multipliers("linear", steps)).to(ensemble.parameters.device)
+    table = coefficients("momentum", exact, falling[:, None].expand(steps, len(ensemble)))
+    return {name: value.float() for name, value in table.items()}
+
+
+def _plant(training: Training, recipe: Precision, first_scale: LossScale, steps: int) -> None:
+    """Set the scale so high that the gradient must overflow, once, half-way."""
+    if recipe.planted is None:
+        return
+    if training.step == steps // 2:
+        planted = torch.full_like(training.scale.scale, 2.0**recipe.planted)
+        training.scale = replace(training.scale, scale=planted)
+        training.recovering = torch.ones_like(training.recovering)
+    elif not recipe.dynamic:
+        training.scale = first_scale
+
+
+def _step(training: Training, recipe: Precision, c: dict[str, Tensor]) -> None:
+    """One step of every member, in place."""
+    ensemble, before = training.ensemble, training.ensemble.parameters
+    _, scaled = gradient(ensemble, training.batch, training.scale.scale)
+    found, finite = training.scale.unscale(scaled)
+    found = found / torch.exp2(ensemble.hyper["log2_unit"])[:, None]
+    parameters, state = update("momentum", before, found, training.state, c)
+    parameters, state = rounded(parameters, recipe.stored), {k: rounded(v, recipe.stored) for k, v in state.items()}
+    if recipe.check:
+        taken = finite[:, None]
+        parameters = torch.where(taken, parameters, before)
+        state = {name: torch.where(taken, value, training.state[name]) for name, value in state.items()}
+        training.skipped = training.skipped + ~finite
+        training.recovery = training.recovery + (training.recovering & ~finite)
+        training.recovering = training.recovering & ~finite
+        training.kept = training.kept * (finite | (parameters == before).all(1))
+        training.scale = training.scale.after(finite)
+    ensemble.parameters, training.state = parameters, state
