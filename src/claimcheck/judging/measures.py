@@ -14,13 +14,13 @@ import pandas as pd
 
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.judging.cross_fitting import best_for_others
-from claimcheck.spec.measures import ANYWHERE, Cell, Level, Measure, same_level
-from claimcheck.spec.models import Part
+from claimcheck.spec.measures import ANYWHERE, Measure, same_level
+from claimcheck.spec.parts import Cell, Design, Scalar
 
 LOGARITHMS = {True: np.log, 2: np.log2, 10: np.log10}
 
 
-def evaluate(measure: Measure, rows: pd.DataFrame, part: Part, where: object = "measure") -> pd.Series:
+def evaluate(measure: Measure, rows: pd.DataFrame, part: Design, where: object = "measure") -> pd.Series:
     """The measure of every seed, float64, indexed by seed in ascending order.
 
     Args:
@@ -32,7 +32,7 @@ def evaluate(measure: Measure, rows: pd.DataFrame, part: Part, where: object = "
         ClaimcheckError: a column or level is not there, a seed lacks rows, or more than one number a seed is left.
     """
     question = _Question(measure, rows, part, where)
-    cell = _resolved(question, measure.of)
+    cell = _resolved(question, measure.cell)
     with np.errstate(all="ignore"):
         table = _reduced(question, *_tables(question, cell))
         if measure.form == "value":
@@ -54,7 +54,7 @@ class _Question:
 
     measure: Measure
     rows: pd.DataFrame
-    part: Part
+    part: Design
     where: object
 
     def column(self, name: str) -> pd.Series:
@@ -71,7 +71,7 @@ class _Question:
 # --- which rows -------------------------------------------------------------------------------------------------------
 
 
-def _resolved(question: _Question, cell: Cell) -> dict[str, list[Level]]:
+def _resolved(question: _Question, cell: Cell) -> dict[str, list[Scalar]]:
     """The cell as lists of levels that its rows have: words replaced, levels that this scale does not run left out."""
     levels = {name: wanted if isinstance(wanted, list) else [wanted] for name, wanted in cell.items()}
     words = {name for name, wanted in levels.items() if _words(question.column(name), wanted)}
@@ -85,13 +85,13 @@ def _resolved(question: _Question, cell: Cell) -> dict[str, list[Level]]:
     return levels
 
 
-def _words(column: pd.Series, levels: list[Level]) -> bool:
+def _words(column: pd.Series, levels: list[Scalar]) -> bool:
     """Whether a level is one of the words that stand for others (for text, `all` alone, unless it is a level itself)."""
     allowed = ANYWHERE if _numeric(column) else {"all"} - set(column)
     return any(isinstance(level, str) and level in allowed for level in levels)
 
 
-def _selected(question: _Question, cell: dict[str, list[Level]]) -> pd.DataFrame:
+def _selected(question: _Question, cell: dict[str, list[Scalar]]) -> pd.DataFrame:
     """The rows whose levels are among the cell's."""
     keep = np.ones(len(question.rows), dtype=bool)
     for name, levels in cell.items():
@@ -103,27 +103,22 @@ def _selected(question: _Question, cell: dict[str, list[Level]]) -> pd.DataFrame
     return question.rows[keep]
 
 
-def _at(question: _Question, rows: pd.DataFrame, cell: dict[str, list[Level]]) -> pd.DataFrame:
-    """The rows at the place `at` of every index that nothing else names."""
-    at = question.measure.at
+def _at(question: _Question, rows: pd.DataFrame, cell: dict[str, list[Scalar]]) -> pd.DataFrame:
+    """The first or last rows of every index that nothing else names."""
     for name in question.part.index:
-        if name in cell or name in question.measure.kept or name not in rows:
-            continue
-        chosen = at.get(name, "last") if isinstance(at, dict) else at
-        place = {"first": rows[name].min(), "last": rows[name].max()}.get(chosen, chosen)
-        rows = rows[rows[name].isin(_present(rows[name], [place]))]
-        if rows.empty:
-            raise question.error("no rows there", f"at: {{{name}: {place}}}")
+        if name in rows and name not in cell and name not in question.measure.kept:
+            place = rows[name].min() if question.measure.at == "first" else rows[name].max()
+            rows = rows[rows[name] == place]
     return rows
 
 
-def _present(column: pd.Series, levels: Any) -> list[Level]:
+def _present(column: pd.Series, levels: Any) -> list[Scalar]:
     """The column's values that are among the levels."""
     values, wanted = ([_plain(value) for value in several] for several in (column.unique(), levels))
     return [value for value in values if any(same_level(level, value) for level in wanted)]
 
 
-def _plain(value: Any) -> Level:
+def _plain(value: Any) -> Scalar:
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -134,7 +129,7 @@ def _numeric(column: pd.Series) -> bool:
 # --- the column in a cell ---------------------------------------------------------------------------------------------
 
 
-def _tables(question: _Question, cell: dict[str, list[Level]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _tables(question: _Question, cell: dict[str, list[Scalar]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The column in a cell, and what chooses for `best_over`: seeds by combinations of the levels that are kept."""
     measure, rows = question.measure, _at(question, _selected(question, cell), cell)
     by = ["seed", *(question.column(name).name for name in measure.kept)]
@@ -204,7 +199,7 @@ def _reduced(question: _Question, table: pd.DataFrame, ranks: pd.DataFrame) -> p
 # --- the forms --------------------------------------------------------------------------------------------------------
 
 
-def _compared(question: _Question, cell: dict[str, list[Level]], first: pd.Series) -> pd.Series:
+def _compared(question: _Question, cell: dict[str, list[Scalar]], first: pd.Series) -> pd.Series:
     """Difference or ratio of two cells; what both average, they average over the same levels."""
     measure = question.measure
     other = _resolved(question, {**cell, **measure.second})

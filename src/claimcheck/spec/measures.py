@@ -6,22 +6,17 @@ This says what may be written and holds it against a part; `claimcheck.judging.m
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from claimcheck.errors import closest
-
-if TYPE_CHECKING:
-    from claimcheck.spec.models import Part
+from claimcheck.spec.parts import Cell, Design, Model, Scalar
 
 FORMS = ("value", "difference", "ratio", "slope", "argbest")
 NEEDS = {"difference": "less", "ratio": "to", "slope": "over", "argbest": "over"}
 ANYWHERE = ("lowest", "highest", "all")
 """Words for levels, whatever these are at the scale."""
-
-Level = bool | int | float | str
-Cell = dict[str, Level | list[Level]]
 
 
 def _base(value: Any) -> Any:
@@ -37,64 +32,68 @@ def _place(value: Any) -> Any:
     raise ValueError("must be last, first, or an index with its value, such as {step: 100}")
 
 
-class Measure(BaseModel):
+def _number(value: float) -> float:
+    if math.isnan(value):
+        raise ValueError("must be a number; .inf is one")
+    return value
+
+
+class Measure(Model):
     """One of five forms: what is measured, in which cells, and what is done to the column before and after.
 
     In this order: the cell, `at`, `if_diverged`, `at_least` and `at_most`, `log`, `above` or `below`, `best_over`,
     `mean_over`, `max_over`, `min_over`, the form, `times`, `plus`, `absolute`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    value: str | None = Field(None, description="The column whose value is taken.")
-    difference: str | None = Field(None, description="The column of which `of` less `less` is taken.")
-    ratio: str | None = Field(None, description="The column of which `of` divided by `to` is taken.")
-    slope: str | None = Field(None, description="The column whose least-squares slope over `over` is taken.")
-    argbest: str | None = Field(None, description="The column; the level of `over` at which it is best is taken.")
+    value: str | None = Field(None, description="the column whose value is taken")
+    difference: str | None = Field(None, description="the column of which `of` less `less` is taken")
+    ratio: str | None = Field(None, description="the column of which `of` divided by `to` is taken")
+    slope: str | None = Field(None, description="the column whose least-squares slope over `over` is taken")
+    argbest: str | None = Field(None, description="the column; the level of `over` at which it is best is taken")
     of: Cell = Field(
         {},
-        description="The cell: a factor, the tuned factor or an index, each with a level or a list of levels. The words "
+        description="the cell: a factor, the tuned factor or an index, each with a level or a list of levels; the words "
         "`lowest`, `highest` and `all` stand for levels that the rest of the cell has; levels in a list that a scale "
-        "does not run are left out.",
+        "does not run are left out",
     )
-    less: Cell | None = Field(None, description="Difference: the cell subtracted. Give only what differs from `of`.")
-    to: Cell | None = Field(None, description="Ratio: the cell divided by. Give only what differs from `of`.")
-    over: str | None = Field(None, description="Slope and argbest: a factor or an index with numbers for levels.")
+    less: Cell | None = Field(None, description="difference: the cell subtracted; give only what differs from `of`")
+    to: Cell | None = Field(None, description="ratio: the cell divided by; give only what differs from `of`")
+    over: str | None = Field(None, description="slope and argbest: a factor or an index with numbers for levels")
     leave_out: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
         (0, 0),
-        description="Slope: how many of the first and of the last levels of `over` do not count, such as [10, 5]; never "
-        "more than a third and a sixth of them.",
+        description="slope: how many of the first and of the last levels of `over` do not count, such as [10, 5]; never "
+        "more than a third and a sixth of them",
     )
-    at: Annotated[Literal["last", "first"] | dict[str, Level], BeforeValidator(_place)] = Field(
-        "last", description="Which rows of an index that is named nowhere else: last, first, or {index: value}."
+    at: Annotated[Literal["last", "first"] | dict[str, Scalar], BeforeValidator(_place)] = Field(
+        "last", description="which rows of an index that is named nowhere else: last, first, or {index: value}"
     )
     best_over: list[str] = Field(
         [],
-        description="Factors or indices of whose levels one is taken: the one that is best on the mean of the other "
-        "seeds, so that no seed is judged where it happens to be best.",
+        description="factors or indices of whose levels one is taken: the one that is best on the mean of the other "
+        "seeds, so that no seed is judged where it happens to be best",
     )
-    best: Literal["lowest", "highest"] = Field("lowest", description="Argbest and `best_over`: what counts as best.")
+    best: Literal["lowest", "highest"] = Field("lowest", description="argbest and `best_over`: what counts as best")
     by: str | None = Field(
-        None, description="`best_over`: the column that decides (a diverged run is worst); by default the one measured."
+        None, description="`best_over`: the column that decides (a diverged run is worst); by default the one measured"
     )
-    mean_over: list[str] = Field([], description="Factors or indices whose levels are averaged.")
-    max_over: list[str] = Field([], description="Factors or indices of whose levels the highest value is taken.")
-    min_over: list[str] = Field([], description="Factors or indices of whose levels the lowest value is taken.")
-    if_diverged: Annotated[float, Field(allow_inf_nan=True)] | None = Field(
-        None, description="What the column is worth where the run diverged or it is no number; may be .inf."
+    mean_over: list[str] = Field([], description="factors or indices whose levels are averaged")
+    max_over: list[str] = Field([], description="factors or indices of whose levels the highest value is taken")
+    min_over: list[str] = Field([], description="factors or indices of whose levels the lowest value is taken")
+    if_diverged: Annotated[float, Field(allow_inf_nan=True), AfterValidator(_number)] | None = Field(
+        None, description="what the column is worth where the run diverged or it is no number; may be .inf"
     )
-    at_least: float | None = Field(None, description="Lower values of the column count as this.")
-    at_most: float | None = Field(None, description="Higher values of the column count as this.")
+    at_least: float | None = Field(None, description="lower values of the column count as this")
+    at_most: float | None = Field(None, description="higher values of the column count as this")
     log: Annotated[bool | int | list[str] | None, BeforeValidator(_base)] = Field(
         None,
-        description="Logarithm of the column: true (natural), 2 or 10. Of a ratio, that of the ratio. Of a slope, also a "
-        "list of what is logged: the column, `over`, or both (natural).",
+        description="logarithm of the column: true (natural), 2 or 10. Of a ratio, that of the ratio. Of a slope, also a "
+        "list of what is logged: the column, `over`, or both (natural)",
     )
-    above: float | None = Field(None, description="The column becomes 1 where it is above this, else 0.")
-    below: float | None = Field(None, description="The column becomes 1 where it is below this, else 0.")
-    times: float | None = Field(None, description="The result is multiplied by this (100 for percentage points).")
-    plus: float | None = Field(None, description="This is added to the result, after `times`.")
-    absolute: bool = Field(False, description="The result without its sign.")
+    above: float | None = Field(None, description="the column becomes 1 where it is above this, else 0")
+    below: float | None = Field(None, description="the column becomes 1 where it is below this, else 0")
+    times: float | None = Field(None, description="the result is multiplied by this (100 for percentage points)")
+    plus: float | None = Field(None, description="this is added to the result, after `times`")
+    absolute: bool = Field(False, description="the result without its sign")
 
     @property
     def form(self) -> str:
@@ -105,6 +104,11 @@ class Measure(BaseModel):
     def column(self) -> str:
         """The column measured."""
         return getattr(self, self.form)
+
+    @property
+    def cell(self) -> Cell:
+        """The first cell, with the place in an index that `at` names."""
+        return {**self.of, **(self.at if isinstance(self.at, dict) else {})}
 
     @property
     def second(self) -> Cell | None:
@@ -119,8 +123,7 @@ class Measure(BaseModel):
 
     def names(self) -> set[str]:
         """Every factor and index that it names."""
-        places = self.at if isinstance(self.at, dict) else {}
-        return {*self.of, *(self.second or {}), *places, *self.kept}
+        return {*self.cell, *(self.second or {}), *self.kept}
 
     @model_validator(mode="before")
     @classmethod
@@ -155,7 +158,7 @@ class Measure(BaseModel):
         return self
 
 
-def faults(measure: Measure, *parts: Part) -> list[str]:
+def faults(measure: Measure, *parts: Design) -> list[str]:
     """What does not fit between a measure and its part, in words; empty where all fits.
 
     Args:
@@ -167,23 +170,27 @@ def faults(measure: Measure, *parts: Part) -> list[str]:
         for name in sorted(measure.names() - set(known)):
             told.append(f"{name} is no factor or index of the part, which has {', '.join(known) or 'none'}")
             told[-1] += f"; {near}" if (near := closest(name, known)) else ""
-    for cell in (measure.of, measure.second or {}):
+    for cell in (measure.cell, measure.second or {}):
         for name, wanted in cell.items():
-            told += _level_faults(name, wanted, [part.factors[name].values for part in parts if name in part.factors])
+            told += _level_faults(
+                name, wanted, [[cell[name] for cell in part.cells()] for part in parts if name in part.factors]
+            )
     return list(dict.fromkeys(told))
 
 
-def _level_faults(name: str, wanted: Level | list[Level], scales: list[list[Level]]) -> list[str]:
+def _level_faults(name: str, wanted: Scalar | list[Scalar], scales: list[list[Scalar]]) -> list[str]:
     """A level must be run at every scale; where it stands in a list, at one of them."""
     enough, levels = (any, wanted) if isinstance(wanted, list) else (all, [wanted])
+    numbers = not any(isinstance(value, str) for run in scales for value in run)
+    words = ANYWHERE if numbers else ("all",)
     return [
         f"{name} does not have the level {level}, only {', '.join(dict.fromkeys(str(v) for run in scales for v in run))}"
         for level in levels
-        if level not in ANYWHERE and scales and not enough(any(same_level(level, v) for v in run) for run in scales)
+        if scales and not (level in words or enough(any(same_level(level, v) for v in run) for run in scales))
     ]
 
 
-def same_level(wanted: Level, value: Level) -> bool:
+def same_level(wanted: Scalar, value: Scalar) -> bool:
     """Whether a level that was written means a value; numbers may differ by 1e-9 of their size."""
     if isinstance(wanted, str | bool) or isinstance(value, str | bool):
         return type(wanted) is type(value) and wanted == value
