@@ -8,18 +8,24 @@ import pandas as pd
 import pytest
 import torch
 
+from claimcheck.judging.measures import evaluate
+from claimcheck.results import records as recording
 from claimcheck.running import runner
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_config, load_study
 from claimcheck.theory import mean_field
 
 STUDIES = Path(__file__).parents[2] / "studies"
 STUDY = load_study(STUDIES, "initialization")
+STATISTICS = study_module(STUDY.folder, "statistics")
 
 
-def part(records, name):
-    from claimcheck.results import records as recording
-
-    return recording.part_of(records, name)
+def answer(identifier, records):
+    """What a prediction measures on the records of its part, a number for each seed."""
+    prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
+    if prediction.measure is None:
+        return getattr(STATISTICS, prediction.statistic)(records)
+    return evaluate(prediction.measure, records, STUDY.at("full")[prediction.part])
 
 
 def test_variance_of_relu_is_multiplied_by_half_the_weight_variance_by_brute_force():
@@ -39,11 +45,10 @@ def test_variance_of_tanh_at_xavier_falls_as_one_over_twice_the_depth():
     assert 2 * 2000 * q[-1] == pytest.approx(1.0, rel=0.02)
 
 
-@pytest.mark.parametrize("name", sorted({p.statistic for _, p in STUDY.predictions()}))
-def test_every_statistic_answers_for_every_seed(smoke, name):
-    prediction = next(p for _, p in STUDY.predictions() if p.statistic == name)
-    rows = part(smoke, prediction.part)
-    values = getattr(STUDY.module, name)(rows)
+@pytest.mark.parametrize("prediction", [p for _, p in STUDY.predictions()], ids=lambda prediction: prediction.id)
+def test_every_prediction_has_one_number_for_every_seed(smoke, prediction):
+    rows = recording.part_of(smoke, prediction.part)
+    values = answer(prediction.id, rows)
     assert sorted(values.index) == sorted(rows["seed"].unique())
     assert values.notna().all()
 
@@ -68,9 +73,9 @@ def signal(factor, seeds=3, depth=40):
 @pytest.mark.parametrize("factor", [1.0, 0.97, 1.05])
 def test_ratios_to_theory_are_what_was_planted(factor):
     records = signal(factor)
-    assert STUDY.module.forward_ratio_relu(records).to_numpy() == pytest.approx(factor)
-    assert STUDY.module.backward_ratio_relu(records).to_numpy() == pytest.approx(factor)
-    assert STUDY.module.factor_relu_xavier(records).to_numpy() == pytest.approx(factor / 2)
+    assert answer("forward-relu", records).to_numpy() == pytest.approx(factor)
+    assert answer("backward-relu", records).to_numpy() == pytest.approx(factor)
+    assert answer("relu-xavier-halves", records).to_numpy() == pytest.approx(factor / 2)
 
 
 def trained(losses, **columns):
@@ -88,27 +93,29 @@ def test_a_run_fails_when_it_diverges_or_has_not_left_guessing_and_differences_k
         for a, v in [("relu", 0.125), ("relu", 1.0), ("relu", 2.0), ("tanh", 1.0), ("tanh", 2.0)]
     ]
     records = trained([[2.3025, 2.2, 1.5, 1.0, 1.2], [np.nan, 2.0, 2.3, 1.0, 0.9]], cells=cells)
-    module = STUDY.module
-    assert list(module.failed_relu_small(records)) == [1.0, 1.0]
-    assert list(module.failed_matched(records)) == [0.0, 0.5]
-    assert module.mismatch_relu(records).to_numpy() == pytest.approx([0.7, -0.3])
-    assert module.mismatch_tanh(records).to_numpy() == pytest.approx([0.2, -0.1])
+    assert answer("relu-prefers-he", records).to_numpy() == pytest.approx([0.7, -0.3])
+    assert answer("tanh-prefers-xavier", records).to_numpy() == pytest.approx([0.2, -0.1])
+    mismatched = [("relu", 1.0), ("tanh", 2.0)]
+    cells = records[["activation", "weight_variance"]].apply(tuple, axis=1)
+    failures = records[~cells.isin(mismatched)]
+    assert list(answer("relu-small-gain-fails", failures)) == [1.0, 1.0]
+    assert list(answer("matched-trains", failures)) == [0.0, 0.5]
 
 
 def test_range_over_gains_is_zero_on_average_when_gains_do_not_matter():
     generator = np.random.default_rng(0)
     cells = [{"activation": "relu", "depth": 10, "norm": "batch", "gain": gain} for gain in (0.25, 1.0, 4.0)]
     noise = trained(1.0 + 0.1 * generator.normal(size=(4000, 3)), cells=cells)
-    assert STUDY.module.gain_range(noise, "relu", 10, "batch").mean() == pytest.approx(0.0, abs=0.01)
+    assert answer("batch-norm-leaves-some", noise).mean() == pytest.approx(0.0, abs=0.01)
     planted = trained(np.array([[1.5, 1.0, 1.2]]) + 0.01 * generator.normal(size=(16, 3)), cells=cells)
-    assert STUDY.module.gain_range(planted, "relu", 10, "batch").mean() == pytest.approx(0.5, abs=0.02)
+    assert answer("batch-norm-leaves-some", planted).mean() == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_diverged_run_counts_as_twice_the_loss_of_guessing():
     cells = [{"activation": "relu", "depth": 10, "norm": "none", "gain": gain} for gain in (0.25, 1.0, 4.0)]
     records = trained([[2.0, 1.0, np.nan]] * 3, cells=cells)
     expected = 2 * math.log(10) - 1.0
-    assert STUDY.module.gain_range(records, "relu", 10, "none").to_numpy() == pytest.approx(expected)
+    assert STATISTICS.gain_range(records, "none").to_numpy() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)

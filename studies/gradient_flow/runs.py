@@ -1,0 +1,139 @@
+"""Gradients of untrained stacks, and networks trained from where the gradient fades, keeps its size or explodes."""
+
+import pandas as pd
+import torch
+
+from claimcheck.engine import depth_profile, measure, networks
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.train import Data, Trained, classification, train
+
+run_slopes = depth_profile.run
+
+
+def run_saturation(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Slope and saturation of tanh units, layer by layer, in untrained networks whose inputs have unit mean square."""
+    width, depth = context.settings.width, context.settings.depth
+
+    def network(run, generator):
+        how = {"activation": "tanh", "init": run.weight_variance, "bias": False}
+        return networks.MLP(width, width, 10, depth=depth, generator=generator, **how)
+
+    ensemble = Ensemble.build(runs, network, lambda seed: context.generator(seed, "init"), device=context.device)
+    probes = torch.stack([depth_profile.probes(context, seed)["x"] for seed in runs["seed"]])
+    functions = {
+        "pre_activation_sd": lambda before, after: before.square().mean().sqrt(),
+        "mean_slope": lambda before, after: (1.0 - after.square()).mean(),
+        "saturated": lambda before, after: (after.abs() > 0.9).to(after.dtype).mean(),
+    }
+    return measure.layerwise(ensemble, Data({}, per_member={"x": probes.to(context.device)}), functions)
+
+
+def run_exact(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Facts about the functions themselves, from torch's own modules and automatic differentiation in float64."""
+    x = torch.linspace(-20.0, 20.0, 400_001, dtype=torch.float64, requires_grad=True)
+    relu, tanh, swish = (networks.activation_of(name) for name in ("relu", "tanh", "swish"))
+    relu_slope, tanh_slope, swish_slope = (torch.autograd.grad(f(x).sum(), x)[0] for f in (relu, tanh, swish))
+    x = x.detach()
+    facts = {
+        "tanh_peak": tanh_slope.max(),
+        "tanh_tail": tanh_slope[x.abs() >= 10].max(),
+        "relu_active": (relu_slope[x > 0] - 1).abs().max() + 1,
+        "swish_zero_slopes": (swish_slope[x < 0] == 0).double().mean(),
+        "swish_right": swish(x[-1]) / x[-1],
+        "swish_left": swish(x[0]).abs(),
+    }
+    for number, beta in enumerate(context.settings.betas):
+        facts[f"swish_gap_{number}"] = beta * (swish(beta * x) / beta - relu(x)).abs().max()
+    return pd.DataFrame({"run": runs["run"], **{name: float(value) for name, value in facts.items()}})
+
+
+def run_dead_law(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Share of random bias-free ReLU networks that are silent for one input, by width and depth."""
+    shares, count = [], context.settings.networks
+    for run in runs.itertuples():
+        generator = context.generator(run.seed, "networks")
+        h = torch.randn(count, run.width, 1, generator=generator)
+        for _ in range(run.depth):
+            h = torch.relu(torch.randn(count, run.width, run.width, generator=generator) @ h)
+            h = h / h.amax(1, keepdim=True).clamp_min(1e-30)
+        shares.append(float((h == 0).all(1).double().mean()))
+    return pd.DataFrame({"run": runs["run"], "dead": shares})
+
+
+def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Train deep plain networks on MNIST-1D; loss on the first `judged` training examples at the end."""
+    settings, data = context.settings, context.dataset("mnist1d")
+    evaluated = {"train": _training(data, slice(settings.judged))}
+    return _train(runs, context, _training(data), evaluated, settings.optimizer).records
+
+
+run_map = run_training
+
+
+def run_dead(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Train by SGD at one learning rate a run, then count the units that pass no gradient for any training example.
+
+    A unit counts as dead when |phi'| < 0.01 on every example: for ReLU that is "never active", for Swish a
+    pre-activation that stays below about -6.6 (or on the one root of its slope).
+    """
+    data = context.dataset("mnist1d")
+    evaluated = {"train": _training(data), "test": Data({"x": data.x_test, "y": data.y_test})}
+    trained = _train(runs, context, evaluated["train"], evaluated, "sgd")
+    slopes = {"relu": lambda x: (x > 0).to(x.dtype), "swish": lambda x: torch.sigmoid(x) * (1 + x * torch.sigmoid(-x))}
+    slope = slopes[runs["activation"].iloc[0]]
+    functions = {"dead": lambda before, after: (slope(before).abs().amax(0) < 0.01).to(before.dtype).mean()}
+    dead = measure.layerwise(trained.ensemble, evaluated["train"], functions)
+    records = trained.records.merge(dead.groupby("run", as_index=False)["dead"].mean(), on="run")
+    return records.assign(dead=records["dead"].where(records["status"] == "ok"))
+
+
+def run_accuracy(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Train with Adam; the learning rate is chosen on the last fifth of the training examples, which stay unseen."""
+    data = context.dataset(runs["dataset"].iloc[0]).flat()
+    seen = int(0.8 * min(len(data.y_train), context.settings.examples))
+    evaluated = {
+        "train": _training(data, slice(seen)),
+        "valid": _training(data, slice(seen, round(seen / 0.8))),
+        "test": Data({"x": data.x_test, "y": data.y_test}),
+    }
+    return _train(runs, context, evaluated["train"], evaluated, "adam").records
+
+
+run_images = run_accuracy
+
+
+def run_fit(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Fit a small subset of MNIST-1D, another one for each seed, by full-batch Adam."""
+    data = context.dataset("mnist1d")
+    orders = [torch.randperm(len(data.y_train), generator=context.generator(seed, "subset")) for seed in runs["seed"]]
+    subset = torch.stack(orders)[:, : context.settings.examples].to(context.device)
+    examples = Data({"x": data.x_train, "y": data.y_train}, subset=subset)
+    return _train(runs, context, examples, {"train": examples}, "adam").records
+
+
+def _training(data, rows: slice = slice(None)) -> Data:
+    return Data({"x": data.x_train[rows], "y": data.y_train[rows]})
+
+
+def _train(runs: pd.DataFrame, context, examples: Data, evaluated: dict[str, Data], optimizer: str) -> Trained:
+    """Train plain networks; without a weight variance, from the initialisation that is their activation's own."""
+    settings, inputs = context.settings, examples.shared["x"].shape[1]
+
+    def network(run, generator):
+        depth = run.depth if "depth" in runs else settings.depth
+        init = getattr(run, "weight_variance", "he" if run.activation in ("relu", "swish", "gelu") else "xavier")
+        return networks.MLP(
+            inputs, settings.width, 10, depth=depth, activation=run.activation, init=init, generator=generator
+        )
+
+    return train(
+        runs,
+        context,
+        network=network,
+        data=examples,
+        steps=settings.steps,
+        batch_size=settings.get("batch_size"),
+        optimizer=optimizer,
+        hyper={name: settings[name] for name in settings if name == "learning_rate"},
+        evaluate={name: (data, classification) for name, data in evaluated.items()},
+    )
