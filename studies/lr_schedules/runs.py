@@ -25,26 +25,20 @@ REGIMES = {  # name -> optimizer, gain of the initial weights, learning rate at 
 # ---- training ----
 
 
-def _splits(context) -> tuple[dict[str, Data], int, int]:
-    """Training, validation and test data (validation is cut from the training split), features and classes."""
-    images = context.dataset(context.settings.dataset).flat()
-    held = context.settings.held_out
-    splits = {
-        "train": Data({"x": images.x_train[held:], "y": images.y_train[held:]}),
-        "valid": Data({"x": images.x_train[:held], "y": images.y_train[:held]}),
+def _fit(runs: pd.DataFrame, context, optimizer: str, steps: int, splits=("train", "test"), **how):
+    """Train on the part's data; validation data are cut from the training split."""
+    s, images = context.settings, context.dataset(context.settings.dataset).flat()
+    x, y, held = images.x_train, images.y_train, context.settings.held_out
+    data = {
+        "train": Data({"x": x[held:], "y": y[held:]}),
+        "valid": Data({"x": x[:held], "y": y[:held]}),
         "test": Data({"x": images.x_test, "y": images.y_test}),
     }
-    return splits, images.x_train.shape[1], images.classes
-
-
-def _fit(runs: pd.DataFrame, context, optimizer: str, steps: int, splits=("train", "test"), **how):
-    s = context.settings
-    data, features, classes = _splits(context)
-    widths = [s.width] * s.depth
+    shape = (x.shape[1], [s.width] * s.depth, images.classes)
     return train(
         runs,
         context,
-        network=lambda run, g: networks.MLP(features, widths, classes, generator=g, gain=getattr(run, "gain", 1.0)),
+        network=lambda run, g: networks.MLP(*shape, generator=g, gain=getattr(run, "gain", 1.0)),
         data=data["train"],
         steps=steps,
         batch_size=s.batch_size,
@@ -135,11 +129,10 @@ def run_edge(runs: pd.DataFrame, context) -> pd.DataFrame:
     s, images = context.settings, context.dataset(context.settings.dataset).flat()
     target = torch.nn.functional.one_hot(images.y_train[: s.examples], images.classes).float()
     data = Data({"x": images.x_train[: s.examples], "target": target})
+    shape, how = (images.x_train.shape[1], [s.width] * s.depth, images.classes), {"activation": "tanh", "init": "lecun"}
     ensemble = Ensemble.build(
         runs,
-        lambda run, g: networks.MLP(
-            images.x_train.shape[1], [s.width] * s.depth, images.classes, generator=g, activation="tanh", init="lecun"
-        ),
+        lambda run, g: networks.MLP(*shape, generator=g, **how),
         lambda seed: context.generator(seed, "init"),
         device=context.device,
     )

@@ -1,37 +1,20 @@
-"""One number per seed where no measure says it: limits of stability, and what is chosen on the other seeds."""
+"""One number per seed where no measure says it: limits of stability, and what compares two parts."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from claimcheck.judging.cross_fitting import cross_fitted
+from claimcheck.judging.cross_fitting import best_for_others
 from claimcheck.results.records import part_of
 
 from .constants import GUESSING
 
 
-def shift_adam(records: pd.DataFrame) -> pd.Series:
-    """log2 of the largest stable learning rate with a warmup of 30 % over that without, Adam."""
-    return _shift(records, "adam", 0.3)
-
-
-def shift_adam_short(records: pd.DataFrame) -> pd.Series:
-    """The same with a warmup of 10 %."""
-    return _shift(records, "adam", 0.1)
-
-
-def shift_momentum(records: pd.DataFrame) -> pd.Series:
-    """The same with 30 % for momentum SGD from a good initialisation."""
-    return _shift(records, "momentum", 0.3)
-
-
-def shift_large_init(records: pd.DataFrame) -> pd.Series:
-    """The same with 30 % for momentum SGD from weights 1.5 times too large."""
-    return _shift(records, "momentum_large_init", 0.3)
-
-
 def _shift(records: pd.DataFrame, regime: str, warmup: float) -> pd.Series:
+    """log2 of the largest stable learning rate with a warmup over that without."""
     return _largest_stable(records, regime, warmup) - _largest_stable(records, regime, 0.0)
 
 
@@ -42,16 +25,10 @@ def _largest_stable(records: pd.DataFrame, regime: str, warmup: float) -> pd.Ser
     return trained.groupby(rows["seed"]).max()
 
 
-def warmup_cosine_regret(records: pd.DataFrame) -> pd.Series:
-    """Test error of warmup + cosine less that of the best other schedule, chosen on the other seeds, points."""
-    error = 100.0 * records.pivot(index="seed", columns="recipe", values="test_error").fillna(0.9)
-    return error["warmup_cosine"] - _best(error.drop(columns="warmup_cosine"))
-
-
-def _best(table: pd.DataFrame) -> pd.Series:
-    """Each seed's value in the column that is lowest over the other seeds."""
-    chosen = cross_fitted(table, list(table.columns), "idxmin")
-    return pd.Series({seed: table.loc[seed, column] for seed, column in chosen.items()})
+shift_adam = partial(_shift, regime="adam", warmup=0.3)
+shift_adam_short = partial(_shift, regime="adam", warmup=0.1)
+shift_momentum = partial(_shift, regime="momentum", warmup=0.3)
+shift_large_init = partial(_shift, regime="momentum_large_init", warmup=0.3)
 
 
 def _losses(grid: pd.DataFrame) -> pd.DataFrame:
@@ -60,21 +37,10 @@ def _losses(grid: pd.DataFrame) -> pd.DataFrame:
     return table.fillna(np.inf).clip(upper=2.0 * GUESSING)
 
 
-def low_arm(records: pd.DataFrame) -> pd.Series:
-    """log2 of the train loss at the lowest learning rate over that at the best."""
-    losses = _losses(records)
-    return np.log2(losses.iloc[:, 0] / _best(losses))
-
-
-def high_arm(records: pd.DataFrame) -> pd.Series:
-    """The same for the highest."""
-    losses = _losses(records)
-    return np.log2(losses.iloc[:, -1] / _best(losses))
-
-
 def gap_left(records: pd.DataFrame) -> pd.Series:
     """Share of the loss gap between a low and the best learning rate that ten times the budget leaves."""
-    best = _best(_losses(part_of(records, "grid")))
+    grid = _losses(part_of(records, "grid"))
+    best = best_for_others(grid, grid, "lowest")
     loss = part_of(records, "patience").pivot(index="seed", columns="step", values="train_loss").fillna(2.0 * GUESSING)
     return (loss.iloc[:, -1] - best) / (loss.iloc[:, 0] - best)
 

@@ -1,12 +1,12 @@
 """Loss scaling for an ensemble: each member has its own scale, grown and backed off as gradients stay or stop finite.
 
-The rule and its defaults are those of ``torch.amp.GradScaler`` (and of Micikevicius et al. 2018, section 3.2): after a
+The rule is that of ``torch.amp.GradScaler`` (and of Micikevicius et al. 2018, section 3.2): after a
 step with an infinity or NaN the scale is halved and the step skipped; after ``interval`` good steps it is doubled.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,17 +18,16 @@ class LossScale:
 
     Attributes:
         scale: ``[R]`` float32, powers of two. good: steps since the last change, ``[R]`` int64.
-        dynamic: whether the scale reacts. interval: good steps before it doubles. factor: what it grows and shrinks by.
+        dynamic: whether the scale reacts. interval: good steps before it doubles.
     """
 
     scale: Tensor
     good: Tensor
-    dynamic: bool = True
-    interval: int = 2000
-    factor: float = 2.0
+    dynamic: bool
+    interval: int
 
     @classmethod
-    def start(cls, scale: Tensor, dynamic: bool, interval: int = 2000) -> LossScale:
+    def start(cls, scale: Tensor, dynamic: bool, interval: int) -> LossScale:
         """Scales at the beginning of training."""
         scale = scale.to(torch.float32)
         return cls(scale, torch.zeros_like(scale, dtype=torch.int64), dynamic, interval)
@@ -44,5 +43,5 @@ class LossScale:
             return self
         good = torch.where(finite, self.good + 1, 0)
         grow = good >= self.interval
-        scale = torch.where(finite, torch.where(grow, self.scale * self.factor, self.scale), self.scale / self.factor)
-        return LossScale(scale, torch.where(grow, 0, good), True, self.interval, self.factor)
+        scale = torch.where(finite, torch.where(grow, self.scale * 2.0, self.scale), self.scale / 2.0)
+        return replace(self, scale=scale, good=torch.where(grow, 0, good))

@@ -48,13 +48,14 @@ class Precision:
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained, whatever the recipe.
+    """What is trained, and how.
 
     Attributes:
         data: the examples. shape: inputs, hidden widths and outputs of the network.
         interval: good steps before a dynamic scale doubles. native: the device's own kernels instead of rounding.
     """
 
+    recipe: Precision
     data: Data
     shape: tuple[int, list[int], int]
     steps: int
@@ -85,17 +86,20 @@ class Training:
     batch: dict[str, Tensor] | None = None
 
 
+Measure = Callable[[Training], pd.DataFrame]
+
+
 def scaled_loss(predict, batch, hyper) -> Tensor:
     """Mean cross-entropy (nats) in the member's unit, times its loss scale: what is differentiated."""
     return F.cross_entropy(predict(batch["x"]), batch["y"]) * torch.exp2(hyper["log2_unit"]) * batch["scale"]
 
 
-def build(runs: pd.DataFrame, context: Any, number: str, task: Task) -> Ensemble:
-    """The runs' networks at their initial weights, computing in ``number``."""
+def build(runs: pd.DataFrame, context: Any, task: Task) -> Ensemble:
+    """The runs' networks at their initial weights."""
 
     def network(run, generator):
-        gain = getattr(run, "gain", 1.0)
-        return RoundedMLP(*task.shape, generator=generator, number=number, native=task.native, gain=gain)
+        how = {"number": task.recipe.number, "native": task.native, "gain": getattr(run, "gain", 1.0)}
+        return RoundedMLP(*task.shape, generator=generator, **how)
 
     defaults = {"log2_unit": 0.0, "learning_rate": 0.0, "weight_decay": 0.0, "momentum": 0.9}
     hyper = hyper_of(runs, defaults, device=context.device)
@@ -120,48 +124,35 @@ def computed_in(ensemble: Ensemble, number: str) -> Iterator[None]:
         ensemble.skeleton.number = was
 
 
-def train(
-    runs: pd.DataFrame,
-    context: Any,
-    recipe: Precision,
-    task: Task,
-    at: Iterable[int],
-    measure: Callable[[Training], pd.DataFrame],
-) -> pd.DataFrame:
-    """Train every run by ``recipe``: the tables of ``measure`` after each of the steps ``at`` (0: untrained).
+def train(runs: pd.DataFrame, context: Any, task: Task, at: Iterable[int], measure: Measure) -> pd.DataFrame:
+    """Train every run: the tables of ``measure`` after each of the steps ``at`` (0: untrained).
 
     Columns of ``runs`` that count: learning_rate, log2_unit (of the loss), log2_scale (instead of the recipe's).
     """
     runs, moments = runs.reset_index(drop=True), sorted(at)
 
     def tile(rows: list[int]) -> pd.DataFrame:
-        return _train_tile(runs.iloc[rows].reset_index(drop=True), len(runs), context, recipe, task, moments, measure)
+        return _train_tile(runs.iloc[rows].reset_index(drop=True), len(runs), context, task, moments, measure)
 
-    one = _start(runs.iloc[:1], context, recipe, task)
+    one = _start(runs.iloc[:1], context, task)
     batch = task.data.rows(torch.arange(task.batch_size, device=context.device)[None])
     size = memory.footprint(one.ensemble, scaled_loss, {**batch, "scale": one.scale.scale}).bytes(copies=10)
     return pd.concat(memory.in_tiles(tile, len(runs), context, size), ignore_index=True)
 
 
 def _train_tile(
-    runs: pd.DataFrame,
-    members: int,
-    context: Any,
-    recipe: Precision,
-    task: Task,
-    moments: list[int],
-    measure: Callable[[Training], pd.DataFrame],
+    runs: pd.DataFrame, members: int, context: Any, task: Task, moments: list[int], measure: Measure
 ) -> pd.DataFrame:
     """Some of the ``members`` of the ensemble, from the first step to the last."""
-    training, device, tables = _start(runs, context, recipe, task), context.device, []
+    training, device, tables = _start(runs, context, task), context.device, []
     first_scale, table = training.scale, _coefficients(training.ensemble, task.steps)
     order = Order(list(runs["seed"]), lambda s: context.generator(s, "order"), len(task.data), task.batch_size, device)
     batches = map(task.data.rows, order)
     training.batch = next(batches)
     for moment in moments:
         for _ in context.steps(moment - training.step, len(runs)):
-            _plant(training, recipe, first_scale, task.steps)
-            _step(training, recipe, {name: c[training.step][:, None] for name, c in table.items()})
+            _plant(training, task, first_scale)
+            _step(training, task.recipe, {name: c[training.step][:, None] for name, c in table.items()})
             training.step, training.batch = training.step + 1, next(batches)
         training.step = moment  # a rehearsal takes fewer steps
         tables.append(measure(training))
@@ -169,9 +160,9 @@ def _train_tile(
     return pd.concat(tables, ignore_index=True)
 
 
-def _start(runs: pd.DataFrame, context: Any, recipe: Precision, task: Task) -> Training:
+def _start(runs: pd.DataFrame, context: Any, task: Task) -> Training:
     """The runs before their first step."""
-    ensemble = build(runs, context, recipe.number, task)
+    recipe, ensemble = task.recipe, build(runs, context, task)
     ensemble.parameters = rounded(ensemble.parameters, recipe.stored)
     exponents = runs["log2_scale"].tolist() if "log2_scale" in runs else [recipe.log2_scale] * len(runs)
     scale = torch.exp2(torch.tensor(exponents, dtype=torch.float32, device=context.device))
@@ -195,15 +186,15 @@ def _coefficients(ensemble: Ensemble, steps: int) -> dict[str, Tensor]:
     return {name: value.float() for name, value in table.items()}
 
 
-def _plant(training: Training, recipe: Precision, first_scale: LossScale, steps: int) -> None:
+def _plant(training: Training, task: Task, first_scale: LossScale) -> None:
     """Set the scale so high that the gradient must overflow, once, half-way."""
-    if recipe.planted is None:
+    if task.recipe.planted is None:
         return
-    if training.step == steps // 2:
-        planted = torch.full_like(training.scale.scale, 2.0**recipe.planted)
+    if training.step == task.steps // 2:
+        planted = torch.full_like(training.scale.scale, 2.0**task.recipe.planted)
         training.scale = replace(training.scale, scale=planted)
         training.recovering = torch.ones_like(training.recovering)
-    elif not recipe.dynamic:
+    elif not task.recipe.dynamic:
         training.scale = first_scale
 
 

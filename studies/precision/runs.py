@@ -65,18 +65,21 @@ def run_log_space(runs: pd.DataFrame, context) -> pd.DataFrame:
 # ---- training in narrow formats ----
 
 
-def _task(context, native: bool = False) -> tuple[Task, dict[str, torch.Tensor]]:
-    """How a network learns the part's images, and the test images."""
+def _task(context, recipe: Precision, native: bool = False) -> tuple[Task, dict[str, torch.Tensor]]:
+    """The part's images learnt by a recipe, and the test images."""
     s, images = context.settings, context.dataset(context.settings.dataset).flat()
     shape = (images.x_train.shape[1], [s.width] * s.depth, images.classes)
-    train_set = Data({"x": images.x_train, "y": images.y_train})
-    return Task(train_set, shape, s.steps, s.batch_size, s.interval, native), {"x": images.x_test, "y": images.y_test}
+    data = Data({"x": images.x_train, "y": images.y_train})
+    return Task(recipe, data, shape, s.steps, s.batch_size, s.interval, native), {
+        "x": images.x_test,
+        "y": images.y_test,
+    }
 
 
 def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train by one recipe in three regimes: ordinary, the loss in a small unit, a small learning rate."""
     s, name = context.settings, runs["recipe"].iloc[0]
-    task, test = _task(context, native=context.device.type == "cuda" and name != "fp32")
+    task, test = _task(context, RECIPES[name], native=context.device.type == "cuda" and name != "fp32")
     runs = runs.assign(
         learning_rate=s.learning_rate * np.where(runs["regime"] == "small_rate", s.rate_share, 1.0),
         log2_unit=np.where(runs["regime"] == "small_loss", float(s.log2_unit), 0.0),
@@ -103,12 +106,12 @@ def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
         return table.assign(status=np.where(table["finite"] == 1.0, "ok", "diverged"))
 
     at = {step for step in judged | trace if step <= s.steps}
-    return mixed_precision.train(runs, context, RECIPES[name], task, at, measure)
+    return mixed_precision.train(runs, context, task, at, measure)
 
 
 def run_scales(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train with a static loss scale 2^k and skipped steps; the share of gradient entries flushed, early and late."""
-    task, test = _task(context)
+    task, test = _task(context, Precision(runs["number"].iloc[0], check=True))
 
     def measure(training: Training) -> pd.DataFrame:
         _, narrow = mixed_precision.gradient(training.ensemble, training.batch, training.scale.scale)
@@ -121,14 +124,13 @@ def run_scales(runs: pd.DataFrame, context) -> pd.DataFrame:
             test_error=100.0 * training.ensemble.map(classification, test)["error"],
         )
 
-    recipe = Precision(runs["number"].iloc[0], check=True)
     runs = runs.assign(learning_rate=context.settings.learning_rate)
-    return mixed_precision.train(runs, context, recipe, task, {0, task.steps}, measure)
+    return mixed_precision.train(runs, context, task, {0, task.steps}, measure)
 
 
 def run_exponents(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Shares of an fp32 gradient's entries by binary exponent, at initialisation and after training."""
-    task, _ = _task(context)
+    task, _ = _task(context, RECIPES["fp32"])
 
     def measure(training: Training) -> pd.DataFrame:
         entries = training.ensemble.layout.views(_exact_gradient(training)).values()
@@ -138,7 +140,7 @@ def run_exponents(runs: pd.DataFrame, context) -> pd.DataFrame:
         return pd.concat([_table(training, share=share).assign(exponent=e) for e, share in shares.items()])
 
     runs = runs.assign(learning_rate=context.settings.learning_rate)
-    return mixed_precision.train(runs, context, RECIPES["fp32"], task, {0, task.steps}, measure)
+    return mixed_precision.train(runs, context, task, {0, task.steps}, measure)
 
 
 def _exact_gradient(training: Training) -> torch.Tensor:
@@ -156,8 +158,8 @@ def _table(training: Training, **columns: torch.Tensor) -> pd.DataFrame:
 
 def run_bad_init(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Whether the first loss and gradient of an untrained network are finite in a format."""
-    task, _ = _task(context)
-    ensemble = mixed_precision.build(runs, context, runs["number"].iloc[0], task)
+    task, _ = _task(context, Precision(runs["number"].iloc[0]))
+    ensemble = mixed_precision.build(runs, context, task)
     rows = torch.arange(task.batch_size, device=context.device).expand(len(runs), -1)
     one = torch.ones(len(runs), device=context.device)
     losses, gradient = mixed_precision.gradient(ensemble, task.data.rows(rows), one)

@@ -1,11 +1,9 @@
-"""One number per seed where no measure says it: two columns are compared, or a choice is made on the other seeds."""
+"""One number per seed where no measure says it: several columns count, or unequal shares of two cells."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-
-from claimcheck.judging.cross_fitting import cross_fitted
 
 HIGH_RATES = (0.5, 1.0)
 EXPLODING, VANISHING = 1.5, 0.5  # initial recurrent gains
@@ -43,21 +41,6 @@ def _failed(records: pd.DataFrame, threshold: float) -> pd.Series:
     """Share of a seed's exploding networks at the high learning rates that failed."""
     rows = records[records["learning_rate"].isin(HIGH_RATES) & (records["gain"] == EXPLODING)]
     return rows[rows["threshold"] == threshold].groupby("seed")["failed"].mean()
-
-
-def vanishing_best_rate(records: pd.DataFrame) -> pd.Series:
-    """Vanishing network: error on fresh series with clipping less that without, each at its own rate, points."""
-    rows = records[records["gain"] == VANISHING]
-    return 100.0 * (_at_own_rate(rows, THRESHOLD) - _at_own_rate(rows, 0.0))
-
-
-def _at_own_rate(rows: pd.DataFrame, threshold: float) -> pd.Series:
-    """Test error by seed at the rate with the lowest train loss over the OTHER seeds; a diverged run is worst."""
-    arm = rows[rows["threshold"] == threshold]
-    loss = arm.pivot(index="seed", columns="learning_rate", values="train_loss").fillna(1e3)
-    error = arm.pivot(index="seed", columns="learning_rate", values="test_error").fillna(1 - 1 / arm["classes"].iloc[0])
-    chosen = cross_fitted(loss, list(loss.columns), "idxmin")
-    return pd.Series({seed: error.loc[seed, rate] for seed, rate in chosen.items()})
 
 
 def fp16_slower(records: pd.DataFrame) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The study of learning-rate schedules: formulas, range test, edge of stability, statistics, figures, full-scale path."""
+"""The study of learning-rate schedules: formulas, range test, edge of stability, predictions, figures, full-scale path."""
 
 import math
 from pathlib import Path
@@ -8,18 +8,20 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck.spec import design
-from claimcheck.results import records
-from claimcheck.engine.context import Context, Settings
 from claimcheck.engine import schedules
+from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import MLP
+from claimcheck.judging.measures import evaluate
+from claimcheck.results import records
+from claimcheck.spec import design
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "lr_schedules")
-lr = STUDY.module
+RUNS, STATISTICS = (study_module(STUDY.folder, name) for name in ("runs", "statistics"))
 
 
 def context_of(part, data_dir=Path("data"), **settings):
@@ -27,18 +29,26 @@ def context_of(part, data_dir=Path("data"), **settings):
     return Context(study="lr_schedules", scale="smoke", part=part, settings=Settings(settings), **where)
 
 
+def answer(identifier, rows, scale="quick"):
+    """What a prediction measures on the records of its part, a number for each seed."""
+    prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
+    if prediction.measure is None:
+        return getattr(STATISTICS, prediction.statistic)(rows)
+    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
+
+
 def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), fewer=None, **settings):
     """Records of one part as the runner makes them, without files; `fewer` cuts factors' values."""
     part = STUDY.at(scale)[name]
     cut = {key: part.factors[key].model_copy(update={"values": values}) for key, values in (fewer or {}).items()}
-    part = part.model_copy(update={"factors": {**part.factors, **cut}})
-    settings = {**part.settings, **settings}
-    runs = design._frame(part, design.combinations(part), range(seeds or part.seeds))
+    part = part.model_copy(update={"factors": {**part.factors, **cut}, "seeds": seeds or part.seeds})
+    runs = design.confirmatory_runs(part)
     if part.tune:
         runs = runs.assign(learning_rate=part.tune.values[0])
     frames = []
     for piece in design.ensembles(part, runs, "confirm"):
-        raw = getattr(lr, f"run_{name}")(piece.runs.copy(), context_of(name, data_dir, **settings))
+        context = context_of(name, data_dir, **{**part.settings, **settings})
+        raw = getattr(RUNS, STUDY.run_function(name, set(dir(RUNS))))(piece.runs.copy(), context)
         frames.append(records.check_outcome(raw, piece.runs, part, where=name))
     return pd.concat(frames, ignore_index=True)
 
@@ -58,13 +68,13 @@ def test_schedules_are_the_lectures_formulas():
 
 @pytest.mark.parametrize("name", ["warmup", "step", "cosine", "linear", "exponential", "warmup_cosine"])
 def test_schedules_equal_torchs(name):
-    assert lr._difference(name, 400, 40) < 1e-12
+    assert RUNS._difference(name, 400, 40) < 1e-12
 
 
 def test_a_wrong_formula_would_be_noticed(monkeypatch):
     right = schedules.multipliers
     monkeypatch.setattr(schedules, "multipliers", lambda *a, **k: right(*a, **k) ** 1.01)
-    assert lr._difference("cosine", 400, 40) > 1e-4
+    assert RUNS._difference("cosine", 400, 40) > 1e-4
 
 
 # ---- range test ----
@@ -74,7 +84,7 @@ def test_suggestions_find_the_bottom_and_the_steepest_fall_of_a_known_curve():
     rates = 10.0 ** np.linspace(-4, 1, 1000)
     place = np.log10(rates)
     losses = 2.3 - 1.5 / (1 + np.exp(-4 * (place + 2))) + np.where(place > -1, 3 * (place + 1) ** 2, 0.0)
-    at_minimum, steepest = lr.suggestions(rates, losses, smoothing=0.5)
+    at_minimum, steepest = RUNS.suggestions(rates, losses, smoothing=0.5)
     assert math.log10(at_minimum) == pytest.approx(place[np.argmin(losses)], abs=0.05)
     assert math.log10(steepest) == pytest.approx(-2.0, abs=0.05)
 
@@ -82,7 +92,7 @@ def test_suggestions_find_the_bottom_and_the_steepest_fall_of_a_known_curve():
 def test_suggestions_survive_a_run_that_diverges():
     rates = 10.0 ** np.linspace(-4, 1, 100)
     losses = np.where(rates < 0.1, 2.0 - np.log10(rates / 1e-4), np.nan)
-    at_minimum, _ = lr.suggestions(rates, losses, smoothing=0.5)
+    at_minimum, _ = RUNS.suggestions(rates, losses, smoothing=0.5)
     assert at_minimum == pytest.approx(rates[rates < 0.1][-1])
 
 
@@ -109,133 +119,141 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian():
     blocks = torch.autograd.functional.hessian(loss, values)
     rows = [torch.cat([b.reshape(v.numel(), -1) for b in row], 1) for v, row in zip(values, blocks)]
     largest = torch.linalg.eigvalsh(torch.cat(rows)).abs().max()
-    found = lr._sharpness(ensemble, Data({"x": x, "target": target}), 100)
+    found = RUNS._sharpness(ensemble, Data({"x": x, "target": target}), 100)
     assert found[0] == pytest.approx(float(largest), rel=1e-3)
 
 
 def test_a_quadratic_diverges_beyond_two_over_sharpness_and_only_there():
     runs = pd.DataFrame({"run": ["below", "beyond"], "seed": [0, 0], "multiple": [0.9, 1.2]})
     settings = {"dataset": "mnist1d", "examples": 100, "width": 1, "depth": 0, "steps": 200, "iterations": 30}
-    found = lr.run_edge(runs, context_of("edge", **settings)).set_index(["run", "step"])["loss"]
+    found = RUNS.run_edge(runs, context_of("edge", **settings)).set_index(["run", "step"])["loss"]
     assert found["below"][200] < found["below"][0]
     assert not found["beyond"][200] < 1e3 * found["beyond"][0]
 
 
-# ---- statistics ----
+# ---- predictions on records made by hand ----
 
 
 def warmup_records(failed):
     """Two seeds; `failed(regime, warmup, doublings)`."""
     cells = [
         (s, regime, w, d)
-        for s in (0, 1) for regime in lr.REGIMES for w in (0.0, 0.1, 0.3) for d in (-6, -3, 0, 1, 2)
+        for s in (0, 1) for regime in RUNS.REGIMES for w in (0.0, 0.1, 0.3) for d in (-6, -3, 0, 1, 2)
     ]  # fmt: skip
     table = pd.DataFrame(cells, columns=["seed", "regime", "warmup", "doublings"])
     values = [float(failed(*cell[1:])) for cell in cells]
-    return table.assign(failed=values, test_error=0.5, learning_rate=0.1)
+    return table.assign(failed=values, test_error=0.5, learning_rate=0.1, step=160, status="ok")
 
 
-def test_shift_is_log2_of_the_largest_stable_rates():
+def test_warmup_is_credited_with_log2_of_the_largest_stable_rates():
     table = warmup_records(lambda regime, w, d: d > (1 if w == 0.3 else -3))
-    assert lr.shift_adam(table).to_dict() == {0: 4.0, 1: 4.0}
-    assert lr.shift_adam_short(table).to_dict() == {0: 0.0, 1: 0.0}
+    assert answer("warmup-moves-the-limit", table).to_dict() == {0: 4.0, 1: 4.0}
+    assert answer("short-warmup-adam", table).to_dict() == {0: 0.0, 1: 0.0}
     table = warmup_records(lambda regime, w, d: w == 0.0 or d > 0)
-    assert lr.shift_momentum(table)[0] == 0.0 - (-7.0), "where every rate fails, one doubling below the grid"
+    assert answer("warmup-momentum", table)[0] == 0.0 - (-7.0), "where every rate fails, one doubling below the grid"
 
 
 def test_a_failure_at_a_low_rate_does_not_make_a_higher_one_unstable():
     table = warmup_records(lambda regime, w, d: d == -6 or d > 1)
-    assert lr.shift_large_init(table)[0] == 0.0
-    assert lr._largest_stable(table, "adam", 0.0)[0] == 1.0
+    assert answer("warmup-large-init", table)[0] == 0.0
+    table = warmup_records(lambda regime, w, d: d == -6 or (d > -3 and w == 0.0))
+    assert answer("warmup-large-init", table)[0] == 2.0 - (-3.0)
 
 
-def test_failed_shares_are_of_the_two_good_initialisations():
+def test_failures_at_the_ends_are_shares_of_the_two_good_initialisations():
     table = warmup_records(lambda regime, w, d: regime == "adam" and d == 2)
-    assert lr.failed_highest(table)[1] == 0.5
-    assert lr.failed_lowest(table)[1] == 0.0
+    table = table[(table["regime"] != "momentum_large_init") & (table["warmup"] == 0.0)]
+    assert answer("highest-rate-fails", table)[1] == 0.5
+    assert answer("lowest-rate-trains", table)[1] == 0.0
+    diverged = (table["regime"] == "momentum") & (table["doublings"] == 2)
+    table.loc[diverged, "status"] = "diverged"
+    assert answer("highest-rate-fails", table)[1] == 1.0, "a run that diverged has failed"
 
 
-def test_conservative_is_warmup_less_none_in_points():
+def test_at_a_cautious_rate_warmup_is_compared_with_none_in_points():
     table = warmup_records(lambda *cell: False)
-    chosen = (table["regime"] == "adam") & (table["doublings"] == lr.CAUTIOUS) & (table["warmup"] == 0.3)
+    chosen = (table["regime"] == "adam") & (table["doublings"] == -3) & (table["warmup"] == 0.3)
     table.loc[chosen, "test_error"] = 0.52
-    assert lr.conservative(table)[0] == pytest.approx(2.0)
+    assert answer("warmup-conservative", table)[0] == pytest.approx(2.0)
 
 
 def schedule_records():
     loss = {"constant": 1.3, "step": 1.12, "linear": 1.11, "wsd": 1.0, "cosine": 1.1, "warmup_cosine": 1.1}
     rows = [(s, name, loss[name], loss[name] - 0.7 + 0.01 * s) for s in (0, 1, 2) for name in loss]
-    return pd.DataFrame(rows, columns=["seed", "recipe", "test_loss", "test_error"])
+    table = pd.DataFrame(rows, columns=["seed", "recipe", "test_loss", "test_error"])
+    return table.assign(step=480, status="ok")
 
 
-def test_schedule_statistics_are_other_less_cosine():
+def test_schedules_are_compared_with_a_cosine():
     table = schedule_records()
-    assert lr.constant_less_cosine(table)[0] == pytest.approx(0.2)
-    assert lr.step_less_cosine(table)[0] == pytest.approx(0.02)
-    assert lr.linear_less_cosine(table)[0] == pytest.approx(0.01)
-    assert lr.warmup_cosine_regret(table)[2] == pytest.approx(10.0), "against wsd, in points"
+    assert answer("annealing-beats-constant", table)[0] == pytest.approx(0.2)
+    assert answer("step-worse-than-cosine", table)[0] == pytest.approx(0.02)
+    assert answer("linear-like-cosine", table)[0] == pytest.approx(0.01)
+    assert answer("warmup-cosine-not-worse", table)[2] == pytest.approx(10.0), "against wsd, in points"
 
 
 def test_a_diverged_schedule_counts_as_guessing():
     table = schedule_records()
     table.loc[table["recipe"] == "constant", ["test_loss", "test_error"]] = np.nan
-    assert lr.constant_less_cosine(table)[0] == pytest.approx(math.log(10) - 1.1)
+    assert answer("annealing-beats-constant", table)[0] == pytest.approx(math.log(10) - 1.1)
 
 
 def test_the_best_competitor_is_chosen_on_other_seeds():
     table = schedule_records()
     table.loc[(table["recipe"] == "step") & (table["seed"] == 0), "test_error"] = 0.0
     table.loc[(table["recipe"] == "step") & (table["seed"] > 0), "test_error"] = 0.9
-    assert lr.warmup_cosine_regret(table)[0] == pytest.approx(10.0), "seed 0's lucky step schedule is not its rival"
+    error = answer("warmup-cosine-not-worse", table)[0]
+    assert error == pytest.approx(10.0), "seed 0's lucky step schedule is not its rival"
 
 
 def grid_records():
     rows = [(s, rate, loss) for s in (0, 1) for rate, loss in ((1e-3, 2.0), (0.1, 0.5), (1.0, np.nan))]
-    return pd.DataFrame(rows, columns=["seed", "learning_rate", "train_loss"]).assign(part="grid")
+    table = pd.DataFrame(rows, columns=["seed", "learning_rate", "train_loss"])
+    return table.assign(part="grid", step=240, status="ok")
 
 
 def test_arms_of_the_u_are_measured_from_the_best_rate():
     table = grid_records()
-    assert lr.low_arm(table)[0] == pytest.approx(2.0)
-    assert lr.high_arm(table)[0] == pytest.approx(math.log2(2 * math.log(10) / 0.5))
+    assert answer("low-rate-plateaus", table)[0] == pytest.approx(2.0)
+    assert answer("high-rate-diverges", table)[0] == pytest.approx(math.log2(2 * math.log(10) / 0.5))
 
 
-def test_gap_left_is_a_share_of_the_gap():
+def test_patience_leaves_a_share_of_the_gap():
     patience = pd.DataFrame({"part": "patience", "seed": [0, 0], "step": [10, 100], "train_loss": [1.5, 0.7]})
     whole = pd.concat([grid_records(), patience], ignore_index=True)
-    assert lr.gap_left(whole)[0] == pytest.approx(0.2)
+    assert answer("low-rate-is-only-slow", whole)[0] == pytest.approx(0.2)
 
 
-def test_range_test_statistics_compare_with_the_best_constant_rate():
+def test_range_tests_are_compared_with_the_best_constant_rate():
     rows = [(0, 80, 2.0, 0.1), (0, 240, 1.0, 1.0), (0, 720, 0.5, 0.001)]
     ramps = pd.DataFrame(rows, columns=["seed", "ramp", "at_minimum", "steepest"]).assign(part="range_test")
     whole = pd.concat([grid_records(), ramps], ignore_index=True)
-    assert lr.range_test(whole)[0] == pytest.approx(0.0)
-    assert lr.range_test_slow(whole)[0] == pytest.approx(math.log10(0.25))
-    assert lr.range_test_steepest(whole)[0] == pytest.approx(1.0)
+    assert answer("range-test-suggests", whole)[0] == pytest.approx(0.0)
+    assert answer("range-test-depends-on-its-speed", whole)[0] == pytest.approx(math.log10(0.25))
+    assert answer("range-test-steepest", whole)[0] == pytest.approx(1.0)
 
 
-def test_edge_statistics():
+def test_the_edge_is_late_sharpness_and_a_diverged_run_never_comes_to_rest():
     rows = [(s, m, t, 1.1, 2.0 - t / 100) for s in (0, 1) for m in (1.2, 2.0) for t in (0, 70, 100)]
     table = pd.DataFrame(rows, columns=["seed", "multiple", "step", "stability", "loss"])
     table.loc[(table["seed"] == 1) & (table["multiple"] == 2.0) & (table["step"] > 0), ["stability", "loss"]] = np.nan
-    assert lr.edge_late(table)[0] == pytest.approx(1.1)
-    assert np.isinf(lr.edge_late(table)[1])
-    assert lr.edge_survives(table).to_dict() == {0: 1.0, 1: 0.5}
+    assert answer("sharpness-at-the-edge", table)[0] == pytest.approx(1.1)
+    assert np.isinf(answer("sharpness-at-the-edge", table)[1])
+    assert answer("beyond-the-edge-survives", table).to_dict() == {0: 1.0, 1: 0.5}
 
 
 def test_every_recipe_is_a_schedule():
-    for schedule, warmup in lr.RECIPES.values():
+    for schedule, warmup in RUNS.RECIPES.values():
         assert len(schedules.multipliers(schedule, 10, warmup)) == 10
-    assert set(lr.RECIPES) == set(STUDY.parts["schedules"].factors["recipe"].values)
+    assert set(RUNS.RECIPES) == set(STUDY.parts["schedules"].factors["recipe"].values)
 
 
 # ---- the whole of it, small ----
 
 
-def test_every_statistic_gives_each_seed_once(smoke):
+def test_every_prediction_gives_each_seed_a_number(smoke):
     for _, prediction in STUDY.predictions():
-        values = getattr(lr, prediction.statistic)(records.part_of(smoke, prediction.part))
+        values = answer(prediction.id, records.part_of(smoke, prediction.part), "smoke")
         assert sorted(values.index) == [0, 1, 2, 3], prediction.id
         assert values.notna().all(), prediction.id
 

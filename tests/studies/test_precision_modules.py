@@ -1,0 +1,208 @@
+"""The modules of the study of precision: formats, emulated arithmetic, loss scaling, training, the recall task."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from claimcheck.engine import networks
+from claimcheck.engine.context import Context, Settings
+from claimcheck.engine.data import Data
+from claimcheck.spec.modules import study_module
+
+FOLDER = Path(__file__).parents[2] / "studies" / "precision"
+formats, loss_scaling, mixed_precision, recall_task = (
+    study_module(FOLDER, name) for name in ("number_formats", "loss_scaling", "mixed_precision", "recall_task")
+)
+FORMATS, Precision, rounded = formats.FORMATS, mixed_precision.Precision, formats.rounded
+
+
+def context_of(**settings):
+    where = {"device": torch.device("cpu"), "data_dir": Path("data")}
+    return Context(study="precision", scale="smoke", part="recipes", settings=Settings(settings), **where)
+
+
+# ---- formats ----
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16", "fp32"])
+def test_formats_are_those_of_torch(name):
+    info, number = torch.finfo(FORMATS[name].dtype), FORMATS[name]
+    assert number.epsilon == info.eps
+    assert number.overflow_at == info.max * (1 + 0.5 * info.eps / (2 - info.eps)), "half a unit beyond the largest"
+    assert number.zero_at == 0.5 * info.smallest_normal * info.eps
+
+
+def test_fp16_thresholds_are_the_published_ones():
+    number = FORMATS["fp16"]
+    assert (number.overflow_at, number.zero_at) == (65520.0, 2.0**-25)
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16", "fp32"])
+def test_measured_thresholds_equal_the_standard(name):
+    found = formats.thresholds(name)
+    assert found["overflow_error"] == pytest.approx(0.0, abs=1e-6)
+    assert found["underflow_error"] == pytest.approx(0.0, abs=1e-4)
+    bits = FORMATS[name].fraction
+    assert found["never_lost"] == pytest.approx(-(bits + 1), abs=0.01)
+    assert found["always_lost"] == pytest.approx(-(bits + 2), abs=0.01)
+
+
+def test_swallowed_updates_by_brute_force_in_numpy():
+    weights = np.arange(1024, 2048, dtype=np.float64) / 1024
+    steps = np.linspace(0.0, 2.0**-9, 2049)[1:]
+    lost = np.float16(weights[:, None] + steps) == np.float16(weights)[:, None]
+    largest = np.where(lost, steps, 0.0).max(1) / weights
+    low, high = formats.lost_updates("fp16")
+    assert low == pytest.approx(largest.min(), rel=5e-3)
+    assert high == pytest.approx(largest.max(), rel=5e-3)
+
+
+def test_exponential_overflows_where_its_logarithm_says():
+    assert formats.thresholds("fp32")["exp_overflows_at"] == pytest.approx(math.log(2.0**128), abs=1e-4)
+    assert formats.thresholds("fp16")["exp_overflows_at"] == pytest.approx(math.log(65520.0), abs=0.01)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("fp16", 8), ("bf16", 41), ("fp32", 46), ("fp64", 324)])
+def test_product_of_tenths_dies_where_its_logarithm_says(name, expected):
+    assert formats.zero_after(np.full(1000, 0.1), name) == expected
+    half_of_smallest = 2.0 * math.log10(2.0**-537.5) if name == "fp64" else math.log10(FORMATS[name].zero_at)
+    assert expected == math.ceil(-half_of_smallest)
+
+
+def test_rounding_is_numpys_and_rounds_the_gradient_too():
+    x = torch.cat([torch.randn(500, generator=torch.Generator().manual_seed(0)) * 10.0**k for k in (-8, -4, 0, 4)])
+    with np.errstate(over="ignore"):
+        assert np.array_equal(rounded(x, "fp16").numpy(), x.numpy().astype(np.float16).astype(np.float32))
+    x.requires_grad_()
+    (rounded(x, "fp16") * 1e-9).sum().backward()
+    assert (x.grad == 0.0).all(), "1e-9 is below fp16's smallest number"
+    assert torch.equal(rounded(x, "fp32"), x)
+
+
+def test_rounding_under_vmap_is_rounding():
+    x = torch.randn(3, 5, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(torch.vmap(lambda row: rounded(row, "bf16"))(x), rounded(x, "bf16"))
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16"])
+def test_emulated_arithmetic_agrees_with_the_formats_own_kernels(name):
+    def network(native):
+        return formats.RoundedMLP(
+            12, [16, 16], 4, generator=torch.Generator().manual_seed(2), number=name, native=native
+        )
+
+    x, gradients, outputs = torch.randn(32, 12, generator=torch.Generator().manual_seed(3)), [], []
+    for native in (False, True):
+        made = network(native)
+        outputs.append(made(x))
+        F.cross_entropy(outputs[-1], torch.arange(32) % 4).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in made.parameters()]))
+    unit = FORMATS[name].epsilon
+    assert torch.allclose(*outputs, atol=8 * unit, rtol=0)
+    assert torch.allclose(*gradients, atol=2 * unit, rtol=0)
+
+
+def test_in_fp32_the_rounded_network_is_the_plain_one():
+    shape = (12, [16, 16], 4)
+    x = torch.randn(8, 12, generator=torch.Generator().manual_seed(4))
+    plain = networks.MLP(*shape, generator=torch.Generator().manual_seed(5))
+    narrow = formats.RoundedMLP(*shape, generator=torch.Generator().manual_seed(5), number="fp32")
+    assert torch.equal(plain(x), narrow(x))
+
+
+# ---- loss scaling and training ----
+
+
+def test_dynamic_scale_follows_torchs_scaler():
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weight], lr=0.0)
+    theirs = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3)
+    ours = loss_scaling.LossScale.start(torch.tensor([2.0**10]), dynamic=True, interval=3)
+    for good in (True, False, True, True, True, True, False, False, True, True, True, True, True, True):
+        theirs.scale((weight * (1.0 if good else float("inf"))).sum()).backward()
+        _, finite = ours.unscale(weight.grad[None])
+        theirs.step(optimizer)
+        theirs.update()
+        optimizer.zero_grad()
+        ours = ours.after(finite)
+        assert bool(finite) == good
+        assert float(ours.scale) == theirs.get_scale()
+
+
+def tiny_training(recipe, log2_unit=0.0, steps=12, native=False):
+    """Two members after training on made-up data, and the data."""
+    g = torch.Generator().manual_seed(6)
+    data = Data({"x": torch.randn(40, 6, generator=g), "y": torch.randint(3, (40,), generator=g)})
+    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "learning_rate": 0.05, "log2_unit": log2_unit})
+    kept = []
+
+    def measure(training):
+        kept.append(training)
+        return pd.DataFrame({"run": runs["run"], "step": training.step})
+
+    task = mixed_precision.Task(recipe, data, (6, [8], 3), steps, batch_size=8, interval=4, native=native)
+    mixed_precision.train(runs, context_of(), task, {0, steps}, measure)
+    return kept[-1], data
+
+
+def test_fp32_recipe_is_torchs_momentum_sgd():
+    run, data = tiny_training(Precision("fp32"))
+    context = context_of()
+    network = networks.MLP(6, [8], 3, generator=context.generator(1, "init"))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    order, shuffle = [], context.generator(1, "order")
+    while len(order) < 12:
+        order += torch.randperm(40, generator=shuffle).view(5, 8)
+    for t in range(12):
+        optimizer.param_groups[0]["lr"] = 0.05 * (1 - t / 12)
+        optimizer.zero_grad()
+        F.cross_entropy(network(data.shared["x"][order[t]]), data.shared["y"][order[t]]).backward()
+        optimizer.step()
+    for name, value in network.named_parameters():
+        assert torch.allclose(run.ensemble.named()[name][1], value, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16"])
+def test_the_formats_own_kernels_train_an_ensemble_as_the_emulation_does(name):
+    recipe = Precision(name, log2_scale=10, dynamic=True, check=True)
+    emulated, _ = tiny_training(recipe)
+    native, _ = tiny_training(recipe, native=True)
+    start, _ = tiny_training(recipe, steps=0)
+    way = (emulated.ensemble.parameters - start.ensemble.parameters).norm()
+    apart = (emulated.ensemble.parameters - native.ensemble.parameters).norm()
+    assert apart < 16 * FORMATS[name].epsilon * way
+
+
+def test_units_of_the_loss_change_nothing_in_fp32_and_everything_in_fp16():
+    ordinary, _ = tiny_training(Precision("fp32"))
+    small, _ = tiny_training(Precision("fp32"), log2_unit=-20.0)
+    assert torch.equal(ordinary.ensemble.parameters, small.ensemble.parameters)
+    flushed, _ = tiny_training(Precision("fp16"), log2_unit=-30.0)
+    start, _ = tiny_training(Precision("fp16"), log2_unit=-30.0, steps=0)
+    assert torch.equal(flushed.ensemble.parameters, start.ensemble.parameters), "every entry is flushed"
+
+
+def test_planted_overflow_is_skipped_or_fatal():
+    how = {"number": "fp16", "log2_scale": 10, "planted": 40}
+    checked, _ = tiny_training(Precision(**how, dynamic=True, check=True), steps=60)
+    assert torch.isfinite(checked.ensemble.parameters).all()
+    assert (checked.kept == 1).all()
+    assert (checked.recovery >= 40 - 26).all(), "gradients of order 2^-10 and up fit below 2^16 only from 2^26 down"
+    assert (checked.recovery <= 30).all()
+    ruined, _ = tiny_training(Precision(**how), steps=60)
+    assert not torch.isfinite(ruined.ensemble.parameters).all(1).any()
+
+
+def test_recall_shows_the_class_at_the_first_moment_only():
+    runs = pd.DataFrame({"run": ["a", "b"], "seed": [3, 3]})
+    data = recall_task.recall(runs, context_of(classes=4, examples=50, length=6, noise=0.1), "recall")
+    x, y = data.per_member["x"], data.per_member["y"]
+    assert x.shape == (2, 50, 6, 4)
+    assert torch.equal(x[0], x[1])
+    assert torch.equal(x[0, :, 0].argmax(1), y[0])
+    assert x[:, :, 1:].abs().max() < 1.0
