@@ -31,34 +31,3 @@ def cross_fitted(table: pd.DataFrame, columns: list, best: Literal["idxmin", "id
     """For each seed (row) the column, out of ``columns``, that is lowest or highest on the mean of the other seeds."""
     others = (table.sum(axis=0) - table)[columns]
     return getattr(others, best)(axis=1)
-
-
-def landmarks(error: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """Landmarks of a curve for each seed.
-
-    Args:
-        error: test error, seeds by widths (ascending).
-        threshold: width at which interpolation begins.
-
-    Returns:
-        by seed: the error at the ``narrowest`` width, at the ``best`` up to the threshold, at the ``peak`` (the highest
-        from that best on) and at the ``widest``; and the widths ``best_at``, ``peak_at`` and ``threshold``.
-    """
-    widths = list(error.columns)
-    best = cross_fitted(error, [width for width in widths if width <= threshold] or widths[:1], "idxmin")
-    peak = pd.Series(
-        {
-            seed: cross_fitted(error, [width for width in widths if width >= best[seed]], "idxmax")[seed]
-            for seed in error.index
-        }
-    )
-    found = {
-        "narrowest": error[widths[0]],
-        "best": pd.Series({seed: error.loc[seed, width] for seed, width in best.items()}),
-        "peak": pd.Series({seed: error.loc[seed, width] for seed, width in peak.items()}),
-        "widest": error[widths[-1]],
-        "best_at": best.astype(float),
-        "peak_at": peak.astype(float),
-        "threshold": float(threshold),
-    }
-    return pd.DataFrame(found).rename_axis("seed")
