@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from claimcheck.errors import closest
 from claimcheck.spec.parts import Cell, Design, Model, Scalar
@@ -17,6 +17,8 @@ FORMS = ("value", "difference", "ratio", "slope", "argbest")
 NEEDS = {"difference": "less", "ratio": "to", "slope": "over", "argbest": "over"}
 ANYWHERE = ("lowest", "highest", "all")
 """Words for levels, whatever these are at the scale."""
+
+BASES = {"anyOf": [{"enum": [True, 2, 10]}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 
 
 def _base(value: Any) -> Any:
@@ -84,9 +86,9 @@ class Measure(Model):
     )
     at_least: float | None = Field(None, description="lower values of the column count as this")
     at_most: float | None = Field(None, description="higher values of the column count as this")
-    log: Annotated[bool | int | list[str] | None, BeforeValidator(_base)] = Field(
+    log: Annotated[bool | int | list[str] | None, BeforeValidator(_base), WithJsonSchema(BASES)] = Field(
         None,
-        description="logarithm of the column: true (natural), 2 or 10. Of a ratio, that of the ratio. Of a slope, also a "
+        description="logarithm of the column: true (natural), 2 or 10; of a ratio, that of the ratio; of a slope, also a "
         "list of what is logged: the column, `over`, or both (natural)",
     )
     above: float | None = Field(None, description="the column becomes 1 where it is above this, else 0")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import keyword
+import os
 import re
 import shutil
+import sys
 import tempfile
 from importlib import resources
 from pathlib import Path
@@ -12,34 +15,79 @@ import jinja2
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.reading import load_lecture, load_study
+from claimcheck.spec.schema import SCHEMA
+
+FILES = ("study.yaml", "runs.py", "figures.py", "notes.md")
+
+PIPELINE = """
+    all assemble calibrate claimcheck crate data docs doctor fetch figures import judge lecture merge new plot power prune
+    publish publish_report records report reports results run shard src store studies tests train tune tuning verdicts verify
+    view why workflow
+"""
+"""What rules, commands and folders of the pipeline are called, so that no study can be."""
 
 
 def create(name: str, studies_dir: Path) -> Path:
     """Make `studies/<name>/` with a small study in it that loads, runs and is judged.
 
     Raises:
-        ClaimcheckError: the name is not one for a folder and module, or it is taken.
+        ClaimcheckError: the name is not one for a study, or it is taken. Nothing is written then.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ClaimcheckError(
-            "is not a study's name", where="NAME", found=name, expected="lower-case letters, digits, underscores"
-        )
+    _check_name(name)
     folder = Path(studies_dir) / name
     if folder.exists():
         raise ClaimcheckError("there is a study of this name", where=folder, hint="choose another name")
-    section = load_lecture(studies_dir).sections[0].id
-    words = {"name": name, "title": name.replace("_", " ").capitalize(), "section": section}
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    templates = resources.files("claimcheck") / "scaffold"
+    words = {
+        "name": name,
+        "claim": name.replace("_", "-"),
+        "title": name.replace("_", " ").capitalize(),
+        "section": load_lecture(studies_dir).sections[0].id,
+        "schema": _schema_beside(Path(studies_dir), folder),
+    }
+    _write(folder, words)
+    load_study(studies_dir, name)
+    return folder
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        raise ClaimcheckError(
+            "is not a study's name",
+            where="NAME",
+            found=name,
+            expected="words of lower-case letters and digits, joined by single underscores",
+        )
+    taken = {
+        "a word of Python": keyword.iskeyword(name) or keyword.issoftkeyword(name),
+        "a module of Python": name in sys.stdlib_module_names,
+        "a name in the pipeline": name in PIPELINE.split(),
+    }
+    for reason, true in taken.items():
+        if true:
+            raise ClaimcheckError(f"is {reason}", where="NAME", found=name, hint="choose another name")
+
+
+def _schema_beside(studies_dir: Path, folder: Path) -> str | None:
+    """Path of the JSON schema as the study's folder sees it, None where the project has none."""
+    path = studies_dir.resolve().parent / "docs" / SCHEMA
+    return Path(os.path.relpath(path, folder.resolve())).as_posix() if path.is_file() else None
+
+
+def _write(folder: Path, words: dict[str, str | None]) -> None:
+    """Render the scaffold into `folder`, which appears with all its files or not at all."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False, trim_blocks=True
+    )
+    templates = resources.files("claimcheck.spec") / "scaffold"
+    made = None
     try:
-        made = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=studies_dir))
-        for file in ("study.yaml", "study.py"):
-            template = environment.from_string((templates / f"{file}.j2").read_text(encoding="utf-8"))
-            (made / file).write_text(template.render(words), encoding="utf-8")
+        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        for file in FILES:
+            text = (templates / f"{file}.j2").read_text(encoding="utf-8")
+            (made / file).write_text(environment.from_string(text).render(words), encoding="utf-8")
         made.chmod(0o755)
         made.rename(folder)
     except OSError as error:
-        shutil.rmtree(made, ignore_errors=True)
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
         raise ClaimcheckError(f"cannot write ({error.strerror or error})", where=folder) from error
-    load_study(studies_dir, name)
-    return folder
