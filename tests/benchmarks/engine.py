@@ -32,9 +32,10 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false " + os.environ.get
 from claimcheck import streams
 from claimcheck.engine import networks
 from claimcheck.engine.memory import keep_freed_memory
-from claimcheck.engine.reference import train_one
 from claimcheck.engine.train import Data, train
 from claimcheck.files import write_json
+
+from ..engine.reference import train_one
 
 import numpy as np  # isort: skip
 import pandas as pd  # isort: skip
@@ -55,7 +56,7 @@ class Clock:
         self.log = self.lines.append
         self.go, self.done, self.error = threading.Semaphore(0), threading.Semaphore(0), None
 
-    def steps(self, count: int) -> Iterator[int]:
+    def steps(self, count: int, networks: int | None = None) -> Iterator[int]:
         """Yield step numbers, a chunk a turn; the first chunk warms up, the others are timed."""
         for start in range(0, count, self.chunk):
             self.go.acquire()
@@ -340,8 +341,9 @@ def main() -> None:
         for members in arguments.members:
             times = compete(width, members, device)
             ours = times["compiled"]
-            ratios = {"loop / ours": times["loop"] / ours, "jax / ours": times.get("jax", float("nan")) / ours}
+            ratios = {"loop / ours": times["loop"] / ours}
             if "jax" in times:
+                ratios["jax / ours"] = times["jax"] / ours
                 ratios["jax products / torch"] = jax_products(width) / torch_products(width)
             share = operations(width) / (ours * 1e-6) / rate
             rows.append({"width": width, "R": members, **times, **ratios, "share of product rate": share})

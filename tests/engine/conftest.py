@@ -92,7 +92,6 @@ NETWORKS: dict[str, tuple[Network, Callable[[], Data]]] = {
     "mlp residual": (lambda run, g: networks.MLP(20, 16, 10, depth=4, residual="scaled", generator=g), _series),
     "mlp pre-norm": (lambda run, g: networks.MLP(20, 16, 10, depth=4, residual="pre_norm", generator=g), _series),
     "mlp dropout": (lambda run, g: networks.MLP(20, [32, 32], 10, dropout=0.1 * (run.seed % 3), generator=g), _series),
-    "cnn 1d": (lambda run, g: networks.Cnn1d(20, 10, channels=6, norm="batch", generator=g), _series),
     "cnn 2d": (lambda run, g: networks.Cnn2d(1, 10, channels=4, generator=g), _images),
     "resnet": (lambda run, g: networks.ResNet(1, 10, channels=4, generator=g), _images),
     "rnn": (lambda run, g: networks.Rnn(2, 9, 10, generator=g), _series),

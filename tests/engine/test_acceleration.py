@@ -8,14 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-import torch._inductor
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 import claimcheck
-from claimcheck.engine import acceleration, networks
+from claimcheck.engine import acceleration, networks, noise, torch_private, trees
 from claimcheck.engine.acceleration import pays
-from claimcheck.engine.augmentation import shifted
 from claimcheck.engine.memory import Footprint
 from claimcheck.engine.train import classification, train
 
@@ -59,10 +55,10 @@ def test_a_thousand_layers_stay_eager() -> None:
 def test_a_missing_compiler_is_logged_and_the_step_taken_all_the_same(
     runs_of, make_context, series, monkeypatch
 ) -> None:
-    def no_compiler(*inputs, **options):
+    def no_compiler(graph, inputs):
         raise RuntimeError("no C++ compiler was found")
 
-    monkeypatch.setattr(torch._inductor, "compile", no_compiler)
+    monkeypatch.setattr(torch_private, "compile_graph", no_compiler)
     runs, data = runs_of([0, 1], learning_rate=0.01), series()
     context = make_context()
     fallen, eager = records(runs, context, data, True), records(runs, make_context(), data, False)
@@ -107,23 +103,28 @@ def repeated(graph: torch.fx.GraphModule) -> int:
     """Most operations that a compiler which repeats a value at each use would put behind one value."""
     behind: dict[torch.fx.Node, int] = {}
     for node in graph.graph.nodes:
-        stored = node.op != "call_function" or node.target is torch.ops._inductor_test.realize.default
+        stored = node.op != "call_function" or node.target is torch_private.storing_operation()
         behind[node] = 0 if stored else 1 + sum(behind[source] for source in node.all_input_nodes)
     return max(behind.values())
 
 
 def test_the_hash_is_not_repeated_at_each_use_of_it() -> None:
     """Its length would double with each round; what is moved by it comes out the same."""
-    x, keys = torch.rand(3, 5, 1, 8, 8), torch.arange(3) * 0x1E3779B97F4A7C15
+    x, keys = torch.rand(3, 5, 8, 8), torch.arange(3) * 0x1E3779B97F4A7C15
 
-    def moved(x, keys):
-        return torch.func.vmap(lambda x, key: shifted(x, key, 2))(x, keys)
+    def shifted(x: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        """Each example's pixels, taken some places further on."""
+        drawn = torch.floor(noise.uniform(noise.fold(noise.fold(key, 1), 7), (len(x), 1)) * 5).to(torch.int64)
+        return x.flatten(1).gather(1, (torch.arange(64) + drawn) % 64).view_as(x)
 
-    graph = make_fx(moved)(x, keys)
+    def moved(x: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        return torch.func.vmap(shifted)(x, keys)
+
+    graph = torch_private.trace(moved, x, keys)
     assert repeated(graph) > 5_000
     acceleration.store_whole_numbers(graph)
     assert repeated(graph) < 200
-    assert torch.equal(torch._inductor.compile(graph, [x, keys])(x, keys), moved(x, keys))
+    assert torch.equal(torch_private.compile_graph(graph, [x, keys])(x, keys), moved(x, keys))
 
 
 def test_an_update_that_overflows_is_marked_before_it_is_measured(runs_of, context, series) -> None:
@@ -181,32 +182,23 @@ def test_the_functional_step_is_the_eager_step(kind, runs_of, make_context, monk
     from claimcheck.engine.step import take
 
     def as_it_is(step, log, *example):
-        form = tree_flatten((*example, *acceleration.constants_of(step)))[1]
+        form = (*example, *acceleration.constants_of(step))
 
         def call(*leaves):
-            progress, number, positions, *constants = tree_unflatten(leaves, form)
+            state, number, keys, positions, *constants = trees.rebuilt(form, leaves)
             recipe, table, data = acceleration.with_constants(step, *constants)
-            after = take(recipe, table, data, progress, number, positions, functional=True)
-            acceleration.take_over(progress, after)
+            after = take(recipe, table, data, state, number, keys, positions, functional=True)
+            acceleration.take_over(state, after)
             return after.losses
 
         return call
 
     monkeypatch.setattr(acceleration, "compile_step", as_it_is)
     runs = runs_of([0, 1, 2], learning_rate=[0.01, 0.02, 1e30], clip=[1.0, float("inf"), float("inf")])
-    trained = [
-        train(
-            runs,
-            make_context(),
-            network=kind.network,
-            data=kind.data,
-            steps=6,
-            batch_size=24,
-            optimizer="momentum",
-            compile=choice,
-        )
-        for choice in (True, False)
-    ]
+    context = make_context()
+    how = {"network": kind.network, "data": kind.data, "steps": 6, "batch_size": 24, "optimizer": "momentum"}
+    trained = [train(runs, context, compile=choice, **how) for choice in (True, False)]
+    assert not any("eager after all" in line for line in context.lines)
     functional, eager = (result.ensemble for result in trained)
     assert (trained[0].diverged_at == trained[1].diverged_at).all()
     torch.testing.assert_close(functional.parameters, eager.parameters, rtol=1e-4, atol=1e-6)

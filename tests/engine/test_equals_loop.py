@@ -11,9 +11,10 @@ import torch
 
 from claimcheck.engine import networks
 from claimcheck.engine.data import Data, noisy_labels
-from claimcheck.engine.reference import train_one
 from claimcheck.engine.schedules import SCHEDULES
 from claimcheck.engine.train import train
+
+from .reference import train_one
 
 STEPS = 20
 SINGLE = {"seeds": [4], "learning_rate": [0.02], "weight_decay": [0.05]}

@@ -48,16 +48,6 @@ def test_signals_are_the_layers_own(ensemble, data) -> None:
             torch.testing.assert_close(torch.tensor(values), torch.stack(expected).detach(), rtol=1e-10, atol=0)
 
 
-def test_gradients_are_autograds(ensemble, data) -> None:
-    found = measure.gradients(ensemble, data).set_index(["run", "parameter"])
-    for run in ensemble.runs:
-        module = ensemble.network(run)
-        F.cross_entropy(module(data["x"]), data["y"]).backward()
-        for name, parameter in module.named_parameters():
-            assert found.loc[(run, name), "norm"] == pytest.approx(float(parameter.grad.norm()), rel=1e-10)
-            assert found.loc[(run, name), "weight_norm"] == pytest.approx(float(parameter.norm()), rel=1e-10)
-
-
 def test_sharpness_is_the_hessians_largest_eigenvalue(runs_of, context, series) -> None:
     ensemble = Ensemble.build(
         runs_of([0, 1]),
@@ -88,20 +78,9 @@ def test_sharpness_is_the_hessians_largest_eigenvalue(runs_of, context, series) 
         assert found.loc[run, "sharpness"] == pytest.approx(float(largest), rel=1e-4)
 
 
-def test_dead_units_never_fire(runs_of, context, series) -> None:
-    def network(run, generator):
-        module = networks.MLP(20, 10, 10, depth=1, generator=generator)
-        with torch.no_grad():
-            module.hidden[0].bias[: 3 * run.seed] = -1e3
-        return module
-
-    ensemble = Ensemble.build(runs_of([0, 1, 2]), network, lambda seed: context.generator(seed, "init"))
-    assert list(measure.dead_units(ensemble, series())["dead"]) == pytest.approx([0.0, 0.3, 0.6])
-
-
 def test_measuring_leaves_no_trace(ensemble, data) -> None:
     before = ensemble.parameters.clone()
-    for measured in (measure.signals, measure.gradients, measure.dead_units, measure.sharpness):
+    for measured in (measure.signals, measure.sharpness):
         measured(ensemble, data)
     assert torch.equal(before, ensemble.parameters)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in ensemble.skeleton.modules())
@@ -120,7 +99,7 @@ def test_convolutions_and_batch_statistics_are_measured_too(runs_of, context, im
     assert all(torch.equal(before[name], value) for name, value in ensemble.buffers.items())
 
 
-@pytest.mark.parametrize("measured", [measure.signals, measure.gradients, measure.dead_units])
+@pytest.mark.parametrize("measured", [measure.signals, measure.sharpness])
 def test_a_members_measurements_do_not_depend_on_its_company(measured, runs_of, context, images) -> None:
     ensemble = Ensemble.build(
         runs_of([0, 1, 2]),
@@ -129,6 +108,6 @@ def test_a_members_measurements_do_not_depend_on_its_company(measured, runs_of, 
     )
     together = measured(ensemble, images())
     alone = [measured(ensemble.members([row]), images()) for row in range(3)]
-    order = [name for name in ("run", "layer", "parameter") if name in together]
+    order = [name for name in ("run", "layer") if name in together]
     expected = together.sort_values(order, ignore_index=True)
     pd.testing.assert_frame_equal(expected, pd.concat(alone).sort_values(order, ignore_index=True), check_exact=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from claimcheck.engine import products
+from claimcheck.engine.torch_private import trace
 from claimcheck.errors import ClaimcheckError
 
 SHAPES = [(1, 1, 1, 1), (3, 100, 40, 32), (2, 100, 100, 100), (2, 25, 7, 10), (2, 13, 33, 49), (5, 1, 16, 17)]
@@ -88,7 +88,7 @@ def test_every_product_of_a_layers_gradient_is_replaced(kernels) -> None:
     def gradient(weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         return torch.func.grad(lambda w: torch.bmm(x, w.mT).square().sum())(weight)
 
-    graph = make_fx(gradient)(weight, x)
+    graph = trace(gradient, weight, x)
     expected = graph(weight, x)
     assert "2 products" in products.replace(graph, kernels)
     targets = [node.target for node in graph.graph.nodes]
@@ -99,7 +99,7 @@ def test_every_product_of_a_layers_gradient_is_replaced(kernels) -> None:
 
 def test_products_of_other_numbers_are_left_to_torch(kernels) -> None:
     a, b = torch.randn(2, 3, 4, dtype=torch.float64), torch.randn(2, 4, 5, dtype=torch.float64)
-    graph = make_fx(torch.bmm)(a, b)
+    graph = trace(torch.bmm, a, b)
     assert "no product of float32" in products.replace(graph, kernels)
     assert torch.equal(graph(a, b), torch.bmm(a, b))
 
@@ -109,9 +109,9 @@ def test_without_a_compiler_torch_multiplies_and_says_so(tmp_path) -> None:
     code = f"""
 import torch
 from pathlib import Path
-from torch.fx.experimental.proxy_tensor import make_fx
 from claimcheck.engine import products
-graph = make_fx(torch.bmm)(torch.randn(2, 3, 4), torch.randn(2, 4, 5))
+from claimcheck.engine.torch_private import trace
+graph = trace(torch.bmm, torch.randn(2, 3, 4), torch.randn(2, 4, 5))
 print(products.replace(graph, Path({str(tmp_path)!r})), [str(node.target) for node in graph.graph.nodes])
 """
     environment = {**os.environ, "CXX": "no-such-compiler"}

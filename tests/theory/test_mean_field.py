@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import brentq
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.theory import mean_field
@@ -25,7 +26,10 @@ def test_a_linear_network_multiplies_by_the_weight_variance():
 
 @pytest.mark.parametrize(("bias_variance", "expected"), [(0.01, 1.424), (0.05, 1.761), (0.1, 1.986), (0.3, 2.505)])
 def test_edge_of_chaos_of_tanh(bias_variance, expected):
-    assert mean_field.critical_weight_variance("tanh", bias_variance) == pytest.approx(expected, abs=1e-3)
+    def distance(weight_variance):
+        return mean_field.chi_1("tanh", weight_variance, bias_variance) - 1
+
+    assert brentq(distance, 0.5, 8.0, xtol=1e-6) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
-from claimcheck.engine import products
+from claimcheck.engine import products, torch_private, trees
 from claimcheck.engine.data import Data
 from claimcheck.engine.memory import Footprint
-from claimcheck.engine.step import Progress, Recipe, Step, Table, take
+from claimcheck.engine.step import Recipe, Step, Table, TrainState, take
 
 SECONDS_PER_NUMBER = 0.6e-9
 """What compiling saves on each number that a network-step keeps or updates: measured on one core of an AMD EPYC, torch
@@ -106,12 +105,12 @@ def choose(step: Step, context: Any, wanted: tuple[bool, str], block: int) -> St
 class Compiled(Step):
     """The whole functional step as one compiled program; eager, with a logged reason, where that fails.
 
-    The step is traced by ``make_fx``, which follows ``torch.func`` as it is executed, and handed to the compiler
+    The step is traced by a tracer that follows ``torch.func`` as it is executed, and handed to the compiler
     TorchInductor. ``torch.compile`` would do the same behind a check of every Python object that the step meets, at each
     step: a fifth of a small ensemble's time, and it would refuse losses that use unusual Python.
 
     On a CPU the program takes the members in blocks that stay in the cache, each to the end of the step; its tensors of
-    the progress are its own and are overwritten, since new ones would push the others out.
+    the state are its own and are overwritten, since new ones would push the others out.
     """
 
     def __init__(self, step: Step, log: Callable[[str], None], most: int | None = None) -> None:
@@ -119,42 +118,42 @@ class Compiled(Step):
         self.log, self.most, self.failed = log, most, False
         self.blocks: list[Block] = []
 
-    def take(self, progress: Progress, number: Tensor, positions: Tensor | None) -> Progress:
+    def take(self, state: TrainState, number: Tensor, positions: Tensor | None) -> TrainState:
         if not self.blocks and not self.failed:
             try:
-                return self._first(progress, number, positions)
+                return self._first(state, number, positions)
             except Exception as error:
                 self.log(f"eager after all: the step does not compile ({type(error).__name__}: {first_line(error)})")
                 self.blocks, self.failed = [], True
         if self.failed:
-            return super().take(progress, number, positions)
-        take_over(self.progress, progress)
+            return super().take(state, number, positions)
+        take_over(self.state, state)
         return self._take(number, positions)
 
-    def _first(self, progress: Progress, number: Tensor, positions: Tensor | None) -> Progress:
-        """Compile for a copy of the progress, and take the step; what fails, now or here, leaves ``progress`` alone."""
-        members = len(progress.losses)
+    def _first(self, state: TrainState, number: Tensor, positions: Tensor | None) -> TrainState:
+        """Compile for a copy of the state, and take the step; what fails, now or here, leaves ``state`` alone."""
+        members = len(state.losses)
         size = equal_blocks(members, self.most or members)
         count = math.ceil(members / size)
         self.rows = torch.arange(count * size, device=number.device).clamp(max=members - 1)  # the last are padding
-        whole = tree_map(lambda value: value[self.rows], progress)
-        self.progress = tree_map(lambda value: value[:members], whole)
+        whole = trees.mapped(lambda value: value[self.rows], state)
+        self.state = trees.mapped(lambda value: value[:members], whole)
         self.blocks = [Block(self, whole, self.rows, slice(i * size, (i + 1) * size)) for i in range(count)]
         first = self.blocks[0]
         own = None if positions is None else positions[self.rows[first.place]]
         keys = self._keys(number)[first.place]
-        self.compiled = compile_step(first.step, self.log, first.progress, number, keys, own)
+        self.compiled = compile_step(first.step, self.log, first.state, number, keys, own)
         return self._take(number, positions)
 
-    def _take(self, number: Tensor, positions: Tensor | None) -> Progress:
-        members = len(self.progress.losses)
+    def _take(self, number: Tensor, positions: Tensor | None) -> TrainState:
+        members = len(self.state.losses)
         if positions is not None and len(self.rows) > members:
             positions = positions[self.rows]
         keys, losses = self._keys(number), []
         for block in self.blocks:
             own = None if positions is None else positions[block.place]
             losses.append(self.compiled(*block.own, number, keys[block.place], own, *block.constants))
-        return self.progress._replace(losses=torch.cat(losses)[:members])
+        return self.state._replace(losses=torch.cat(losses)[:members])
 
     def _keys(self, number: Tensor) -> Tensor:
         """The step's keys, with padding. Looked up out here: a compiler would repeat an indexed load at each of the many
@@ -167,44 +166,41 @@ class Block:
     """Some of the members of a step: what a compiled program reads and overwrites.
 
     Args:
-        step: of all members. whole: their progress, with padding; what is kept are views of it.
+        step: of all members. whole: their state, with padding; what is kept are views of it.
         rows: which member each row of it is, int64. place: the block's rows.
     """
 
-    def __init__(self, step: Step, whole: Progress, rows: Tensor, place: slice) -> None:
+    def __init__(self, step: Step, whole: TrainState, rows: Tensor, place: slice) -> None:
         self.place = place
-        self.progress = tree_map(lambda value: value[place], whole)
+        self.state = trees.mapped(lambda value: value[place], whole)
         data = step.data.members(rows[place].tolist())
         self.step = Step(step.recipe.members(rows[place]), step.table.members(rows[place]), data)
-        self.own, self.constants = tree_leaves(self.progress), tree_leaves(constants_of(self.step))
+        self.own, self.constants = trees.leaves(self.state), trees.leaves(constants_of(self.step))
 
 
 def compile_step(step: Step, log: Callable[[str], None], *example: Any) -> Callable[..., Tensor]:
-    """The step as a compiled program for tensors of the shapes of ``example`` (progress, number, keys, positions).
+    """The step as a compiled program for tensors of the shapes of ``example`` (state, number, keys, positions).
 
-    It takes the leaves of these and of :func:`constants_of`, overwrites the progress, and returns the losses ``[R]``.
+    It takes the leaves of these and of :func:`constants_of`, overwrites the state, and returns the losses ``[R]``.
     Everything that it reads is an input, so that programs of equal shapes are equal and are found again: they are kept
     in ``.cache/torchinductor`` of the working folder, or where ``TORCHINDUCTOR_CACHE_DIR`` says.
     """
     folder = os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(".cache", "torchinductor").resolve()))
-    from torch import _inductor  # only now: at its import it settles on a folder
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    constants = constants_of(step)
-    inputs, form = tree_flatten((*example, *constants))
+    form = (*example, *constants_of(step))
+    inputs = trees.leaves(form)
 
     def program(*inputs: Tensor) -> Tensor:
-        progress, number, keys, positions, *given = tree_unflatten(inputs, form)
+        state, number, keys, positions, *given = trees.rebuilt(form, inputs)
         recipe, table, data = with_constants(step, *given)
-        after = take(recipe, table, data, progress, number, keys, positions, functional=True)
-        take_over(progress, after)
+        after = take(recipe, table, data, state, number, keys, positions, functional=True)
+        take_over(state, after)
         return after.losses
 
-    copies = tree_leaves(tree_map(_clone, example[0]))  # tracing executes, and the program overwrites the progress
-    graph = make_fx(program)(*copies, *inputs[len(copies) :])
+    copies = trees.leaves(trees.mapped(_clone, example[0]))  # tracing executes, and the program overwrites the state
+    graph = torch_private.trace(program, *copies, *inputs[len(copies) :])
     log(products.replace(graph, Path(folder)))
     store_whole_numbers(graph)
-    return _inductor.compile(graph, inputs, options={"compile_threads": 1})
+    return torch_private.compile_graph(graph, inputs)
 
 
 def store_whole_numbers(graph: fx.GraphModule) -> None:
@@ -214,7 +210,9 @@ def store_whole_numbers(graph: fx.GraphModule) -> None:
     doubles with each round: a thousand operations for each pixel that is shifted, and minutes to compile. Floating-point
     values, which might round differently, are left to the compiler.
     """
-    from torch._inductor import test_operators  # noqa: F401  (registers the operation that stores)
+    store = torch_private.storing_operation()
+    if store is None:
+        return
 
     def numbers(node: fx.Node) -> int:
         value = node.meta.get("val")
@@ -230,7 +228,7 @@ def store_whole_numbers(graph: fx.GraphModule) -> None:
         if operations[node] >= MANY and reused:
             operations[node] = 0
             with graph.graph.inserting_after(node):
-                stored = graph.graph.call_function(torch.ops._inductor_test.realize.default, (node,))
+                stored = graph.graph.call_function(store, (node,))
             stored.meta["val"] = value
             node.replace_all_uses_with(stored, delete_user_cb=lambda user: user is not stored)  # noqa: B023
     graph.graph.lint()
@@ -255,7 +253,7 @@ def with_constants(step: Step, fixed: Any, hyper: Any, coefficients: Any, column
 class Recorded(Step):
     """A step's kernels recorded once in a CUDA graph and replayed: one launch a step, no look at the host.
 
-    The tensors of the progress stay where they are; a replay overwrites them. Where the step cannot be recorded it is
+    The tensors of the state stay where they are; a replay overwrites them. Where the step cannot be recorded it is
     taken as it is, and the reason is logged.
     """
 
@@ -265,30 +263,30 @@ class Recorded(Step):
         self.graph: torch.cuda.CUDAGraph | None = None
         self.failed = False
 
-    def take(self, progress: Progress, number: Tensor, positions: Tensor | None) -> Progress:
+    def take(self, state: TrainState, number: Tensor, positions: Tensor | None) -> TrainState:
         if self.graph is None and not self.failed:
             try:
-                self._record(progress, number, positions)
+                self._record(state, number, positions)
             except RuntimeError as error:
                 self.log(f"no CUDA graph: the step cannot be recorded ({first_line(error)})")
                 self.failed = True
         if self.failed:
-            return self.inner.take(progress, number, positions)
-        take_over(self.progress, progress)
+            return self.inner.take(state, number, positions)
+        take_over(self.state, state)
         _copy(self.inputs, (number, positions))
         self.graph.replay()
-        return self.progress._replace(losses=self.progress.losses.clone())
+        return self.state._replace(losses=self.state.losses.clone())
 
-    def _body(self) -> Progress:
+    def _body(self) -> TrainState:
         if isinstance(self.inner, Compiled):
-            return self.inner.take(self.progress, *self.inputs)
+            return self.inner.take(self.state, *self.inputs)
         number, positions = self.inputs
         keys = self.table.keys_at(number)
-        return take(self.recipe, self.table, self.data, self.progress, number, keys, positions, functional=True)
+        return take(self.recipe, self.table, self.data, self.state, number, keys, positions, functional=True)
 
-    def _record(self, progress: Progress, number: Tensor, positions: Tensor | None) -> None:
+    def _record(self, state: TrainState, number: Tensor, positions: Tensor | None) -> None:
         """Take the step a few times on the side, so that libraries set themselves up, then record it."""
-        self.progress, self.inputs = (tree_map(_clone, tree) for tree in (progress, (number, positions)))
+        self.state, self.inputs = (trees.mapped(_clone, tree) for tree in (state, (number, positions)))
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -297,7 +295,7 @@ class Recorded(Step):
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            _copy(self.progress, self._body())
+            _copy(self.state, self._body())
         self.graph = graph
 
 
@@ -305,16 +303,16 @@ def _clone(value: Tensor | None) -> Tensor | None:
     return None if value is None else value.clone()
 
 
-def take_over(own: Progress, other: Progress) -> None:
+def take_over(own: TrainState, other: TrainState) -> None:
     """Copy ``other`` into the tensors of ``own``, but for those that are the same, and the losses, which no step reads."""
-    for old, new in zip(tree_leaves(own[:-1]), tree_leaves(other[:-1])):
+    for old, new in zip(trees.leaves(own[:-1]), trees.leaves(other[:-1])):
         if old is not new:
             old.copy_(new, non_blocking=True)
 
 
 def _copy(into: Any, source: Any) -> None:
     """Copy the tensors of one tree into those of another of the same form."""
-    for old, new in zip(tree_leaves(into), tree_leaves(source)):
+    for old, new in zip(trees.leaves(into), trees.leaves(source)):
         if old is not None:
             old.copy_(new, non_blocking=True)
 

@@ -7,6 +7,7 @@ at a multiple of 64 bytes in its row, so that a network's arithmetic does not de
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -15,16 +16,17 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.utils._pytree import tree_map
 
-from claimcheck.engine import rounding  # noqa: F401  (its setting must come before the first matrix product)
+from claimcheck.engine import (
+    rounding,  # noqa: F401  (its setting must come before the first matrix product)
+    trees,
+)
 from claimcheck.engine.data import Data
 from claimcheck.errors import ClaimcheckError
 
 ALIGNMENT = 16  # float32 numbers in 64 bytes, a cache line and the widest vector register
 DATA_BYTES = 1 << 28
 """Data that members are evaluated on at a time, counted once for each of them: what a network makes of it has its size."""
-Predict = Callable[[Tensor], Tensor]
 
 
 class Layout:
@@ -149,8 +151,6 @@ class Ensemble:
 
     def network(self, run: str) -> nn.Module:
         """One member as an ordinary module, a copy, in eval mode."""
-        import copy
-
         row = self.runs.index(run)
         module = copy.deepcopy(self.skeleton).to(self.parameters.dtype).eval()
         module.load_state_dict(
@@ -205,10 +205,10 @@ class Ensemble:
                     part = self.members(twins(rows))
                     batch, dims = data.members(twins(rows)).whole()
                     found = part.apply(function, part.named(), part.buffers, batch, dims)
-                    results.append(tree_map(lambda value: value[: len(rows)], found))  # noqa: B023
+                    results.append(trees.mapped(lambda value: value[: len(rows)], found))  # noqa: B023
         finally:
             self.skeleton.train(was)
-        return tree_map(lambda *parts: torch.cat(parts), *results)
+        return trees.mapped(lambda *parts: torch.cat(parts), *results)
 
 
 def twins(rows: list[int]) -> list[int]:

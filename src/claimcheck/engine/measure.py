@@ -1,4 +1,4 @@
-"""What goes on inside the networks of an ensemble: signals, gradients, dead units, curvature.
+"""What goes on inside the networks of an ensemble: signals, gradients, curvature.
 
 Every function takes an ensemble and data, changes neither, and returns a tidy frame with a row per run (and layer).
 Layers are found by hooking activation modules for the time of the call: training pays nothing for it.
@@ -34,7 +34,7 @@ def _paired(function: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame
             return function(ensemble, data, *rest, **options)
         data = (data if isinstance(data, Data) else Data(data)).members([0, 0])
         table = function(ensemble.members([0, 0]), data, *rest, **options)
-        named = [name for name in ("run", "layer", "parameter") if name in table]
+        named = [name for name in ("run", "layer") if name in table]
         return table.drop_duplicates(named, ignore_index=True)
 
     return measured
@@ -84,25 +84,6 @@ def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode
     return _frame(ensemble, found)
 
 
-@_paired
-def dead_units(ensemble: Ensemble, data: Batch, *, mode: str = "eval") -> pd.DataFrame:
-    """Share of each layer's units (channels) whose activation is never above zero on the data; columns run, layer, dead."""
-
-    def collect(predict, batch, hyper):
-        shares: list[Tensor] = []
-
-        def leave(outputs: Tensor) -> None:
-            highest = outputs.amax(tuple(d for d in range(outputs.dim()) if d != 1))
-            shares.append((highest <= 0).double().mean())
-
-        with _watching(ensemble, lambda inputs: None, leave):
-            predict(batch["x"])
-        return torch.stack(shares)
-
-    with torch.no_grad():
-        return _frame(ensemble, {"dead": _apply(ensemble, collect, data, mode)})
-
-
 def layerwise(
     ensemble: Ensemble, data: Batch, functions: Mapping[str, Callable[[Tensor, Tensor], Tensor]], *, mode: str = "eval"
 ) -> pd.DataFrame:
@@ -128,29 +109,6 @@ def layerwise(
         return _frame(ensemble, _apply(ensemble, collect, data, mode))
 
 
-@_paired
-def gradients(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> pd.DataFrame:
-    """Gradient of the loss on the data, by parameter; columns run, parameter (its name), norm (Euclidean), zeros (share
-    that is exactly zero), weight_norm. Norms are accumulated in float64, so that tiny ones do not underflow."""
-    gradient = gradient_of(ensemble, data, loss, mode=mode)
-    weights = ensemble.named()
-    frames = []
-    for name, value in ensemble.layout.views(gradient).items():
-        flat = value.reshape(len(ensemble), -1)
-        frames.append(
-            pd.DataFrame(
-                {
-                    "run": ensemble.runs,
-                    "parameter": name,
-                    "norm": flat.double().norm(dim=1).cpu().numpy(),
-                    "zeros": (flat == 0).double().mean(1).cpu().numpy(),
-                    "weight_norm": weights[name].reshape(len(ensemble), -1).double().norm(dim=1).cpu().numpy(),
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
-
-
 def gradient_of(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> Tensor:
     """Gradient of each member's loss on the data, ``[R, P]`` in the ensemble's layout."""
     batch, dims = _whole(ensemble, data)
@@ -160,26 +118,18 @@ def gradient_of(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, 
 
 @_paired
 def sharpness(
-    ensemble: Ensemble,
-    data: Batch,
-    loss: Loss = cross_entropy,
-    *,
-    iterations: int = 50,
-    generator: torch.Generator | None = None,
-    start: Tensor | None = None,
-    mode: str = "eval",
+    ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, iterations: int = 50, mode: str = "eval"
 ) -> pd.DataFrame:
     """Largest eigenvalue, by magnitude, of the Hessian of each member's loss; columns run, sharpness, residual.
 
-    Power iteration with Hessian-vector products (the gradient, differentiated again along the vector). ``residual`` is ``|H v - lambda v| / |lambda|``: how
-    far from an eigenvector the last iterate is. The start is one random vector shared by the members (``generator``, or
-    a fixed one), or ``start`` ``[R, P]``.
+    Power iteration with Hessian-vector products (the gradient, differentiated again along the vector). ``residual`` is
+    ``|H v - lambda v| / |lambda|``: how far from an eigenvector the last iterate is. All members start from the
+    same fixed random vector.
     """
     batch, dims = _whole(ensemble, data)
     parameters = ensemble.parameters.detach().requires_grad_()
-    if start is None:
-        source = generator or torch.Generator().manual_seed(0)
-        start = torch.randn(parameters.shape[1], generator=source).to(parameters).expand_as(parameters)
+    start = torch.randn(parameters.shape[1], generator=torch.Generator().manual_seed(0))
+    start = start.to(parameters).expand_as(parameters)
     vector = ensemble.layout.flatten(ensemble.layout.views(start))
     vector = vector / vector.norm(dim=1, keepdim=True)
     with _mode(ensemble, mode):

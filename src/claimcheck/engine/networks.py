@@ -38,15 +38,15 @@ def activation_of(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def norm_of(name: str | None, features: int, dimensions: int = 0) -> nn.Module | None:
-    """A normalisation over ``features`` (channels, where there are 1 or 2 spatial ``dimensions``); None for none."""
+def norm_of(name: str | None, features: int, images: bool = False) -> nn.Module | None:
+    """A normalisation over ``features``, which are the channels of ``images``; None for none."""
     if name is None or name == "none":
         return None
     if name == "batch":
-        return nn.BatchNorm2d(features) if dimensions == 2 else BatchNorm1d(features)
+        return nn.BatchNorm2d(features) if images else BatchNorm1d(features)
     if name == "layer":
-        return nn.GroupNorm(1, features) if dimensions else nn.LayerNorm(features)
-    if name == "rms" and not dimensions:
+        return nn.GroupNorm(1, features) if images else nn.LayerNorm(features)
+    if name == "rms" and not images:
         return nn.RMSNorm(features, eps=1e-5)
     raise ClaimcheckError("unknown normalisation", found=name, expected=f"None or one of {', '.join(NORMS)}")
 
@@ -54,10 +54,6 @@ def norm_of(name: str | None, features: int, dimensions: int = 0) -> nn.Module |
 class _Linear(nn.Linear):
     def reset_parameters(self) -> None:
         """Torch's own initialisation, left out: it would draw from the global generator."""
-
-
-class _Conv1d(nn.Conv1d):
-    reset_parameters = _Linear.reset_parameters
 
 
 class _Conv2d(nn.Conv2d):
@@ -70,7 +66,6 @@ def linear(inputs: int, outputs: int, generator: Generator, bias: bool = True, *
 
 
 def conv(
-    dimensions: int,
     inputs: int,
     outputs: int,
     kernel: int,
@@ -80,9 +75,9 @@ def conv(
     bias: bool = True,
     **init: Any,
 ) -> nn.Module:
-    """``nn.Conv1d`` or ``nn.Conv2d`` with "same" padding (for stride 1), initialised from ``generator``."""
-    layer = _Conv1d if dimensions == 1 else _Conv2d
-    return initialize(layer(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=bias), generator, **init)
+    """``nn.Conv2d`` with "same" padding (for stride 1), initialised from ``generator``."""
+    layer = _Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=bias)
+    return initialize(layer, generator, **init)
 
 
 class MLP(nn.Module):
@@ -181,51 +176,6 @@ class MLP(nn.Module):
         return self.output(self.features(x))
 
 
-class Cnn1d(nn.Module):
-    """Three strided convolutions and a linear layer for series ``[B, length]`` or ``[B, channels, length]``.
-
-    The shape of MNIST-1D's own CNN (Greydanus 2020): kernels 5, 3, 3, stride 2, equal channels.
-    """
-
-    def __init__(
-        self,
-        length: int,
-        outputs: int,
-        *,
-        generator: Generator,
-        channels: int = 25,
-        inputs: int = 1,
-        activation: str = "relu",
-        norm: str | None = None,
-        dropout: float | None = None,
-        **init: Any,
-    ) -> None:
-        super().__init__()
-        self.inputs = inputs
-        pairs = zip((inputs, channels, channels), (5, 3, 3))
-        self.convolutions = nn.ModuleList(
-            conv(1, a, channels, kernel, generator, stride=2, **init) for a, kernel in pairs
-        )
-        for _ in range(3):
-            length = (length + 1) // 2
-        self.output = linear(channels * length, outputs, generator, **init)
-        self.norms = None if norm is None else nn.ModuleList(norm_of(norm, channels, 1) for _ in range(3))
-        self.activations = nn.ModuleList(activation_of(activation) for _ in range(3))
-        self.dropout = None if dropout is None else Dropout(dropout, generator)
-
-    def features(self, x: Tensor) -> Tensor:
-        """Flattened last feature map ``[B, channels * length / 8]``."""
-        h = x.reshape(x.shape[0], self.inputs, -1)
-        for layer, convolution in enumerate(self.convolutions):
-            h = convolution(h)
-            h = self.activations[layer](h if self.norms is None else self.norms[layer](h))
-        h = h.flatten(1)
-        return h if self.dropout is None else self.dropout(h)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.output(self.features(x))
-
-
 class Cnn2d(nn.Module):
     """The five-layer CNN of Nakkiran et al. 2020 (Deep double descent): convolutions of c, 2c, 4c, 8c channels,
     kernel 3, each followed by max-pooling by 2 while the image allows, then a linear layer.
@@ -249,9 +199,9 @@ class Cnn2d(nn.Module):
         self.inputs = inputs
         widths = [channels, 2 * channels, 4 * channels, 8 * channels]
         pairs = zip([inputs, *widths], widths)
-        self.convolutions = nn.ModuleList(conv(2, a, b, 3, generator, **init) for a, b in pairs)
+        self.convolutions = nn.ModuleList(conv(a, b, 3, generator, **init) for a, b in pairs)
         self.output = linear(widths[-1], outputs, generator, **init)
-        self.norms = None if norm is None else nn.ModuleList(norm_of(norm, width, 2) for width in widths)
+        self.norms = None if norm is None else nn.ModuleList(norm_of(norm, width, images=True) for width in widths)
         self.activations = nn.ModuleList(activation_of(activation) for _ in widths)
         self.dropout = None if dropout is None else Dropout(dropout, generator)
 
@@ -277,9 +227,9 @@ class _Block(nn.Module):
         self, inputs: int, outputs: int, stride: int, norm: str | None, residual: bool, activation: str, **how: Any
     ) -> None:
         super().__init__()
-        self.first = conv(2, inputs, outputs, 3, stride=stride, **how)
-        self.second = conv(2, outputs, outputs, 3, **how)
-        self.norms = None if norm is None else nn.ModuleList(norm_of(norm, outputs, 2) for _ in range(2))
+        self.first = conv(inputs, outputs, 3, stride=stride, **how)
+        self.second = conv(outputs, outputs, 3, **how)
+        self.norms = None if norm is None else nn.ModuleList(norm_of(norm, outputs, images=True) for _ in range(2))
         self.activations = nn.ModuleList(activation_of(activation) for _ in range(2))
         self.residual, self.stride, self.extra = residual, stride, outputs - inputs
 
@@ -316,8 +266,8 @@ class ResNet(nn.Module):
             raise ClaimcheckError("depth of a ResNet", found=depth, expected="6 n + 2 (8, 14, 20, ...)")
         self.inputs = inputs
         how = {"generator": generator, "bias": norm is None, **init}
-        self.first = conv(2, inputs, channels, 3, **how)
-        self.norm = norm_of(norm, channels, 2)
+        self.first = conv(inputs, channels, 3, **how)
+        self.norm = norm_of(norm, channels, images=True)
         self.activation = activation_of(activation)
         blocks, width = [], channels
         for stage in range(3):

@@ -55,11 +55,6 @@ def normal(key: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
     return radius * torch.cos((2.0 * math.pi) * _unit(_bits(key, shape, 0x2545F491)))
 
 
-def bernoulli(key: Tensor, probability: Tensor | float, shape: tuple[int, ...] | torch.Size) -> Tensor:
-    """Boolean tensor, ``shape``; true with ``probability`` (a number or a scalar tensor)."""
-    return uniform(key, shape) < probability
-
-
 class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014) whose rate and random stream belong to the member.
 

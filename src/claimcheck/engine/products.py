@@ -17,10 +17,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, fx
 
+from claimcheck.engine import torch_private
 from claimcheck.errors import ClaimcheckError
 
 SOURCE = Path(__file__).with_name("products.cpp")
-IDLE = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default, torch.ops.aten.expand.default)
+IDLE = torch_private.view_operations()
 """What tracing leaves around a product, most often without a change of shape."""
 # A fixed instruction set, not "native": the same bits on every processor that has it.
 FLAGS = ("-O3", "-march=x86-64-v4", "-std=c++20", "-shared", "-fPIC")

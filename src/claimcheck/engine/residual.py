@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 
 from claimcheck.engine.initializers import draw
 from claimcheck.engine.networks import activation_of, linear
+from claimcheck.engine.torch_private import relu_gradient
 
 KINDS = ("plain", "unscaled", "scaled", "zero_init", "pre_norm")
 
@@ -54,7 +55,7 @@ class Blocks(torch.autograd.Function):
         keep, of_weights = skip[..., None, None], []
         for h, weight in zip(reversed(ctx.stream.tensors), reversed(weights.unbind(-3)), strict=True):
             of_weights.append(gradient.mT @ torch.relu(h))
-            branch = torch.ops.aten.threshold_backward(gradient @ weight, h, 0.0)
+            branch = relu_gradient(gradient @ weight, h)
             gradient = torch.addcmul(branch, gradient, keep)
         return gradient, torch.stack(of_weights[::-1], -3), None, None
 

@@ -28,21 +28,25 @@ Batch = Mapping[str, Tensor]
 Dims = Mapping[str, int | None]
 
 
-class Progress(NamedTuple):
-    """Where training has come to.
+class TrainState(NamedTuple):
+    """Everything that a step changes.
 
-    parameters ``[R, P]``; state: the optimiser's matrices; buffers: the modules', ``[R, ...]`` each; diverged_at: step at
-    which a member went non-finite, -1 while it has not, ``[R]`` int64; losses: of the last minibatch, ``[R]``.
+    Attributes:
+        parameters: ``[R, P]``.
+        moments: the optimiser's matrices, ``[R, P]`` each.
+        buffers: the modules', ``[R, ...]`` each.
+        diverged_at: step after which a member was no longer finite, -1 while it is; ``[R]`` int64.
+        losses: of the last minibatch, ``[R]``.
     """
 
     parameters: Tensor
-    state: State
+    moments: State
     buffers: dict[str, Tensor]
     diverged_at: Tensor
     losses: Tensor
 
     @classmethod
-    def start(cls, ensemble: Ensemble, optimizer: str) -> Progress:
+    def start(cls, ensemble: Ensemble, optimizer: str) -> TrainState:
         """Before the first step."""
         parameters = ensemble.parameters
         alive = torch.full((len(ensemble),), -1, device=parameters.device)
@@ -103,52 +107,52 @@ def functional_losses_and_gradient(
 
 
 def advance(
-    recipe: Recipe, progress: Progress, batch: Batch, c: Mapping[str, Tensor], functional: bool = False
-) -> Progress:
-    """The step: a new progress from the old one, nothing changed in place.
+    recipe: Recipe, state: TrainState, batch: Batch, c: Mapping[str, Tensor], functional: bool = False
+) -> TrainState:
+    """The step: a new state from the old one, nothing changed in place.
 
     Args:
         batch: columns ``[R, B, ...]`` (or ``[B, ...]`` where shared), and ``key`` ``[R]``.
         c: this step's coefficients ``[R, 1]`` or ``[1, 1]``, and ``number``, the count of steps after it.
         functional: for a compiler; no look at a tensor's value.
     """
-    buffers = {name: value.clone() for name, value in progress.buffers.items()}
+    buffers = {name: value.clone() for name, value in state.buffers.items()}
     differentiate = functional_losses_and_gradient if functional else losses_and_gradient
-    losses, gradient = differentiate(recipe.ensemble, recipe.loss, progress.parameters, buffers, batch, recipe.dims)
+    losses, gradient = differentiate(recipe.ensemble, recipe.loss, state.parameters, buffers, batch, recipe.dims)
     if recipe.clipped:
         gradient = clip(gradient, recipe.ensemble.hyper["clip"][:, None])
     # Known before the update, so that a compiler makes one pass over the parameters, update and freezing together.
     finite = torch.isfinite(losses) & torch.isfinite(gradient.sum(1))
-    parameters, state = update(recipe.optimizer, progress.parameters, gradient, progress.state, c)
-    after = Progress(parameters, state, buffers, progress.diverged_at, losses)
-    if not functional and bool((finite & (progress.diverged_at < 0)).all()):
+    parameters, moments = update(recipe.optimizer, state.parameters, gradient, state.moments, c)
+    after = TrainState(parameters, moments, buffers, state.diverged_at, losses)
+    if not functional and bool((finite & (state.diverged_at < 0)).all()):
         return after
-    return freeze(progress, after, finite, c["number"][:, 0])
+    return freeze(state, after, finite, c["number"][:, 0])
 
 
-def freeze(before: Progress, after: Progress, finite: Tensor, number: Tensor) -> Progress:
+def freeze(before: TrainState, after: TrainState, finite: Tensor, number: Tensor) -> TrainState:
     """Keep the old numbers of members that are, or have at step ``number`` become, non-finite (``finite`` ``[R]``)."""
     alive = finite & (before.diverged_at < 0)
 
     def keep(new: Tensor, old: Tensor) -> Tensor:
         return torch.where(alive.view(-1, *[1] * (new.dim() - 1)), new, old)
 
-    return Progress(
+    return TrainState(
         keep(after.parameters, before.parameters),
-        {name: keep(value, before.state[name]) for name, value in after.state.items()},
+        {name: keep(value, before.moments[name]) for name, value in after.moments.items()},
         {name: keep(value, before.buffers[name]) for name, value in after.buffers.items()},
         torch.where(finite | (before.diverged_at >= 0), before.diverged_at, number),
         after.losses,
     )
 
 
-def overflowed(progress: Progress, number: int) -> Progress:
+def overflowed(state: TrainState, number: int) -> TrainState:
     """Mark members whose last update left the range of numbers, though their loss and gradient did not.
 
     The next step would notice; before a measurement there may be none.
     """
-    finite = torch.isfinite(progress.parameters).all(1) | (progress.diverged_at >= 0)
-    return progress._replace(diverged_at=progress.diverged_at.where(finite, number))
+    finite = torch.isfinite(state.parameters).all(1) | (state.diverged_at >= 0)
+    return state._replace(diverged_at=state.diverged_at.where(finite, number))
 
 
 class Table:
@@ -201,27 +205,27 @@ class Step:
         self.recipe, self.table, self.data = recipe, table, data
         self.numbers = torch.arange(len(table.keys), device=table.keys.device)
 
-    def __call__(self, progress: Progress, step: int, positions: Tensor | None) -> Progress:
+    def __call__(self, state: TrainState, step: int, positions: Tensor | None) -> TrainState:
         """Step number ``step``, counted from 0, on the examples at ``positions`` ``[R, B]``; None for all of them."""
         self.recipe.ensemble.skeleton.train()
-        return self.take(progress, self.numbers[step : step + 1], positions)
+        return self.take(state, self.numbers[step : step + 1], positions)
 
-    def take(self, progress: Progress, number: Tensor, positions: Tensor | None) -> Progress:
+    def take(self, state: TrainState, number: Tensor, positions: Tensor | None) -> TrainState:
         """The step, of tensors alone; ``number`` is int64 ``[1]``."""
         keys = self.table.keys_at(number)
-        return take(self.recipe, self.table, self.data, progress, number, keys, positions, functional=False)
+        return take(self.recipe, self.table, self.data, state, number, keys, positions, functional=False)
 
 
 def take(
     recipe: Recipe,
     table: Table,
     data: Data,
-    progress: Progress,
+    state: TrainState,
     number: Tensor,
     keys: Tensor,
     positions: Tensor | None,
     functional: bool,
-) -> Progress:
+) -> TrainState:
     """Look up the batch and the coefficients of a step, and take it; ``keys`` ``[R]`` are the step's."""
     batch = data.whole()[0] if positions is None else data.rows(positions)
-    return advance(recipe, progress, {**batch, "key": keys}, table.at(number), functional)
+    return advance(recipe, state, {**batch, "key": keys}, table.at(number), functional)

@@ -25,7 +25,7 @@ from claimcheck.engine.data import Data, Order, noisy_labels
 from claimcheck.engine.ensemble import Ensemble, hyper_of, join, twins
 from claimcheck.engine.optimizers import OPTIMIZERS
 from claimcheck.engine.schedules import multipliers
-from claimcheck.engine.step import Loss, Progress, Recipe, Step, Table, overflowed
+from claimcheck.engine.step import Loss, Recipe, Step, Table, TrainState, overflowed
 from claimcheck.errors import ClaimcheckError
 
 __all__ = ["Data", "Trained", "classification", "cross_entropy", "noisy_labels", "train"]
@@ -124,7 +124,7 @@ def train(
     Args:
         runs: a row per run: run, seed, factors. Numeric columns reach ``loss`` and ``metrics`` as ``hyper``; columns
             named as in :data:`HYPER` set that run's hyperparameters (``schedule`` is a column of names).
-        context: streams, device, memory limit and log (:class:`claimcheck.context.Context`).
+        context: streams, device, memory limit and log (:class:`claimcheck.engine.context.Context`).
         network: ``(run, generator) -> nn.Module``; the run's row has its columns as attributes.
         data: the training examples; rows of per-member columns are in the order of ``runs``.
         steps: optimiser steps.
@@ -143,31 +143,28 @@ def train(
         milestones: shares of the way at which the schedule ``step`` decays by ``decay_factor``.
         compile: True or False for the study to decide; None for the rule (:func:`claimcheck.engine.acceleration.pays`).
     """
+    plan = Plan(
+        network, loss, steps, batch_size, optimizer, {**HYPER, **(hyper or {})}, dict(evaluate or {}),
+        _evaluated_steps(evaluate_at, steps), batch_loss_window, streams, dtype, milestones,
+    )  # fmt: skip
+    return _train(runs.reset_index(drop=True), context, data, plan, compile)
+
+
+def _evaluated_steps(evaluate_at: Iterable[int] | None, steps: int) -> tuple[int, ...]:
     at = tuple(sorted({int(step) for step in ([steps] if evaluate_at is None else evaluate_at)}))
     if not at or at[0] < 0 or at[-1] > steps:
         raise ClaimcheckError("evaluate_at", found=list(at), expected=f"steps from 0 to {steps}")
-    plan = Plan(
-        network,
-        loss,
-        steps,
-        batch_size,
-        optimizer,
-        {**HYPER, **(hyper or {})},
-        dict(evaluate or {}),
-        at,
-        batch_loss_window,
-        streams,
-        dtype,
-        milestones,
-    )
-    runs = runs.reset_index(drop=True)
+    return at
+
+
+def _train(runs: pd.DataFrame, context: Any, data: Data, plan: Plan, compile: bool | None) -> Trained:
+    """Decide how steps are taken, train tile by tile, and put the tiles together."""
     data.check(len(runs))
     footprint = _footprint(runs, data, context, plan)
-    wanted = (
-        pays(footprint, context.design_runs, steps) if compile is None else (compile, f"compile={compile} by the study")
-    )
-
-    size = footprint.bytes(4 + 2 * len(OPTIMIZERS[optimizer]), dtype.itemsize)
+    wanted = (compile, f"compile={compile} by the study")
+    if compile is None:
+        wanted = pays(footprint, context.design_runs, plan.steps)
+    size = footprint.bytes(4 + 2 * len(OPTIMIZERS[plan.optimizer]), plan.dtype.itemsize)
     block = block_size(size)
 
     def tile(rows: list[int]) -> Trained:
@@ -222,20 +219,20 @@ def _train_tile(
     evaluate = {name: (entry[0].members(rows).to(context.device), *entry[1:]) for name, entry in plan.evaluate.items()}
     step = Step(_recipe(data, ensemble, exact, plan), _table(runs, exact, context, plan), data)
     step = choose(step, context, wanted, block)
-    progress = Progress.start(ensemble, plan.optimizer)
+    state = TrainState.start(ensemble, plan.optimizer)
     order = _order(data, list(runs["seed"]), context, plan)
     tables, done = [], 0
     window: deque[Tensor] = deque(maxlen=plan.batch_loss_window)
     for t in sorted({*plan.evaluate_at, plan.steps}):
         for number in context.steps(t - done, len(ensemble)):
-            progress = step(progress, done + number, next(order))
-            window.append(progress.losses)
+            state = step(state, done + number, next(order))
+            window.append(state.losses)
         context.advance((t - done) / max(plan.steps, 1))
-        done, progress = t, overflowed(progress, t)
-        ensemble.parameters, ensemble.buffers = progress.parameters, progress.buffers
+        done, state = t, overflowed(state, t)
+        ensemble.parameters, ensemble.buffers = state.parameters, state.buffers
         if t in plan.evaluate_at:
-            tables.append(_measure(t, ensemble, progress, evaluate, window, plan))
-    return Trained(pd.concat(tables, ignore_index=True), ensemble, progress.diverged_at.cpu().numpy())
+            tables.append(_measure(t, ensemble, state, evaluate, window, plan))
+    return Trained(pd.concat(tables, ignore_index=True), ensemble, state.diverged_at.cpu().numpy())
 
 
 def _recipe(data: Data, ensemble: Ensemble, exact: Mapping[str, Tensor], plan: Plan) -> Recipe:
@@ -260,10 +257,10 @@ def _order(data: Data, seeds: list[int], context: Any, plan: Plan) -> Iterator[T
 
 
 def _measure(
-    t: int, ensemble: Ensemble, progress: Progress, evaluate: Mapping[str, tuple], window: Iterable[Tensor], plan: Plan
+    t: int, ensemble: Ensemble, state: TrainState, evaluate: Mapping[str, tuple], window: Iterable[Tensor], plan: Plan
 ) -> pd.DataFrame:
     """Rows of the records at this step: every metric of every member, NaN where it has diverged."""
-    diverged = progress.diverged_at.cpu().numpy() >= 0
+    diverged = state.diverged_at.cpu().numpy() >= 0
     columns: dict[str, np.ndarray] = {}
     if plan.batch_loss_window:
         last = torch.stack(list(window)).double().mean(0).cpu().numpy() if window else np.full(len(ensemble), np.nan)

@@ -120,13 +120,6 @@ def depth_scale(activation: str, weight_variance: float, bias_variance: float = 
     return math.inf if rate < 1e-9 else 1.0 / rate
 
 
-def critical_weight_variance(activation: str, bias_variance: float, bracket: tuple[float, float] = (0.5, 8.0)) -> float:
-    """sigma_w^2 at which chi_1 = 1, for a given sigma_b^2 > 0."""
-    from scipy.optimize import brentq
-
-    return float(brentq(lambda value: chi_1(activation, value, bias_variance) - 1.0, *bracket, xtol=1e-6))
-
-
 def dead_network(width: int, depth: int) -> float:
     """Chance that a bias-free ReLU network of `depth` hidden layers of `width` is silent for one given input.
 
