@@ -8,19 +8,29 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from claimcheck.spec import design
-from claimcheck.figures import drawing as figures
-from claimcheck.results import records
 from claimcheck.engine.context import Context, Settings
-from claimcheck.engine.augmentation import shifted
+from claimcheck.figures import drawing
+from claimcheck.judging.measures import evaluate
+from claimcheck.results import records
+from claimcheck.spec import design
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "distillation")
-study = STUDY.module
+RUNS, STATISTICS, FIGURES = (study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures"))
+shifted = study_module(STUDY.folder, "shifts").shifted
 TINY = {"teacher_width": 8, "batch_size": 20}
 SIZES = {"pool": 80, "validation": 50, "test": 50, "examples": 40, "teacher_steps": 2, "steps": 2}
+
+
+def answer(identifier, rows, scale="quick"):
+    """What a prediction measures on the records of its part, a number for each seed."""
+    prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
+    if prediction.measure is None:
+        return getattr(STATISTICS, prediction.statistic)(rows)
+    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
 
 
 def run_part(
@@ -37,7 +47,7 @@ def run_part(
         context = Context(
             "distillation", scale, name, Settings({**part.settings, **settings}), torch.device("cpu"), data_dir
         )
-        frames.append(records.check_outcome(getattr(study, f"run_{name}")(runs, context), runs, part, where=name))
+        frames.append(records.check_outcome(getattr(RUNS, f"run_{name}")(runs, context), runs, part, where=name))
     return records.part_of(records.concatenate(frames), name)
 
 
@@ -70,7 +80,7 @@ def test_student_loss_is_the_lecture_s_formula():
     p, q = torch.softmax(z / 4, -1), torch.softmax(v / 4, -1)
     soft = (q * (q.log() - p.log())).sum(-1).mean()
     expected = 0.3 * F.cross_entropy(z, y) + 0.7 * 16 * soft
-    assert float(study._student_loss(lambda x: z, batch, hyper)) == pytest.approx(float(expected))
+    assert float(RUNS._student_loss(lambda x: z, batch, hyper)) == pytest.approx(float(expected))
 
 
 def test_gradient_at_high_temperature_is_logit_matching():
@@ -136,7 +146,7 @@ def students(cells):
         for seed in range(2)
         for (w, t, T, a), value in cells.items()
     ]
-    made = pd.DataFrame(rows).assign(dataset="digits", teacher_accuracy=0.95)
+    made = pd.DataFrame(rows).assign(dataset="digits", teacher_accuracy=0.95, status="ok")
     return made.assign(validation_accuracy=made["test_accuracy"])
 
 
@@ -149,50 +159,67 @@ HAND_MADE = {
 
 
 @pytest.mark.parametrize(
-    ("statistic", "value"),
+    ("prediction", "value"),
     [
-        ("digits_gain", (0.7 + 0.86) / 2 - (0.5 + 0.7) / 2),
-        ("equal_teacher_gain", 0.01),
-        ("smoothed_teacher_loss", 0.03),
-        ("digits_shifts", 0.04),
-        ("digits_dropout", -0.02),
-        ("digits_softening", 0.06),
-        ("small_against_large", -0.1 - 0.05),
-        ("alike_when_hot", 0.0),
-        ("digits_mixing", 0.2),
-        ("mixture_against_soft", 0.04),
+        ("digits-transfer", (0.7 + 0.86) / 2 - (0.5 + 0.7) / 2),
+        ("equal-teacher-gives-nothing", 0.01),
+        ("smoothed-teacher-teaches-less", 0.03),
+        ("digits-shifts-are-taught", 0.04),
+        ("digits-dropout-is-taught", -0.02),
+        ("digits-softening", 0.06),
+        ("small-students-prefer-low-t", -0.1 - 0.05),
+        ("hot-temperatures-are-alike", 0.0),
+        ("mixture-beats-labels", 0.2),
+        ("mixture-beats-soft", 0.04),
     ],
 )
-def test_statistics_say_what_they_say(statistic, value):
-    assert getattr(study, statistic)(students(HAND_MADE)).tolist() == pytest.approx([value, value])
+def test_predictions_measure_what_they_say(prediction, value):
+    assert answer(prediction, students(HAND_MADE)).tolist() == pytest.approx([value, value])
 
 
 def test_share_of_the_gap():
-    found = study.digits_gap_closed(students(HAND_MADE))
+    found = answer("digits-gap-closed", students(HAND_MADE))
     assert found.tolist() == pytest.approx([0.18 / (0.95 - 0.6), 0.18 / (0.95 - 0.61)])
 
 
 def test_temperature_is_chosen_on_the_other_seeds():
+    """Seed 0 alone likes T = 4 on its validation set: seed 1 is judged there, seed 0 where seed 1 is best."""
     made = students({(64, "rich", 1, 0.0): 0.8, (64, "rich", 4, 0.0): 0.7, (64, "rich", 1, 1.0): 0.6})
     made.loc[(made["seed"] == 0) & (made["temperature"] == 4), "validation_accuracy"] = 0.99
-    assert study._distilled(made, 64).tolist() == pytest.approx([0.8, 0.71])
+    assert answer("digits-transfer", made).tolist() == pytest.approx([0.8 - 0.6, 0.71 - 0.61])
+    assert answer("digits-gap-closed", made).tolist() == pytest.approx([0.2 / 0.35, 0.1 / 0.34])
 
 
 def test_a_diverged_student_counts_as_a_guess():
     made = students(HAND_MADE)
-    made.loc[made["label_share"] == 1.0, ["test_accuracy", "validation_accuracy"]] = np.nan
-    assert study.digits_mixing(made).tolist() == pytest.approx([0.8, 0.81])
+    lost = made["label_share"] == 1.0
+    made.loc[lost, ["test_accuracy", "validation_accuracy"]] = np.nan
+    made.loc[lost, "status"] = "diverged"
+    assert answer("mixture-beats-labels", made).tolist() == pytest.approx([0.8, 0.81])
 
 
-def test_gradient_statistics():
+def test_predictions_about_gradients():
     rows = [
-        {"seed": 0, "temperature": t, "norm": n, "norm_without": n / t**2}
+        {"seed": 0, "temperature": t, "norm": n, "norm_without": n / t**2, "cosine": 1 - 1 / t}
         for t, n in ((1, 9), (4, 2), (20, 2.2), (50, 2.1))
     ]
-    made = pd.DataFrame(rows)
-    assert study.balanced_norm(made).iloc[0] == pytest.approx(1.1)
-    assert study.balanced_when_hot(made).iloc[0] == pytest.approx(2.1 / 2.2)
-    assert study.unbalanced_slope(made).iloc[0] == pytest.approx(-2 + np.log(1.05) / np.log(12.5))
+    made = pd.DataFrame(rows).assign(status="ok")
+    assert answer("balanced-gradient", made).iloc[0] == pytest.approx(1.1)
+    assert answer("balanced-when-hot", made).iloc[0] == pytest.approx(2.1 / 2.2)
+    assert answer("unbalanced-gradient", made).iloc[0] == pytest.approx(-2 + np.log(1.05) / np.log(12.5))
+    assert answer("network-matches-logits", made).iloc[0] == pytest.approx(0.95)
+
+
+def test_recall_is_that_of_students_at_t_4_and_beyond_that_of_students_taught_by_labels():
+    arms = {(1, 1.0): (0.1, 0.2), (1, 0.0): (0.9, 0.9), (4, 0.0): (0.4, 0.7), (20, 0.0): (0.9, 0.9)}
+    rows = [
+        {"seed": 0, "temperature": t, "label_share": share, "plain_recall": plain, "corrected_recall": corrected}
+        for (t, share), (plain, corrected) in arms.items()
+    ]
+    made = pd.DataFrame(rows).assign(teacher="rich", status="ok")
+    assert answer("missing-class-recalled", made).tolist() == [0.7]
+    assert answer("missing-class-recalled-as-trained", made).tolist() == [0.4]
+    assert answer("recall-beyond-labels", made).tolist() == pytest.approx([0.5])
 
 
 def test_recalls_before_and_after_the_correction():
@@ -200,17 +227,17 @@ def test_recalls_before_and_after_the_correction():
     said = torch.zeros(10, 10)
     said[torch.arange(10), torch.arange(10)] = 5.0
     said[3] = torch.tensor([1.0, 0, 0, 0.5] + [0.0] * 6)
-    found = study._recalls(said, torch.arange(10))
+    found = RUNS._recalls(said, torch.arange(10))
     assert found["plain_recall"] == 0.0
     assert found["corrected_recall"] == 1.0
     assert found["plain_others"] == 1.0
 
 
-def test_every_statistic_gives_each_seed_once(smoke):
+def test_every_prediction_gives_each_seed_a_number(smoke):
     for _, prediction in STUDY.predictions():
         rows = records.part_of(smoke, prediction.part)
         if len(rows):
-            values = getattr(study, prediction.statistic)(rows)
+            values = answer(prediction.id, rows, "smoke")
             assert sorted(values.index) == [0, 1, 2, 3], prediction.id
             assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 
@@ -233,42 +260,35 @@ def test_students_never_see_the_class_that_is_left_out():
     assert (labels["plain_recall"] <= 0.1).all()
 
 
-def test_an_equal_teacher_sees_its_student_s_examples_only():
-    """Two pools that differ outside a seed's own examples give the same equal teacher, and another rich one."""
-    part = STUDY.at("smoke")["students"]
-    context = Context("distillation", "smoke", "students", Settings(part.settings), torch.device("cpu"), Path("data"))
-    (x, y), validation, test = study._pool(context, "digits")
-    own = study._own_examples(context, [0], len(x), part.settings["digits"]["examples"])[0]
-    other = torch.ones(len(x), dtype=torch.bool)
-    other[own] = False
-    changed = torch.where(other, (y + 1) % 10, y)
-    pairs, found = [("equal", 0), ("rich", 0), ("dropout", 0), ("shifts", 0)], []
-    original = study._pool
-    for labels in (y, changed):
-        study._pool = lambda *_, labels=labels: ((x, labels), validation, test)
-        try:
-            found.append(study._train_teachers(context, "digits", pairs)[0])
-        finally:
-            study._pool = original
-    assert torch.equal(found[0][0], found[1][0])
-    assert not torch.equal(found[0][1], found[1][1])
-    assert torch.equal(found[0][2:], found[1][2:])
+def teachers(*kinds, **settings):
+    """Logits of one teacher of each kind at smoke scale, seed 0."""
+    given = {**STUDY.at("smoke")["students"].settings, **settings}
+    context = Context("distillation", "smoke", "students", Settings(given), torch.device("cpu"), Path("data"))
+    logits, _ = RUNS._train_teachers(pd.DataFrame({"teacher": kinds, "seed": 0}), context, "digits")
+    return dict(zip(kinds, logits, strict=True))
+
+
+def test_an_equal_teacher_sees_its_student_s_examples_only(monkeypatch):
+    """Labels changed outside a seed's own examples change what a rich teacher says, and nothing that the others say."""
+    pool, kinds = RUNS._pool, ("equal", "rich", "dropout", "shifts")
+
+    def relabelled(context, name):
+        x, y, validation, test = pool(context, name)
+        other = torch.ones(len(x), dtype=torch.bool)
+        other[RUNS._own_examples(context, [0], len(x), context.settings[name]["examples"])[0]] = False
+        return x, torch.where(other, (y + 1) % 10, y), validation, test
+
+    before = teachers(*kinds)
+    monkeypatch.setattr(RUNS, "_pool", relabelled)
+    after = teachers(*kinds)
+    assert [kind for kind in kinds if not torch.equal(before[kind], after[kind])] == ["rich"]
 
 
 def test_teachers_differ_in_what_their_kind_says_and_their_rate_is_their_own():
-    part = STUDY.at("smoke")["students"]
-    pairs = [(kind, 0) for kind in study.TEACHERS.index]
-    made = {}
-    for rates in ({}, {"shifts": 0.02}):
-        digits = {**part.settings["digits"], "teacher_rates": rates}
-        settings = Settings({**part.settings, "digits": digits})
-        context = Context("distillation", "smoke", "students", settings, torch.device("cpu"), Path("data"))
-        made[len(rates)] = dict(
-            zip(study.TEACHERS.index, study._train_teachers(context, "digits", pairs)[0], strict=True)
-        )
-    kinds = list(made[0])
-    assert all(not torch.equal(made[0][a], made[0][b]) for k, a in enumerate(kinds) for b in kinds[:k])
-    assert [kind for kind in kinds if not torch.equal(made[0][kind], made[1][kind])] == ["shifts"]
+    kinds, digits = list(RUNS.TEACHERS), STUDY.at("smoke")["students"].settings["digits"]
+    usual, other = (teachers(*kinds, digits={**digits, "teacher_rates": rates}) for rates in ({}, {"shifts": 0.02}))
+    assert all(not torch.equal(usual[a], usual[b]) for k, a in enumerate(kinds) for b in kinds[:k])
+    assert [kind for kind in kinds if not torch.equal(usual[kind], other[kind])] == ["shifts"]
 
 
 # ---- figures and full scale ----
@@ -298,7 +318,7 @@ def test_full_scale_images_and_their_figure(fashion):
     settings = {"fashion_mnist": {**SIZES, "reach": 2}, "batch_size": 20, "teacher_width": 64}
     found = run_part("images", "full", seeds=2, data_dir=fashion, **settings)
     assert len(found) == 2 * 18
-    for statistic in ("images_gain", "images_softening", "images_small_against_large"):
-        assert sorted(getattr(study, statistic)(found).index) == [0, 1]
-    _, problems = figures.draw(study.plot_images, found)
+    for identifier in ("images-transfer", "images-softening", "images-small-students-prefer-low-t"):
+        assert sorted(answer(identifier, found, "full").index) == [0, 1]
+    _, problems = drawing.draw(FIGURES.plot_images, found)
     assert problems == []

@@ -7,17 +7,30 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck.spec import design
-from claimcheck.figures import drawing as figures
-from claimcheck.results import records
 from claimcheck.engine.context import Context, Settings
+from claimcheck.figures import drawing
+from claimcheck.judging.cross_fitting import cross_fitted
+from claimcheck.judging.measures import evaluate
+from claimcheck.results import records
+from claimcheck.spec import design
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study
 from claimcheck.theory import bias_variance, risk
-from claimcheck.judging.cross_fitting import cross_fitted, landmarks
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "double_descent")
-study = STUDY.module
+RUNS, STATISTICS, FIGURES, PROBLEMS = (
+    study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures", "problems")
+)
+landmarks = STATISTICS.landmarks
+
+
+def answer(identifier, rows, scale="quick"):
+    """What a prediction measures on the records of its part, a number for each seed."""
+    prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
+    if prediction.measure is None:
+        return getattr(STATISTICS, prediction.statistic)(rows)
+    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
 
 
 def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), factors=None, rows=slice(None), **settings):
@@ -30,7 +43,7 @@ def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), factors=Non
         context = Context(
             "double_descent", scale, name, Settings({**part.settings, **settings}), torch.device("cpu"), data_dir
         )
-        raw = getattr(study, f"run_{name}")(piece.runs.copy(), context)
+        raw = getattr(RUNS, f"run_{name}")(piece.runs.copy(), context)
         frames.append(records.check_outcome(raw, piece.runs, part, where=name))
     return records.part_of(records.concatenate(frames), name)
 
@@ -77,7 +90,7 @@ def test_risk_of_numpy_least_squares_scatters_around_the_closed_form(examples, w
 
 
 def test_misspecified_risk_has_two_descents_and_a_late_rise():
-    law = study.MODELS["misspecified"]
+    law = PROBLEMS.PROBLEMS["misspecified"]
     dip, peak, second, late = (law.expected(gamma, ridge=False) for gamma in (0.2, 1.1, 4.0, 20.0))
     assert dip == pytest.approx(4.590, abs=1e-3)
     assert second == pytest.approx(4.2, abs=1e-9)
@@ -169,8 +182,7 @@ def test_landmarks_of_a_known_curve():
     curve = pd.DataFrame({1: 0.5, 2: 0.2, 4: 0.3, 8: 0.6, 16: 0.25}, index=[0, 1, 2])
     marks = landmarks(curve, threshold=8)
     assert marks[["narrowest", "best", "peak", "widest"]].iloc[0].tolist() == [0.5, 0.2, 0.6, 0.25]
-    assert marks["best_at"].tolist() == [2, 2, 2]
-    assert marks["peak_at"].tolist() == [8, 8, 8]
+    assert marks[["peak_at", "threshold"]].iloc[0].tolist() == [8, 8]
 
 
 def test_a_falling_curve_has_no_rise():
@@ -193,11 +205,11 @@ def test_noise_alone_gives_no_rise_and_no_left_arm_on_average():
 # ---- statistics ----
 
 
-def test_every_statistic_gives_each_seed_once(smoke):
+def test_every_prediction_gives_each_seed_a_number(smoke):
     for _, prediction in STUDY.predictions():
         rows = records.part_of(smoke, prediction.part)
         if len(rows):
-            values = getattr(study, prediction.statistic)(rows)
+            values = answer(prediction.id, rows, "smoke")
             assert sorted(values.index) == [0, 1, 2, 3], prediction.id
             assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 
@@ -213,14 +225,44 @@ def network_records(errors, train, label_noise=0.15):
 
 def test_network_statistics_on_a_curve_made_by_hand():
     made = network_records({3: 0.4, 6: 0.2, 12: 0.3, 24: 0.25, 99: 0.1}, [0.4, 0.2, 0.08, 0.0, 0.0])
-    expected = {"left_arm": 0.2, "rise": 0.1, "descent": 0.2, "excess_at_end": -0.1, "peak_to_threshold": 0.0}
+    expected = {
+        "network-u-left-arm": 0.2,
+        "network-u-right-arm": 0.1,
+        "network-second-descent": 0.2,
+        "network-ends-near-optimum": -0.1,
+        "peak-at-threshold": 0.0,
+    }
     for name, value in expected.items():
-        assert getattr(study, f"network_{name}")(made).tolist() == pytest.approx([value] * 3), name
+        assert answer(name, made).tolist() == pytest.approx([value] * 3), name
+
+
+def test_networks_are_judged_where_most_labels_are_wrong_or_on_clean_ones():
+    fitted = [0.4, 0.05, 0.0]
+    parts = {0.2: {3: 0.5, 6: 0.3, 9: 0.6}, 0.1: {3: 0.5, 6: 0.5, 9: 0.5}, 0.0: {3: 0.4, 6: 0.2, 9: 0.2}}
+    made = pd.concat([network_records(errors, fitted, noise) for noise, errors in parts.items()])
+    assert answer("images-peak", made).tolist() == pytest.approx([0.3] * 3)
+    assert answer("images-no-peak-on-clean-labels", made).tolist() == [0.0] * 3
 
 
 def test_a_diverged_network_counts_as_a_guess():
     made = network_records({3: 0.4, 6: 0.2, 12: np.nan, 24: 0.1}, [0.4, 0.2, 0.05, 0.0])
-    assert study.network_rise(made).tolist() == pytest.approx([0.7] * 3)
+    assert answer("network-u-right-arm", made).tolist() == pytest.approx([0.7] * 3)
+
+
+def test_random_features_interpolate_at_as_many_as_examples_and_are_judged_without_a_penalty():
+    """Best up to 40 features, the number of examples; lower error with a penalty, or beyond, plays no part."""
+    curve = {5: 0.5, 20: 0.2, 40: 0.8, 80: 0.1}
+    rows = [
+        {"seed": seed, "width": width, "ridge": ridge, "test_error": 0.0 if ridge else error}
+        for seed in range(3)
+        for width, error in curve.items()
+        for ridge in (0.0, 0.01)
+    ]
+    made = pd.DataFrame(rows).assign(dataset="digits", label_noise=0.15, examples=40.0)
+    assert answer("digits-u-left-arm", made).tolist() == pytest.approx([0.3] * 3)
+    assert answer("digits-u-right-arm", made).tolist() == pytest.approx([0.6] * 3)
+    assert answer("digits-second-descent", made).tolist() == pytest.approx([0.7] * 3)
+    assert answer("digits-ends-near-optimum", made).tolist() == pytest.approx([-0.1] * 3)
 
 
 def test_ratio_to_theory_takes_the_worst_gamma_and_leaves_the_threshold_out():
@@ -230,7 +272,7 @@ def test_ratio_to_theory_takes_the_worst_gamma_and_leaves_the_threshold_out():
         for gamma, factor in ((0.5, 1.02), (0.9, 7.0), (1.1, 7.0), (2.0, 0.93))
     ]
     made = pd.DataFrame(rows).assign(model="isotropic", penalty="none")
-    assert study.ridgeless_ratio(made).tolist() == pytest.approx([0.93, 0.93])
+    assert answer("ridgeless-matches-theory", made).tolist() == pytest.approx([0.93, 0.93])
 
 
 def test_decomposition_ratio_leaves_the_threshold_out():
@@ -240,7 +282,7 @@ def test_decomposition_ratio_leaves_the_threshold_out():
         for width, error in ((10, 4.4), (100, 400.0), (300, 4.0 / 1.1))
     ]
     made = pd.DataFrame(rows).assign(examples=100.0, squared_bias=1.0, variance=2.0, noise=1.0)
-    assert study.decomposition_ratio(made).tolist() == pytest.approx([1.0, 1.0])
+    assert answer("decomposition-closes", made).tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_variance_of_networks_is_judged_at_its_highest_width():
@@ -249,10 +291,10 @@ def test_variance_of_networks_is_judged_at_its_highest_width():
         for seed in range(3)
         for width, value in ((3, 1.0), (6, 2.0), (12, 4.0), (24, 0.5))
     ]
-    made = pd.DataFrame(rows)
-    assert study.network_variance_rises(made).tolist() == pytest.approx([np.log(4)] * 3)
-    assert study.network_variance_falls_again(made).tolist() == pytest.approx([np.log(1 / 8)] * 3)
-    assert study.network_decomposition_ratio(made).tolist() == pytest.approx([1.1] * 3)
+    made = pd.DataFrame(rows).assign(status="ok")
+    assert answer("network-variance-rises", made).tolist() == pytest.approx([np.log(4)] * 3)
+    assert answer("network-variance-is-unimodal", made).tolist() == pytest.approx([np.log(1 / 8)] * 3)
+    assert answer("network-decomposition-closes", made).tolist() == pytest.approx([1.1] * 3)
 
 
 def test_log_ratios_have_the_sign_of_what_they_say():
@@ -260,10 +302,20 @@ def test_log_ratios_have_the_sign_of_what_they_say():
         {"seed": 0, "width": width, "examples": 100.0, "squared_bias": bias, "variance": variance}
         for width, bias, variance in ((10, 0.8, 0.1), (100, 0.3, 5.0), (300, 0.2, 0.4))
     ]
-    made = pd.DataFrame(rows)
-    assert study.bias_falls(made).iloc[0] == pytest.approx(np.log(0.25))
-    assert study.variance_rises(made).iloc[0] == pytest.approx(np.log(50))
-    assert study.variance_falls_again(made).iloc[0] == pytest.approx(np.log(0.08))
+    made = pd.DataFrame(rows).assign(status="ok")
+    expected = {"bias-falls": 0.25, "variance-rises": 50, "variance-is-unimodal": 0.08}
+    for name, ratio in expected.items():
+        assert answer(name, made).iloc[0] == pytest.approx(np.log(ratio)), name
+
+
+def test_gaps_close_from_the_fewest_examples_to_the_most():
+    rows = [
+        {"seed": 0, "examples": n, "noisy_test_error": 0.5, "train_error": 0.5 - gap, "gap": gap, "penalty": "none"}
+        for n, gap in ((20, 0.4), (90, 0.3), (1000, 0.1))
+    ]
+    made = pd.DataFrame(rows).assign(status="ok")
+    assert answer("network-gap-closes", made).tolist() == pytest.approx([0.25])
+    assert answer("linear-gap-closes", made).tolist() == pytest.approx([0.25])
 
 
 # ---- runs ----
@@ -279,7 +331,7 @@ def test_a_run_does_not_depend_on_its_company():
 def test_measured_linear_risk_meets_theory_at_the_study_s_own_settings():
     found = run_part("linear", "quick", seeds=2, factors={"gamma": [0.5, 2.0]})
     for (model, penalty, gamma), rows in found.groupby(["model", "penalty", "gamma"]):
-        expected = study.MODELS[model].expected(gamma, penalty == "optimal")
+        expected = PROBLEMS.PROBLEMS[model].expected(gamma, penalty == "optimal")
         assert rows["risk"].mean() == pytest.approx(expected, rel=0.12)
 
 
@@ -322,5 +374,5 @@ def test_full_scale_images_and_their_figure(fashion):
     found = run_part("convolution", "full", seeds=2, data_dir=fashion, factors={"width": [1, 3]}, **small)
     assert len(found) == 2 * 2 * 3
     assert found["test_error"].between(0, 1).all()
-    _, problems = figures.draw(study.plot_convolution, found)
+    _, problems = drawing.draw(FIGURES.plot_convolution, found)
     assert problems == []
