@@ -35,20 +35,13 @@ def rms_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPSILON) * weight
 
 
-def fused_layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """PyTorch's layer norm."""
-    return F.layer_norm(x, weight.shape, weight, bias, EPSILON)
-
-
-def fused_rms_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """PyTorch's RMS norm."""
-    return F.rms_norm(x, weight.shape, weight, EPSILON)
-
-
 def kernels(kernel: str) -> tuple[Norm, Norm]:
     """(layer norm, RMS norm) of one way to compute them: primitives, fused or compiled."""
     if kernel == "fused":
-        return fused_layer_norm, fused_rms_norm
+        return (
+            lambda x, weight, bias: F.layer_norm(x, weight.shape, weight, bias, EPSILON),
+            lambda x, weight, bias: F.rms_norm(x, weight.shape, weight, EPSILON),
+        )
     if kernel == "compiled":
         how = {"fullgraph": True, "dynamic": False, "options": {"compile_threads": 1}}
         return torch.compile(layer_norm, **how), torch.compile(rms_norm, **how)

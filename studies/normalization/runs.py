@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from claimcheck.engine import measure
+from claimcheck.engine.context import Settings
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import MLP, norm_of
 from claimcheck.engine.train import Data, classification, train
@@ -82,19 +83,18 @@ def run_signal(runs: pd.DataFrame, context) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def trained(runs: pd.DataFrame, context, residual: str | None = None, **how) -> pd.DataFrame:
-    """Records of training by SGD; depth and batch size are the part's settings or, where they vary, its static factors."""
-    said = {**context.settings, **runs.iloc[0]}
+def trained(runs: pd.DataFrame, context, residual: str | None = None, evaluated: bool = False, **how) -> pd.DataFrame:
+    """Records of training by SGD; where `evaluated`, loss and error on all training and on all test examples are added.
+
+    Depth and batch size are the part's settings or, where they vary, its static factors.
+    """
+    said, (data, test) = Settings({**context.settings, **runs.iloc[0]}), mnist1d(context)
+    sets = {"train": (data, classification), "test": (test, classification)}
     return train(
-        runs, context, network=network_of(said["width"], int(said["depth"]), residual), data=mnist1d(context)[0],
-        steps=said["steps"], batch_size=int(said["batch_size"]), batch_loss_window=said.get("window", 0), **how,
+        runs, context, network=network_of(said.width, int(said.depth), residual), data=data, steps=said.steps,
+        batch_size=int(said.batch_size), batch_loss_window=said.get("window", 0), evaluate=sets if evaluated else {},
+        **how,
     ).records  # fmt: skip
-
-
-def on_both_sets(context) -> dict[str, tuple]:
-    """To measure loss and error on all training and on all test examples."""
-    data, test = mnist1d(context)
-    return {"train": (data, classification), "test": (test, classification)}
 
 
 def run_grid(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -113,13 +113,13 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 def run_batch(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train and test at one batch size, for a fixed number of updates; `batch_loss` is the loss in train mode."""
-    return trained(runs, context, hyper={"schedule": "linear"}, evaluate=on_both_sets(context))
+    return trained(runs, context, evaluated=True, hyper={"schedule": "linear"})
 
 
 def run_quality(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Layer norm against RMS norm in plain and in pre-norm residual networks, trained longer."""
     residual = {"plain": None, "residual": "pre_norm"}[runs["architecture"].iloc[0]]
-    return trained(runs, context, residual, hyper={"schedule": "linear"}, evaluate=on_both_sets(context))
+    return trained(runs, context, residual, evaluated=True, hyper={"schedule": "linear"})
 
 
 def run_timing(runs: pd.DataFrame, context) -> pd.DataFrame:

@@ -10,17 +10,20 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck.spec import design
-from claimcheck.running import runner
-from claimcheck.results import records as recording
 from claimcheck.engine.context import Context, Settings
-from claimcheck.engine import norm_timing
 from claimcheck.engine.networks import norm_of
+from claimcheck.judging.measures import evaluate
+from claimcheck.results import records as recording
+from claimcheck.running import devices
+from claimcheck.spec import design
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "normalization")
-MODULE = STUDY.module
+RUNS, STATISTICS, FIGURES, norm_timing = (
+    study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures", "norm_timing")
+)
 PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 ABSENT = ("timing_compiled", "timing_gpu")
 
@@ -77,14 +80,23 @@ def test_batch_norm_multiplies_the_squared_gradient_by_pi_over_pi_minus_one():
     (h * torch.randn(batch, width, generator=draws)).sum().backward()
     squares = [float(z.grad.square().mean().log()) for z in signals]
     slope = (squares[3] - squares[-1]) / (depth - 4)
-    assert slope == pytest.approx(MODULE.BATCH_NORM_GROWTH, abs=0.04)
+    assert slope == pytest.approx(FIGURES.BATCH_NORM_GROWTH, abs=0.04)
 
 
-# ---------------------------------------------------------------- statistics
+# ---------------------------------------------------------------- what the predictions measure
 
 
 def frame(**columns):
     return pd.DataFrame(columns).assign(status="ok")
+
+
+def answer(name, rows, scale="quick"):
+    """What a prediction measures on made-up rows of its part: seed -> number."""
+    prediction = PREDICTIONS[name]
+    rows = rows.reset_index(drop=True)
+    if prediction.measure is None:
+        return getattr(STATISTICS, prediction.statistic)(rows).to_dict()
+    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part]).to_dict()
 
 
 def test_facts_take_the_largest_deviation_of_their_own_norm():
@@ -92,8 +104,8 @@ def test_facts_take_the_largest_deviation_of_their_own_norm():
         seed=[0, 0], norm=["batch", "layer"], neuron_mean=[0.1, 9.0], neuron_variance=[0.3, 9.0], sample_mean=[9.0, 0.2],
         sample_variance=[9.0, 0.1],
     )  # fmt: skip
-    assert MODULE.batch_norm_error(rows).to_dict() == {0: 0.3}
-    assert MODULE.layer_norm_error(rows).to_dict() == {0: 0.2}
+    assert answer("batch-norm-standardises-neurons", rows) == {0: 0.3}
+    assert answer("layer-norm-standardises-samples", rows) == {0: 0.2}
 
 
 def signal(slopes):
@@ -111,9 +123,9 @@ def test_spreads_compare_the_worst_norm_with_none():
     slopes |= {("batch", 0.25): 0.38, ("batch", 1.0): 0.38, ("batch", 4.0): 0.38}
     slopes |= {("layer", 0.25): 0.0, ("layer", 1.0): 0.1, ("layer", 4.0): 0.0}
     rows = signal(slopes)
-    assert MODULE.gradient_spread(rows).to_dict() == {0: pytest.approx(0.1 / 4.0)}
-    assert MODULE.activation_spread(rows).to_dict() == {0: pytest.approx(0.1 / 4.0)}
-    assert MODULE.batch_norm_explosion(rows).to_dict() == {0: pytest.approx(0.38)}
+    assert answer("gradient-slope-is-held", rows) == {0: pytest.approx(0.1 / 4.0)}
+    assert answer("activation-scale-is-held", rows) == {0: pytest.approx(0.1 / 4.0)}
+    assert answer("batch-norm-gradient-explodes", rows) == {0: pytest.approx(0.38)}
 
 
 def cells(losses):
@@ -130,17 +142,17 @@ def test_basin_is_the_share_of_cells_near_the_best_and_guessing_never_counts():
     batch = {(1, 0.1): 1.0, (1, 1.0): 1.1, (4, 0.1): 1.19, (4, 1.0): 2.0}
     layer = dict.fromkeys(none, 2.30)
     rows = cells({"none": none, "batch": batch, "layer": layer})
-    assert MODULE.wider_basin_batch(rows).to_dict() == {0: pytest.approx(0.25)}
-    assert MODULE.wider_basin_layer(rows).to_dict() == {0: pytest.approx(-0.5)}
+    assert answer("batch-norm-basin-is-wider", rows) == {0: pytest.approx(0.25)}
+    assert answer("layer-norm-basin-is-wider", rows) == {0: pytest.approx(-0.5)}
 
 
 def test_range_over_gains_counts_a_failure_as_guessing():
     none = {(0.25, 0.1): math.nan, (1.0, 0.1): math.log(10) - 1.0, (4.0, 0.1): 50.0}
     batch = {(0.25, 0.1): 1.5, (1.0, 0.1): 1.3, (4.0, 0.1): 1.55}
     rows = cells({"none": none, "batch": batch})
-    assert MODULE.gain_range_batch(rows).to_dict() == {0: pytest.approx(0.25)}
+    assert answer("batch-norm-forgives-init", rows) == {0: pytest.approx(0.25)}
     nothing = cells({"none": dict.fromkeys(none, math.nan), "batch": dict.fromkeys(none, math.nan)})
-    assert MODULE.gain_range_batch(nothing).to_dict() == {0: 1.0}
+    assert answer("batch-norm-forgives-init", nothing) == {0: 1.0}
 
 
 def test_updates_ratio_is_the_first_step_at_or_below_the_target_and_infinite_if_never():
@@ -150,11 +162,11 @@ def test_updates_ratio_is_the_first_step_at_or_below_the_target_and_infinite_if_
         for norm, curve in curves.items()
         for depth in (2, 16)
     )
-    assert MODULE.updates_ratio_batch(rows).to_dict() == {0: 0.5}
-    assert MODULE.updates_ratio_shallow(rows).to_dict() == {0: 0.5}
-    assert MODULE.updates_ratio_layer(rows).to_dict() == {0: math.inf}
+    assert answer("batch-norm-is-faster", rows) == {0: 0.5}
+    assert answer("no-speed-gain-when-shallow", rows) == {0: 0.5}
+    assert answer("layer-norm-is-faster", rows) == {0: math.inf}
     diverged = rows.assign(batch_loss=rows["batch_loss"].mask(rows["norm"] == "batch"))
-    assert MODULE.updates_ratio_batch(diverged).to_dict() == {0: math.inf}
+    assert answer("batch-norm-is-faster", diverged) == {0: math.inf}
 
 
 def test_batch_size_statistics_are_batch_norm_minus_layer_norm():
@@ -167,19 +179,19 @@ def test_batch_size_statistics_are_batch_norm_minus_layer_norm():
     batch = frame(seed=0, norm="batch", batch_size=sizes, **columns)
     layer = frame(seed=0, norm="layer", batch_size=sizes, test_error=0.5, train_loss=1.5, batch_loss=1.6)
     rows = pd.concat([batch, layer])
-    assert MODULE.small_batch_handicap(rows).to_dict() == {0: pytest.approx(0.35)}
-    assert MODULE.large_batch_handicap(rows).to_dict() == {0: pytest.approx(-0.1)}
-    assert MODULE.handicap_change(rows).to_dict() == {0: pytest.approx(0.45)}
-    assert MODULE.eval_beyond_train_mode(rows).to_dict() == {0: pytest.approx(0.5 - 2 * 0.2)}
+    assert answer("batch-norm-suffers-small-batches", rows) == {0: pytest.approx(0.35)}
+    assert answer("batch-norm-fine-at-large-batches", rows) == {0: pytest.approx(-0.1)}
+    assert answer("batch-norm-handicap-shrinks", rows) == {0: pytest.approx(0.45)}
+    assert answer("handicap-shows-in-eval-mode", rows) == {0: pytest.approx(0.5 - 2 * 0.2)}
 
 
 def test_rms_quality_and_time_ratio_keep_their_signs():
     rows = frame(seed=[0] * 4, norm=["rms", "layer"] * 2, architecture=["plain"] * 2 + ["residual"] * 2,
                  test_error=[0.32, 0.3, math.nan, 0.98])  # fmt: skip
-    assert MODULE.rms_quality(rows).to_dict() == {0: pytest.approx(0.02)}
-    times = frame(seed=[0, 0, 0], kernel=["fused", "fused", "primitives"], log_ratio=[1.0, 3.0, -0.5])
-    assert MODULE.time_ratio_fused(times).to_dict() == {0: 2.0}
-    assert MODULE.time_ratio_primitives(times).to_dict() == {0: -0.5}
+    assert answer("rms-as-good", rows) == {0: pytest.approx(0.02)}
+    times = frame(seed=0, kernel=["fused", "fused", "primitives"], width=[64, 512, 64], log_ratio=[1.0, 3.0, -0.5])
+    assert answer("rms-saves-nothing-fused", times) == {0: 2.0}
+    assert answer("rms-is-faster-from-primitives", times) == {0: -0.5}
 
 
 def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
@@ -199,11 +211,10 @@ def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
 
 
 @pytest.mark.parametrize("name", [name for name, prediction in PREDICTIONS.items() if prediction.part not in ABSENT])
-def test_every_statistic_answers_for_every_seed_once(smoke, name):
-    prediction = PREDICTIONS[name]
-    values = getattr(MODULE, prediction.statistic)(recording.part_of(smoke, prediction.part))
-    assert sorted(values.index) == [0, 1, 2, 3]
-    assert values.notna().all()
+def test_every_prediction_has_an_answer_for_every_seed(smoke, name):
+    values = answer(name, recording.part_of(smoke, PREDICTIONS[name].part), "smoke")
+    assert sorted(values) == [0, 1, 2, 3]
+    assert not any(math.isnan(value) for value in values.values())
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
@@ -246,13 +257,13 @@ def test_full_scale_code_path_with_two_seeds(part, settings):
         runs = runs[runs[name] == runs[name].iloc[-1]]
     runs = runs.reset_index(drop=True)
     runs = runs if "learning_rate" in runs or part in ("signal", "timing") else runs.assign(learning_rate=0.1)
-    found = getattr(MODULE, f"run_{part}")(runs, context_of(part, settings=settings))
+    found = getattr(RUNS, f"run_{part}")(runs, context_of(part, settings=settings))
     checked = recording.check_outcome(found, runs, scaled, where="test")
     assert set(checked["run"]) == set(runs["run"])
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not runner.has_compiler() or sys.platform == "win32", reason="no C++ compiler")
+@pytest.mark.skipif(not devices.has_compiler() or sys.platform == "win32", reason="no C++ compiler")
 def test_compiled_timing_runs_and_its_norms_are_right():
     x, one, zero = torch.randn(4, 8, generator=generator()), torch.ones(8), torch.zeros(8)
     for norm, name in zip(norm_timing.kernels("compiled"), ("layer", "rms"), strict=True):

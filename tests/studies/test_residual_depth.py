@@ -10,20 +10,22 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck.spec import design
-from claimcheck.figures import drawing as figures
-from claimcheck.results import records as recording
-from claimcheck.engine.context import Context, Settings
 from claimcheck.engine import residual
+from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.step import functional_losses_and_gradient, losses_and_gradient
 from claimcheck.engine.train import Data, cross_entropy, train
+from claimcheck.figures import drawing as figures
+from claimcheck.judging.measures import evaluate
+from claimcheck.results import records as recording
+from claimcheck.spec import design
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study
 from claimcheck.theory import mean_field
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "residual_depth")
-MODULE = STUDY.module
+RUNS, STATISTICS, FIGURES = (study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures"))
 PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 IMAGES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
 BRANCHES = ("plain", "unscaled", "scaled", "zero_init")
@@ -158,7 +160,7 @@ def test_a_stack_trains_to_the_same_bits_alone_and_in_company():
         assert torch.equal(trained([row])[row[0]], together[row[0]])
 
 
-# ---------------------------------------------------------------- statistics
+# ---------------------------------------------------------------- what the predictions measure
 
 
 def frame(**columns):
@@ -166,51 +168,60 @@ def frame(**columns):
 
 
 def two_kinds(kind, plain, other, **columns):
-    """Rows of seeds 0 and 1 for `plain` and another kind."""
-    table = pd.DataFrame({"seed": [0, 1, 0, 1], "kind": ["plain"] * 2 + [kind] * 2, **columns})
-    return table.assign(train_loss=[*plain, *other], train_error=[*plain, *other])
+    """Rows of seeds 0 and 1 for `plain` and another kind; a number that is missing is a run that diverged."""
+    table = pd.DataFrame({"seed": [0, 1, 0, 1], "step": 9, "kind": ["plain"] * 2 + [kind] * 2, **columns})
+    table = table.assign(train_loss=[*plain, *other], train_error=[*plain, *other])
+    return table.assign(status=np.where(table["train_loss"].isna(), "diverged", "ok"))
 
 
-def test_deep_gap_is_positive_where_the_plain_stack_is_worse_and_ignores_shallow_rows():
-    deep = two_kinds("scaled", [2.0, 1.0], [0.5, 1.25], depth=64)
-    shallow = two_kinds("scaled", [0.0, 0.0], [9.0, 9.0], depth=16)
-    found = MODULE.deep_gap_scaled(pd.concat([deep, shallow]))
-    assert found.to_dict() == {0: 1.5, 1: -0.25}
+def answer(name, rows, scale="quick"):
+    """What a prediction measures on made-up rows of its part: seed -> number."""
+    prediction = PREDICTIONS[name]
+    rows = rows.reset_index(drop=True)
+    if prediction.measure is None:
+        return getattr(STATISTICS, prediction.statistic)(rows).to_dict()
+    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part]).to_dict()
+
+
+@pytest.mark.parametrize("kind", ["scaled", "zero_init", "pre_norm"])
+def test_deep_gap_is_positive_where_the_plain_stack_is_worse_and_ignores_shallow_rows(kind):
+    deep = two_kinds(kind, [2.0, 1.0], [0.5, 1.25], depth=64)
+    shallow = two_kinds(kind, [0.0, 0.0], [9.0, 9.0], depth=16)
+    name = {"scaled": "residual", "zero_init": "zero-init", "pre_norm": "pre-norm"}[kind]
+    assert answer(f"deep-{name}-trains-better", pd.concat([deep, shallow])) == {0: 1.5, 1: -0.25}
+    assert answer(f"very-deep-{name}-trains-better", deep) == {0: 1.5, 1: -0.25}
 
 
 def test_very_deep_gap_compares_at_the_depths_that_the_kind_was_run_at():
     both = two_kinds("pre_norm", [2.0, 2.0], [0.5, 1.0], depth=256)
     plain_alone = two_kinds("scaled", [9.0, 9.0], [0.0, 0.0], depth=1024)
-    assert MODULE.very_deep_gap_pre_norm(pd.concat([both, plain_alone])).to_dict() == {0: 1.5, 1: 1.0}
+    assert answer("very-deep-pre-norm-trains-better", pd.concat([both, plain_alone])) == {0: 1.5, 1: 1.0}
 
 
 def test_diverged_and_huge_losses_are_worth_guessing():
     rows = two_kinds("scaled", [math.nan, 50.0], [0.3, 0.3], depth=64)
-    assert MODULE.deep_gap_scaled(rows).tolist() == pytest.approx([math.log(10) - 0.3] * 2)
-    accuracy = MODULE.thousand_accuracy_plain(two_kinds("scaled", [math.nan, 0.9], [0.1, 0.1], depth=1024.0))
-    assert accuracy.tolist() == pytest.approx([0.0, 0.1])
+    assert answer("deep-residual-trains-better", rows) == pytest.approx(dict.fromkeys((0, 1), math.log(10) - 0.3))
+    rows = two_kinds("scaled", [math.nan, 0.9], [0.1, 0.1], depth=1024)
+    assert answer("thousand-plain-layers-do-not", rows) == pytest.approx({0: 0.0, 1: 0.1})
 
 
-def test_accuracy_of_branches_that_start_at_zero_is_their_own():
-    rows = two_kinds("zero_init", [0.9, 0.9], [0.25, 0.5], depth=1024.0)
-    assert MODULE.thousand_accuracy_zero_init(rows).tolist() == pytest.approx([0.75, 0.5])
-
-
-def test_thousand_accuracy_reads_the_greatest_depth_only():
-    deep = two_kinds("scaled", [0.9, 0.9], [0.05, 0.08], depth=1024.0)
-    other = two_kinds("scaled", [0.9, 0.9], [0.5, 0.5], depth=256.0)
-    assert MODULE.thousand_accuracy(pd.concat([deep, other])).tolist() == pytest.approx([0.95, 0.92])
+def test_accuracy_of_a_thousand_layers_is_each_kinds_own_at_the_greatest_depth():
+    deep, other = (
+        two_kinds("scaled", [0.9, 0.9], errors, depth=d) for d, errors in ((1024, [0.05, 0.08]), (256, [0.5] * 2))
+    )
+    assert answer("thousand-layers-train", pd.concat([deep, other])) == pytest.approx({0: 0.95, 1: 0.92})
+    rows = two_kinds("zero_init", [0.9, 0.9], [0.25, 0.5], depth=1024)
+    assert answer("starting-at-zero-is-slower", rows) == pytest.approx({0: 0.75, 1: 0.5})
 
 
 def test_shallow_gap_is_plain_minus_residual():
-    assert MODULE.shallow_gap(two_kinds("scaled", [0.3, 0.1], [0.1, 0.1], depth=4)).tolist() == pytest.approx(
-        [0.2, 0.0]
-    )
+    rows = two_kinds("scaled", [0.3, 0.1], [0.1, 0.1], depth=4)
+    assert answer("no-gain-when-shallow", rows) == pytest.approx({0: 0.2, 1: 0.0})
 
 
-def test_unscaled_failures_count_runs_that_end_at_guessing():
-    rows = frame(seed=[0, 1, 2], kind="unscaled", depth=64, train_loss=[math.nan, 2.302, 1.0])
-    assert MODULE.unscaled_failures(rows).to_dict() == {0: 1.0, 1: 1.0, 2: 0.0}
+def test_bare_skips_fail_where_they_end_at_guessing_or_diverge():
+    rows = frame(seed=[0, 1, 2], kind="unscaled", depth=64, step=9, train_loss=[math.nan, 2.302, 1.0])
+    assert answer("bare-skips-fail-deep", rows) == {0: 1.0, 1: 1.0, 2: 0.0}
 
 
 def test_stable_decades_count_the_grid_in_decades():
@@ -219,14 +230,14 @@ def test_stable_decades_count_the_grid_in_decades():
         frame(seed=0, kind=kind, learning_rate=rates, train_error=errors)
         for kind, errors in (("plain", [0.9, 0.4, math.nan]), ("scaled", [0.1, 0.1, 0.1]))
     )
-    assert MODULE.stable_decades(rows).to_dict() == {0: pytest.approx(2.0)}
+    assert answer("steadier-over-learning-rates", rows) == {0: pytest.approx(2.0)}
 
 
 def test_gradient_ratio_is_first_over_last_before_training():
     rows = frame(seed=[0] * 4, kind="plain", step=[0, 0, 0, 9], layer=[0, 1, 2, 0], gradient=[1e-8, 1e-4, 1.0, 77.0])
-    assert MODULE.gradient_ratio_plain(rows).to_dict() == {0: pytest.approx(-8.0)}
+    assert answer("plain-gradient-vanishes", rows) == {0: pytest.approx(-8.0)}
     wide = frame(seed=[0] * 4, width=[8, 8, 64, 64], layer=[0, 2, 0, 2], gradient=[1.0, 10.0, 1.0, 100.0])
-    assert MODULE.gradient_ratio_wide(wide).to_dict() == {0: pytest.approx(-2.0)}
+    assert answer("wide-plain-gradient-survives", wide) == {0: pytest.approx(-2.0)}
 
 
 def test_growth_error_is_nil_on_the_closed_form_and_the_excess_otherwise():
@@ -237,35 +248,34 @@ def test_growth_error_is_nil_on_the_closed_form_and_the_excess_otherwise():
         )
         for v in (0.0, 2.0)
     )
-    assert MODULE.growth_error(rows).to_dict() == {0: pytest.approx(0.1)}
+    assert answer("bare-skips-explode-as-predicted", rows) == {0: pytest.approx(0.1)}
 
 
-def test_jacobian_statistics_pick_kind_and_slope():
+def test_jacobian_predictions_pick_kind_and_slope():
     rows = frame(
         seed=[0] * 4, kind=["plain", "plain", "residual", "residual"], slope=[0.0, 0.001] * 2,
         distance=[1.0, 2.0, 0.0, 4.0], log10_norm=[-400.0, -190.0, 0.0, 0.01],
     )  # fmt: skip
-    assert MODULE.jacobian_distance(rows).tolist() == [0.0]
-    assert MODULE.jacobian_norm_small_slope(rows).tolist() == [0.01]
-    assert MODULE.plain_jacobian_norm_small_slope(rows).tolist() == [-190.0]
+    assert answer("identity-when-slope-is-zero", rows) == {0: 0.0}
+    assert answer("residual-path-with-small-slope", rows) == {0: 0.01}
+    assert answer("plain-path-with-small-slope", rows) == {0: -190.0}
 
 
 def test_convolutional_gaps_split_at_the_depth():
     deep, shallow = (two_kinds("residual", [1.0, 0.5], [0.5, 0.25], depth=d) for d in (56, 8))
     rows = pd.concat([deep, shallow.assign(train_loss=0.0, train_error=[0.2, 0.2, 0.1, 0.3])])
-    assert MODULE.conv_gap_deep(rows).tolist() == [0.5, 0.25]
-    assert MODULE.conv_gap_shallow(rows).tolist() == pytest.approx([0.1, -0.1])
+    assert answer("convolutional-degradation", rows, "full") == {0: 0.5, 1: 0.25}
+    assert answer("convolutional-shallow", rows, "full") == pytest.approx({0: 0.1, 1: -0.1})
 
 
 # ---------------------------------------------------------------- the study as a whole
 
 
 @pytest.mark.parametrize("name", [name for name, prediction in PREDICTIONS.items() if prediction.part != "conv"])
-def test_every_statistic_answers_for_every_seed_once(smoke, name):
-    prediction = PREDICTIONS[name]
-    values = getattr(MODULE, prediction.statistic)(recording.part_of(smoke, prediction.part))
-    assert sorted(values.index) == [0, 1, 2, 3]
-    assert values.notna().all()
+def test_every_prediction_has_an_answer_for_every_seed(smoke, name):
+    values = answer(name, recording.part_of(smoke, PREDICTIONS[name].part), "smoke")
+    assert sorted(values) == [0, 1, 2, 3]
+    assert not any(math.isnan(value) for value in values.values())
 
 
 @pytest.mark.parametrize("spec", [spec for spec in STUDY.figures if spec.part != "conv"], ids=lambda spec: spec.id)
@@ -306,7 +316,7 @@ def test_full_scale_code_path_with_two_seeds(part, settings):
     runs = design.confirmatory_runs(scaled).assign(learning_rate=0.01)
     if "depth" in runs:
         runs = runs[runs["depth"] == runs["depth"].max()]
-    function = getattr(MODULE, f"run_{part}")
+    function = getattr(RUNS, f"run_{part}")
     found = function(runs.reset_index(drop=True), context_of(part, "full", settings))
     checked = recording.check_outcome(found, runs, scaled, where="test")
     assert set(checked["run"]) == set(runs["run"])
@@ -316,7 +326,7 @@ def test_full_scale_code_path_of_very_deep_stacks():
     """At 48 layers, since the path does not look at how deep a stack is."""
     scaled = STUDY.at("full")["thousand"].model_copy(update={"seeds": 2})
     runs = design.confirmatory_runs(scaled).drop_duplicates(["seed", "kind"]).assign(depth=48, learning_rate=0.001)
-    found = MODULE.run_thousand(runs, context_of("thousand", "full", {"steps": 1}))
+    found = RUNS.run_thousand(runs, context_of("thousand", "full", {"steps": 1}))
     checked = recording.check_outcome(found, runs, scaled, where="test")
     assert set(checked["kind"]) == {"plain", "unscaled", "scaled", "zero_init", "pre_norm"}
 
@@ -328,7 +338,7 @@ def conv_rows(data_dir, **settings):
     tiny = {"channels": 2, "steps": 2, "batch_size": 8, "evaluated": 32, **settings}
     frames = []
     for _, group in runs[runs["depth"] == 8].groupby("kind"):
-        found = MODULE.run_conv(group.reset_index(drop=True), context_of("conv", "full", tiny, data_dir))
+        found = RUNS.run_conv(group.reset_index(drop=True), context_of("conv", "full", tiny, data_dir))
         frames.append(recording.check_outcome(found, group, scaled, where="test"))
     return pd.concat(frames)
 
@@ -336,8 +346,8 @@ def conv_rows(data_dir, **settings):
 def test_convolutional_part_with_two_seeds_on_real_images(fashion):
     rows = conv_rows(fashion)
     deep = rows.assign(depth=56, run="deep" + rows["run"])
-    assert MODULE.conv_gap_shallow(rows).index.tolist() == [0, 1]
-    _, problems = figures.draw(MODULE.plot_convolutional, pd.concat([rows, deep]))
+    assert sorted(answer("convolutional-shallow", rows, "full")) == [0, 1]
+    _, problems = figures.draw(FIGURES.plot_convolutional, pd.concat([rows, deep]))
     assert problems == []
 
 
@@ -349,17 +359,17 @@ def test_convolutional_part_runs_on_a_cifar10_of_the_published_layout(cifar10):
     rows = conv_rows(cifar10, dataset="cifar10")
     assert (rows["status"] == "ok").all()
     assert rows[["train_loss", "test_loss"]].notna().all(axis=None)
-    assert MODULE.conv_gap_shallow(rows).index.tolist() == [0, 1]
+    assert sorted(answer("convolutional-shallow", rows, "full")) == [0, 1]
 
 
 def test_gradient_of_the_smallest_stack_matches_finite_differences():
     """The stream's gradient that the study plots, against a difference quotient."""
     kind = SimpleNamespace(kind="scaled")
-    network = MODULE.stack_of(4, 3, watched=True)
+    network = RUNS.stack_of(4, 3, watched=True)
     runs = pd.DataFrame({"run": ["a"], "seed": [0], "kind": ["scaled"]})
     ensemble = Ensemble.build(runs, network, generator, dtype=torch.float64)
     x, y = torch.randn(1, 64, generator=generator(9)).double(), torch.tensor([3])
-    found = MODULE.stream_signals(ensemble, Data({"x": x, "y": y})).set_index("layer")["gradient"]
+    found = RUNS.stream_signals(ensemble, Data({"x": x, "y": y})).set_index("layer")["gradient"]
     stack = network(kind, generator(0)).double()
     start, step, differences = stack.input(x).detach(), 1e-6, []
     for unit in range(4):
