@@ -1,4 +1,4 @@
-"""What no measure can say: ranges over gains, slopes between layers, basins, first times, and what follows from them."""
+"""What no measure can say: ranges over gains, slopes over layers, shares of a grid, updates to a target, gaps of gaps."""
 
 from __future__ import annotations
 
