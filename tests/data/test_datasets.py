@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from claimcheck.data import datasets
+from claimcheck.data import datasets, downloads
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
 
@@ -37,7 +37,7 @@ def test_a_file_that_is_not_whole_is_made_again(tmp_path, monkeypatch, harm):
         {"cut": raw[: len(raw) // 2], "flipped": raw, "empty": b"", "other versions": path.read_bytes()}[harm]
     )
     if harm == "other versions":
-        monkeypatch.setattr(datasets, "MAKERS", ("numpy",))
+        monkeypatch.setitem(downloads.PACKAGED, "digits", ("numpy",))
     times = []
     monkeypatch.setitem(datasets.MADE, "digits", lambda: times.append(1) or datasets._digits())
     again = loaded("digits", tmp_path)

@@ -18,8 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from claimcheck.data import downloads as data_fetch
-from claimcheck.data import datasets
+from claimcheck.data import datasets, downloads
 from claimcheck.errors import ClaimcheckError
 
 NAMES = ["mnist", "fashion_mnist"]
@@ -52,7 +51,7 @@ def offline(monkeypatch):
 def data_dir(tmp_path):
     """A data directory with the real archives, not unpacked."""
     for name in NAMES:
-        folder = data_fetch.SOURCES[name].folder
+        folder = downloads.SOURCES[name].folder
         shutil.copytree(ARCHIVES / folder, tmp_path / folder, copy_function=shutil.copyfile)
     for path in [tmp_path, *tmp_path.rglob("*")]:
         path.chmod(0o755)
@@ -60,27 +59,27 @@ def data_dir(tmp_path):
 
 
 def fetch(name, data_dir, **how):
-    return data_fetch.fetch(name, data_dir, pause=0.0, log=lambda text: None, **how)
+    return downloads.fetch(name, data_dir, pause=0.0, log=lambda text: None, **how)
 
 
 def test_checksums_are_those_that_torchvision_knows():
     from torchvision import datasets as published
 
     for name in NAMES:
-        source = data_fetch.SOURCES[name]
+        source = downloads.SOURCES[name]
         known = dict(getattr(published, source.torchvision).resources)
         assert {Path(file).name: checksum for file, checksum in source.archives.items()} == known
     cifar = published.CIFAR10
     meta = (cifar.meta["filename"], cifar.meta["md5"])
-    assert data_fetch.SOURCES["cifar10"].files == dict([*map(tuple, cifar.train_list + cifar.test_list), meta])
-    assert data_fetch.SOURCES["cifar10"].archives == {cifar.filename: cifar.tgz_md5}
+    assert downloads.SOURCES["cifar10"].files == dict([*map(tuple, cifar.train_list + cifar.test_list), meta])
+    assert downloads.SOURCES["cifar10"].archives == {cifar.filename: cifar.tgz_md5}
 
 
 @needs_archives
 @pytest.mark.parametrize("name", NAMES)
 def test_archives_are_checked_and_unpacked_without_a_connection(data_dir, offline, name):
     folder = fetch(name, data_dir)
-    assert data_fetch.faults(name, data_dir) == {}
+    assert downloads.faults(name, data_dir) == {}
     assert (folder / "train-images-idx3-ubyte").stat().st_size == 60_000 * 28 * 28 + 16
     assert not offline
     fetch(name, data_dir)
@@ -93,9 +92,9 @@ def test_a_damaged_file_is_found_and_made_again_from_its_archive(data_dir, offli
     content = bytearray(path.read_bytes())
     content[5000] ^= 1
     path.write_bytes(content)
-    assert data_fetch.faults("mnist", data_dir) == {path: "damaged"}
+    assert downloads.faults("mnist", data_dir) == {path: "damaged"}
     fetch("mnist", data_dir)
-    assert data_fetch.faults("mnist", data_dir) == {}
+    assert downloads.faults("mnist", data_dir) == {}
     assert not offline
 
 
@@ -124,7 +123,7 @@ def test_a_bad_archive_is_downloaded_again(data_dir, monkeypatch, damage):
     monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", serve)
     fetch("mnist", data_dir)
     assert asked == ["t10k-labels-idx1-ubyte.gz"]
-    assert data_fetch.faults("mnist", data_dir) == {}
+    assert downloads.faults("mnist", data_dir) == {}
 
 
 @needs_archives
@@ -140,7 +139,7 @@ def test_a_download_cut_short_is_tried_again(data_dir, monkeypatch):
     )
     fetch("mnist", data_dir)
     assert not answers
-    assert data_fetch.faults("mnist", data_dir) == {}
+    assert downloads.faults("mnist", data_dir) == {}
 
 
 def test_without_a_network_the_error_says_what_to_put_where(tmp_path, offline):
@@ -157,7 +156,7 @@ def test_without_a_network_the_error_says_what_to_put_where(tmp_path, offline):
 def test_a_foreign_file_in_an_archives_place_is_not_taken(tmp_path, offline):
     raw = tmp_path / "MNIST/raw"
     raw.mkdir(parents=True)
-    for file in data_fetch.SOURCES["mnist"].files:
+    for file in downloads.SOURCES["mnist"].files:
         (raw / file).write_bytes(b"not the data")
         (raw / f"{file}.gz").write_bytes(gzip.compress(b"not the data"))
     with pytest.raises(ClaimcheckError):
@@ -166,7 +165,7 @@ def test_a_foreign_file_in_an_archives_place_is_not_taken(tmp_path, offline):
 
 def test_an_unknown_name_is_told_with_the_nearest():
     with pytest.raises(ClaimcheckError, match="did you mean 'fashion_mnist'"):
-        data_fetch.source("fashion-mnist")
+        downloads.source("fashion-mnist")
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
@@ -175,9 +174,19 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         fetch("mnist", tmp_path / "file" / "data")
 
 
-def test_names_are_found_anywhere_in_a_design():
-    design = {"main": {"settings": {"dataset": "mnist", "width": 3}, "factors": {"data": {"values": ["cifar10", "x"]}}}}
-    assert data_fetch.named_in(design) == ["cifar10", "mnist"]
+def test_a_digest_reads_no_file_and_follows_checksums_and_versions(monkeypatch):
+    before = {name: downloads.digest_of(name) for name in downloads.NAMES}
+    assert len(set(before.values())) == len(before) == 5
+    mnist = downloads.SOURCES["mnist"]
+    monkeypatch.setitem(downloads.SOURCES, "mnist", replace(mnist, files={**mnist.files, "train-images": "0" * 32}))
+    monkeypatch.setattr(downloads.metadata, "version", lambda package: "99")
+    changed = {name for name in downloads.NAMES if downloads.digest_of(name) != before[name]}
+    assert changed == {"mnist1d", "digits", "mnist"}
+
+
+def test_a_digest_of_no_data_set_is_refused():
+    with pytest.raises(ClaimcheckError, match="did you mean 'fashion_mnist'"):
+        downloads.digest_of("fashion-mnist")
 
 
 # ---- CIFAR-10: an archive of its layout, made here and served on this machine ----
@@ -188,7 +197,7 @@ def cifar10(tmp_path, monkeypatch):
     """A small archive laid out as the published one, its checksums in the published ones' place, served over HTTP."""
     from torchvision.datasets import CIFAR10
 
-    source, place, images = data_fetch.SOURCES["cifar10"], tmp_path / "served", {}
+    source, place, images = downloads.SOURCES["cifar10"], tmp_path / "served", {}
     folder = place / source.folder
     folder.mkdir(parents=True)
     for number, name in enumerate(source.files):
@@ -210,7 +219,7 @@ def cifar10(tmp_path, monkeypatch):
     sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in [archive, *folder.iterdir()]}
     files = {name: sums[name] for name in source.files}
     made = replace(source, files=files, archives={archive.name: sums[archive.name]})
-    monkeypatch.setitem(data_fetch.SOURCES, "cifar10", made)
+    monkeypatch.setitem(downloads.SOURCES, "cifar10", made)
     monkeypatch.setattr(CIFAR10, "tgz_md5", sums[archive.name])
     monkeypatch.setattr(CIFAR10, "train_list", [[name, files[name]] for name, _ in CIFAR10.train_list])
     monkeypatch.setattr(CIFAR10, "test_list", [[name, files[name]] for name, _ in CIFAR10.test_list])
@@ -235,8 +244,8 @@ def cifar10(tmp_path, monkeypatch):
 
 def test_cifar10_is_downloaded_unpacked_checked_and_read(cifar10):
     folder = fetch("cifar10", cifar10.data)
-    assert data_fetch.faults("cifar10", cifar10.data) == {}
-    assert sorted(path.name for path in folder.iterdir()) == sorted(data_fetch.SOURCES["cifar10"].files)
+    assert downloads.faults("cifar10", cifar10.data) == {}
+    assert sorted(path.name for path in folder.iterdir()) == sorted(downloads.SOURCES["cifar10"].files)
     datasets.load.cache_clear()
     found = datasets.load("cifar10", cifar10.data)
     datasets.load.cache_clear()
@@ -252,14 +261,29 @@ def test_cifar10_is_downloaded_unpacked_checked_and_read(cifar10):
 ARCHIVE, BATCH = "cifar-10-python.tar.gz", "cifar-10-batches-py/data_batch_3"
 
 
+def test_only_the_published_files_are_loaded(cifar10):
+    folder = fetch("cifar10", cifar10.data)
+    (folder / ".DS_Store").write_bytes(b"left by a file manager")
+    (cifar10.data / ARCHIVE).unlink()
+    datasets.load.cache_clear()
+    datasets.load("cifar10", cifar10.data)
+    datasets.load.cache_clear()
+    path = cifar10.data / BATCH
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ClaimcheckError) as told:
+        datasets.load("cifar10", cifar10.data)
+    assert str(told.value).startswith(f"{path}: data set cifar10: the file is damaged; expected MD5 ")
+    assert f"claimcheck data fetch cifar10 --data-dir {cifar10.data}" in str(told.value)
+
+
 @pytest.mark.parametrize(("damaged", "downloaded"), [([ARCHIVE], False), ([BATCH], False), ([ARCHIVE, BATCH], True)])
 def test_a_damaged_file_of_cifar10_is_made_again(cifar10, damaged, downloaded):
     fetch("cifar10", cifar10.data)
     paths = [cifar10.data / file for file in damaged]
     for path in paths:
         path.write_bytes(path.read_bytes()[:-20])
-    assert data_fetch.faults("cifar10", cifar10.data) == dict.fromkeys(paths, "damaged")
+    assert downloads.faults("cifar10", cifar10.data) == dict.fromkeys(paths, "damaged")
     cifar10.asked.clear()
     fetch("cifar10", cifar10.data)
-    assert data_fetch.faults("cifar10", cifar10.data) == {}
+    assert downloads.faults("cifar10", cifar10.data) == {}
     assert bool(cifar10.asked) == downloaded, "only where neither the batch nor its archive is whole"

@@ -1,7 +1,8 @@
-"""The data sets, by name: generated (mnist1d), shipped in a wheel (digits), or downloaded (MNIST and the like).
+"""The data sets as tensors, by name: generated (mnist1d), shipped with a package (digits), or downloaded (MNIST …).
 
-Nothing is fetched here: `claimcheck data fetch` does that. What is made here takes a second in each process, so it is
-kept beside the downloads, with a checksum, and made again where the file is missing or not whole.
+Nothing is fetched here: `claimcheck data fetch` does that; what was fetched is checked before it is used. What is made
+here takes a second in each process, so it is kept beside the downloads, with a checksum, and made again where the file
+is missing or not whole.
 """
 
 from __future__ import annotations
@@ -10,20 +11,14 @@ import functools
 import hashlib
 import zipfile
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 
 import numpy
 import torch
 
+from claimcheck.data import downloads
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.files import write_atomically
-
-DOWNLOADED = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
-NAMES = ("mnist1d", "digits", *DOWNLOADED)
-
-MAKERS = ("mnist1d", "numpy", "scikit-learn", "scipy")
-"""Packages whose versions may change what is made here."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +53,23 @@ def load(name: str, data_dir: Path) -> Dataset:
     """Load a data set.
 
     Raises:
-        ClaimcheckError: unknown name, or a downloaded one that is not in `data_dir`.
+        ClaimcheckError: unknown name, or a downloaded one of which `data_dir` has not the published files.
     """
     if name in MADE:
         path = Path(data_dir) / f"{name}.npz"
-        arrays = _kept(path)
+        arrays = _kept(name, path)
         if arrays is None:
             arrays = MADE[name]()
-            _keep(path, arrays)
+            _keep(name, path, arrays)
         x, y = _inputs(arrays["x"]), _labels(arrays["y"])
         return Dataset(x, y, _inputs(arrays["x_test"]), _labels(arrays["y_test"]))
-    if name in DOWNLOADED:
+    if name in downloads.SOURCES:
         return _torchvision(name, Path(data_dir))
     raise ClaimcheckError(
-        "unknown data set", found=name, expected=f"one of {', '.join(NAMES)}", hint=closest(name, NAMES)
+        "unknown data set",
+        found=name,
+        expected=f"one of {', '.join(downloads.NAMES)}",
+        hint=closest(name, downloads.NAMES),
     )
 
 
@@ -94,7 +92,7 @@ def _mnist1d() -> dict[str, numpy.ndarray]:
     return {name: numpy.asarray(raw[name]) for name in ("x", "y", "x_test", "y_test")}
 
 
-def _kept(path: Path) -> dict[str, numpy.ndarray] | None:
+def _kept(name: str, path: Path) -> dict[str, numpy.ndarray] | None:
     """Arrays that `_keep` wrote, or None: no file, one that is not whole, or one that other packages made."""
     try:
         with path.open("rb") as file, numpy.load(file, allow_pickle=False) as archive:
@@ -102,23 +100,23 @@ def _kept(path: Path) -> dict[str, numpy.ndarray] | None:
     except (OSError, TypeError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
     seal = arrays.pop("seal", None)
-    return arrays if seal is not None and str(seal) == _seal(arrays) else None
+    return arrays if seal is not None and str(seal) == _seal(name, arrays) else None
 
 
-def _keep(path: Path, arrays: dict[str, numpy.ndarray]) -> None:
+def _keep(name: str, path: Path, arrays: dict[str, numpy.ndarray]) -> None:
     """Write arrays for the next process; where the folder cannot be written, that one makes them again."""
     try:
         with write_atomically(path) as temporary, temporary.open("wb") as file:
-            numpy.savez(file, seal=numpy.array(_seal(arrays)), **arrays)
+            numpy.savez(file, seal=numpy.array(_seal(name, arrays)), **arrays)
     except ClaimcheckError:
         return
 
 
-def _seal(arrays: dict[str, numpy.ndarray]) -> str:
+def _seal(name: str, arrays: dict[str, numpy.ndarray]) -> str:
     """Checksum of arrays, and of the versions of the packages that make them."""
-    digest = hashlib.sha256(" ".join(metadata.version(name) for name in MAKERS).encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+    digest = hashlib.sha256(repr(downloads.versions_of(name)).encode())
+    for column, array in sorted(arrays.items()):
+        digest.update(f"{column} {array.dtype} {array.shape}".encode())
         digest.update(numpy.ascontiguousarray(array))
     return digest.hexdigest()
 
@@ -143,16 +141,9 @@ MADE = {"mnist1d": _mnist1d, "digits": _digits}
 def _torchvision(name: str, data_dir: Path) -> Dataset:
     import torchvision
 
-    try:
-        splits = [
-            getattr(torchvision.datasets, DOWNLOADED[name])(str(data_dir), train=train) for train in (True, False)
-        ]
-    except (RuntimeError, OSError, ValueError, EOFError) as error:
-        raise ClaimcheckError(
-            f"data set {name} is not there, or not whole ({type(error).__name__})",
-            where=data_dir / DOWNLOADED[name],
-            hint=f"run: claimcheck data fetch {name} --data-dir {data_dir}",
-        ) from error
+    downloads.check(name, data_dir)
+    kind = getattr(torchvision.datasets, downloads.SOURCES[name].torchvision)
+    splits = [kind(str(data_dir), train=train) for train in (True, False)]
     tensors = []
     for split in splits:
         images = torch.as_tensor(split.data)
@@ -167,16 +158,3 @@ def _inputs(array) -> torch.Tensor:
 
 def _labels(array) -> torch.Tensor:
     return torch.as_tensor(array, dtype=torch.int64)
-
-
-def noisy_labels(labels: torch.Tensor, rate: float, classes: int, generator: torch.Generator) -> torch.Tensor:
-    """Labels of which a share `rate` (exactly round(rate x N), chosen at random) moved to a different class.
-
-    The choice of examples is nested: with the same stream, a higher rate moves a superset.
-    """
-    order = torch.randperm(len(labels), generator=generator)
-    shift = torch.randint(1, classes, (len(labels),), generator=generator)
-    moved = order[: round(rate * len(labels))]
-    noisy = labels.clone()
-    noisy[moved.to(labels.device)] = (labels.cpu()[moved] + shift[moved]).remainder(classes).to(labels.device)
-    return noisy

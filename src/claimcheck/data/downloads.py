@@ -1,7 +1,8 @@
-"""Getting MNIST, Fashion-MNIST and CIFAR-10: through torchvision, checked file by file, tried again when damaged.
+"""What every data set is: the packages that bring it, or the files that are downloaded and their published checksums.
 
-A data set is the files below with the checksums below, or it is not there: records may rely on that. Nothing is
-loaded here. torchvision unpickles CIFAR-10's batches when they are loaded; they are checked first.
+MNIST, Fashion-MNIST and CIFAR-10 are downloaded and unpacked by torchvision, checked file by file, and tried again where
+damaged. Such a data set is whole, or it is not used: loading checks the same files first, before torchvision unpickles
+CIFAR-10's. Checksums are MD5 because no other is published for all files. Nothing is loaded here.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock
 
 from claimcheck.errors import ClaimcheckError, closest
+from claimcheck.files import hash_of
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set's files lie and what they must be.
+    """Where a downloaded data set's files lie and what they must be.
 
     Attributes:
         folder: below the data directory, as torchvision lays it out.
@@ -46,7 +49,7 @@ def _idx(folder: str, checksums: dict[str, tuple[str, str]]) -> Source:
     )
 
 
-SOURCES = {
+SOURCES: dict[str, Source] = {
     "mnist": _idx(
         "MNIST",
         {
@@ -82,6 +85,13 @@ SOURCES = {
 }
 
 
+PACKAGED = {"mnist1d": ("mnist1d", "numpy", "scipy"), "digits": ("scikit-learn", "numpy")}
+"""Data sets that come with packages -> the packages whose versions say what they are."""
+
+NAMES = (*PACKAGED, *SOURCES)
+"""All data sets."""
+
+
 def source(name: str) -> Source:
     """The source of the data set `name`.
 
@@ -98,32 +108,63 @@ def source(name: str) -> Source:
     return SOURCES[name]
 
 
-def named_in(value: object) -> list[str]:
-    """Names of downloaded data sets among the strings of a nested value (a design: factors and settings), sorted."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return sorted({name for entry in value for name in named_in(entry)})
-    return [value] if isinstance(value, str) and value in SOURCES else []
+def digest_of(name: str) -> str:
+    """What a data set is, as a hash: its published checksums, or the versions of the packages that bring it.
 
-
-def faults(name: str, data_dir: Path) -> dict[Path, str]:
-    """What keeps the data set from being whole: file -> "missing" or "damaged". Empty means it can be relied on.
-
-    A damaged archive counts even beside whole files: it would be unpacked over them one day.
+    No file is read: what is loaded is checked against the same checksums.
     """
-    origin, found = source(name), {}
-    for file, checksum in origin.files.items():
-        path = Path(data_dir) / origin.folder / file
-        if not path.is_file():
-            found[path] = "missing"
-        elif _md5(path) != checksum:
-            found[path] = "damaged"
-    for file, checksum in origin.archives.items():
-        path = Path(data_dir) / file
-        if path.is_file() and _md5(path) != checksum:
-            found[path] = "damaged"
-    return found
+    return hash_of(versions_of(name) if name in PACKAGED else source(name).files)
+
+
+def versions_of(name: str) -> list[tuple[str, str]]:
+    """The packages that bring the data set `name`, each with its version, or "absent"."""
+    return [(package, _version(package)) for package in PACKAGED[name]]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def faults(name: str, data_dir: Path, *, archives: bool = True) -> dict[Path, str]:
+    """What keeps the data set from being whole: file -> "missing", "damaged" or "unreadable". Empty: it is whole.
+
+    Other files in the folder do not matter. An archive that is damaged does, even beside whole files: it would be
+    unpacked over them one day. What is loaded are the files alone (`archives=False`).
+    """
+    origin, data_dir = source(name), Path(data_dir)
+    wanted = {data_dir / origin.folder / file: checksum for file, checksum in origin.files.items()}
+    found = {path: _fault(path, checksum) for path, checksum in wanted.items()}
+    if archives:
+        packed = {data_dir / file: checksum for file, checksum in origin.archives.items()}
+        found |= {path: _fault(path, checksum) for path, checksum in packed.items() if path.is_file()}
+    return {path: fault for path, fault in found.items() if fault}
+
+
+def _fault(path: Path, checksum: str) -> str | None:
+    try:
+        return None if _md5(path) == checksum else "damaged"
+    except FileNotFoundError:
+        return "missing"
+    except OSError:
+        return "unreadable"
+
+
+def check(name: str, data_dir: Path) -> None:
+    """Refuse files that are not the published ones.
+
+    Raises:
+        ClaimcheckError: a file is missing or another; names the first one, and the command that makes it.
+    """
+    for path, fault in faults(name, data_dir, archives=False).items():
+        raise ClaimcheckError(
+            f"data set {name}: the file is {fault}",
+            where=path,
+            expected=f"MD5 {source(name).files[path.name]}",
+            hint=f"run: claimcheck data fetch {name} --data-dir {data_dir}",
+        )
 
 
 def fetch(
