@@ -10,26 +10,23 @@ include: "workflow/rules/run.smk"
 include: "workflow/rules/judge.smk"
 include: "workflow/rules/plot.smk"
 include: "workflow/rules/report.smk"
-
-
-# Each named here, not only what comes last: Snakemake does not miss a file between two that are there.
-EACH = [*rules.run.output, *rules.judge.output, *rules.plot.output]
+include: "workflow/rules/publish.smk"
 
 
 rule all:
     default_target: True
     input:
-        rules.report.output,
-        expand(EACH, study=STUDIES),
+        [results.receipt for results in CHOSEN.values()],
+        REPORT.receipt,
 
 
-for study in ALL_STUDIES:
+for study, results in EVERY.items():
 
     rule:
         name:
             study
         input:
-            expand(EACH, study=study),
+            results.receipt,
 
 
 onstart:

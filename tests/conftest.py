@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-SOURCE = Path(__file__).parent.parent / "end_to_end" / "studies"
+SOURCE = Path(__file__).parent / "end_to_end" / "studies"
 
 
 @pytest.fixture

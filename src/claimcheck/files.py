@@ -75,6 +75,20 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def read_text(path: Path) -> str:
+    """Read UTF-8 text (a byte-order mark aside).
+
+    Raises:
+        ClaimcheckError: missing, or not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ClaimcheckError("no such file", where=path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClaimcheckError(f"cannot be read ({error})", where=path) from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; NaN is refused, infinities become the strings "inf" and "-inf"."""
     write_text(path, json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,23 +1,20 @@
-# What all steps share: the checked configuration, where things lie, how the command is called.
-# Sources (studies, engine, templates) are no rule's input. Records say themselves what they were made from, and the
-# later steps carry hashes of their sources as params: so a new clone or a touched file reruns nothing, and a change
-# reruns exactly what it reaches.
+# What all steps share: the checked configuration, what the results are called, how the command is called.
+# Every file that follows from sources carries their digest in its name (claimcheck.results.state): what is missing is
+# made, what is there is current. So inputs are ancient, and no clock, mark or trigger decides anything.
 import os
 import shlex
 import sys
-from datetime import datetime
-from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, f"{workflow.basedir}/src")  # works without an installed package, too
-from claimcheck.data import downloads as data_fetch
-from claimcheck import files
-from claimcheck.results import digests as fingerprint
-from claimcheck.results import seals as integrity
-from claimcheck.spec import reading as loading
+from claimcheck.data import downloads
 from claimcheck.errors import ClaimcheckError
+from claimcheck.results.state import Collection, locate
+from claimcheck.running.devices import machine_for
+from claimcheck.spec import reading
 
 
 def relative(path):
@@ -26,146 +23,115 @@ def relative(path):
 
 
 def load():
-    """The configuration and every study, checked; a fault ends Snakemake with one line."""
+    """The configuration, and every study's results that this scale has; a fault ends Snakemake with one line."""
+    named = ("studies_dir", "data_dir")
+    folders = {name: relative(config[name]) for name in named if isinstance(config.get(name), str)}
     try:
-        named = ("studies_dir", "data_dir")
-        folders = {name: relative(config[name]) for name in named if isinstance(config.get(name), str)}
-        settings = loading.load_config(relative("workflow/config.yaml"), config | folders)
-        studies = {
-            name: loading.load_study(settings.studies_dir, name)
-            for name in loading.study_names(settings.studies_dir)
+        settings = reading.load_config(relative("workflow/config.yaml"), config | folders)
+        names = reading.study_names(settings.studies_dir)
+        studies = {name: reading.load_study(settings.studies_dir, name) for name in names}
+        machine = machine_for(settings.device)
+        every = {
+            name: locate(study, settings, machine, exists)
+            for name, study in studies.items()
+            if settings.scale in study.scales or name in settings.studies
         }
-        for name in studies if settings.studies == "all" else settings.studies:
-            studies[name].at(settings.scale)
-        return settings, studies
+        return settings, every
     except ClaimcheckError as error:
-        sys.exit(f"claimcheck: {error}")
+        raise WorkflowError(f"claimcheck: {error}") from None
 
 
-CONFIG, ALL_STUDIES = load()
-STUDIES = list(ALL_STUDIES) if CONFIG.studies == "all" else CONFIG.studies
-RESULTS = f"{CONFIG.results_dir}/{CONFIG.scale}"
-REPORTS = f"{CONFIG.reports_dir}/{CONFIG.scale}"
+CONFIG, EVERY = load()
+CHOSEN = EVERY if CONFIG.studies == "all" else {name: EVERY[name] for name in CONFIG.studies}
+RESULTS = CONFIG.results
+STORE = f"{RESULTS}/.store"
+
+
+def made(results):
+    """Whether a study that was not chosen has results that the report can show."""
+    return all(exists(str(path)) for path in (results.provenance, results.verdicts, *results.drawings))
+
+
+SHOWN = {name: each for name, each in EVERY.items() if name in CHOSEN or made(each)}
+REPORT = Collection(CONFIG, SHOWN)
 
 
 wildcard_constraints:
-    study="|".join(ALL_STUDIES) or "none",
+    study="|".join(EVERY) or "none",
+    part="[a-z][a-z0-9_]*",
+    digest="[0-9a-f]{16}",
     piece=r"\d+",
-    name="|".join(data_fetch.SOURCES),
-
-
-def unrecorded(text):
-    """A param that Snakemake does not remember, since it depends on `output`: how a step is called reruns nothing."""
-    return lambda wildcards, output: text
 
 
 def options(*names):
     """Command-line options for `names`, fields of the configuration; one that is not set is left out."""
     chosen = {name: value for name in names if (value := getattr(CONFIG, name)) is not None}
-    return unrecorded(shlex.join(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()))
+    return shlex.join(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items())
 
 
-@cache
-def content(ingredients, study):
-    """One hash of everything that a step of `study` depends on beside its input files."""
-    return fingerprint.combined(ingredients(ALL_STUDIES[study], CONFIG.scale, CONFIG))
+# Named in shell lines, not params: how a step is called makes nothing run again.
+WHERE = options("scale", "seeds", "device", "studies_dir")
+RUN = f"{WHERE} {options('memory_limit_mb')}"
+STUDIES_SHOWN = shlex.join(f"--study={name}" for name in SHOWN)
 
-
-def content_of_calibration():
-    """One hash of the code that simulates reports."""
-    return files.hash_of(fingerprint._module_closure(["judging.calibration"]))
-
-
-def content_of_report():
-    """One hash of what the report is written with: texts of the studies and the lecture, templates."""
-    texts = Path(CONFIG.studies_dir).glob("**/*.yaml")
-    templates = (
-        path for path in Path(workflow.basedir, "src/claimcheck/report").glob("**/*") if path.suffix != ".pyc"
-    )
-    return files.hash_of(sorted(files.sha256(path) for path in (*texts, *templates) if path.is_file()))
-
-
-# The interpreter that runs Snakemake runs the steps, whether or not its environment is activated.
+# The interpreter that runs Snakemake runs the steps, whether or not its environment is activated. With storage
+# elsewhere, files lie below a folder of Snakemake's: `up 4 FILE` is the folder four above, where results begin, and
+# `data_above FILES` the folder in which data sets lie.
 PYTHON = shlex.quote(sys.executable)
 SOURCE = shlex.quote(f"{workflow.basedir}/src")
+DATA = shlex.quote(str(CONFIG.data_dir))
+CASES = " ".join(f'*/{folder}/*) echo "${{1%%/{folder}/*}}" ;;' for folder in (s.folder for s in downloads.SOURCES.values()))
 shell.prefix(
-    'set -euo pipefail; export PYTHONPATH={SOURCE}; claimcheck() {{ {PYTHON} -m claimcheck "$@"; }}; '
+    "set -euo pipefail; export PYTHONPATH={SOURCE}${{PYTHONPATH:+:$PYTHONPATH}}; "
+    'claimcheck() {{ {PYTHON} -m claimcheck "$@"; }}; '
+    'up() {{ local place=$2; for ((i = 0; i < $1; i++)); do place=$(dirname -- "$place"); done; echo "$place"; }}; '
+    'data_above() {{ case "${{1:-}}" in {CASES} *) echo {DATA} ;; esac; }}; '
 )
 
-WHERE = ("scale", "studies_dir", "results_dir")
-MERGE = (*WHERE, "seeds", "data_dir")
-RUN = (*MERGE, "device", "memory_limit_mb")
 MINUTES = {"smoke": 30, "quick": 120, "full": 1440}[CONFIG.scale]
 # MB; `claimcheck cost` says what a study takes.
 MEMORY = {"smoke": 4000, "quick": 4000, "full": 12000}[CONFIG.scale]
 GPUS = 1 if CONFIG.device.startswith("cuda") else 0
 
 
-def outdated(study):
-    """Why the records of `study` are not what the present sources and settings would make; empty without records."""
-    folder = Path(RESULTS, study)
-    if not (folder / "records.parquet").is_file() or not (folder / "provenance.json").is_file():
-        return []
-    try:
-        kept = integrity.read_provenance(folder / "provenance.json", required=("ingredients", "files"))
-        now = fingerprint.run_parts(ALL_STUDIES[study], CONFIG.scale, CONFIG)
-        damaged = [name for name, digest in kept["files"].items() if files.sha256(folder / name) != digest]
-        return fingerprint.differences(kept["ingredients"], now) + [f"{name} is damaged" for name in damaged]
-    except (ClaimcheckError, OSError, LookupError, TypeError, AttributeError) as error:
-        return [f"provenance.json or a file that it names is damaged ({error})"]
+# With a default storage every file goes there, and a job is a part, or a piece of one.
+STORAGE = workflow.storage_settings.default_storage_provider is not None
+BY_PART = STORAGE or CONFIG.shards > 1
 
 
-def ready(wildcards):
-    """What a run waits for: its data sets; and, where its records are outdated, a new file that makes it run again."""
-    parts = ALL_STUDIES[wildcards.study].at(CONFIG.scale, CONFIG.seeds).values()
-    design = [part.model_dump() for part in parts if part.seeds and (GPUS or not part.needs_gpu)]
-    needed = [ancient(f"{CONFIG.results_dir}/data/{name}.txt") for name in data_fetch.named_in(design)]
-    if reasons := outdated(wildcards.study):
-        needed.append(marked(Path(RESULTS, wildcards.study, "outdated.txt"), reasons))
-    return needed
+def data_files(name):
+    """The files of a downloaded data set."""
+    source = downloads.SOURCES[name]
+    return [f"{CONFIG.data_dir}/{source.folder}/{file}" for file in source.files]
 
 
-def marked(path, reasons):
-    """A new file that makes a step run again, and says why."""
-    try:
-        files.write_text(path, "\n".join([*reasons, f"seen {datetime.now():%Y-%m-%d %H:%M:%S.%f}", ""]))
-    except ClaimcheckError as error:
-        sys.exit(f"claimcheck: {error}")
-    return str(path)
+def data_of(parts):
+    """The downloaded files that parts read."""
+    named = {name for files in parts for name in downloads.SOURCES if f"data {name}" in files.ingredients}
+    return ancients(path for name in sorted(named) for path in data_files(name))
 
 
-def records(wildcards):
-    """What figures are drawn from; and, where they are not what was drawn, a new file that makes them drawn again."""
-    made = expand(rules.run.output, study=wildcards.study)
-    figures = Path(RESULTS, wildcards.study, "figures")
-    if not figures.is_dir():
-        return made
-    try:
-        integrity.check_figures(figures)
-        return made
-    except ClaimcheckError as fault:
-        return [*made, marked(figures.with_name("redraw.txt"), [str(fault)])]
-
-
-def pieces(wildcards):
-    """The pieces that a run cut into shards is joined from."""
-    return expand(rules.piece.output, piece=range(1, CONFIG.shards + 1), study=wildcards.study)
+def ancients(paths):
+    """Inputs that must be there, whatever their times."""
+    return [ancient(str(path)) for path in paths]
 
 
 def hold_lock():
     """One Snakemake at a time for a scale's results; the lock dies with the process, even when killed."""
     global lock
     try:
-        Path(RESULTS).mkdir(parents=True, exist_ok=True)
+        RESULTS.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{RESULTS}/.lock")
         lock.acquire(blocking=False)
     except Timeout:
-        sys.exit(f"claimcheck: {RESULTS} is being written by another snakemake; wait for it, or stop it")
+        raise WorkflowError(f"{RESULTS} is being written by another snakemake; wait for it, or stop it") from None
     except OSError as error:
-        sys.exit(f"claimcheck: {RESULTS}: cannot write ({error.strerror})")
+        raise WorkflowError(f"{RESULTS}: cannot write ({error.strerror})") from None
 
 
 def report_what_there_is():
     """After a failure: the report of the studies that did finish, naming those that did not."""
-    words = options(*WHERE, "reports_dir")(None, None)
-    shell("claimcheck report {words} || true")
+    shell("claimcheck report {WHERE} {FOLDERS} || true")
+
+
+FOLDERS = options("results_dir", "reports_dir")

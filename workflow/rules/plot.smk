@@ -1,27 +1,27 @@
 # Plot: records become figures, as SVG for the page and PNG for the slides.
-rule plot:
-    input:
-        records,
-    output:
-        report(
-            directory(f"{RESULTS}/{{study}}/figures"),
-            patterns=["{figure}.svg"],
-            category="Figures",
-            subcategory="{study}",
-            labels={"figure": "{figure}"},
-            caption="../report/figure.rst",
-        ),
-    log:
-        f"{RESULTS}/{{study}}/plot.log",
-    conda:
-        "../envs/claimcheck.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        fingerprint=lambda wildcards: content(fingerprint.plot_parts, wildcards.study),
-        options=options(*WHERE),
-        redraw=lambda wildcards, output: f"{RESULTS}/{wildcards.study}/redraw.txt",
-    shell:
-        "claimcheck plot {wildcards.study} {params.options} > {log} 2>&1 && rm -f {params.redraw}"
+for study, results in EVERY.items():
+
+    rule:
+        name:
+            f"plot_{study}"
+        input:
+            ancients(results.assembled),
+        output:
+            report(
+                [str(path) for path in results.drawings if path.suffix == ".svg"],
+                category="Figures",
+                subcategory=study,
+                caption="../report/figure.rst",
+            ),
+            [str(path) for path in results.drawings if path.suffix != ".svg"],
+        log:
+            f"{RESULTS}/{study}/plot.log",
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            study=study,
+        shell:
+            "claimcheck plot {params.study} --keep-view "
+            '--results-dir="$(up 4 {input[0]:q})" {WHERE} > {log:q} 2>&1'

@@ -1,29 +1,24 @@
 # Report: every verdict and figure, in one page and one document.
 rule report:
     input:
-        expand(f"{RESULTS}/{{study}}/provenance.json", study=STUDIES),
-        expand(f"{RESULTS}/{{study}}/verdicts.json", study=STUDIES),
-        expand(f"{RESULTS}/{{study}}/figures", study=STUDIES),
-        # A calibration needs the seeds that the studies ask for.
-        rules.calibrate.output if CONFIG.scale != "smoke" and CONFIG.seeds is None else [],
+        ancients(results.provenance for results in SHOWN.values()),
+        ancients(results.verdicts for results in SHOWN.values()),
+        ancients(results.shuffled for results in SHOWN.values()),
+        ancients(path for results in SHOWN.values() for path in results.drawings),
+        ancients([REPORT.calibration] if REPORT.calibrated else []),
     output:
         report(
-            multiext(f"{REPORTS}/report", ".html", ".pdf"),
+            [f"{REPORT.report}/report.html", f"{REPORT.report}/report.pdf"],
             category="Report",
-            labels={"document": "report"},
             caption="../report/report.rst",
         ),
-        f"{RESULTS}/verdicts.csv",
+        f"{REPORT.report}/verdicts.csv",
     log:
-        f"{RESULTS}/report.log",
-    conda:
-        "../envs/claimcheck.yaml"
+        f"{RESULTS}/.logs/report.log",
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    params:
-        fingerprint=content_of_report(),
-        options=options(*WHERE, "reports_dir"),
     shell:
-        "claimcheck report {params.options} > {log} 2>&1"
+        "claimcheck report {STUDIES_SHOWN} --keep-view "
+        '--results-dir="$(up 4 {output[0]:q})" --reports-dir={CONFIG.reports_dir:q} {WHERE} > {log:q} 2>&1'

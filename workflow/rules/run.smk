@@ -1,58 +1,120 @@
-# Train: a study's design becomes records, one row a run and step; in pieces where there are workers for them.
-rule fetch:
-    output:
-        f"{CONFIG.results_dir}/data/{{name}}.txt",
-    log:
-        f"{CONFIG.results_dir}/data/{{name}}.log",
-    localrule: True
-    conda:
-        "../envs/claimcheck.yaml"
-    params:
-        options=options("data_dir"),
-    shell:
-        "claimcheck data fetch {wildcards.name} {params.options} > {log} 2>&1 && cp {log} {output}"
+# Run: a study's design becomes records, part by part. On one machine a process makes all missing parts of a study; cut
+# into shards, a job is a part's pilots, a piece of a part, or the joining of pieces.
+for name in downloads.SOURCES:
+
+    rule:
+        name:
+            f"fetch_{name}"
+        output:
+            data_files(name),
+        log:
+            f"{RESULTS}/.logs/fetch-{name}.log",
+        localrule: True
+        params:
+            name=name,
+        shell:
+            'claimcheck data fetch {params.name} --data-dir="$(data_above {output[0]:q})" > {log:q} 2>&1'
 
 
-rule run:
-    input:
-        ready if CONFIG.shards == 1 else pieces,
-    output:
-        # Kept until the new ones are whole, and put back should the run fail.
-        records=update(f"{RESULTS}/{{study}}/records.parquet"),
-        provenance=update(f"{RESULTS}/{{study}}/provenance.json"),
-    log:
-        f"{RESULTS}/{{study}}/run.log",
-    conda:
-        "../envs/claimcheck.yaml"
-    threads: 1
-    resources:
-        mem_mb=MEMORY,
-        runtime=MINUTES,
-        gpu=GPUS if CONFIG.shards == 1 else 0,
-    params:
-        step=unrecorded("run" if CONFIG.shards == 1 else "merge"),
-        options=options(*RUN) if CONFIG.shards == 1 else options(*MERGE, "shards"),
-        outdated=lambda wildcards, output: f"{RESULTS}/{wildcards.study}/outdated.txt",
-    shell:
-        "claimcheck {params.step} {wildcards.study} {params.options} > {log} 2>&1 && rm -f {params.outdated}"
+if not BY_PART:
+
+    for study, results in EVERY.items():
+
+        rule:
+            name:
+                f"run_{study}"
+            input:
+                data=data_of(results.parts.values()),
+            output:
+                # Parts that are there already are kept, and put back should the run fail.
+                [update(str(path)) for files in results.parts.values() for path in files.files],
+                [update(str(path)) for path in results.assembled],
+            log:
+                f"{RESULTS}/{study}/run.log",
+            threads: 1
+            resources:
+                mem_mb=MEMORY,
+                runtime=MINUTES,
+                gpu=GPUS,
+            params:
+                study=study,
+            shell:
+                'claimcheck run {params.study} --keep-view --results-dir="$(up 4 {output[0]:q})" '
+                '--data-dir="$(data_above {input.data:q})" {RUN} > {log:q} 2>&1'
+
+else:
+
+    rule tune:
+        input:
+            data=lambda wildcards: data_of([part_of(wildcards)]),
+        output:
+            f"{RESULTS}/{{study}}/parts/{{part}}-{{digest}}.tuning.parquet",
+        log:
+            f"{RESULTS}/{{study}}/tune-{{part}}-{{digest}}.log",
+        threads: 1
+        resources:
+            mem_mb=MEMORY,
+            runtime=MINUTES,
+            gpu=GPUS,
+        shell:
+            "claimcheck tune {wildcards.study}/{wildcards.part} "
+            '--results-dir="$(up 4 {output:q})" --data-dir="$(data_above {input.data:q})" {RUN} > {log:q} 2>&1'
+
+    rule piece:
+        input:
+            data=lambda wildcards: data_of([part_of(wildcards)]),
+            tuning=lambda wildcards: ancients(filter(None, [part_of(wildcards).tuning])),
+        output:
+            temp(f"{RESULTS}/{{study}}/parts/{{part}}-{{digest}}.{{piece}}-of-{CONFIG.shards}.parquet"),
+        log:
+            f"{RESULTS}/{{study}}/run-{{part}}-{{digest}}-{{piece}}-of-{CONFIG.shards}.log",
+        threads: 1
+        resources:
+            mem_mb=MEMORY,
+            runtime=MINUTES,
+            gpu=GPUS,
+        shell:
+            "claimcheck run {wildcards.study}/{wildcards.part} --shard {wildcards.piece}/{CONFIG.shards} "
+            '--results-dir="$(up 4 {output:q})" --data-dir="$(data_above {input.data:q})" {RUN} > {log:q} 2>&1'
+
+    rule join:
+        input:
+            pieces=lambda wildcards: [part_of(wildcards).shard(i + 1, CONFIG.shards) for i in range(CONFIG.shards)],
+            tuning=lambda wildcards: ancients(filter(None, [part_of(wildcards).tuning])),
+        output:
+            f"{RESULTS}/{{study}}/parts/{{part}}-{{digest}}.records.parquet",
+        log:
+            f"{RESULTS}/{{study}}/join-{{part}}-{{digest}}.log",
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        shell:
+            "claimcheck merge {wildcards.study}/{wildcards.part} --shards {CONFIG.shards} "
+            '--results-dir="$(up 4 {output:q})" {WHERE} > {log:q} 2>&1'
+
+    for study, results in EVERY.items():
+
+        rule:
+            name:
+                f"assemble_{study}"
+            input:
+                ancients(path for files in results.parts.values() for path in files.files),
+            output:
+                [str(path) for path in results.assembled],
+            log:
+                f"{RESULTS}/{study}/run.log",
+            threads: 1
+            resources:
+                mem_mb=2000,
+                runtime=30,
+            params:
+                study=study,
+            shell:
+                "claimcheck assemble {params.study} --keep-view "
+                '--results-dir="$(up 4 {output[0]:q})" {WHERE} > {log:q} 2>&1'
 
 
-rule piece:
-    input:
-        ready,
-    output:
-        temp(directory(f"{RESULTS}/{{study}}/shards/{{piece}}-of-{CONFIG.shards}")),
-    log:
-        f"{RESULTS}/{{study}}/run-{{piece}}-of-{CONFIG.shards}.log",
-    conda:
-        "../envs/claimcheck.yaml"
-    threads: 1
-    resources:
-        mem_mb=MEMORY,
-        runtime=MINUTES,
-        gpu=GPUS,
-    params:
-        shards=CONFIG.shards,
-        options=options(*RUN),
-    shell:
-        "claimcheck run {wildcards.study} --shard {wildcards.piece}/{params.shards} {params.options} > {log} 2>&1"
+def part_of(wildcards):
+    """The part that a file in a study's folder of parts belongs to."""
+    return EVERY[wildcards.study].parts[wildcards.part]

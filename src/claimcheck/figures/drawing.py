@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import pandas as pd
@@ -26,17 +26,20 @@ from claimcheck.figures import style
 from claimcheck.files import make_folder, sha256, write_atomically
 from claimcheck.results import records as recording
 from claimcheck.results.seals import write_figure_list
+from claimcheck.spec.modules import study_module
+
+if TYPE_CHECKING:
+    from claimcheck.results.state import Results
 
 _COMPLAINTS = re.compile(r"glyph|constrained_layout|tight_layout|font family", re.IGNORECASE)
 
 
-def plot_study(study: Any, scale: str, results_dir: Path, *, strict: bool = False) -> list[Path]:
-    """Draw every figure of `study` from its records, into `results/<scale>/<study>/figures/`, with their checksums.
+def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
+    """Draw every figure of a study from its records into the store, with their checksums.
 
     Every figure is tried before an error is raised, so that one bad figure does not hide the others.
 
     Args:
-        study: a loaded study: `name`, `figures` (id, part), and its `code` for plots.
         strict: problems of layout are errors; otherwise they are written to standard error.
 
     Returns:
@@ -45,19 +48,19 @@ def plot_study(study: Any, scale: str, results_dir: Path, *, strict: bool = Fals
     Raises:
         ClaimcheckError: no records, no such function, an error inside it, or (strict) a problem of layout.
     """
-    folder = Path(results_dir) / scale / study.name
-    records = read_records(folder, study.name)
-    target = make_folder(folder / "figures")
+    study, scale = results.study, results.config.scale
+    records = results.read_records()
+    target = make_folder(results.figures)
     for old in filter(Path.is_file, target.iterdir()):
         old.unlink()
     written, failed = [], []
     for spec in study.figures:
-        rows = rows_of(records, spec.part)
+        rows = recording.part_of(records, spec.part)
         if rows.empty:
             print(f"{study.name}: figure {spec.id!r}: part {spec.part} was not run at {scale}", file=sys.stderr)
             continue
         try:
-            figure, problems = draw(plot_function(study, spec.id), rows)
+            figure, problems = draw(getattr(study_module(study.folder, "figures"), spec.function), rows)
             if problems and strict:
                 raise ClaimcheckError("; ".join(problems))
             written += save(figure, target / spec.id)
@@ -66,42 +69,10 @@ def plot_study(study: Any, scale: str, results_dir: Path, *, strict: bool = Fals
             continue
         for problem in problems:
             print(f"{study.name}: figure {spec.id!r}: {problem}", file=sys.stderr)
-    write_figure_list(target, written, sha256(folder / "records.parquet"))
     if failed:
-        raise ClaimcheckError(" | ".join(failed), where=f"studies/{study.name}/study.py")
+        raise ClaimcheckError(" | ".join(failed), where=study.folder / "figures.py")
+    write_figure_list(target, written, sha256(results.records))
     return written
-
-
-def read_records(folder: Path, name: str) -> pd.DataFrame:
-    """The records of a study.
-
-    Raises:
-        ClaimcheckError: the study has not been run at this scale.
-    """
-    path = folder / "records.parquet"
-    if not path.is_file():
-        raise ClaimcheckError("no records to draw", where=path, hint=f"run `claimcheck run {name}` first")
-    return recording.read(path)
-
-
-def rows_of(records: pd.DataFrame, part: str | None) -> pd.DataFrame:
-    """The rows of one part, without the columns that are empty there; all rows where no part is named."""
-    if part is None or "part" not in records:
-        return records
-    return records[records["part"] == part].dropna(axis="columns", how="all").reset_index(drop=True)
-
-
-def plot_function(study: Any, identifier: str) -> Callable[[pd.DataFrame], Figure]:
-    """`plot_<id>` of the study's code.
-
-    Raises:
-        ClaimcheckError: there is none.
-    """
-    name = f"plot_{identifier.replace('-', '_')}"
-    found = getattr(study.code("plot"), name, None)
-    if not callable(found):
-        raise ClaimcheckError(f"no function {name}(records)", expected="one for every figure of study.yaml")
-    return found
 
 
 def draw(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tuple[Figure, list[str]]:

@@ -10,15 +10,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import read_json, write_json
-from claimcheck.results.seals import sealed
 from claimcheck.judging import statistics
 
 PREDICTIONS = 200_000
@@ -295,22 +292,23 @@ def summary(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def main(scale: str, results_dir: Path, *, n: int | None = None, m: int | None = None) -> dict[str, Any]:
-    """Calibrate for the verdicts of a scale (or for a given `n` and `m`), print it, write calibration.json.
+def calibrate_verdicts(found: list[dict[str, Any]], *, n: int | None = None, m: int | None = None) -> dict[str, Any]:
+    """Calibrate for the verdicts of a report, or for a given `n` and `m`.
 
     `n` is the number of seeds that most judged predictions have, `m` the number of predictions.
+
+    Raises:
+        ClaimcheckError: no prediction has enough seeds to decide anything.
     """
-    folder = Path(results_dir) / scale
-    found = [verdict for path in sorted(folder.glob("*/verdicts.json")) for verdict in read_json(path)]
     if n is None or m is None:
         judged = [int(verdict["n"]) for verdict in found if int(verdict["n"]) >= statistics.MINIMUM_SEEDS]
         if not judged:
             raise ClaimcheckError(
                 "no prediction with enough seeds to decide",
-                where=folder,
+                where="calibrate",
                 found=f"{len(found)} predictions",
                 expected=f"verdicts with n >= {statistics.MINIMUM_SEEDS}",
-                hint="judge the studies first, or give --seeds and --predictions",
+                hint="judge the studies first, or give --n and --predictions",
             )
         n = n if n is not None else int(np.bincount(judged).argmax())
         m = m if m is not None else len(found)
@@ -321,6 +319,4 @@ def main(scale: str, results_dir: Path, *, n: int | None = None, m: int | None =
             f"{len(skewed)} of {len(found)} predictions here are judged on the mean of visibly skewed values, "
             f"so that their test is not exact: {', '.join(skewed)}. Each verdict says how the median comes out."
         )
-    write_json(folder / "calibration.json", sealed(result))
-    print("\n".join(summary(result)))
     return result

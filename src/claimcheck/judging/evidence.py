@@ -1,26 +1,31 @@
 """From records to one number per seed: what a verdict rests on, checked so that nothing is lost or counted twice.
 
-Reads results/<scale>/<study>/records.parquet (and its provenance.json), calls a study's statistic functions. Judges
-nothing. Every fault is one line that names the study, the prediction and the rows or seeds.
+Reads a study's records, evaluates its measures and calls its statistics. Judges nothing. Every fault is one line that
+names the study, the prediction and the rows or seeds.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from claimcheck.spec import design
-from claimcheck.results import records as recording
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.files import sha256
-from claimcheck.results.seals import read_provenance
+from claimcheck.judging.measures import evaluate
+from claimcheck.results import records as recording
+from claimcheck.spec import design
 from claimcheck.spec.models import Prediction, Study
+from claimcheck.spec.modules import study_module
+from claimcheck.spec.parts import ScaledPart
+
+if TYPE_CHECKING:
+    from claimcheck.results.state import Results
 
 COLUMNS = ("part", "run", "seed", "status")
 """Columns that every study's records have."""
@@ -31,19 +36,28 @@ class Evidence:
     """A study's checked records at one scale.
 
     Attributes:
-        records: the rows, part by part.
-        seeds: the seeds of each part that was run.
+        parts: the parts that were run, by name.
         absent: why a part has no rows, for each part that was not run.
+        records: the rows, part by part.
         checksum: SHA-256 of the records' file.
+        digest: of everything that the verdicts depend on.
+        fixed: for each prediction the hash of what fixed it before the run.
     """
 
     study: Study
     scale: str
+    parts: Mapping[str, ScaledPart]
+    absent: Mapping[str, str]
     records: pd.DataFrame
-    seeds: dict[str, list[int]]
-    absent: dict[str, str]
-    checksum: str
+    checksum: str = ""
+    digest: str = ""
+    fixed: Mapping[str, str] = field(default_factory=dict)
     _parts: dict[str | None, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def seeds(self) -> dict[str, list[int]]:
+        """The seeds of each part that was run."""
+        return {name: list(range(part.seeds)) for name, part in self.parts.items()}
 
     def rows_of(self, part: str | None) -> pd.DataFrame:
         """A part's rows, or all: a copy, for many predictions are judged on one part."""
@@ -54,81 +68,62 @@ class Evidence:
     def reason_not_run(self, prediction: Prediction) -> str | None:
         """Why the prediction has nothing to be judged on, or None."""
         if prediction.part is not None:
-            return self.absent.get(prediction.part)
-        return None if self.seeds else "; ".join(sorted(set(self.absent.values())))
+            reason = self.absent.get(prediction.part)
+            return None if reason is None else f"part {prediction.part}: {reason}"
+        return None if self.parts else "; ".join(sorted(set(self.absent.values())))
 
     def with_records(self, records: pd.DataFrame) -> Evidence:
         """The same evidence with other rows."""
-        return Evidence(self.study, self.scale, records, self.seeds, self.absent, self.checksum)
+        return replace(self, records=records, _parts={})
 
 
-def read(study: Study, scale: str, results_dir: Path, seeds: int | None = None) -> Evidence:
-    """Read and check a study's records against its design; `seeds` is the number of seeds, if not what was run.
+def read(results: Results) -> Evidence:
+    """Read and check a study's records against its design.
 
     Raises:
         ClaimcheckError: no records, a damaged file, missing columns, rows that stand twice, runs or seeds that are
             missing or that the design does not have, a part without rows.
     """
-    folder = Path(results_dir) / scale / study.name
-    path = folder / "records.parquet"
-    if not path.is_file():
-        raise ClaimcheckError("no records to judge", where=path, hint=f"run `claimcheck run {study.name}` first")
-    checksum = sha256(path)
-    kept, ran = _noted(folder / "provenance.json")
-    if kept not in (None, checksum):
-        raise ClaimcheckError(
-            "is not the file that the run wrote (checksum differs)",
-            where=path,
-            found=checksum[:12],
-            expected=f"{kept[:12]} (provenance.json)",
-            hint=f"delete it and run `claimcheck run {study.name}` again",
-        )
-    records = recording.read(path)
+    records = results.read_records()
+    found = Evidence(
+        results.study,
+        results.config.scale,
+        {name: files.part for name, files in results.parts.items()},
+        results.not_run,
+        records,
+        sha256(results.records),
+        results.verdicts_digest,
+        results.prediction_hashes(),
+    )
+    check(found, results.records)
+    return found
+
+
+def check(found: Evidence, where: object = "records") -> None:
+    """Check records against the design.
+
+    Raises:
+        ClaimcheckError: as `read` says.
+    """
+    records, study = found.records, found.study
     if absent := [name for name in COLUMNS if name not in records.columns]:
-        raise ClaimcheckError("column missing", where=path, found=absent[0], expected=", ".join(COLUMNS))
-    ran = ran if seeds is None else dict.fromkeys(study.all_parts(), seeds)
-    return check(study, scale, records, ran, checksum, path)
-
-
-def _noted(path: Path) -> tuple[str | None, dict[str, int]]:
-    """The records' checksum and the number of seeds of each part, as the run noted them (where it did)."""
-    facts = read_provenance(path)
-    return facts.get("files", {}).get("records.parquet"), facts.get("seeds", {})
-
-
-def check(
-    study: Study,
-    scale: str,
-    records: pd.DataFrame,
-    ran: dict[str, int] | None = None,
-    checksum: str = "",
-    where: object = "records",
-) -> Evidence:
-    """Check records against the design; `ran` gives the number of seeds of the parts that were run, if known."""
-    parts, seeds, absent = study.at(scale), {}, {}
+        raise ClaimcheckError("column missing", where=where, found=absent[0], expected=", ".join(COLUMNS))
     if len(nameless := records[records[["part", "run", "seed"]].isna().any(axis=1)]):
         raise ClaimcheckError(
             f"{len(nameless)} rows of study {study.name} lack part, run or seed",
             where=where,
             found=f"row {nameless.index[0]}",
         )
-    if unknown := sorted(set(records["part"]) - set(parts)):
+    if unknown := sorted(set(records["part"]) - set(study.parts)):
         raise ClaimcheckError(
-            f"study {study.name} has no such part", where=where, found=unknown[0], hint=closest(unknown[0], parts)
+            f"study {study.name} has no such part",
+            where=where,
+            found=unknown[0],
+            hint=closest(unknown[0], study.parts),
         )
-    for name, part in parts.items():
+    for name, part in found.parts.items():
         rows = records[records["part"] == name]
-        if part.seeds == 0:
-            absent[name] = f"part {name} is not run at scale {scale}"
-        elif part.needs_gpu and rows.empty:
-            absent[name] = f"part {name} needs a GPU"
-        elif part.needs_compiler and rows.empty:
-            absent[name] = f"part {name} needs a C++ compiler"
-        else:
-            part = part.model_copy(update={"seeds": int((ran or {}).get(name, part.seeds))})
-            _check_rows(study, rows, design.confirmatory_runs(part), part.index, f"{where}: part {name}")
-            seeds[name] = list(range(part.seeds))
-    return Evidence(study, scale, records, seeds, absent, checksum)
+        _check_rows(study, rows, design.confirmatory_runs(part), part.index, f"{where}: part {name}")
 
 
 def _check_rows(study: Study, rows: pd.DataFrame, wanted: pd.DataFrame, index: list[str], where: str) -> None:
@@ -168,9 +163,21 @@ def values_of(evidence: Evidence, prediction: Prediction) -> pd.Series:
         ClaimcheckError: the statistic fails, asks for a column that is not there, returns something else than a series,
             drops or repeats a seed, or is NaN for one.
     """
-    where = f"{evidence.study.code_path}: {prediction.statistic} (prediction {prediction.id})"
-    function = getattr(evidence.study.code("judge"), prediction.statistic)
-    values = _called(function, evidence.rows_of(prediction.part), evidence.study, where)
+    rows = evidence.rows_of(prediction.part)
+    if prediction.measure is not None:
+        assert prediction.part is not None
+        where = f"{evidence.study.yaml_path}: {prediction.id}.measure"
+        values = _called(
+            lambda given: evaluate(prediction.measure, given, evidence.parts[prediction.part]),
+            rows,
+            evidence.study,
+            where,
+        )
+    else:
+        assert prediction.statistic is not None
+        where = f"{evidence.study.folder / 'statistics.py'}: {prediction.statistic} (prediction {prediction.id})"
+        function = getattr(study_module(evidence.study.folder, "statistics"), prediction.statistic)
+        values = _called(function, rows, evidence.study, where)
     if not isinstance(values, pd.Series):
         raise ClaimcheckError("must return a pandas Series indexed by seed", where=where, found=type(values).__name__)
     _check_seeds(list(values.index), _expected_seeds(evidence, prediction), where)
@@ -184,7 +191,7 @@ def values_of(evidence: Evidence, prediction: Prediction) -> pd.Series:
             where=where,
             found=f"seeds {_some(numbers.index[numbers.isna()])}",
             expected="a number for every seed",
-            hint="say in the statistic what a diverged or missing run is worth",
+            hint="say what a run that diverged is worth: `if_diverged` of a measure, or in the statistic",
         )
     if prediction.average == "proportion" and (outside := numbers[~numbers.between(0, 1)]).size:
         raise ClaimcheckError(
@@ -219,8 +226,9 @@ def _called(function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame, study: 
 
 
 def _line_in(error: Exception, study: Study) -> str:
-    """ " in line N" of study.py, where the error passed through it."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == study.code_path]
+    """ " in line N" of statistics.py, where the error passed through it."""
+    path = (study.folder / "statistics.py").resolve()
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
     return f" in line {lines[-1]}" if lines else ""
 
 

@@ -1,7 +1,7 @@
 """The judge: every prediction of a study against its records, by the one rule of `statistics`.
 
-Writes results/<scale>/<study>/verdicts.json (one object per prediction, each with the checksum of the records it
-was made from and of itself) and shuffled.json (`null_run`); `collect` gathers all studies' verdicts in verdicts.csv.
+Writes verdicts.json (one object per prediction, with the checksum of the records it was made from and of itself) and
+shuffled.json (`null_run`); `table` gathers all studies' verdicts as CSV.
 Never changes a region, never looks at a result to choose a test.
 """
 
@@ -10,19 +10,22 @@ from __future__ import annotations
 import io
 import json
 import math
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from claimcheck.results import digests as fingerprint
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import hash_of, read_json, write_json, write_text
-from claimcheck.results.seals import sealed
+from claimcheck.files import write_json
 from claimcheck.judging import evidence, null_run, statistics
+from claimcheck.results.seals import sealed
+from claimcheck.results.verdicts import write_verdicts
+from claimcheck.spec.models import Claim, Prediction, Study
 from claimcheck.spec.reading import load_lecture
-from claimcheck.spec.models import Claim, Config, Prediction, Study, spec_hash
+
+if TYPE_CHECKING:
+    from claimcheck.results.state import Results
 
 VARIANTS = ("threshold halved", "threshold doubled", "half the seeds")
 """Changes under which a robust verdict stays what it is."""
@@ -56,30 +59,19 @@ CSV_COLUMNS = (
 )
 
 
-def judge(
-    study: Study, scale: str, results_dir: Path, shuffle: bool = False, seeds: int | None = None
-) -> list[dict[str, Any]]:
-    """Judge every prediction of `study` and write its verdicts.json and shuffled.json.
-
-    Args:
-        shuffle: write and return the null run alone: the verdicts with the arms' labels permuted within each seed.
-        seeds: the number of seeds that the run was given; left out, what the run's provenance says.
+def judge(results: Results) -> list[dict[str, Any]]:
+    """Judge every prediction of a study and write its verdicts and its null run to the store.
 
     Raises:
         ClaimcheckError: the records are missing, damaged or do not fit the design, or a statistic is at fault (all such
             statistics are told at once). Nothing is written then.
     """
-    found = evidence.read(study, scale, Path(results_dir), seeds)
-    folder = Path(results_dir) / scale / study.name
-    if not shuffle:
-        verdicts = verdicts_of(found)
-        write_json(folder / "verdicts.json", verdicts)
+    found = evidence.read(results)
+    verdicts = verdicts_of(found)
     shuffled = null_run.shuffled_verdicts(found)
-    write_json(folder / "shuffled.json", sealed(shuffled))
-    return shuffled["verdicts"] if shuffle else verdicts
-
-
-judge_study = judge
+    write_verdicts(results.verdicts, verdicts)
+    write_json(results.shuffled, sealed(shuffled))
+    return verdicts
 
 
 def verdicts_of(found: evidence.Evidence) -> list[dict[str, Any]]:
@@ -99,13 +91,7 @@ def verdicts_of(found: evidence.Evidence) -> list[dict[str, Any]]:
         judged = [_entry(found, claim, each, values[each.id]) for each in claim.predictions]
         whole = statistics.claim_verdict(each["verdict"] for each in judged if each["kind"] == "main")
         entries += [{**each, "claim_verdict": whole, "section": sections.get(claim.id)} for each in judged]
-    code = judged_with(found.study, found.scale, _seeds_override(found))
-    return [{**entry, "checksum": hash_of(entry)} for entry in (each | {"judged_with": code} for each in entries)]
-
-
-def judged_with(study: Study, scale: str, seeds: int | None = None) -> str:
-    """Hash of what verdicts depend on beside records: claims, statistics, the judge's code. Each entry carries it."""
-    return fingerprint.combined(fingerprint.judge_parts(study, scale, Config(scale=scale, seeds=seeds)))
+    return entries
 
 
 def _entry(found: evidence.Evidence, claim: Claim, prediction: Prediction, values: pd.Series | None) -> dict[str, Any]:
@@ -131,11 +117,12 @@ def _entry(found: evidence.Evidence, claim: Claim, prediction: Prediction, value
         "region": list(prediction.region),
         "rule": rule_in_short(decision),
         "why": prediction.why,
-        "spec_hash": spec_hash(prediction, found.study, found.scale, _seeds_override(found)),
-        "amended": [each.model_dump() for each in prediction.amended],
+        "spec_hash": found.fixed.get(prediction.id),
+        "amended": [each.model_dump() for each in found.study.amendments.get(prediction.id, ())],
         "reference": [each.model_dump() for each in prediction.reference],
         "part": prediction.part,
         "statistic": prediction.statistic,
+        "measure": prediction.measure.model_dump(exclude_none=True) if prediction.measure else None,
         "average": decision.average,
         "skewness": skewness,
         "note": "; ".join(filter(None, [decision.note, _skew_note(skewness, checks)])),
@@ -143,6 +130,7 @@ def _entry(found: evidence.Evidence, claim: Claim, prediction: Prediction, value
         "robust": None if decision.verdict == "not run" else "robust" if all(same.values()) else "fragile",
         "values": [float(value) for value in numbers],
         "records_sha256": found.checksum,
+        "digest": found.digest,
     }
 
 
@@ -231,60 +219,22 @@ def _skew_note(skewness: float | None, checks: dict[str, str | None]) -> str:
     return f"the values are skewed ({skewness:+.1f}), so the test is not exact; on the median: {median}"
 
 
-def _seeds_override(found: evidence.Evidence) -> int | None:
-    """The number of seeds that the run was given instead of the study's own, or None."""
-    planned, counts = found.study.at(found.scale), {name: len(seeds) for name, seeds in found.seeds.items()}
-    if all(planned[name].seeds == count for name, count in counts.items()) or len(set(counts.values())) > 1:
-        return None
-    return next(iter(counts.values()))
-
-
 def _sections(study: Study) -> dict[str, str]:
     if not (study.folder.parent / "lecture.yaml").is_file():
         return {}
     return {claim.id: section.id for section in load_lecture(study.folder.parent).sections for claim in section.claims}
 
 
-def load_verdicts(path: Path) -> list[dict[str, Any]]:
-    """A study's verdicts, checked: every entry whole and as the judge wrote it; infinite numbers are floats again.
-
-    Raises:
-        ClaimcheckError: missing, not JSON, not a list of verdicts, or an entry that differs from its checksum.
-    """
-    entries = read_json(path)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ClaimcheckError("is not a list of verdicts", where=path, hint="judge the study again")
-    for position, entry in enumerate(entries):
-        name = entry.get("prediction", f"entry {position}")
-        body = {key: value for key, value in entry.items() if key != "checksum"}
-        if entry.get("checksum") != hash_of(body):
-            raise ClaimcheckError(
-                "was changed after it was judged (checksum differs)",
-                where=f"{path}: {name}",
-                hint="delete the file and judge the study again",
-            )
-        if entry.get("verdict") not in statistics.VERDICTS:
-            raise ClaimcheckError("unknown verdict", where=f"{path}: {name}", found=str(entry.get("verdict")))
-    return [{key: _float_again(key, value) for key, value in entry.items()} for entry in entries]
-
-
-def _float_again(key: str, value: Any) -> Any:
-    if key in ("estimate", "low", "high") and isinstance(value, str):
-        return float(value)
-    return [float(each) for each in value] if key == "values" else value
-
-
-def collect(scale: str, results_dir: Path) -> Path:
-    """Gather every study's verdicts in results/<scale>/verdicts.csv: columns `CSV_COLUMNS`, studies in order of name.
+def table(verdicts: Mapping[str, list[dict[str, Any]]]) -> str:
+    """Every study's verdicts as CSV: columns `CSV_COLUMNS`, studies in order of name.
 
     A region is written as JSON, such as [0.5, null]; amendments as a JSON list.
     """
-    folder = Path(results_dir) / scale
-    rows = []
-    for path in sorted(folder.glob("*/verdicts.json")):
-        for entry in load_verdicts(path):
-            rows.append({**entry, "study": path.parent.name} | {k: json.dumps(entry[k]) for k in ("region", "amended")})
+    rows = [
+        {**entry, "study": study} | {key: json.dumps(entry[key]) for key in ("region", "amended")}
+        for study, entries in sorted(verdicts.items())
+        for entry in entries
+    ]
     buffer = io.StringIO()
     pd.DataFrame(rows, columns=list(CSV_COLUMNS)).to_csv(buffer, index=False, lineterminator="\n")
-    write_text(folder / "verdicts.csv", buffer.getvalue())
-    return folder / "verdicts.csv"
+    return buffer.getvalue()

@@ -15,7 +15,8 @@ import pandas as pd
 from claimcheck import streams
 from claimcheck.errors import ClaimcheckError
 from claimcheck.judging import evidence, statistics
-from claimcheck.spec.models import Prediction, ScaledPart
+from claimcheck.spec.models import Prediction
+from claimcheck.spec.parts import ScaledPart
 
 SAME = 1e-12
 """Relative difference up to which a statistic counts as unchanged by the shuffle."""
@@ -24,7 +25,7 @@ SAME = 1e-12
 def shuffled_records(found: evidence.Evidence) -> pd.DataFrame:
     """The records with the factor values permuted among the runs of one seed and part; the same call, the same rows."""
     records = found.records.copy()
-    for name, part in found.study.at(found.scale).items():
+    for name, part in found.parts.items():
         columns = [column for column in _arm_columns(part) if column in records.columns]
         mine = (records["part"] == name).to_numpy()
         if not mine.any() or not columns:

@@ -44,7 +44,6 @@ STREAM = 20_170_912
 HUGE = 1e300
 """A value beyond it counts as infinite: sums of such values would overflow."""
 
-VERDICTS = ("supported", "contradicted", "inconclusive", "not run")
 Verdict = Literal["supported", "contradicted", "inconclusive", "not run"]
 Average = Literal["mean", "median", "proportion"]
 Region = tuple[float | None, float | None]

@@ -1,7 +1,7 @@
 """The report: one Markdown source, made from verdicts, figures and the studies' texts, as HTML and PDF.
 
-`build` reads results and studies and writes reports/<scale>/: report.md with its pictures, report.html (one file that
-loads nothing) and report.pdf. It trains nothing, judges nothing, and types no number.
+`build` reads results and studies and writes report.html (one file that loads nothing) and report.pdf, made from one
+Markdown source, and verdicts.csv. It trains nothing, judges nothing, and types no number.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,9 @@ from claimcheck.files import write_atomically, write_text
 from claimcheck.judging import judge, statistics
 from claimcheck.report import convert, phrases, pictures, summary, text
 from claimcheck.report.gather import ReportView, gather
-from claimcheck.spec.models import Config
+from claimcheck.results import view
+from claimcheck.results.state import Collection, Results
+from claimcheck.spec.config import Config
 
 EPOCH = 1_000_000_000
 """The PDF's date, in seconds since 1970, where nothing was run (2001-09-09)."""
@@ -30,63 +33,72 @@ SIZE_LIMIT = 6_000_000
 
 
 def build(
-    scale: str, results_dir: Path, reports_dir: Path, studies_dir: Path, config: Config | None = None
+    config: Config, results: Mapping[str, Results], only: Sequence[str] | None = None, *, publish: bool = True
 ) -> list[Path]:
-    """Write the report of `scale` from whatever results there are.
+    """Write the report from whatever results there are, to the store, and publish it.
 
     Args:
-        config: the run's configuration where it differs from the default (data folder).
+        results: every study's, at the scale.
+        only: studies whose results are shown; all that have any, when left out.
 
     Returns:
-        the files written: report.html, report.pdf, report.md and verdicts.csv.
+        The files written: report.html, report.pdf and verdicts.csv.
 
     Raises:
         ClaimcheckError: a study or result cannot be read, notes name something unknown, or a text cannot be set.
     """
-    results_dir, reports_dir = Path(results_dir), Path(reports_dir)
-    view = gather(scale, results_dir, Path(studies_dir), config)
-    target = reports_dir / scale
+    shown = {name: each for name, each in results.items() if (name in only if only else _made(each))}
+    collection = Collection(config, shown)
+    if publish:
+        for each in shown.values():
+            view.check(each)
+    seen = gather(config, results if only is None else shown, collection.calibration if collection.calibrated else None)
     try:
-        html, pdf = _make(view, target)
+        html, pdf = _make(seen, config.reports)
     except OSError as error:
-        raise ClaimcheckError(f"cannot write the report ({error.strerror or error})", where=target) from error
+        raise ClaimcheckError(f"cannot write the report ({error.strerror or error})", where=config.reports) from error
     if len(html) > SIZE_LIMIT:
         print(f"report.html is large ({len(html) / 1e6:.1f} MB); rasterise dense figures", file=sys.stderr)
+    target = collection.report
     write_text(target / "report.html", html)
     with write_atomically(target / "report.pdf") as temporary:
         temporary.write_bytes(pdf)
-    made = [target / f"report.{ending}" for ending in ("html", "pdf", "md")]
-    return [*made, judge.collect(scale, results_dir)]
+    verdicts = {name: each.read_verdicts() for name, each in shown.items() if each.judged()}
+    write_text(target / "verdicts.csv", judge.table(verdicts))
+    if publish:
+        return view.publish_report(collection)
+    return [target / name for name in ("report.html", "report.pdf", "verdicts.csv")]
 
 
-def _make(view: ReportView, target: Path) -> tuple[str, bytes]:
-    """Set the report in a folder of its own; report.md and its pictures go to `target`, HTML and PDF are returned."""
-    target.mkdir(parents=True, exist_ok=True)
+def _made(results: Results) -> bool:
+    return results.judged() and results.drawn()
+
+
+def _make(seen: ReportView, target: Path) -> tuple[str, bytes]:
+    """Set the report in a folder of its own; links lead from `target`, where it is published, to the results."""
     with tempfile.TemporaryDirectory(prefix="claimcheck-report-") as name:
         folder = Path(name)
-        _write_pictures(view, folder)
-        (folder / "report.md").write_text(_markdown(view, target), encoding="utf-8")
+        _write_pictures(seen, folder)
+        (folder / "report.md").write_text(_markdown(seen, target), encoding="utf-8")
         with ThreadPoolExecutor(max_workers=2) as both:
-            page, document = both.submit(convert.to_html, folder), both.submit(convert.to_pdf, folder, timestamp(view))
-        html, pdf = page.result(), document.result()
-        _publish(folder, target)
-    return html, pdf
+            page, document = both.submit(convert.to_html, folder), both.submit(convert.to_pdf, folder, timestamp(seen))
+        return page.result(), document.result()
 
 
-def timestamp(view: ReportView) -> int:
+def timestamp(seen: ReportView) -> int:
     """Seconds since 1970 of the newest result (its start), which is the report's date."""
-    starts = [datetime.fromisoformat(fact["start"]) for fact in view.provenances() if fact.get("start")]
+    starts = [datetime.fromisoformat(part.start) for part in seen.provenances()]
     return int(max(starts).timestamp()) if starts else EPOCH
 
 
-def _write_pictures(view: ReportView, folder: Path) -> None:
+def _write_pictures(seen: ReportView, folder: Path) -> None:
     """Figures under figures/<study>/, regions and verdict shapes under pictures/."""
     drawn = folder / "pictures"
     drawn.mkdir()
     for state in pictures.STATES:
         (drawn / f"verdict-{pictures.slug(state)}.svg").write_text(pictures.shape(state), encoding="utf-8")
-    (drawn / "share.svg").write_text(pictures.share_bar(view.counts()), encoding="utf-8")
-    for study in view.studies:
+    (drawn / "share.svg").write_text(pictures.share_bar(seen.counts()), encoding="utf-8")
+    for study in seen.studies:
         for prediction in study.predictions():
             if prediction.measured:
                 spec = prediction.spec
@@ -102,16 +114,7 @@ def _write_pictures(view: ReportView, folder: Path) -> None:
                 shutil.copyfile(source, path)
 
 
-def _publish(folder: Path, target: Path) -> None:
-    """Put the Markdown source and the pictures that it shows into the report's folder."""
-    for kind in ("pictures", "figures"):
-        if (folder / kind).is_dir():
-            shutil.rmtree(target / kind, ignore_errors=True)
-            shutil.copytree(folder / kind, target / kind)
-    write_text(target / "report.md", (folder / "report.md").read_text(encoding="utf-8"))
-
-
-def _markdown(view: ReportView, target: Path) -> str:
+def _markdown(seen: ReportView, target: Path) -> str:
     """The report's source."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
@@ -126,7 +129,7 @@ def _markdown(view: ReportView, target: Path) -> str:
     )
     environment.filters |= _filters()
     try:
-        return environment.get_template("report.md.j2").render(_names(view, target))
+        return environment.get_template("report.md.j2").render(_names(seen, target))
     except TemplateError as error:
         raise ClaimcheckError(f"the report's template fails ({error})", where="report") from error
 
@@ -148,36 +151,36 @@ def _filters() -> dict[str, Any]:
     }
 
 
-def _names(view: ReportView, target: Path) -> dict[str, Any]:
-    """What the templates see beside the view."""
-    facts = summary.facts(view)
-    counts = view.counts()
+def _names(seen: ReportView, target: Path) -> dict[str, Any]:
+    """What the templates see beside the seen."""
+    facts = summary.facts(seen)
+    counts = seen.counts()
     functions = (
         "outline_claim outline_strip outline_measured outline_limits contradiction measured test_line region_alt reference_line "
         "hash_of amendment published part_name varied fixed cost"
     )
     return {
-        "view": view,
+        "view": seen,
         "facts": facts,
         "share_alt": "; ".join(f"{count} {state}" for state, count in counts.items() if count),
-        "rehearsal": view.scale == "smoke",
-        "unfinished": [study for study in view.studies if study.problem],
-        "contradicted": [claim for claim in view.claims.values() if claim.state == "contradicted"],
-        "commands": lambda study: phrases.commands(study, view.scale),
+        "rehearsal": seen.scale == "smoke",
+        "unfinished": [study for study in seen.studies if study.problem],
+        "contradicted": [claim for claim in seen.claims.values() if claim.state == "contradicted"],
+        "commands": lambda study: phrases.commands(study, seen.scale),
         "study_notes": phrases.notes_of,
-        "links": {study.spec.name: _links(study.records, target) for study in view.studies},
+        "links": {study.spec.name: _links(study.records, target) for study in seen.studies},
         "rule": statistics.RULE,
         "rule_amendment": statistics.AMENDMENT,
         "confidence": phrases.percent(statistics.CONFIDENCE),
         "level_text": f"{phrases.percent(statistics.LEVEL)}",
         "level_number": text.number(statistics.LEVEL),
         "chance_text": summary.chance(facts["decided"]),
-        "fragile": sum(p.decided and p.row.get("robust") == "fragile" for p in view.predictions()),
-        "shuffled": summary.shuffled_rows(view),
-        "amendments": summary.amendments(view),
-        "environment": summary.environment(view),
-        "runtime": summary.runtime(view),
-        "references_all": summary.references(view),
+        "fragile": sum(p.decided and p.row.get("robust") == "fragile" for p in seen.predictions()),
+        "shuffled": summary.shuffled_rows(seen),
+        "amendments": summary.amendments(seen),
+        "environment": summary.environment(seen),
+        "runtime": summary.runtime(seen),
+        "references_all": summary.references(seen),
         "rate": summary.rate,
         "effect": summary.effect,
         **{name: getattr(phrases, name) for name in functions.split()},

@@ -1,27 +1,28 @@
 """What the report shows, collected from the studies' files and their results. Formats nothing, writes nothing.
 
-A verdict is shown as one only when it was given to the prediction as it stands now, on records made by the code as it
-stands now; otherwise its state is *out of date*. Studies that were not run, or not judged, are shown as such.
+A verdict is shown as one only when it is of the present digest: given to the prediction as it stands now, on records made
+by the code as it stands now. Otherwise its state is *out of date*. Studies that were not run, or not judged, are shown so.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from claimcheck.results import attempts
-from claimcheck.spec import design
-from claimcheck.results import digests as fingerprint
-from claimcheck.files import sha256
-from claimcheck.results.seals import read_provenance, read_sealed
-from claimcheck.judging import judge
 from claimcheck.judging.statistics import claim_verdict
-from claimcheck.spec.reading import load_lecture, load_study, study_names
 from claimcheck.report.pictures import STATES
 from claimcheck.report.text import to_float
-from claimcheck.spec.models import Claim, Config, FigureSpec, Lecture, LectureClaim, Prediction, ScaledPart, Study, spec_hash
+from claimcheck.results.provenance import PartFacts, Provenance
+from claimcheck.results.seals import read_sealed
+from claimcheck.results.state import Results, explain, last_failure
+from claimcheck.results.verdicts import read_verdicts
+from claimcheck.spec.config import Config
+from claimcheck.spec.models import Amendment, Claim, FigureSpec, Lecture, LectureClaim, Prediction, Study
+from claimcheck.spec.parts import ScaledPart
+from claimcheck.spec.reading import load_lecture, load_study, study_names
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class PredictionView:
     state: str
     row: dict[str, Any] = field(default_factory=dict)
     was: str | None = None
+    amended: tuple[Amendment, ...] = ()
 
     @property
     def estimate(self) -> float | None:
@@ -91,17 +93,18 @@ class PartView:
     """One row of a study's design table."""
 
     part: ScaledPart
-    combinations: int
+    facts: PartFacts | None = None
 
     @property
     def networks(self) -> int:
-        """Judged runs: combinations x seeds."""
-        return self.combinations * self.part.seeds
+        """Judged runs: cells x seeds."""
+        return len(self.part.cells()) * self.part.seeds
 
     @property
     def pilots(self) -> int:
         """Tuning runs."""
-        return self.combinations * len(self.part.tune.values) * self.part.tune.seeds if self.part.tune else 0
+        tune = self.part.tune
+        return len(self.part.cells()) * len(tune.values) * tune.seeds if tune else 0
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class StudyView:
     claims: tuple[ClaimView, ...]
     parts: tuple[PartView, ...]
     figures: tuple[tuple[FigureSpec, Path | None], ...]
-    provenance: dict[str, Any] | None
+    provenance: Provenance | None
     shuffled: dict[str, Any] | None
     records: tuple[Path, ...]
     problem: str = ""
@@ -148,31 +151,30 @@ class ReportView:
         """Every prediction of every study."""
         return [view for study in self.studies for view in study.predictions()]
 
-    def provenances(self) -> list[dict[str, Any]]:
-        """Where results came from, study by study, where there are any."""
-        return [study.provenance for study in self.studies if study.provenance]
+    def provenances(self) -> list[PartFacts]:
+        """Where results came from, part by part, where there are any."""
+        return [part for study in self.studies if study.provenance for part in study.provenance.parts.values()]
 
 
-def gather(scale: str, results_dir: Path, studies_dir: Path, config: Config | None = None) -> ReportView:
-    """Read everything that the report of `scale` shows.
+def gather(config: Config, results: Mapping[str, Results], calibration: Path | None = None) -> ReportView:
+    """Read everything that a report shows.
 
     Args:
-        config: the configuration of the run, if it differs from the default (data folder, seeds).
+        results: by study; of others the report says that they were not run at this scale.
+        calibration: the simulation of reports, where there is one.
 
     Raises:
         ClaimcheckError: a study, the lecture or a result cannot be read.
     """
-    config = config or Config(scale=scale, results_dir=results_dir, studies_dir=studies_dir)
-    lecture = load_lecture(studies_dir)
+    lecture = load_lecture(config.studies_dir)
     known = lecture.claims()
-    folder = Path(results_dir) / scale
-    wanted = study_names(studies_dir)
-    studies = [_study(load_study(studies_dir, name), scale, folder / name, known, config) for name in wanted]
+    studies = [_study(name, results.get(name), known, config) for name in study_names(config.studies_dir)]
     order = {section.id: place for place, section in enumerate(lecture.sections)}
     studies.sort(key=lambda view: (min(order[section] for section in view.spec.sections), view.spec.name))
     tested = {claim.id: claim for view in studies for claim in view.claims if claim.lecture}
     claims = {name: tested.get(name) or _untested(claim) for name, claim in known.items()}
-    return ReportView(scale, lecture, tuple(studies), claims, _sealed(folder / "calibration.json"))
+    simulated = read_sealed(calibration, "claimcheck calibrate") if calibration and calibration.is_file() else None
+    return ReportView(config.scale, lecture, tuple(studies), claims, simulated)
 
 
 def _untested(claim: LectureClaim) -> ClaimView:
@@ -182,111 +184,74 @@ def _untested(claim: LectureClaim) -> ClaimView:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a study's results folder holds. `missing`: the state of a prediction without a verdict."""
+    """What there is of a study. `missing`: the state of a prediction without a verdict."""
 
     rows: tuple[dict[str, Any], ...] = ()
-    provenance: dict[str, Any] | None = None
+    provenance: Provenance | None = None
     changed: tuple[str, ...] = ()
-    seeds: int | None = None
     problem: str = ""
     missing: str = "not run"
 
 
-def _study(study: Study, scale: str, folder: Path, lecture: dict[str, LectureClaim], config: Config) -> StudyView:
-    found = _found(study, scale, folder, config)
-    views = _claims(study, scale, found, lecture)
-    old = sum(entry.state == "out of date" for view in views for entry in view.predictions)
-    problem = found.problem
-    if old and not problem:
-        problem = f"{old} of its predictions changed after they were judged; the old verdicts are not shown as current."
-    parts = study.at(scale, found.seeds).values() if scale in study.scales else ()
-    drawn = [(figure, folder / "figures" / f"{figure.id}.svg") for figure in study.figures]
-    files = [folder / name for name in ("records.parquet", "tuning.parquet", "verdicts.json", "provenance.json")]
+def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim], config: Config) -> StudyView:
+    study = results.study if results else load_study(config.studies_dir, name)
+    found = _found(results) if results else _Found(problem=f"The study has no settings for scale {config.scale}.")
+    claims = [_claim(claim, found, study, lecture.get(claim.id)) for claim in study.claims]
+    if results is None:
+        return StudyView(
+            study, tuple(claims), (), tuple((f, None) for f in study.figures), None, None, (), found.problem
+        )
+    facts = found.provenance.parts if found.provenance else {}
+    parts = [part for part in study.at(config.scale, config.seeds).values() if part.seeds]
+    drawn = {path.stem: path for path in results.figure_files() if path.suffix == ".svg"} if results.drawn() else {}
+    names = ("records.parquet", "tuning.parquet", "verdicts.json", "provenance.json")
+    current = not found.changed and bool(found.rows)
     return StudyView(
         study,
-        tuple(views),
-        tuple(PartView(part, len(design.combinations(part))) for part in parts if part.seeds),
-        tuple((figure, path if path.is_file() and not found.changed else None) for figure, path in drawn),
+        tuple(claims),
+        tuple(PartView(part, facts.get(part.name)) for part in parts),
+        tuple((figure, drawn.get(figure.id)) for figure in study.figures),
         found.provenance,
-        _sealed(folder / "shuffled.json"),
-        tuple(path for path in files if path.is_file()),
-        problem,
+        results.read_shuffled() if current else None,
+        tuple(results.view / name for name in names if current and (name != "tuning.parquet" or results.tuning)),
+        found.problem,
         found.changed,
-        found.seeds,
+        config.seeds,
     )
 
 
-def _found(study: Study, scale: str, folder: Path, config: Config) -> _Found:
-    """Read a study's results and say in words what is wrong with them, if anything."""
-    if scale not in study.scales:
-        return _Found(problem=f"The study has no settings for scale {scale}.")
-    failure = attempts.last_failure(folder)
+def _found(results: Results) -> _Found:
+    """A study's present results; else what the view shows of earlier ones, and in words what is wrong."""
+    if results.judged():
+        return _Found(tuple(results.read_verdicts()), results.read_provenance())
+    failure = last_failure(results)
     missing = "failed" if failure else "not run"
-    provenance, records = read_provenance(folder / "provenance.json"), folder / "records.parquet"
-    if not provenance or not records.is_file():
-        problem = "The study has not been run to its end at this scale."
-        return _Found(problem=f"{problem} {failure}".strip(), missing=missing)
-    seeds = _seeds_override(study, scale, provenance)
-    changed = _changed(study, scale, folder, provenance, config.model_copy(update={"scale": scale, "seeds": seeds}))
-    verdicts = folder / "verdicts.json"
-    rows = judge.load_verdicts(verdicts) if verdicts.is_file() else []
-    if any(row.get("records_sha256") != sha256(records) for row in rows[:1]):
-        changed = (*changed, "the verdicts were given on other records")
-    problem = "" if rows else "The study has been run, but not judged."
-    if changed:
+    earlier = results.view / "verdicts.json"
+    if earlier.is_file():
         problem = "What these results were made from has changed since, so none of them is shown as current."
-    return _Found(tuple(rows), provenance, changed, seeds, f"{problem} {failure}".strip(), missing)
+        rows = read_verdicts(earlier, results.remedy("judge"))
+        changed = tuple(line for line in explain(results) if "would run" in line)
+        return _Found(tuple(rows), None, changed, f"{problem} {failure}".strip(), missing)
+    if results.has_records():
+        return _Found((), results.read_provenance(), (), "The study has been run, but not judged.", missing)
+    problem = "The study has not been run to its end at this scale."
+    return _Found(problem=f"{problem} {failure}".strip(), missing=missing)
 
 
-def _sealed(path: Path) -> dict[str, Any] | None:
-    return read_sealed(path) if path.is_file() else None
-
-
-def _seeds_override(study: Study, scale: str, provenance: dict[str, Any]) -> int | None:
-    """The number of seeds that the run was given by hand, or None where it kept to the study's own."""
-    ran = provenance.get("seeds")
-    usual = {name: part.seeds for name, part in study.at(scale).items()}
-    if not isinstance(ran, dict) or all(usual.get(name) == count for name, count in ran.items()):
-        return None
-    return next(iter(set(ran.values()))) if len(set(ran.values())) == 1 else None
-
-
-def _changed(study: Study, scale: str, folder: Path, provenance: dict[str, Any], config: Config) -> tuple[str, ...]:
-    """What differs between what the records were made from and what stands there now, in words."""
-    found = []
-    kept = provenance.get("ingredients")
-    if isinstance(kept, dict):
-        found += fingerprint.differences(kept, fingerprint.run_parts(study, scale, config))
-    digest = (provenance.get("files") or {}).get("records.parquet")
-    if digest and digest != sha256(folder / "records.parquet"):
-        found.append("records.parquet is not the file that the run wrote")
-    return tuple(found)
-
-
-def _claims(study: Study, scale: str, found: _Found, lecture: dict[str, LectureClaim]) -> list[ClaimView]:
-    by_id = {row["prediction"]: row for row in found.rows}
-    views = []
-    for claim in study.claims:
-        predictions = [_prediction(entry, by_id.get(entry.id), study, scale, found) for entry in claim.predictions]
-        views.append(_claim(claim, tuple(predictions), study, lecture.get(claim.id)))
-    return views
-
-
-def _prediction(
-    spec: Prediction, row: dict[str, Any] | None, study: Study, scale: str, found: _Found
-) -> PredictionView:
-    if row is None:
-        return PredictionView(spec, found.missing)
-    if found.changed or row.get("spec_hash") != spec_hash(spec, study, scale, found.seeds):
-        return PredictionView(spec, "out of date", row, was=row["verdict"])
-    return PredictionView(spec, row["verdict"], row)
-
-
-def _claim(
-    claim: Claim, predictions: tuple[PredictionView, ...], study: Study, entry: LectureClaim | None
-) -> ClaimView:
+def _claim(claim: Claim, found: _Found, study: Study, entry: LectureClaim | None) -> ClaimView:
+    rows = {row["prediction"]: row for row in found.rows}
+    predictions = tuple(_prediction(each, rows.get(each.id), found, study) for each in claim.predictions)
     mine = entry if entry is not None and entry.study == study.name else None
     main = [view.state for view in predictions if view.spec.kind == "main"]
     state = next((odd for odd in ("out of date", "failed") if odd in main), None) or claim_verdict(main)
     says = claim.says or (mine.says if mine else claim.id)
     return ClaimView(claim.id, says, state, study, predictions, mine)
+
+
+def _prediction(spec: Prediction, row: dict[str, Any] | None, found: _Found, study: Study) -> PredictionView:
+    amended = tuple(study.amendments.get(spec.id, ()))
+    if row is None:
+        return PredictionView(spec, found.missing, amended=amended)
+    if found.changed:
+        return PredictionView(spec, "out of date", row, row["verdict"], amended)
+    return PredictionView(spec, row["verdict"], row, amended=amended)

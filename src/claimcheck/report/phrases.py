@@ -191,7 +191,9 @@ def varied(part: PartView) -> str:
     pieces = [f"{_name(name)}: {_values(factor.values)}" for name, factor in part.part.factors.items()]
     tune = part.part.tune
     if tune:
-        pieces.append(f"{_name(tune.factor)} (tuned on {tune.seeds} other seeds): {_values(tune.values)}")
+        edge = part.facts.arms_at_edge if part.facts else 0
+        arms = f"; {edge} of {part.facts.arms} arms chose an end of the grid" if part.facts and edge else ""
+        pieces.append(f"{_name(tune.factor)} (tuned on {tune.seeds} other seeds{arms}): {_values(tune.values)}")
     return "; ".join(pieces) or "–"
 
 
@@ -215,13 +217,14 @@ def cost(study: StudyView) -> str:
     facts = study.provenance
     if not facts:
         return "It has not been run here. These commands do:"
-    machine = facts.get("machine", {})
-    device = machine.get("accelerator") or machine.get("processor") or "an unknown processor"
-    runs = sum(entry.get("runs", 0) for entry in facts.get("ensembles", []))
-    memory, threads = facts.get("peak_memory_mib"), facts.get("threads", 1)
-    threads = f"{threads} thread{'s' if threads != 1 else ''}"
+    parts = list(facts.parts.values())
+    machines = [part.machine.get("accelerator") or part.machine.get("processor") for part in parts]
+    device = " and ".join(dict.fromkeys(str(each or "an unknown processor") for each in machines))
+    runs, memory = sum(entry.runs for entry in facts.ensembles), facts.peak_memory_mib
+    most = max(part.threads for part in parts)
+    threads = f"{most} thread{'s' if most != 1 else ''}"
     return (
-        f"{text.number(runs, 9)} runs (pilots included) in {text.duration(facts.get('seconds'))} on "
+        f"{text.number(runs, 9)} runs (pilots included) in {text.duration(facts.seconds)} on "
         f"{text.escape(device)}, {threads}, {text.number(memory, 3) if memory else '–'} MiB of memory at most. "
         "These commands run this study alone again:"
     )

@@ -9,6 +9,7 @@ from claimcheck.judging import statistics
 from claimcheck.report import text
 from claimcheck.report.gather import ReportView
 from claimcheck.report.phrases import earlier_region, percent
+from claimcheck.results.provenance import PartFacts
 
 
 def rate(entry: dict[str, float]) -> str:
@@ -49,7 +50,7 @@ def amendments(view: ReportView) -> list[dict[str, Any]]:
             spec = prediction.spec
             region = text.escape(text.region(spec.region))
             link = f"[{text.escape(spec.id)}](#prediction-{study.spec.name}-{spec.id}) ({region})"
-            for change in spec.amended:
+            for change in prediction.amended:
                 was = earlier_region(change.was)
                 row = {"links": [], "date": change.date, "was": was, "reason": change.reason}
                 rows.setdefault((study.spec.name, change.date, was, change.reason), row)["links"].append(link)
@@ -57,24 +58,24 @@ def amendments(view: ReportView) -> list[dict[str, Any]]:
 
 
 def environment(view: ReportView) -> list[tuple[str, str]]:
-    """Versions, machine and commit; where studies differ, all that occur."""
+    """Versions, machine and commit; where parts differ, all that occur."""
     facts = view.provenances()
     if not facts:
         return []
     rows = [("Machine", _all(facts, _machine))]
-    rows += [("Operating system", _all(facts, lambda f: f"{f['machine']['system']} on {f['machine']['architecture']}"))]
+    rows += [("Operating system", _all(facts, lambda f: f"{f.machine['system']} on {f.machine['architecture']}"))]
     rows += [("Commit", _all(facts, _commit))]
-    names = list(dict.fromkeys(name for fact in facts for name in fact.get("versions", {})))
-    rows += [(name, _all(facts, lambda f, name=name: f["versions"].get(name, "–"))) for name in names]
-    return [*rows, ("Threads per study", _all(facts, lambda f: str(f.get("threads", "–"))))]
+    names = list(dict.fromkeys(name for fact in facts for name in fact.versions))
+    rows += [(name, _all(facts, lambda f, name=name: f.versions.get(name, "–"))) for name in names]
+    return [*rows, ("Threads per study", _all(facts, lambda f: str(f.threads)))]
 
 
-def _all(facts: list[dict[str, Any]], read: Callable[[dict[str, Any]], str]) -> str:
+def _all(facts: list[PartFacts], read: Callable[[PartFacts], str]) -> str:
     return "; ".join(dict.fromkeys(read(fact) for fact in facts))
 
 
-def _machine(fact: dict[str, Any]) -> str:
-    machine = fact.get("machine", {})
+def _machine(fact: PartFacts) -> str:
+    machine = fact.machine
     processor = machine.get("processor", "unknown processor")
     words = f"{processor}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB"
     if machine.get("accelerator"):
@@ -82,11 +83,10 @@ def _machine(fact: dict[str, Any]) -> str:
     return words
 
 
-def _commit(fact: dict[str, Any]) -> str:
-    git = fact.get("git", {})
-    if not git.get("commit"):
+def _commit(fact: PartFacts) -> str:
+    if not fact.git.commit:
         return "not under version control"
-    return git["commit"][:12] + (" with local changes" if git.get("dirty") else "")
+    return fact.git.commit[:12] + (" with local changes" if fact.git.dirty else "")
 
 
 def runtime(view: ReportView) -> list[dict[str, str]]:
@@ -99,12 +99,12 @@ def runtime(view: ReportView) -> list[dict[str, str]]:
                 {
                     "name": study.spec.name,
                     "title": study.spec.title,
-                    "runs": text.number(sum(entry.get("runs", 0) for entry in facts.get("ensembles", [])), 9),
-                    "wall": text.duration(facts.get("seconds")),
-                    "cpu": text.duration(sum(entry.get("cpu_seconds", 0) for entry in facts.get("ensembles", []))),
-                    "memory": f"{text.number(facts.get('peak_memory_mib'), 3)} MiB",
-                    "device": facts.get("machine", {}).get("device", "–"),
-                    "fingerprint": facts.get("fingerprint", "–"),
+                    "runs": text.number(sum(entry.runs for entry in facts.ensembles), 9),
+                    "wall": text.duration(facts.seconds),
+                    "cpu": text.duration(sum(entry.cpu_seconds for entry in facts.ensembles)),
+                    "memory": f"{text.number(facts.peak_memory_mib, 3)} MiB",
+                    "device": ", ".join(dict.fromkeys(str(p.machine.get("device", "–")) for p in facts.parts.values())),
+                    "fingerprint": facts.digest,
                 }
             )
     return rows
@@ -118,29 +118,29 @@ def facts(view: ReportView) -> dict[str, Any]:
         lines = [
             ("Date", _days(made)),
             ("Machine", _all(made, _machine)),
-            ("Wall time", text.duration(sum(fact.get("seconds", 0) for fact in made))),
+            ("Wall time", text.duration(sum(fact.seconds for fact in made))),
             ("Code", _code(made)),
         ]
     decided = [prediction for prediction in view.predictions() if prediction.decided]
     limits = [prediction.state for prediction in decided if prediction.spec.kind == "limit"]
     return {
         "decided": len(decided),
-        "amended": sum(bool(prediction.spec.amended) for prediction in decided),
+        "amended": sum(bool(prediction.amended) for prediction in decided),
         "limits": len(limits),
         "limits_found": limits.count("supported"),
-        "networks": sum(entry.get("runs", 0) for fact in made for entry in fact.get("ensembles", [])),
+        "networks": sum(entry.runs for fact in made for entry in fact.ensembles),
         "lines": lines,
     }
 
 
-def _code(made: list[dict[str, Any]]) -> str:
+def _code(made: list[PartFacts]) -> str:
     """The commit that all results come from, or how many there are (the appendix names them)."""
     commits = set(map(_commit, made))
     return commits.pop() if len(commits) == 1 else f"{len(commits)} states of the code, named at the end"
 
 
-def _days(made: list[dict[str, Any]]) -> str:
-    days = sorted({str(fact["start"])[:10] for fact in made if fact.get("start")})
+def _days(made: list[PartFacts]) -> str:
+    days = sorted({fact.start[:10] for fact in made})
     return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}" if days else "–"
 
 

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from claimcheck.results import records as recording
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
-from claimcheck.results.seals import read_provenance
-from claimcheck.judging.judge import load_verdicts
+from claimcheck.results import records as recording
+from claimcheck.results.provenance import Provenance, read_provenance
+from claimcheck.results.verdicts import read_verdicts
+
+REMEDY = "claimcheck publish STUDY, or copy the tree again"
 
 LEVELS = ("same bits", "same numbers", "same verdicts", "different")
 """From the best to the worst. A tree is as good as its worst study."""
@@ -98,7 +100,8 @@ def _compare(name: str, first: Path, second: Path, tolerance: float) -> Comparis
 def _checked(folder: Path) -> str:
     """The records' checksum, which is the one that the run noted."""
     digest = sha256(folder / "records.parquet")
-    noted = _facts(folder).get("files", {}).get("records.parquet", digest)
+    facts = _facts(folder)
+    noted = facts.files.get("records.parquet", digest) if facts else digest
     if noted != digest:
         raise ClaimcheckError(
             "is not the file that the run wrote (checksum differs)",
@@ -109,8 +112,9 @@ def _checked(folder: Path) -> str:
     return digest
 
 
-def _facts(folder: Path) -> dict[str, Any]:
-    return read_provenance(folder / "provenance.json")
+def _facts(folder: Path) -> Provenance | None:
+    path = folder / "provenance.json"
+    return read_provenance(path, REMEDY) if path.is_file() else None
 
 
 def _compare_records(outcome: Comparison, first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> None:
@@ -151,7 +155,7 @@ def _compare_verdicts(outcome: Comparison, first: Path, second: Path, tolerance:
         if any(present) or outcome.level == "same verdicts":
             outcome.worsen("different", f"no verdicts in {(second if present[0] else first).parent}")
         return
-    sides = [{entry["prediction"]: entry for entry in load_verdicts(path)} for path in (first, second)]
+    sides = [{entry["prediction"]: entry for entry in read_verdicts(path, REMEDY)} for path in (first, second)]
     if alone := sorted(set(sides[0]) ^ set(sides[1])):
         outcome.worsen("different", f"predictions only on one side: {_some(alone)}")
     for name in (name for name in sides[0] if name in sides[1]):
@@ -172,15 +176,24 @@ def _estimate(entry: dict[str, Any]) -> str:
     return f"{entry['estimate']:.6g} (n = {entry['n']})" if entry["estimate"] is not None else "not run"
 
 
-def _unlike(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """What may explain a difference: versions, machine and commit that differ."""
+def _unlike(first: Provenance | None, second: Provenance | None) -> list[str]:
+    """What may explain a difference: versions, machines and commits that differ."""
     found = []
     for topic in ("versions", "machine", "git"):
-        one, other = first.get(topic) or {}, second.get(topic) or {}
+        one, other = _all(first, topic), _all(second, topic)
         for key in sorted({*one, *other}):
             if one.get(key) != other.get(key):
                 found.append(f"{topic}.{key}: {one.get(key)} here, {other.get(key)} there")
     return found
+
+
+def _all(facts: Provenance | None, topic: str) -> dict[str, str]:
+    """For each key of a topic the values that occur among the parts."""
+    occurring: dict[str, dict[str, None]] = {}
+    for part in facts.parts.values() if facts else ():
+        for key, value in part.model_dump()[topic].items():
+            occurring.setdefault(key, {})[str(value)] = None
+    return {key: ", ".join(values) for key, values in occurring.items()}
 
 
 def _some(things: list[str]) -> str:

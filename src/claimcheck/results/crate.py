@@ -8,27 +8,34 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import make_folder
-from claimcheck.results.seals import check_results, read_provenance
+from claimcheck.results import view
+from claimcheck.results.provenance import Provenance
+from claimcheck.results.state import Results
+from claimcheck.spec.config import Config
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
     "https://w3id.org/ro/wfrun/workflow/0.5": ("Workflow Run Crate", "0.5"),
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
 }
+SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
+"""Of the checkout that this package is in, for studies that lie elsewhere."""
+
 LICENSE = "https://spdx.org/licenses/MIT"
 
 
-def export(scale: str, results_dir: Path, reports_dir: Path, project: Path, target: Path) -> Path:
+def export(config: Config, results: Mapping[str, Results], target: Path) -> Path:
     """Write the crate to the folder `target`, which must not exist yet.
 
     Args:
-        project: the project's folder (Snakefile, studies).
+        results: every study's results at the scale; those that are judged and published are packed.
 
     Raises:
         ClaimcheckError: rocrate is not installed, nothing was run at this scale, a result is not what the pipeline
@@ -40,27 +47,33 @@ def export(scale: str, results_dir: Path, reports_dir: Path, project: Path, targ
         raise ClaimcheckError("the package rocrate is not installed", hint="pip install rocrate") from error
     if target.exists():
         raise ClaimcheckError("is there already", where=target, hint="name another folder, or delete this one")
-    check_results(results_dir, scale)
-    runs = {
-        path.parent.name: read_provenance(path)
-        for path in sorted((Path(results_dir) / scale).glob("*/provenance.json"))
-        if (path.parent / "verdicts.json").is_file()
-    }
-    if not runs:
-        raise ClaimcheckError("no judged results", where=Path(results_dir) / scale, hint="run the pipeline first")
+    packed = {name: each for name, each in results.items() if each.receipt.is_file()}
+    if not packed:
+        raise ClaimcheckError(
+            "no judged and published results",
+            where=config.results,
+            hint="run the pipeline first: snakemake --cores all",
+        )
+    for each in packed.values():
+        view.check(each)
+    runs = {name: each.read_provenance() for name, each in packed.items()}
     crate = ROCrate(version="1.1")
-    _describe(crate, scale, runs)
+    _describe(crate, config.scale, runs)
+    project = config.studies_dir.resolve().parent
+    snakefile = next((path for path in (project / "Snakefile", SNAKEFILE) if path.is_file()), None)
+    if snakefile is None:
+        raise ClaimcheckError("no such file", where=project / "Snakefile", hint="pack from a clone of the project")
     workflow = crate.add_workflow(
-        project / "Snakefile", "Snakefile", main=True, lang="snakemake", properties={"name": "claimcheck"}
+        snakefile, "Snakefile", main=True, lang="snakemake", properties={"name": "claimcheck"}
     )
     _software(crate, workflow, runs)
-    results = []
-    for study, facts in runs.items():
-        results += _study(crate, scale, study, facts, Path(results_dir), project)
+    made = []
+    for name, each in packed.items():
+        made += _study(crate, each, runs[name])
     for name in ("report.html", "report.pdf"):
-        if (path := Path(reports_dir) / scale / name).is_file():
-            results.append(_file(crate, path, f"reports/{scale}/{name}", f"The report, {path.suffix[1:].upper()}"))
-    _whole_run(crate, workflow, runs, results)
+        if (path := config.reports / name).is_file():
+            made.append(_file(crate, path, f"reports/{config.scale}/{name}", f"The report, {path.suffix[1:].upper()}"))
+    _whole_run(crate, workflow, runs, made)
     make_folder(target.parent)
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -74,7 +87,7 @@ def export(scale: str, results_dir: Path, reports_dir: Path, project: Path, targ
     return target / "ro-crate-metadata.json"
 
 
-def _describe(crate: Any, scale: str, runs: dict[str, Any]) -> None:
+def _describe(crate: Any, scale: str, runs: dict[str, Provenance]) -> None:
     from rocrate.model.contextentity import ContextEntity
 
     for url, (name, version) in PROFILES.items():
@@ -88,39 +101,38 @@ def _describe(crate: Any, scale: str, runs: dict[str, Any]) -> None:
     crate.datePublished = max(_times(facts)[1] for facts in runs.values())
 
 
-def _software(crate: Any, workflow: Any, runs: dict[str, Any]) -> None:
+def _software(crate: Any, workflow: Any, runs: dict[str, Provenance]) -> None:
     from rocrate.model.contextentity import ContextEntity
 
-    versions = next(iter(runs.values()))["versions"]
-    commits = sorted({str(facts["git"]["commit"]) for facts in runs.values()})
-    workflow["version"] = ", ".join(commits)
+    parts = [part for facts in runs.values() for part in facts.parts.values()]
+    workflow["version"] = ", ".join(sorted({str(part.git.commit) for part in parts}))
     for name in ("python", "torch", "claimcheck"):
-        entity = {"@type": "SoftwareApplication", "name": name, "softwareVersion": versions[name]}
+        versions = ", ".join(sorted({part.versions.get(name, "absent") for part in parts}))
+        entity = {"@type": "SoftwareApplication", "name": name, "softwareVersion": versions}
         crate.add(ContextEntity(crate, f"#{name}", entity))
     workflow["softwareRequirements"] = [{"@id": f"#{name}"} for name in ("python", "torch")]
 
 
-def _study(crate: Any, scale: str, study: str, facts: dict[str, Any], results_dir: Path, project: Path) -> list[Any]:
+def _study(crate: Any, results: Results, facts: Provenance) -> list[Any]:
     """The files and the action of one study; gives its results."""
+    study, scale, folder = results.study, results.config.scale, results.view
     sources = [
-        _file(crate, project / "studies" / study / name, f"studies/{study}/{name}", f"{study}: {name}")
-        for name in ("study.yaml", "study.py")
-        if (project / "studies" / study / name).is_file()
+        _file(crate, path, f"studies/{study.name}/{path.name}", f"{study.name}: {path.name}")
+        for path in sorted(study.folder.iterdir())
+        if path.is_file() and path.suffix in (".py", ".yaml", ".md")
     ]
-    folder = results_dir / scale / study
     names = ["records.parquet", "tuning.parquet", "verdicts.json", "provenance.json"]
     paths = [folder / name for name in names if (folder / name).is_file()] + sorted(folder.glob("figures/*.svg"))
     made = [
-        _file(crate, path, f"results/{scale}/{path.relative_to(folder.parent)}", f"{study}: {path.name}")
+        _file(crate, path, f"results/{scale}/{path.relative_to(folder.parent)}", f"{study.name}: {path.name}")
         for path in paths
     ]
-    _action(
-        crate, f"#run-{study}", f"Run of {study} at scale {scale}", {"@id": "#claimcheck"}, _times(facts), sources, made
-    )
+    title = f"Run of {study.name} at scale {scale}"
+    _action(crate, f"#run-{study.name}", title, {"@id": "#claimcheck"}, _times(facts), sources, made)
     return made
 
 
-def _whole_run(crate: Any, workflow: Any, runs: dict[str, Any], results: list[Any]) -> None:
+def _whole_run(crate: Any, workflow: Any, runs: dict[str, Provenance], results: list[Any]) -> None:
     times = [_times(facts) for facts in runs.values()]
     span = (min(start for start, _ in times), max(end for _, end in times))
     _action(crate, "#run", "Run of the whole pipeline", workflow, span, [], results)
@@ -157,6 +169,6 @@ def _file(crate: Any, path: Path, inside: str, name: str) -> Any:
     return crate.add_file(path, inside, properties={"name": name, "encodingFormat": kind})
 
 
-def _times(facts: dict[str, Any]) -> tuple[datetime, datetime]:
-    start = datetime.fromisoformat(facts["start"])
-    return start, start + timedelta(seconds=float(facts["seconds"]))
+def _times(facts: Provenance) -> tuple[datetime, datetime]:
+    start = datetime.fromisoformat(facts.start)
+    return start, start + timedelta(seconds=facts.seconds)

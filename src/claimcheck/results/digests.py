@@ -1,77 +1,45 @@
-"""What a result depends on, as hashes: the answer to "what would rerun, and because of what?".
+"""What a result depends on, as named ingredients with hashes: the answer to "what would be made again, and why?".
 
-A study's records depend on its design at the scale, on the functions of study.py that its run functions reach, on the
-engine modules these import (transitively), on the data sets named in its settings, and on torch's version. Captions,
-notes, regions and figures are judged, drawn and printed from records; they train nothing.
+A part's records depend on its design at the scale, on what its run function reaches in the study and in the engine, on
+the tuning rule where it tunes, on the study's own files, on its data and on the versions that change numbers. Captions,
+notes, regions and figures are judged, drawn and printed from records; they train nothing. Every function here is pure:
+it reads sources, never results.
 """
 
 from __future__ import annotations
 
-import ast
-import hashlib
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from claimcheck.results import sources as reach
-from claimcheck.files import hash_of
-from claimcheck.spec.models import Config, Study
+from claimcheck.data import downloads
+from claimcheck.files import hash_of, sha256
+from claimcheck.results import sources
+from claimcheck.spec.models import Prediction, Study
+from claimcheck.spec.modules import defined_names
+from claimcheck.spec.parts import ScaledPart
 
-PACKAGE = Path(__file__).parent
+RUN_MODULES = ("spec.design", "streams", "engine.context")
+"""Modules that every run passes through without its study naming them."""
 
-ALWAYS_REACHED = ("design", "streams", "context")
-"""Modules that every run passes through without study.py naming them."""
+TUNING_MODULES = ("running.tuning",)
+JUDGE_MODULES = ("judging.judge",)
+PLOT_MODULES = ("figures.drawing", "figures.style")
+REPORT_MODULES = ("report",)
 
-WITHOUT_EFFECT = frozenset({"errors", "files", "spec", "loading"})
-"""Modules that cannot change a number: words of errors, writing of files, and the schema, whose outcome is hashed."""
+TEXTS = {"study.yaml", "notes.md", "amendments.yaml", "registrations.yaml"}
+"""Files of a study's folder that no run reads; every other one that is not Python may be read by its code."""
 
-
-def run_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
-    """What `study`'s records depend on at `scale`: name of the ingredient -> hash."""
-    parts = study.at(scale, config.seeds)
-    code, imports = _reached_code(study.code_path, study.functions_of("run"))
-    closure = _module_closure([*imports, *ALWAYS_REACHED])
-    design = {name: part.model_dump(exclude={"describes"}) for name, part in parts.items()}
-    running = {name: each for name, each in design.items() if parts[name].seeds}
-    return {
-        "design": hash_of(design),
-        "study.py (what the runs reach)": code,
-        **{f"claimcheck.{name}": digest for name, digest in closure.items()},
-        **{f"data {name}": digest for name, digest in _data(running, config.data_dir).items()},
-        "torch": _version("torch"),
-    }
+Ingredients = dict[str, str]
 
 
-def judge_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
-    """What `study`'s verdicts depend on beside its records."""
-    claims = [claim.model_dump() for claim in study.claims]
-    code, imports = _reached_code(study.code_path, study.functions_of("judge"))
-    return {
-        "claims": hash_of(claims),
-        "design": hash_of(
-            {name: part.model_dump(exclude={"describes"}) for name, part in study.at(scale, config.seeds).items()}
-        ),
-        "study.py (statistics)": code,
-        **{f"claimcheck.{name}": digest for name, digest in _module_closure([*imports, "judging.judge"]).items()},
-    }
+def digest(ingredients: Mapping[str, Any]) -> str:
+    """One hash of all ingredients: 16 hex digits."""
+    return hash_of(dict(ingredients))
 
 
-def plot_parts(study: Study, scale: str, config: Config) -> dict[str, str]:
-    """What `study`'s figures depend on beside its records."""
-    code, imports = _reached_code(study.code_path, study.functions_of("plot"))
-    return {
-        "figures": hash_of([{"id": figure.id, "part": figure.part} for figure in study.figures]),
-        "study.py (figures)": code,
-        **{f"claimcheck.{name}": digest for name, digest in _module_closure([*imports, "figures", "style"]).items()},
-    }
-
-
-def combined(parts: dict[str, str]) -> str:
-    """One hash of all ingredients."""
-    return hash_of(parts)
-
-
-def differences(old: dict[str, str], new: dict[str, str]) -> list[str]:
+def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """What changed between two sets of ingredients, in words."""
     changed = [f"{name} changed" for name in new if name in old and old[name] != new[name]]
     added = [f"{name} is new" for name in new if name not in old]
@@ -79,74 +47,131 @@ def differences(old: dict[str, str], new: dict[str, str]) -> list[str]:
     return changed + added + removed
 
 
-def _reached_code(path: Path, roots: list[str]) -> tuple[str, list[str]]:
-    """Hash of the top-level code that `roots` reach in the file, and the claimcheck modules that the code imports."""
-    statements, _ = reach.reached(ast.parse(path.read_text(encoding="utf-8")), roots)
-    text = "\n".join(ast.unparse(node) for node in statements)
-    return hashlib.sha256(text.encode()).hexdigest()[:16], _imports(statements)
+def part_ingredients(study: Study, part: ScaledPart) -> Ingredients:
+    """What the records of `part` depend on: name of the ingredient -> hash or version."""
+    function = study.run_function(part.name, defined_names(study.folder, "runs"))
+    modules = [*RUN_MODULES, *(TUNING_MODULES if part.tune else ())]
+    found = sources.reach(study.folder, "runs", [function], modules)
+    design = design_of(part)
+    data = sorted(set(downloads.NAMES) & ({*_strings(design)} | found.words))
+    return {
+        "design": hash_of(design),
+        **{_in_words(name, function): value for name, value in sorted(found.hashes.items())},
+        **{f"file {path.name}": sha256(path) for path in _other_files(study.folder)},
+        **{f"data {name}": downloads.digest_of(name) for name in data},
+        **_versions(found.packages),
+    }
 
 
-def _imports(nodes: list[ast.stmt] | list[ast.AST]) -> list[str]:
-    """Modules of claimcheck that the code imports, by their names inside the package."""
-    found: set[str] = set()
-    for node in (inner for outer in nodes for inner in ast.walk(outer)):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.startswith("claimcheck."):
-                    found.add(alias.name.removeprefix("claimcheck."))
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "claimcheck":
-            inside = node.module.removeprefix("claimcheck").removeprefix(".")
-            found |= {f"{inside}.{alias.name}".strip(".") for alias in node.names} | {inside}
-    return sorted(name for name in found if name and _module_path(name))
+def design_of(part: ScaledPart) -> dict[str, Any]:
+    """What of a part decides its runs: equal for two ways of writing the same design."""
+    return {
+        "part": part.name,
+        "cells": part.cells(),
+        "static": [name for name, factor in part.factors.items() if factor.static],
+        "seeds": part.seeds,
+        "settings": part.settings,
+        "index": part.index,
+        "tune": part.tune.model_dump() if part.tune else None,
+        "timing": part.timing,
+    }
 
 
-def _module_path(name: str) -> Path | None:
-    base = PACKAGE.joinpath(*name.split("."))
-    if base.with_suffix(".py").is_file():
-        return base.with_suffix(".py")
-    return base / "__init__.py" if (base / "__init__.py").is_file() else None
+def records_ingredients(parts: Mapping[str, str]) -> Ingredients:
+    """What a study's assembled records depend on: the digest of each part that is there, and how they are joined."""
+    joined = sources.function_hash("results.records", "assemble", "write")
+    return {"how parts are joined": joined, **{f"part {name}": value for name, value in parts.items()}}
 
 
-@lru_cache(maxsize=256)
-def _module(name: str) -> tuple[str, tuple[str, ...]]:
-    """Hash of a module's code (comments and layout aside), with the C++ beside it, and the modules that it imports."""
-    path = _module_path(name)
-    assert path is not None
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    runtime = [node for node in tree.body if not _is_type_checking(node)]
-    digest = hashlib.sha256(ast.dump(tree).encode())
-    if path.with_suffix(".cpp").exists():
-        digest.update(path.with_suffix(".cpp").read_bytes())
-    return digest.hexdigest()[:16], tuple(_imports(runtime))
+def judge_ingredients(study: Study, scale: str, seeds: int | None, records: str) -> Ingredients:
+    """What `study`'s verdicts depend on."""
+    names = [prediction.statistic for _, prediction in study.predictions() if prediction.statistic is not None]
+    found = _reach_if_there(study.folder, "statistics", names, JUDGE_MODULES)
+    return {
+        "records": records,
+        "claims": hash_of([claim.model_dump() for claim in study.claims]),
+        "amendments": hash_of({key: [e.model_dump() for e in each] for key, each in study.amendments.items()}),
+        "design": hash_of({name: design_of(part) for name, part in study.at(scale, seeds).items()}),
+        **dict(sorted(found.hashes.items())),
+        **_versions(found.packages),
+    }
 
 
-def _is_type_checking(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+def plot_ingredients(study: Study, records: str) -> Ingredients:
+    """What `study`'s figures depend on."""
+    names = [figure.function for figure in study.figures]
+    found = _reach_if_there(study.folder, "figures", names, PLOT_MODULES)
+    return {
+        "records": records,
+        "figures": hash_of([{"id": figure.id, "part": figure.part} for figure in study.figures]),
+        **dict(sorted(found.hashes.items())),
+        **_versions(found.packages),
+    }
 
 
-def _module_closure(names: list[str]) -> dict[str, str]:
-    """The modules reached from `names` by import, with their hashes, sorted by name."""
-    waiting, found = list(names), {}
-    while waiting:
-        name = waiting.pop()
-        if name in found or name in WITHOUT_EFFECT or _module_path(name) is None:
-            continue
-        found[name], imports = _module(name)
-        waiting += imports
-    return dict(sorted(found.items()))
+def calibration_ingredients(verdicts: Iterable[str]) -> Ingredients:
+    """What the simulation of reports depends on: the code, and the predictions and seeds that there are."""
+    modules, packages = sources.closure(["judging.calibration"])
+    return {**{f"claimcheck.{name}": each for name, each in modules.items()}, **_versions(packages)} | {
+        "verdicts": hash_of(sorted(verdicts))
+    }
 
 
-def _data(design: dict, data_dir: Path) -> dict[str, str]:
-    """Checksums of the downloaded archives that the design of the parts that run names."""
-    from claimcheck.files import sha256
+def report_ingredients(studies_dir: Path, results: Mapping[str, Any]) -> Ingredients:
+    """What the report depends on: the results that it shows, every text of the studies, the templates and the code.
 
-    folders = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw", "cifar10": "cifar-10-batches-py"}
-    named = {value for value in _strings(design) if value in folders}
-    result = {}
-    for name in sorted(named):
-        files = sorted(path for path in (Path(data_dir) / folders[name]).glob("*") if path.suffix != ".gz")
-        result[name] = hash_of({path.name: sha256(path) for path in files}) if files else "absent"
-    return result
+    Args:
+        results: digests of verdicts, figures and calibration, by name.
+    """
+    modules, packages = sources.closure(REPORT_MODULES)
+    texts = sorted(path for path in Path(studies_dir).glob("**/*") if path.suffix in (".yaml", ".md", ".bib"))
+    templates = sorted(path for path in (sources.PACKAGE / "report").glob("**/*") if path.suffix not in (".py", ".pyc"))
+    files = {
+        str(path.relative_to(root)): sha256(path)
+        for root, paths in ((Path(studies_dir), texts), (sources.PACKAGE, templates))
+        for path in paths
+        if path.is_file()
+    }
+    return {
+        "results": hash_of(dict(results)),
+        "texts": hash_of(files),
+        **{f"claimcheck.{name}": each for name, each in modules.items()},
+        **_versions({*packages, "pypandoc_binary", "typst"}),
+    }
+
+
+def prediction_hash(prediction: Prediction, study: Study, scale: str, seeds: int | None = None) -> str:
+    """Hash of what fixes a prediction: what is measured, the region, the rule and the design it is judged on."""
+    parts = study.at(scale, seeds)
+    wanted = {prediction.part: parts[prediction.part]} if prediction.part else parts
+    fixed = {"id", "says", "measure", "statistic", "region", "kind", "average", "part"}
+    return hash_of(
+        {
+            "prediction": prediction.model_dump(include=fixed),
+            "design": {name: design_of(part) for name, part in wanted.items()},
+        }
+    )
+
+
+def _reach_if_there(folder: Path, module: str, names: list[str], package_modules: tuple[str, ...]) -> sources.Reached:
+    """As `sources.reach`; a study without the file (all its predictions are measures) reaches the package alone."""
+    if (folder / f"{module}.py").is_file():
+        return sources.reach(folder, module, names, package_modules)
+    modules, packages = sources.closure(package_modules)
+    return sources.Reached({f"claimcheck.{name}": each for name, each in modules.items()}, packages)
+
+
+def _in_words(name: str, function: str) -> str:
+    return f"{name} ({function} and what it reaches)" if name == "runs.py" else name
+
+
+def _other_files(folder: Path) -> list[Path]:
+    """Files of the study's folder that its code may read: neither Python nor the texts that the report reads."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix not in (".py", ".pyc") and path.name not in TEXTS and path.name[0] != "."
+    )
 
 
 def _strings(value: object) -> list[str]:
@@ -155,6 +180,10 @@ def _strings(value: object) -> list[str]:
     if isinstance(value, list | tuple):
         return [text for entry in value for text in _strings(entry)]
     return [value] if isinstance(value, str) else []
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    return {name: _version(name) for name in sorted(packages)}
 
 
 def _version(package: str) -> str:

@@ -1,67 +1,109 @@
-"""`claimcheck import`: take over results that were made on another machine, after checking every hash.
+"""`claimcheck import`: take over a study's parts that were made on another machine, after checking every hash.
 
-The records keep the provenance of the machine that made them. Verdicts and figures are not taken over: they are made
+The parts keep the provenance of the machine that made them. Verdicts and figures are not taken over: they are made
 here, from the records, by the judge and the plots of this checkout.
 """
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from claimcheck.results import digests as fingerprint
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import read_json, sha256, write_atomically
-from claimcheck.results.seals import read_provenance
-from claimcheck.spec.models import Config, Study
-
-MACHINE = ("torch",)
-"""Ingredients that may differ between machines: they are told in the report, they do not make a result a stranger's."""
+from claimcheck.results import records
+from claimcheck.results.provenance import PACKAGES, PartFacts
+from claimcheck.results.state import PartFiles, Results
 
 
-def import_results(source: Path, study: Study, config: Config) -> list[str]:
-    """Copy one study's records and provenance from `source` into the results, if they are whole and of this design.
+def import_parts(source: Path, results: Results) -> list[str]:
+    """Copy the parts of one study from `source` into the results, if they are whole and of this design and code.
+
+    Versions of packages may differ: that is what another machine is. Everything is checked before anything is written.
 
     Args:
-        source: a folder that `claimcheck run` wrote (with records.parquet and provenance.json).
+        source: a study's folder of results that `claimcheck run` wrote elsewhere (with its `parts/`).
 
     Returns:
-        What differs in ways that are allowed (the torch version), in words.
+        What was taken over, and which versions differ, in words.
 
     Raises:
-        ClaimcheckError: files missing or damaged, another study or scale, or made from another design or code.
+        ClaimcheckError: no parts there; a file that is damaged, of another study or scale, or made from another design
+            or code.
     """
-    facts = read_json(source / "provenance.json")
-    for key, wanted in (("study", study.name), ("scale", config.scale)):
-        if not isinstance(facts, dict) or facts.get(key) != wanted:
-            found = facts.get(key) if isinstance(facts, dict) else type(facts).__name__
-            raise ClaimcheckError(
-                f"is not of this {key}", where=source / "provenance.json", found=found, expected=wanted
-            )
-    facts = read_provenance(source / "provenance.json", required=("ingredients", "files"))
-    files = facts["files"]
-    if "records.parquet" not in files:
-        raise ClaimcheckError("names no records", where=source / "provenance.json", hint="copy the whole folder again")
-    for name, digest in files.items():
-        if Path(name).name != name or not (source / name).is_file():
-            raise ClaimcheckError("no such file beside its provenance", where=source / name)
-        if sha256(source / name) != digest:
-            raise ClaimcheckError("is not the file that the run wrote", where=source / name, hint="copy it again")
-    seeds = config.seeds
-    wanted = fingerprint.run_parts(study, config.scale, config)
+    folder = Path(source) / "parts"
+    found = sorted(folder.glob("*.records.parquet")) if folder.is_dir() else []
+    if not found:
+        raise ClaimcheckError(
+            "no parts here",
+            where=folder,
+            expected="PART-DIGEST.records.parquet",
+            hint="name a study's results, such as elsewhere/results/full/precision",
+        )
+    wanted = _wanted(results)
+    taken: dict[str, tuple[PartFiles, Path, list[str]]] = {}
+    refused: dict[str, ClaimcheckError] = {}
+    for path in found:
+        name = path.name.rpartition("-")[0]
+        if name not in wanted:
+            continue
+        try:
+            taken[name] = (wanted[name], path, _check(path, wanted[name], results))
+        except ClaimcheckError as fault:  # an older version of the part, perhaps beside the right one
+            refused[name] = fault
+    if strangers := {name: fault for name, fault in refused.items() if name not in taken}:
+        raise next(iter(strangers.values()))
+    remarks = []
+    for name, (files, path, differing) in taken.items():
+        _take(path, files)
+        remarks.append(f"part {name} taken over" + (f"; made with {', '.join(differing)}" if differing else ""))
+    return remarks
+
+
+def _wanted(results: Results) -> dict[str, PartFiles]:
+    """The parts that can be taken over: also those that this machine could not run."""
+    from claimcheck.results.state import Machine, locate
+
+    return dict(locate(results.study, results.config, Machine(gpu=True, compiler=True)).parts)
+
+
+def _check(path: Path, files: PartFiles, results: Results) -> list[str]:
+    """Check one part; the versions that differ, in words."""
+    remedy = "copy it again"
+    _, raw = records.read_sealed(path, remedy)
+    facts = PartFacts.model_validate(raw)
+    for key, here in (("study", results.study.name), ("scale", results.config.scale)):
+        if getattr(facts, key) != here:
+            raise ClaimcheckError(f"is not of this {key}", where=path, found=getattr(facts, key), expected=here)
     differing = [
         name
-        for name in {*facts["ingredients"], *wanted}
-        if facts["ingredients"].get(name) != wanted.get(name) and not name.startswith("data ")
+        for name in {*facts.ingredients, *files.ingredients}
+        if facts.ingredients.get(name) != files.ingredients.get(name)
     ]
-    if strange := sorted(set(differing) - set(MACHINE)):
+    if strange := sorted(name for name in differing if name not in PACKAGES and not _versioned_data(name)):
         raise ClaimcheckError(
             f"was made from other code or another design ({', '.join(strange)})",
-            where=source,
-            hint="check out the commit of its provenance, or run it again" if seeds is None else "check --seeds",
+            where=path,
+            hint="check out the commit of its provenance, run it again, or check --seeds",
         )
-    target = config.results_of(study.name)
-    for name in [*files, "provenance.json"]:
-        with write_atomically(target / name) as temporary:
-            shutil.copyfile(source / name, temporary)
-    return [f"torch {facts['versions'].get('torch')} made it" for name in differing if name == "torch"]
+    tuning = _tuning_beside(path)
+    if files.tuning is not None:
+        records.read_sealed(tuning, remedy)
+    return [f"{name} {facts.ingredients.get(name, 'absent')}" for name in sorted(differing)]
+
+
+def _versioned_data(name: str) -> bool:
+    """Whether an ingredient is a data set made by a package, whose version is what its digest says."""
+    from claimcheck.data import downloads
+
+    return name.startswith("data ") and name.removeprefix("data ") not in downloads.SOURCES
+
+
+def _tuning_beside(path: Path) -> Path:
+    return path.with_name(path.name.replace(".records.parquet", ".tuning.parquet"))
+
+
+def _take(path: Path, files: PartFiles) -> None:
+    """Write a part under the present digest, which its facts then name beside their own."""
+    for source, target in ((_tuning_beside(path), files.tuning), (path, files.records)):
+        if target is not None:
+            frame, facts = records.read_sealed(source, "copy it again")
+            records.write_sealed(target, frame, {**facts, "imported_as": files.digest})

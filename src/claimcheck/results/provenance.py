@@ -1,4 +1,8 @@
-"""Where a result comes from: code, versions, machine. No user name, no host name, no path of the machine."""
+"""Where a result comes from: code, versions, machine, time. No user name, no host name, no path of the machine.
+
+`PartFacts` is written beside each part's records, `Provenance` is a study's provenance.json: the same models write and
+read them.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,153 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import write_json
+from claimcheck.results.seals import read_sealed, sealed
+
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pandas", "scikit-learn", "mnist1d", "claimcheck")
 
 
-def git_state(folder: Path | None = None) -> dict[str, Any]:
-    """Commit and whether tracked files differ from it; None where there is no git or no repository."""
-    folder = folder or Path.cwd()
-    commit = _git(folder, "rev-parse", "HEAD")
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+
+class Git(_Facts):
+    """Commit of the code, and whether tracked files differed from it; None where there is no repository."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class Ensemble(_Facts):
+    """One ensemble: how many runs, and what it took. The engine adds notes of its own."""
+
+    name: str
+    runs: int
+    seconds: float
+    cpu_seconds: float
+    peak_memory_mib: float
+
+
+class PartFacts(_Facts):
+    """How a part's records, or its pilots' table, were made."""
+
+    study: str
+    scale: str
+    part: str
+    digest: str
+    ingredients: dict[str, str]
+    start: str
+    seconds: float
+    ensembles: list[Ensemble]
+    seeds: int
+    pilot_seeds: int = 0
+    arms: int = 0
+    arms_at_edge: int = 0
+    threads: int = 1
+    shards: int = 1
+    git: Git = Git()
+    versions: dict[str, str] = {}
+    machine: dict[str, str | int | float | None] = {}
+
+
+class Provenance(_Facts):
+    """What a study's records were made from, on which machines, in what time: provenance.json.
+
+    Attributes:
+        digest: of the records; every later step's results carry one that follows from it.
+        start, seconds, ensembles, peak_memory_mib, …: of all parts together.
+        parts: each part's own facts.
+        not_run: why a part is not among the records.
+        files: SHA-256 of the files beside this one.
+    """
+
+    study: str
+    scale: str
+    digest: str
+    start: str
+    seconds: float
+    ensemble_seconds: float
+    peak_memory_mib: float
+    seeds: dict[str, int]
+    parts: dict[str, PartFacts]
+    not_run: dict[str, str] = {}
+    files: dict[str, str] = {}
+
+    @property
+    def ensembles(self) -> list[Ensemble]:
+        """Every ensemble of every part, in order."""
+        return [each for part in self.parts.values() for each in part.ensembles]
+
+
+def provenance_of(
+    study: str, scale: str, digest: str, parts: list[PartFacts], not_run: dict[str, str], files: dict[str, str]
+) -> Provenance:
+    """A study's provenance from its parts'."""
+    ensembles = [each for part in parts for each in part.ensembles]
+    return Provenance(
+        study=study,
+        scale=scale,
+        digest=digest,
+        start=min(part.start for part in parts),
+        seconds=round(sum(part.seconds for part in parts), 2),
+        ensemble_seconds=round(sum(each.seconds for each in ensembles), 2),
+        peak_memory_mib=max(each.peak_memory_mib for each in ensembles),
+        seeds={part.part: part.seeds for part in parts},
+        parts={part.part: part for part in parts},
+        not_run=not_run,
+        files=files,
+    )
+
+
+def write_provenance(path: Path, facts: Provenance) -> None:
+    """Write provenance.json with its checksum."""
+    write_json(path, sealed(facts.model_dump()))
+
+
+def read_provenance(path: Path, remedy: str) -> Provenance:
+    """Read a sealed provenance.json.
+
+    Args:
+        remedy: the command that makes it again, for the error.
+
+    Raises:
+        ClaimcheckError: missing, not JSON, of a strange shape, or changed after the run.
+    """
+    facts = read_sealed(path, remedy)
+    try:
+        return Provenance.model_validate(facts)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise ClaimcheckError(
+            f"provenance of a strange shape ({fault['msg']})",
+            where=f"{path}: {'.'.join(map(str, fault['loc']))}",
+            found=repr(fault.get("input"))[:80],
+            hint=f"make it again: {remedy}",
+        ) from None
+
+
+def git_state(folder: Path | None = None) -> Git:
+    """Commit of the repository that tracks this package's own files, whatever the working folder; none without one."""
+    here = Path(__file__).resolve() if folder is None else folder
+    place = here.parent if here.is_file() else here
+    if folder is None and _git(place, "ls-files", "--error-unmatch", here.name) is None:
+        return Git()
+    commit = _git(place, "rev-parse", "HEAD")
     if commit is None:
-        return {"commit": None, "dirty": None}
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+        return Git()
+    return Git(commit=commit, dirty=bool(_git(place, "status", "--porcelain", "--untracked-files=no")))
 
 
 def _git(folder: Path, *words: str) -> str | None:
+    """What git says in `folder`, without the variables that would send it elsewhere."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            ["git", *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, write_atomically
-from claimcheck.spec.models import Part, ScaledPart
+from claimcheck.spec.design import confirmatory_runs
+from claimcheck.spec.parts import Design, ScaledPart
 
 STATUSES = ("ok", "diverged")
 
@@ -56,7 +57,7 @@ def check_outcome(raw: Any, runs: pd.DataFrame, part: ScaledPart, where: str) ->
     return joined.assign(part=part.name)[["part", "run", *runs.columns.drop("run"), *index, *metrics, "status"]]
 
 
-def _index_and_metrics(frame: pd.DataFrame, part: Part, where: str) -> tuple[list[str], list[str]]:
+def _index_and_metrics(frame: pd.DataFrame, part: Design, where: str) -> tuple[list[str], list[str]]:
     """Index columns (declared, or whole numbers and words) and metric columns (floating point) of an outcome."""
     rest = [column for column in frame.columns if column not in ("run", "status")]
     if absent := [name for name in part.index if name not in rest]:
@@ -71,49 +72,8 @@ def _index_and_metrics(frame: pd.DataFrame, part: Part, where: str) -> tuple[lis
     return index, [name for name in rest if name not in index]
 
 
-def arm_columns(part: ScaledPart) -> list[str]:
-    """The factors that make an arm of the part's tuning."""
-    assert part.tune is not None
-    return list(part.factors) if part.tune.within is None else list(part.tune.within)
-
-
-def choose(pilots: pd.DataFrame, part: ScaledPart, where: object) -> pd.DataFrame:
-    """Choose the tuned factor's value per arm from pilot records.
-
-    The column to optimise is read at each pilot run's last row (largest index), averaged over pilot seeds and, where an
-    arm spans other factors, over these; a diverged or non-finite run counts as worst. The first of equals is taken.
-
-    Returns:
-        One row per arm and value: arm columns, the value, `score`, `diverged` (share), `chosen`, `at_edge` (the choice
-        is the first or last of the grid, so the best may lie outside).
-    """
-    tune = part.tune
-    assert tune is not None
-    column, sign = (tune.minimise, 1.0) if tune.minimise else (tune.maximise, -1.0)
-    if column not in pilots:
-        raise ClaimcheckError("tune names a column that the runs do not return", where=where, found=column)
-    index = [name for name in part.index if name in pilots]
-    last = pilots.sort_values(index, kind="stable").groupby("run", sort=False).tail(1) if index else pilots
-    lost = (last["status"] != "ok") | ~np.isfinite(last[column])
-    last = last.assign(_score=np.where(lost, np.inf, sign * last[column]), _lost=lost.astype(float))
-    arm = arm_columns(part)
-    table = (
-        last.groupby([*arm, tune.factor], sort=False, dropna=False)
-        .agg(score=("_score", "mean"), diverged=("_lost", "mean"))
-        .reset_index()
-    )
-    groups = table.groupby(arm, sort=False, dropna=False) if arm else [((), table)]
-    best = {group["score"].idxmin() for _, group in groups}
-    table["chosen"] = table.index.isin(best)
-    table["at_edge"] = table["chosen"] & table[tune.factor].isin([tune.values[0], tune.values[-1]])
-    table["score"] *= sign
-    return table
-
-
 def assemble(frames: list[pd.DataFrame], parts: Mapping[str, ScaledPart]) -> pd.DataFrame:
     """All ensembles' rows in the order of the design, whatever the order and cutting they were made in."""
-    from claimcheck.spec.design import confirmatory_runs
-
     merged = concatenate(frames)
     order = {
         run: position
@@ -203,26 +163,44 @@ def part_of(records: pd.DataFrame, part: str | None) -> pd.DataFrame:
     return rows.astype(plain).reset_index(drop=True)
 
 
-def write_checkpoint(path: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
-    """Keep a finished ensemble: its rows, facts about its making, and a checksum of both."""
-    body = json.dumps(facts)
+def write_sealed(path: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
+    """Write rows with facts about their making, and a checksum of both, in one parquet file."""
+    body = json.dumps(facts, sort_keys=True)
     write(path, frame, {"facts": body, "checksum": hash_of([body, _digest(frame)])})
 
 
-def read_checkpoint(path: Path) -> tuple[pd.DataFrame, dict[str, Any]] | None:
-    """A finished ensemble, or None when it is not there or not whole (a damaged one is deleted)."""
+def read_sealed(path: Path, remedy: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows and facts that `write_sealed` wrote.
+
+    Args:
+        remedy: the command that makes the file again, for the error.
+
+    Raises:
+        ClaimcheckError: missing, cut off, or changed after it was written.
+    """
     if not path.is_file():
-        return None
+        raise ClaimcheckError("no such file", where=path, hint=f"make it: {remedy}")
     try:
         table = pq.read_table(path)
-        frame, metadata = table.to_pandas(), table.schema.metadata
+        frame, metadata = table.to_pandas(), table.schema.metadata or {}
         body = metadata[b"facts"].decode()
-        if metadata[b"checksum"].decode() == hash_of([body, _digest(frame)]):
-            return frame, json.loads(body)
+        whole = metadata[b"checksum"].decode() == hash_of([body, _digest(frame)])
     except (OSError, KeyError, ValueError, pa.ArrowException):
-        pass
-    path.unlink(missing_ok=True)
-    return None
+        whole = False
+    if not whole:
+        raise ClaimcheckError(
+            "was cut off or changed after it was written", where=path, hint=f"make it again: {remedy}"
+        )
+    return frame, json.loads(body)
+
+
+def whole(path: Path) -> bool:
+    """Whether a file is there as `write_sealed` wrote it."""
+    try:
+        read_sealed(path, "")
+    except ClaimcheckError:
+        return False
+    return True
 
 
 def _digest(frame: pd.DataFrame) -> str:

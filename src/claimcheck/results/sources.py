@@ -1,24 +1,123 @@
-"""Which code of a study.py some of its functions reach: that much is hashed for a step, and that much is executed in it.
+"""Which code some functions of a study's module reach, as hashes: that much decides whether a result is of today's code.
 
-Code that a step's hash does not cover cannot change what the step does, since it is not there; and a step pays for no
-import that it does not use: judging needs no PyTorch, training no seaborn.
+Read from syntax trees alone: nothing is imported or executed. Inside a study the tree is followed function by
+function, in the package module by module. Comments, layout and docstrings do not count: they change no number.
 """
 
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
+import hashlib
 from collections.abc import Iterable
-from importlib.machinery import SourceFileLoader
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from types import CodeType, ModuleType
 
-from claimcheck.errors import ClaimcheckError
+PACKAGE = Path(__file__).parents[1]
+
+WITHOUT_EFFECT = frozenset(
+    {"errors", "files", "spec.parts", "spec.models", "spec.config", "spec.reading", "spec.modules", "spec.measures"}
+    | {"data.downloads"}
+)
+"""Modules that cannot change a number: words of errors, writing of files, downloads, and the schema, whose outcome is
+hashed by itself."""
+
+PACKAGES = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "matplotlib": "matplotlib",
+    "seaborn": "seaborn",
+}
+"""Modules whose versions change numbers or pictures, and the distributions that they come from."""
 
 
-def reached(tree: ast.Module, roots: Iterable[str]) -> tuple[list[ast.stmt], set[str]]:
-    """The top-level statements of a file that `roots` reach, in its order, and every name that these mention.
+@dataclass
+class Reached:
+    """What code reaches.
+
+    Attributes:
+        hashes: file of the study (with the functions looked for) or module of the package -> hash of what is reached.
+        packages: distributions of other people that it imports, of `PACKAGES`.
+        words: text constants in the study's own code, such as names of data sets.
+    """
+
+    hashes: dict[str, str] = field(default_factory=dict)
+    packages: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+
+
+def reach(folder: Path, module: str, roots: Iterable[str], package_modules: Iterable[str] = ()) -> Reached:
+    """What the functions `roots` of `<module>.py` in a study's folder reach, there, in the study and in the package.
+
+    Args:
+        package_modules: modules of claimcheck that are used beside those that the code imports.
+    """
+    found = Reached()
+    waiting: dict[str, set[str]] = {module: set(roots)}
+    done: dict[str, set[str]] = {}
+    engine = set(package_modules)
+    while waiting:
+        name, wanted = waiting.popitem()
+        wanted |= done.get(name, set())
+        if wanted == done.get(name):
+            continue
+        done[name] = wanted
+        statements = _statements(folder / f"{name}.py", frozenset(wanted))
+        found.hashes[f"{name}.py"] = _hash(statements)
+        found.words |= {node.value for node in _walk(statements) if _is_text(node)}
+        own, imported, packages = _imports(statements)
+        engine |= imported
+        found.packages |= packages
+        for other, names in own.items():
+            if (folder / f"{other}.py").is_file():
+                waiting.setdefault(other, set()).update(names)
+    modules, packages = closure(engine)
+    found.hashes |= {f"claimcheck.{name}": digest for name, digest in modules.items()}
+    found.packages |= packages
+    return found
+
+
+def closure(names: Iterable[str]) -> tuple[dict[str, str], set[str]]:
+    """The package's modules reached from `names` by import, with hashes, in order of name; and others' packages."""
+    waiting, found, packages = list(names), {}, set()
+    while waiting:
+        name = waiting.pop()
+        if name in found or name in WITHOUT_EFFECT or _module_path(name) is None:
+            continue
+        found[name], imports, others = _module(name)
+        waiting += imports
+        if not name.startswith("data."):  # what a data set is made with counts for the parts that use it
+            packages |= set(others)
+    return dict(sorted(found.items())), packages
+
+
+def function_hash(module: str, *names: str) -> str:
+    """Hash of what some functions of one of the package's modules reach inside it."""
+    path = _module_path(module)
+    assert path is not None, module
+    return _hash(_statements(path, frozenset(names)))
+
+
+def _statements(path: Path, roots: frozenset[str]) -> tuple[ast.stmt, ...]:
+    """The top-level statements that `roots` reach, in the file's order; all of them for the root "*"."""
+    tree = _tree(path, path.read_bytes())
+    return tuple(tree.body) if "*" in roots else tuple(reached(tree, roots))
+
+
+@lru_cache(maxsize=512)
+def _tree(path: Path, content: bytes) -> ast.Module:
+    tree = ast.parse(content, filename=str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            node.body = [inner for inner in node.body if not _is_docstring(inner)] or [ast.Pass()]
+    return tree
+
+
+def reached(tree: ast.Module, roots: Iterable[str]) -> list[ast.stmt]:
+    """The top-level statements of a file that `roots` reach, in its order.
 
     A definition is reached when its name occurs in reached code. Statements that are neither definitions nor imports
     (constants) count when a name they bind is reached; anything else at the top level always counts.
@@ -30,7 +129,7 @@ def reached(tree: ast.Module, roots: Iterable[str]) -> tuple[list[ast.stmt], set
         if names:
             for name in names:
                 bound.setdefault(name, []).append(node)
-        elif not _is_docstring(node):
+        elif not isinstance(node, ast.Pass):
             found.append(node)
     waiting = [*roots, *(name for node in found for name in _names_in(node))]
     seen: set[str] = set()
@@ -43,51 +142,18 @@ def reached(tree: ast.Module, roots: Iterable[str]) -> tuple[list[ast.stmt], set
             if node not in found:
                 found.append(node)
                 waiting += _names_in(node)
-    return sorted(found, key=lambda node: node.lineno), seen
-
-
-def load(path: Path, name: str, roots: Iterable[str] | None = None) -> ModuleType:
-    """Execute a file as the module `name`: all of it, or what `roots` reach.
-
-    Raises:
-        ClaimcheckError: it is not Python, or fails while it is executed.
-    """
-    loader = _Loader(name, path, roots)
-    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        loader.exec_module(module)
-    except ClaimcheckError:
-        raise
-    except Exception as error:
-        raise ClaimcheckError(f"cannot be imported ({type(error).__name__}: {error})", where=path) from error
-    return module
-
-
-class _Loader(SourceFileLoader):
-    """Loads what `roots` reach of a file; lines keep their numbers."""
-
-    def __init__(self, name: str, path: Path, roots: Iterable[str] | None) -> None:
-        super().__init__(name, str(path))
-        self.roots = roots
-
-    def get_code(self, fullname: str) -> CodeType:
-        tree = ast.parse(self.get_data(self.path), filename=self.path)
-        if self.roots is not None:
-            statements, names = reached(tree, self.roots)
-            future = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
-            tree.body = [*future, *(_needed(node, names) for node in statements if node not in future)]
-        return self.source_to_code(tree, self.path)
+    found = [_needed(node, seen) for node in found]
+    return sorted(found, key=lambda node: node.lineno)
 
 
 def _needed(node: ast.stmt, names: set[str]) -> ast.stmt:
     """An import without what none of `names` uses; any other statement as it is."""
     if not isinstance(node, ast.Import | ast.ImportFrom) or not _bound_names(node):
         return node
-    node.names = [alias for alias in node.names if _bound_by(alias) in names]
-    return node
+    kept = [alias for alias in node.names if _bound_by(alias) in names]
+    if isinstance(node, ast.Import):
+        return ast.copy_location(ast.Import(names=kept), node)
+    return ast.copy_location(ast.ImportFrom(module=node.module, names=kept, level=node.level), node)
 
 
 def _bound_names(node: ast.stmt) -> list[str]:
@@ -108,8 +174,77 @@ def _bound_by(alias: ast.alias) -> str:
 
 
 def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.Expr) and _is_text(node.value)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _names_in(node: ast.stmt) -> list[str]:
     return [inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+
+
+def _walk(nodes: Iterable[ast.stmt]) -> list[ast.AST]:
+    return [inner for node in nodes for inner in ast.walk(node)]
+
+
+def _hash(nodes: Iterable[ast.stmt], *more: bytes) -> str:
+    digest = hashlib.sha256("\n".join(map(ast.dump, nodes)).encode())
+    for extra in more:
+        digest.update(extra)
+    return digest.hexdigest()[:16]
+
+
+def _imports(nodes: Iterable[ast.stmt]) -> tuple[dict[str, set[str]], set[str], set[str]]:
+    """What code imports: names by module of its own study ("*" for a whole one), the package's modules, packages."""
+    own: dict[str, set[str]] = {}
+    inside: set[str] = set()
+    packages: set[str] = set()
+    for node in _walk(nodes):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            if node.module:
+                own.setdefault(node.module, set()).update(alias.name for alias in node.names)
+            else:
+                own.update((alias.name, {"*"}) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                _sort(alias.name, inside, packages)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            _sort(node.module, inside, packages)
+            if node.module.split(".")[0] == "claimcheck":
+                for alias in node.names:
+                    _sort(f"{node.module}.{alias.name}", inside, packages)
+    return own, inside, packages
+
+
+def _sort(name: str, inside: set[str], packages: set[str]) -> None:
+    top, _, rest = name.partition(".")
+    if top == "claimcheck" and rest and _module_path(rest):
+        inside.add(rest)
+    elif top in PACKAGES:
+        packages.add(PACKAGES[top])
+
+
+def _module_path(name: str) -> Path | None:
+    base = PACKAGE.joinpath(*name.split("."))
+    if base.with_suffix(".py").is_file():
+        return base.with_suffix(".py")
+    return base / "__init__.py" if (base / "__init__.py").is_file() else None
+
+
+@lru_cache(maxsize=256)
+def _module(name: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Hash of a module's code, with the C++ beside it; the package's modules and the packages that it imports."""
+    path = _module_path(name)
+    assert path is not None
+    tree = _tree(path, path.read_bytes())
+    runtime = [node for node in tree.body if not _is_type_checking(node)]
+    _, inside, packages = _imports(runtime)
+    beside = path.with_suffix(".cpp")
+    digest = _hash(runtime, beside.read_bytes() if beside.exists() else b"")
+    return digest, tuple(sorted(inside)), tuple(sorted(packages))
+
+
+def _is_type_checking(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"

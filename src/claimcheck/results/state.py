@@ -1,61 +1,414 @@
-"""In words: what of a study would run again, and because of what. Compares hashes; runs nothing."""
+"""What a study's results are called, and which of them are there, whole and current. Asked here, and nowhere else.
+
+Every file that follows from sources carries their digest in its name, so "current" means: the file of the present digest
+is there. The pipeline works in a store, `results/<scale>/.store/`, and in each study's `parts/`; `view` publishes what is
+current under the names that people read. Clocks and modification times decide nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from claimcheck.results import digests as fingerprint
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
-from claimcheck.results.seals import check_figures, read_provenance
-from claimcheck.spec.models import Config, Study
+from claimcheck.results import digests, seals
+from claimcheck.results.provenance import PartFacts, Provenance, read_provenance
+from claimcheck.results.verdicts import read_verdicts
+from claimcheck.spec.config import Config
+from claimcheck.spec.models import Study
+from claimcheck.spec.parts import ScaledPart
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STORE = ".store"
 
 
-def explain(study: Study, config: Config) -> list[str]:
-    """Sentences, one a step of the study: up to date, or what would rerun it."""
-    folder = config.results_of(study.name)
-    if not (folder / "provenance.json").is_file() or not (folder / "records.parquet").is_file():
-        return [f"run: would run, there are no finished records in {folder}"]
-    kept = read_provenance(folder / "provenance.json", required=("ingredients", "files"))
-    reasons = fingerprint.differences(kept["ingredients"], fingerprint.run_parts(study, config.scale, config))
-    damaged = [name for name, digest in kept["files"].items() if not _same(folder / name, digest)]
-    reasons += [f"{name} is not the file that the run wrote" for name in damaged]
-    lines = [_line("run", reasons)]
-    lines.append(_line("judge", _judge_reasons(study, config, folder, bool(reasons))))
-    drawn = [spec.id for spec in study.figures if spec.part not in kept.get("not_run", ())]
-    missing = [name for name in drawn if not (folder / "figures" / f"{name}.svg").is_file()]
-    faults = [f"figure {name} is missing" for name in missing] or _figure_faults(folder)
-    lines.append(_line("plot", ["run reruns"] if reasons else faults))
+@dataclass(frozen=True)
+class Machine:
+    """What a machine has that some parts need."""
+
+    gpu: bool = False
+    compiler: bool = False
+
+
+@dataclass(frozen=True)
+class PartFiles:
+    """A part, what it is made from, and the files that hold it."""
+
+    part: ScaledPart
+    ingredients: digests.Ingredients
+    folder: Path
+    remedy: str
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of all ingredients."""
+        return digests.digest(self.ingredients)
+
+    @property
+    def records(self) -> Path:
+        """The part's records."""
+        return self.folder / f"{self.part.name}-{self.digest}.records.parquet"
+
+    @property
+    def tuning(self) -> Path | None:
+        """The pilots' table, for a part that tunes."""
+        return self.folder / f"{self.part.name}-{self.digest}.tuning.parquet" if self.part.tune else None
+
+    def shard(self, number: int, shards: int) -> Path:
+        """One of the pieces that the part is cut into."""
+        return self.folder / f"{self.part.name}-{self.digest}.{number}-of-{shards}.parquet"
+
+    @property
+    def files(self) -> list[Path]:
+        """What must be there: records, and the pilots' table of a part that tunes."""
+        return [path for path in (self.tuning, self.records) if path is not None]
+
+    def missing(self) -> bool:
+        """Whether a file of the part is not there, or not whole."""
+        from claimcheck.results import records  # not at the top: a pipeline asks for names alone, without pandas
+
+        return not all(records.whole(path) for path in self.files)
+
+    def read(self) -> tuple[pd.DataFrame, PartFacts]:
+        """The part's rows and facts.
+
+        Raises:
+            ClaimcheckError: not there, cut off, changed, or of another digest than its name says.
+        """
+        from claimcheck.results import records
+
+        frame, facts = records.read_sealed(self.records, self.remedy)
+        if self.digest not in (facts.get("digest"), facts.get("imported_as")):
+            raise ClaimcheckError(
+                "holds records of another digest than its name says",
+                where=self.records,
+                found=str(facts.get("digest")),
+                hint=f"make it again: {self.remedy}",
+            )
+        return frame, PartFacts.model_validate(facts)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study's results at one scale, as the present sources and settings would make them.
+
+    Attributes:
+        parts: the parts that are asked for here, by name, in the study's order.
+        not_run: why a part is not, for the others.
+    """
+
+    study: Study
+    config: Config
+    parts: Mapping[str, PartFiles]
+    not_run: Mapping[str, str]
+
+    @property
+    def store(self) -> Path:
+        """Folder that the pipeline works in."""
+        return self.config.results / STORE / self.study.name
+
+    @property
+    def view(self) -> Path:
+        """Folder that people read."""
+        return self.config.results / self.study.name
+
+    @cached_property
+    def records_digest(self) -> str:
+        """Digest of the assembled records."""
+        parts = {name: files.digest for name, files in self.parts.items()}
+        return digests.digest(digests.records_ingredients(parts))
+
+    @cached_property
+    def verdicts_digest(self) -> str:
+        """Digest of the verdicts."""
+        config = self.config
+        return digests.digest(digests.judge_ingredients(self.study, config.scale, config.seeds, self.records_digest))
+
+    @cached_property
+    def figures_digest(self) -> str:
+        """Digest of the figures."""
+        return digests.digest(digests.plot_ingredients(self.study, self.records_digest))
+
+    @property
+    def records(self) -> Path:
+        """The study's records: its parts, assembled."""
+        return self.store / f"records-{self.records_digest}.parquet"
+
+    @property
+    def tuning(self) -> Path | None:
+        """All pilots' tables, assembled, for a study that tunes."""
+        tuned = any(files.part.tune for files in self.parts.values())
+        return self.store / f"tuning-{self.records_digest}.parquet" if tuned else None
+
+    @property
+    def provenance(self) -> Path:
+        """Where the records come from."""
+        return self.store / f"provenance-{self.records_digest}.json"
+
+    @property
+    def verdicts(self) -> Path:
+        """The verdicts."""
+        return self.store / f"verdicts-{self.verdicts_digest}.json"
+
+    @property
+    def shuffled(self) -> Path:
+        """The null run."""
+        return self.store / f"shuffled-{self.verdicts_digest}.json"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the figures."""
+        return self.store / f"figures-{self.figures_digest}"
+
+    @property
+    def drawings(self) -> list[Path]:
+        """The files of all figures whose part is run here, and the list of their checksums."""
+        drawn = [each.id for each in self.study.figures if each.part is None or each.part in self.parts]
+        names = [f"{name}.{ending}" for name in drawn for ending in ("svg", "png")]
+        return [self.figures / name for name in (*names, seals.FIGURES)]
+
+    @property
+    def assembled(self) -> list[Path]:
+        """Files that assembling makes."""
+        return [path for path in (self.records, self.tuning, self.provenance) if path is not None]
+
+    @property
+    def receipt(self) -> Path:
+        """The file that is there when, and only when, these results are what the view shows."""
+        name = digests.digest({"verdicts": self.verdicts_digest, "figures": self.figures_digest})
+        return self.view / f".view-{name}"
+
+    def remedy(self, step: str) -> str:
+        """The command that makes a step's results again."""
+        return f"claimcheck {step} {self.study.name} --scale {self.config.scale}"
+
+    def prediction_hashes(self) -> dict[str, str]:
+        """For each prediction the hash of what fixes it: measure, region, rule, design."""
+        study, config = self.study, self.config
+        return {
+            prediction.id: digests.prediction_hash(prediction, study, config.scale, config.seeds)
+            for _, prediction in study.predictions()
+        }
+
+    def missing_parts(self) -> list[PartFiles]:
+        """Parts whose files are not there, or not whole."""
+        return [files for files in self.parts.values() if files.missing()]
+
+    def has_records(self) -> bool:
+        """Whether the assembled records are there (whether they are whole is seen when they are read)."""
+        return all(path.is_file() for path in self.assembled)
+
+    def judged(self) -> bool:
+        """Whether records and verdicts are there."""
+        return self.has_records() and self.verdicts.is_file() and self.shuffled.is_file()
+
+    def drawn(self) -> bool:
+        """Whether the figures are there."""
+        return (self.figures / seals.FIGURES).is_file()
+
+    def read_provenance(self) -> Provenance:
+        """Where the records come from, checked."""
+        return read_provenance(self.provenance, self.remedy("run"))
+
+    def read_records(self) -> pd.DataFrame:
+        """The study's records, checked against their provenance.
+
+        Raises:
+            ClaimcheckError: not there, cut off, or changed after they were written.
+        """
+        from claimcheck.results import records
+
+        if not self.records.is_file():
+            raise ClaimcheckError(
+                f"study {self.study.name} has no records that fit its present sources at scale {self.config.scale}",
+                where=self.store,
+                hint=f"make them: {self.remedy('run')} (claimcheck why {self.study.name} says what changed)",
+            )
+        facts = self.read_provenance()
+        if facts.files.get("records.parquet") != sha256(self.records):
+            raise ClaimcheckError(
+                "was cut off or changed after it was written",
+                where=self.records,
+                hint=f"make it again: {self.remedy('run')}",
+            )
+        return records.read(self.records)
+
+    def read_verdicts(self) -> list[dict]:
+        """The verdicts, checked."""
+        return read_verdicts(self.verdicts, self.remedy("judge"))
+
+    def read_shuffled(self) -> dict | None:
+        """The null run, checked, or None where there is none."""
+        return seals.read_sealed(self.shuffled, self.remedy("judge")) if self.shuffled.is_file() else None
+
+    def figure_files(self) -> list[Path]:
+        """The figures, checked."""
+        return seals.figure_files(self.figures, self.remedy("plot"))
+
+
+def locate(
+    study: Study, config: Config, machine: Machine, exists: Callable[[str], bool] = lambda path: Path(path).is_file()
+) -> Results:
+    """The results of `study` under `config`.
+
+    A part that needs what the machine lacks is asked for all the same where its records are there already, from another
+    machine.
+
+    Args:
+        exists: whether a file is there; a pipeline that keeps its files elsewhere asks there.
+    """
+    folder = config.results / study.name / "parts"
+    parts, not_run = {}, {}
+    for name, part in study.at(config.scale, config.seeds).items():
+        if part.seeds == 0:
+            not_run[name] = f"it is not run at scale {config.scale}"
+            continue
+        remedy = f"claimcheck run {study.name}/{name} --scale {config.scale}"
+        files = PartFiles(part, digests.part_ingredients(study, part), folder, remedy)
+        lacks = _lacks(part, machine)
+        if lacks is None or exists(str(files.records)):
+            parts[name] = files
+        else:
+            not_run[name] = f"it needs {lacks}"
+    return Results(study, config, parts, not_run)
+
+
+def _lacks(part: ScaledPart, machine: Machine) -> str | None:
+    if part.needs_gpu and not machine.gpu:
+        return "a GPU"
+    return "a C++ compiler" if part.needs_compiler and not machine.compiler else None
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The studies' results that one report shows, and the files made of all of them.
+
+    Attributes:
+        results: by study; of others the report says that they were not run.
+        calibrated: whether the judge is calibrated for them (smoke decides nothing; a run with other seeds is a trial).
+    """
+
+    config: Config
+    results: Mapping[str, Results]
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the judge is calibrated for these results: at smoke, or with seeds of one's own, nothing is decided."""
+        return self.config.scale != "smoke" and self.config.seeds is None
+
+    @cached_property
+    def calibration_digest(self) -> str:
+        """Digest of the calibration."""
+        verdicts = [results.verdicts_digest for results in self.results.values()]
+        return digests.digest(digests.calibration_ingredients(verdicts))
+
+    @property
+    def calibration(self) -> Path:
+        """The simulation of reports in which nothing is true."""
+        return self.config.results / STORE / f"calibration-{self.calibration_digest}.json"
+
+    @cached_property
+    def report_digest(self) -> str:
+        """Digest of the report."""
+        shown = {name: [each.verdicts_digest, each.figures_digest] for name, each in self.results.items()}
+        shown |= {"calibration": [self.calibration_digest]} if self.calibrated else {}
+        return digests.digest(digests.report_ingredients(self.config.studies_dir, shown))
+
+    @property
+    def report(self) -> Path:
+        """Folder of the report."""
+        return self.config.results / STORE / f"report-{self.report_digest}"
+
+    @property
+    def receipt(self) -> Path:
+        """The file that is there when, and only when, the published report is this one."""
+        return self.config.reports / f".view-{self.report_digest}"
+
+
+def explain(results: Results) -> list[str]:
+    """Sentences: what of the study would be made again, and because of what; or that all is up to date."""
+    lines = []
+    for name, files in results.parts.items():
+        if reasons := _part_reasons(results, name, files):
+            lines.append(f"part {name}: would run: {'; '.join(reasons)}")
+    if not lines:
+        lines.append("parts: up to date")
+    lines += [f"part {name}: not run: {reason}" for name, reason in results.not_run.items()]
+    retrained = any(line.startswith("part ") and "would run" in line for line in lines)
+    lines.append(_step("assemble", results.has_records(), retrained, "there are no records of these parts"))
+    remade = retrained or not results.has_records()
+    lines.append(_step("judge", results.judged(), remade, _why_not(results, "verdicts", "verdicts")))
+    lines.append(_step("plot", results.drawn(), remade, _why_not(results, "figures", "figures")))
     return lines
 
 
-def _figure_faults(folder: Path) -> list[str]:
+def _part_reasons(results: Results, name: str, files: PartFiles) -> list[str]:
+    from claimcheck.results import records
+
+    absent = [path for path in files.files if not path.is_file()]
+    if not absent:
+        return [f"{path.name} was cut off or changed" for path in files.files if not records.whole(path)]
+    kept = _ingredients_of_last(results, name)
+    changed = digests.differences(kept, files.ingredients) if kept else []
+    return changed or [f"there is no {path.name}" for path in absent]
+
+
+def _ingredients_of_last(results: Results, name: str) -> Mapping[str, str] | None:
+    """What the part that the view shows was made from, or None."""
+    path = results.view / "provenance.json"
+    if not path.is_file():
+        return None
     try:
-        check_figures(folder / "figures", sha256(folder / "records.parquet"))
-    except ClaimcheckError as fault:
-        return [str(fault)]
-    return []
+        part = read_provenance(path, "").parts.get(name)
+    except ClaimcheckError:
+        return None
+    return part.ingredients if part else None
 
 
-def _same(path: Path, digest: str) -> bool:
-    return path.is_file() and sha256(path) == digest
+def _why_not(results: Results, what: str, prefix: str) -> str:
+    if list(results.store.glob(f"{prefix}-*")):
+        return f"what the {what} are made from changed"
+    return f"there are no {what}"
 
 
-def _judge_reasons(study: Study, config: Config, folder: Path, rerun: bool) -> list[str]:
-    from claimcheck.judging.judge import judged_with, load_verdicts
-
-    if rerun:
-        return ["run reruns"]
-    if not (folder / "verdicts.json").is_file():
-        return ["there are no verdicts"]
-    entries, records = load_verdicts(folder / "verdicts.json"), sha256(folder / "records.parquet")
-    reasons = []
-    if any(entry.get("records_sha256") != records for entry in entries):
-        reasons.append("the verdicts were given on other records")
-    if any(entry.get("judged_with") != judged_with(study, config.scale, config.seeds) for entry in entries):
-        reasons.append("the claims, a statistic or the judge changed")
-    return reasons
+def _step(step: str, there: bool, upstream: bool, reason: str) -> str:
+    if upstream:
+        return (
+            f"{step}: would run: its records are made again" if step != "assemble" else f"{step}: would run: parts are"
+        )
+    return f"{step}: up to date" if there else f"{step}: would run: {reason}"
 
 
-def _line(step: str, reasons: list[str]) -> str:
-    return f"{step}: would rerun: {'; '.join(reasons)}" if reasons else f"{step}: up to date"
+def last_failure(results: Results) -> str:
+    """One sentence on the first step whose last attempt did not end, from the logs that the pipeline leaves; or empty.
+
+    A step that ends leaves what it makes; one that does not (an error, a kill, a machine that went away) leaves its log.
+    """
+    made = {"run": results.has_records(), "judge": results.judged(), "plot": results.drawn()}
+    for step, there in made.items():
+        log = results.view / f"{step}.log"
+        if there or not log.is_file():
+            continue
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        said = f", which ends: {last.removeprefix('claimcheck: ')[:400]}" if last else ""
+        return f"The last attempt to {step} it did not end well; see {log}{said}"
+    return ""
+
+
+def superseded(results: Results) -> list[Path]:
+    """Files and folders of the study at this scale that the present sources and settings do not ask for, in order."""
+    asked = {path.name for files in results.parts.values() for path in files.files}
+    found = [path for path in _entries(results.view / "parts") if path.name not in asked]
+    kept = {*results.assembled, results.verdicts, results.shuffled, results.figures}
+    return found + [path for path in _entries(results.store) if path not in kept]
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

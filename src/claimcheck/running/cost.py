@@ -21,19 +21,22 @@ from statistics import median
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from claimcheck.spec import design
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
-from claimcheck.running.runner import has_compiler, memory_limit, resolve_device
-from claimcheck.spec.models import Config, ScaledPart, Study, run_function
+from claimcheck.running.devices import has_compiler, memory_limit, resolve_device
+from claimcheck.spec import design
+from claimcheck.spec.config import Config
+from claimcheck.spec.models import Study
+from claimcheck.spec.modules import defined_names, study_module
+from claimcheck.spec.parts import ScaledPart
 
 TIMED_STEPS = 5
 WARMUP_STEPS = 2
 ENOUGH_SECONDS = 1.0
 """A rehearsal on a CPU takes more seeds until it takes so long."""
 LONG_SECONDS = 4.0
-"""Where the first takes so long there is no second: what is there once is little beside it."""
+"""Where the first takes so long there is no second: what is done once hardly counts beside it."""
 MOST_TIMES = 16
 """How many times as many seeds the next rehearsal takes at most."""
 
@@ -86,10 +89,10 @@ class Rehearsal:
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Around the rehearsal: what is not a loop, and memory."""
-        before, start = settled_memory_mib(self.device), self._clock()
+        before, start = settled_mib(self.device), self._clock()
         yield
         self.rest = max(self._clock() - start - self._taken, 0.0)
-        self.memory_mib = max(peak_memory_mib(self.device) - before, 0.0)
+        self.memory_mib = max(peak_mib(self.device) - before, 0.0)
 
     @property
     def seconds(self) -> float:
@@ -124,7 +127,7 @@ def estimate(study: Study, config: Config) -> Estimate:
     torch.set_num_threads(1)
     keep_freed_memory()
     device = resolve_device(config.device)
-    before = settled_memory_mib(device)
+    before = settled_mib(device)
     seconds = flops = network_steps = memory = 0.0
     runs = 0
     for part in study.at(config.scale, config.seeds).values():
@@ -214,16 +217,17 @@ def _rehearse(
         steps=rehearsal.steps,
         eager=eager,
     )
-    function = getattr(study.code("run"), run_function(study, part.name))
+    name = study.run_function(part.name, defined_names(study.folder, "runs"))
+    function = getattr(study_module(study.folder, "runs"), name)
     try:
         with rehearsal.whole():
             function(runs, context)
     except ClaimcheckError:
         raise
     except Exception as error:
-        where = f"{study.code_path}: {run_function(study, part.name)}"
         raise ClaimcheckError(
-            f"failed in rehearsal on {piece.name} ({type(error).__name__}: {error})", where=where
+            f"failed in rehearsal on {piece.name} ({type(error).__name__}: {error})",
+            where=f"{study.folder / 'runs.py'}: {name}",
         ) from error
     rehearsal.faster = bool(context.notes.get("faster"))
     return rehearsal
@@ -241,7 +245,7 @@ def _of_all(name: str, found: list[Rehearsal], members: int) -> float:
     return here + slope * (members - last.members)
 
 
-def settled_memory_mib(device: torch.device) -> float:
+def settled_mib(device: torch.device) -> float:
     """Memory in use, MiB, after what was freed has been given back; the peak is counted from here."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -255,8 +259,8 @@ def settled_memory_mib(device: torch.device) -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def peak_memory_mib(device: torch.device) -> float:
-    """The most memory, MiB, that was in use since :func:`settled_memory_mib`."""
+def peak_mib(device: torch.device) -> float:
+    """The most memory, MiB, that was in use since :func:`settled_mib`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:

@@ -1,22 +1,69 @@
-"""One process a graphics card: a lease is a file lock that its process holds and the system frees when it dies.
+"""Devices: which one a run uses, what it may take of it, and one process a graphics card.
 
-Two jobs started together both see the same idle card and both take it; a lock taken without waiting lets one have it.
-Nothing here touches CUDA: the choice must be made before CUDA looks at CUDA_VISIBLE_DEVICES.
+Two jobs started together both see the same idle card and both take it. A lease is a file lock, taken without waiting,
+that its process holds and the system frees when it dies. Leasing touches no CUDA: the choice must be made before CUDA
+looks at CUDA_VISIBLE_DEVICES.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from claimcheck.errors import ClaimcheckError
+from claimcheck.results.state import Machine
+from claimcheck.spec.config import Config
+
+if TYPE_CHECKING:
+    import torch
+
+CPU_BYTES, GPU_BYTES = 3 * 2**30, 12 * 2**30
+"""What an ensemble may take where nothing else is configured: a job asks a cluster for 4 GB, and a card of 16 GB is
+enough. So many networks keep either busy; more at once are no faster."""
+
+
+def machine_for(device: str) -> Machine:
+    """What this machine has that some parts need: a GPU that `device` would use, a C++ compiler."""
+    gpu = device.startswith("cuda") or (device == "auto" and bool(visible_cards()))
+    return Machine(gpu=gpu, compiler=has_compiler())
+
+
+def has_compiler() -> bool:
+    """Whether torch.compile can make programs for the CPU."""
+    return bool(shutil.which("g++") or shutil.which("clang++"))
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device for "auto", "cpu", "cuda" or "cuda:N"."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise ClaimcheckError("no CUDA device is available", where="device", found=name, hint="use --device cpu")
+        index = int(name.split(":")[1]) if ":" in name else 0
+        if index >= torch.cuda.device_count():
+            raise ClaimcheckError(
+                "no such CUDA device", where="device", found=name, expected=f"cuda:0 … {torch.cuda.device_count() - 1}"
+            )
+    return torch.device(name)
+
+
+def memory_limit(config: Config, device: torch.device) -> int:
+    """Bytes, by estimate, above which an ensemble is cut into tiles."""
+    if config.memory_limit_mb:
+        return config.memory_limit_mb * 2**20
+    return GPU_BYTES if device.type == "cuda" else CPU_BYTES
 
 
 def visible_cards(environment: Mapping[str, str] = os.environ) -> list[str]:

@@ -1,15 +1,14 @@
-"""Run a study: pilots, confirmatory runs, records. Survives a kill: every finished ensemble is kept until the end.
+"""Makes the parts of a study: pilots and choice, judged runs, records. Survives a kill: finished ensembles are kept.
 
-Each ensemble's outcome is written to `.work/` under a name that hashes what it was made from; a second call reads what
-is there and goes on. `records.parquet` and `provenance.json` appear last, by renaming.
+Each ensemble's outcome is written to `parts/.work/` under a name that hashes what it was made from; a second call reads
+what is there and goes on. A part's files appear by renaming, whole; what is there already is not made again.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,24 +18,25 @@ import pandas as pd
 import torch
 from filelock import FileLock
 
-from claimcheck.spec import design
-from claimcheck.results import digests as fingerprint
-from claimcheck.results import provenance
-from claimcheck.results import records as recording
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import hash_of, make_folder, sha256, write_json
-from claimcheck.results.seals import read_provenance, sealed
-from claimcheck.spec.models import Config, ScaledPart, Study, run_function
+from claimcheck.files import hash_of, make_folder, sha256
+from claimcheck.results import provenance
+from claimcheck.results import records as recording
+from claimcheck.results.state import PartFiles, Results
+from claimcheck.running.devices import memory_limit, resolve_device
+from claimcheck.running.tuning import choose, with_choice
+from claimcheck.spec import design
+from claimcheck.spec.modules import defined_names, study_module
+from claimcheck.spec.parts import ScaledPart
 
-CPU_BYTES, GPU_BYTES = 3 * 2**30, 12 * 2**30
-"""What an ensemble may take where nothing else is configured: a job asks a cluster for 4 GB, and a card of 16 GB is
-enough. So many networks keep either busy; more at once are no faster."""
+Shard = tuple[int, int]
+WHOLE: Shard = (1, 1)
 
 
 @dataclass
-class Progress:
+class Listener:
     """Where a run tells how far it is: `log` takes lines, `update(done, total, name)` moves a bar."""
 
     log: Callable[[str], None] = lambda text: None
@@ -45,185 +45,264 @@ class Progress:
 
 @dataclass
 class _Job:
-    study: Study
-    config: Config
+    """A run of some parts of a study in this process."""
+
+    results: Results
     device: torch.device
-    folder: Path
-    ingredients: dict[str, str]
-    progress: Progress
-    shard: tuple[int, int] = (1, 1)
+    listener: Listener
     done: float = 0.0
     total: float = 1.0
+
+    @property
+    def work(self) -> Path:
+        """Folder of finished ensembles."""
+        return self.results.view / "parts" / ".work"
+
+    def say(self, place: str, text: str) -> None:
+        """One line of the log."""
+        self.listener.log(f"{self.results.study.name}/{place}: {text}")
+
+
+@dataclass
+class _Phase:
+    """What the ensembles of one part's pilots or judged runs have in common, and the ledger of what they took."""
+
+    files: PartFiles
+    name: str
+    shard: Shard = WHOLE
     ledger: list[dict[str, Any]] = field(default_factory=list)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.perf_counter)
 
 
-def resolve_device(name: str) -> torch.device:
-    """The torch device for "auto", "cpu", "cuda" or "cuda:N"."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda"):
-        if not torch.cuda.is_available():
-            raise ClaimcheckError("no CUDA device is available", where="device", found=name, hint="use --device cpu")
-        index = int(name.split(":")[1]) if ":" in name else 0
-        if index >= torch.cuda.device_count():
-            raise ClaimcheckError(
-                "no such CUDA device", where="device", found=name, expected=f"cuda:0 … {torch.cuda.device_count() - 1}"
-            )
-    return torch.device(name)
-
-
-def memory_limit(config: Config, device: torch.device) -> int:
-    """Bytes, by estimate, above which an ensemble is cut into tiles."""
-    if config.memory_limit_mb:
-        return config.memory_limit_mb * 2**20
-    return GPU_BYTES if device.type == "cuda" else CPU_BYTES
-
-
-def has_compiler() -> bool:
-    """Whether torch.compile can make programs for the CPU."""
-    return bool(shutil.which("g++") or shutil.which("clang++"))
-
-
-def up_to_date(study: Study, config: Config) -> bool:
-    """Whether finished records exist, undamaged, that were made from exactly the present ingredients."""
-    folder = config.results_of(study.name)
-    if not (folder / "records.parquet").is_file() or not (folder / "provenance.json").is_file():
-        return False
-    try:
-        kept = read_provenance(folder / "provenance.json", required=("ingredients", "files"))
-    except ClaimcheckError:
-        return False
-    whole = all((folder / name).is_file() and sha256(folder / name) == digest for name, digest in kept["files"].items())
-    return whole and kept["ingredients"] == fingerprint.run_parts(study, config.scale, config)
-
-
-def run_study(study: Study, config: Config, progress: Progress | None = None, shard: tuple[int, int] = (1, 1)) -> Path:
-    """Run `study` at the configured scale and write its records and provenance.
+def run_parts(
+    results: Results, names: Iterable[str], listener: Listener | None = None, *, again: bool = False
+) -> list[str]:
+    """Make the named parts of a study where they are missing or not whole.
 
     Args:
-        shard: (i, n) runs only every n-th run of each ensemble; `merge_shards` puts the pieces together.
+        again: make them even where they are there.
 
     Returns:
-        The folder with the results (for a shard: the shard's parquet).
+        The names of the parts that were made.
     """
+    wanted = [results.parts[name] for name in names]
+    missing = [files for files in wanted if again or files.missing()]
+    if not missing:
+        return []
+    job = _job(results, listener)
+    job.total = float(sum(_size(files.part) for files in missing))
+    for files in missing:
+        if again:
+            for path in files.files:
+                path.unlink(missing_ok=True)
+        _make(job, files)
+    shutil.rmtree(job.work, ignore_errors=True)
+    return [files.part.name for files in missing]
+
+
+def tune_part(results: Results, name: str, listener: Listener | None = None) -> Path:
+    """Make the pilots' table of a part that tunes, where it is missing."""
+    files, job = results.parts[name], _job(results, listener)
+    if files.tuning is None:
+        raise ClaimcheckError("tunes nothing", where=f"{results.study.yaml_path}: parts.{name}", found=name)
+    job.total = float(_size(files.part))
+    _tuned(job, files)
+    return files.tuning
+
+
+def run_shard(results: Results, name: str, shard: Shard, listener: Listener | None = None) -> Path:
+    """Make every n-th run of each ensemble of a part, starting with the i-th; `join_shards` puts the pieces together."""
+    files, job = results.parts[name], _job(results, listener)
+    job.total = float(_size(files.part))
+    phase = _Phase(files, "confirm", shard)
+    frames = _ensembles(job, phase, _judged_runs(job, files))
+    empty = pd.DataFrame({"part": [], "run": []}, dtype="string")  # where there are more pieces than runs
+    records = recording.concatenate(frames) if frames else empty
+    target = files.shard(*shard)
+    recording.write_sealed(target, records, _facts(job, phase))
+    return target
+
+
+def join_shards(results: Results, name: str, shards: int) -> Path:
+    """Put a part's shards together: the same records, bit for bit, as of an uncut run."""
+    files = results.parts[name]
+    pieces = [
+        recording.read_sealed(files.shard(i, shards), f"{files.remedy} --shard {i}/{shards}")
+        for i in range(1, shards + 1)
+    ]
+    frames = [frame for frame, _ in pieces if len(frame)]
+    facts = [facts for _, facts in pieces]
+    total = {
+        **facts[0],
+        "start": min(fact["start"] for fact in facts),
+        "seconds": round(sum(fact["seconds"] for fact in facts), 2),
+        "ensembles": [entry for fact in facts for entry in fact["ensembles"]],
+        "shards": shards,
+    }
+    if files.tuning is not None:
+        _add_pilots(total, files)
+    recording.write_sealed(files.records, recording.assemble(frames, {name: files.part}), total)
+    return files.records
+
+
+def assemble(results: Results) -> Path:
+    """Put a study's parts together: records, pilots' tables and provenance in the store.
+
+    Raises:
+        ClaimcheckError: a part is missing or damaged, or no part of the study can be run here.
+    """
+    if not results.parts:
+        raise ClaimcheckError(
+            "no part of the study can run here",
+            where=results.study.yaml_path,
+            found="; ".join(f"{name}: {reason}" for name, reason in results.not_run.items()),
+        )
+    read = [files.read() for files in results.parts.values()]
+    parts = {name: files.part for name, files in results.parts.items()}
+    recording.write(results.records, recording.assemble([frame for frame, _ in read], parts))
+    made = {"records.parquet": results.records}
+    if results.tuning is not None:
+        tables = [
+            recording.read_sealed(files.tuning, files.remedy)[0].assign(part=files.part.name)
+            for files in results.parts.values()
+            if files.tuning is not None
+        ]
+        recording.write(results.tuning, recording.concatenate(tables))
+        made["tuning.parquet"] = results.tuning
+    facts = provenance.provenance_of(
+        results.study.name,
+        results.config.scale,
+        results.records_digest,
+        [facts for _, facts in read],
+        dict(results.not_run),
+        {name: sha256(path) for name, path in made.items()},
+    )
+    provenance.write_provenance(results.provenance, facts)
+    return results.records
+
+
+def _job(results: Results, listener: Listener | None) -> _Job:
     torch.set_num_threads(1)
     keep_freed_memory()
-    device = resolve_device(config.device)
-    folder = config.results_of(study.name)
-    ingredients = fingerprint.run_parts(study, config.scale, config)
-    job = _Job(study, config, device, folder, ingredients, progress or Progress(), shard)
-    started, clock = datetime.now(UTC), time.perf_counter()
-    parts = {name: part for name, part in study.at(config.scale, config.seeds).items() if _runs_here(job, part)}
-    job.total = float(sum(_size(part) for part in parts.values()))
-    frames, tunings = [], []
-    for part in parts.values():
-        tuning, runs = _tuned(job, part)
-        tunings += [tuning] if tuning is not None else []
-        frames += [_ensemble(job, part, piece) for piece in design.ensembles(part, runs, "confirm", shard)]
-    if not frames:
-        raise ClaimcheckError("no part of the study can run here", where=study.yaml_path, found=f"scale {config.scale}")
-    records = recording.assemble(frames, study.at(config.scale, config.seeds))
-    facts = {
-        "study": study.name,
-        "scale": config.scale,
-        "start": started.isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - clock, 2),
-        "ensembles": job.ledger,
-        "ensemble_seconds": round(sum(entry["seconds"] for entry in job.ledger), 2),
-        "peak_memory_mib": max(entry["peak_memory_mib"] for entry in job.ledger),
-        "seeds": {name: part.seeds for name, part in parts.items()},
-        "pilot_seeds": {name: part.tune.seeds for name, part in parts.items() if part.tune},
-        "not_run": sorted(set(study.all_parts()) - set(parts)),
+    return _Job(results, resolve_device(results.config.device), listener or Listener())
+
+
+def _make(job: _Job, files: PartFiles) -> None:
+    """One part: its pilots where it tunes, its runs, its files."""
+    runs = _judged_runs(job, files)
+    phase = _Phase(files, "confirm")
+    records = recording.assemble(_ensembles(job, phase, runs), {files.part.name: files.part})
+    facts = _facts(job, phase)
+    if files.tuning is not None:
+        _add_pilots(facts, files)
+    recording.write_sealed(files.records, records, facts)
+
+
+def _judged_runs(job: _Job, files: PartFiles) -> pd.DataFrame:
+    """The part's judged runs, with the tuned factor's value that its pilots chose where the part tunes one."""
+    runs = design.confirmatory_runs(files.part)
+    return runs if files.tuning is None else with_choice(runs, _tuned(job, files), files.part)
+
+
+def _tuned(job: _Job, files: PartFiles) -> pd.DataFrame:
+    """The pilots' table, from its file where it is there and whole."""
+    assert files.tuning is not None
+    if recording.whole(files.tuning):
+        return recording.read_sealed(files.tuning, files.remedy)[0]
+    phase = _Phase(files, "pilot")
+    pilots = _ensembles(job, phase, design.pilot_runs(files.part))
+    table = choose(pd.concat(pilots, ignore_index=True), files.part, where=job.results.study.yaml_path)
+    recording.write_sealed(files.tuning, table, _facts(job, phase))
+    return table
+
+
+def _add_pilots(facts: dict[str, Any], files: PartFiles) -> None:
+    """Add to a part's facts what its pilots took and chose."""
+    assert files.tuning is not None
+    assert files.part.tune is not None
+    table, pilots = recording.read_sealed(files.tuning, files.remedy)
+    facts["ensembles"] = [*pilots["ensembles"], *facts["ensembles"]]
+    facts["seconds"] = round(facts["seconds"] + pilots["seconds"], 2)
+    facts["start"] = min(facts["start"], pilots["start"])
+    facts["pilot_seeds"] = files.part.tune.seeds
+    facts["arms"] = int(table["chosen"].sum())
+    facts["arms_at_edge"] = int(table["at_edge"].sum())
+
+
+def _facts(job: _Job, phase: _Phase) -> dict[str, Any]:
+    return {
+        "study": job.results.study.name,
+        "scale": job.results.config.scale,
+        "part": phase.files.part.name,
+        "digest": phase.files.digest,
+        "ingredients": dict(phase.files.ingredients),
+        "start": phase.started.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - phase.clock, 2),
+        "ensembles": phase.ledger,
+        "seeds": phase.files.part.seeds,
         "threads": torch.get_num_threads(),
-        "ingredients": ingredients,
-        "fingerprint": fingerprint.combined(ingredients),
-        "git": provenance.git_state(),
+        "git": provenance.git_state().model_dump(),
         "versions": provenance.versions(),
-        "machine": provenance.machine(device),
+        "machine": provenance.machine(job.device),
     }
-    return _finish(job, records, tunings, facts)
-
-
-def _runs_here(job: _Job, part: ScaledPart) -> bool:
-    if part.seeds == 0:
-        return False
-    if part.needs_gpu and job.device.type != "cuda":
-        job.progress.log(f"{job.study.name}/{part.name}: not run, it needs a GPU")
-        return False
-    if part.needs_compiler and not has_compiler():
-        job.progress.log(f"{job.study.name}/{part.name}: not run, it needs a C++ compiler")
-        return False
-    return True
 
 
 def _size(part: ScaledPart) -> int:
     """Rough share of the work, for the progress bar: runs, pilots included."""
-    cells = len(design.combinations(part))
+    cells = len(part.cells())
     return cells * part.seeds + (cells * len(part.tune.values) * part.tune.seeds if part.tune else 0)
 
 
-def _tuned(job: _Job, part: ScaledPart) -> tuple[pd.DataFrame | None, pd.DataFrame]:
-    """The part's confirmatory runs, with the tuned factor's value chosen on pilot seeds where the part tunes one."""
-    runs = design.confirmatory_runs(part)
-    if part.tune is None:
-        return None, runs
-    pilots = [_ensemble(job, part, piece) for piece in design.ensembles(part, design.pilot_runs(part), "pilot")]
-    table = recording.choose(pd.concat(pilots, ignore_index=True), part, where=job.study.yaml_path)
-    arm = recording.arm_columns(part)
-    chosen = table[table["chosen"]][[*arm, part.tune.factor]]
-    joined = (
-        runs.merge(chosen, on=arm, how="left", validate="many_to_one")
-        if arm
-        else runs.assign(**{part.tune.factor: chosen[part.tune.factor].iloc[0]})
-    )
-    return table.assign(part=part.name), joined
+def _ensembles(job: _Job, phase: _Phase, runs: pd.DataFrame) -> list[pd.DataFrame]:
+    """The records of all ensembles of `runs`."""
+    pieces = design.ensembles(phase.files.part, runs, phase.name, phase.shard)
+    return [_ensemble(job, phase, piece) for piece in pieces]
 
 
-def _ensemble(job: _Job, part: ScaledPart, piece: design.EnsembleDesign) -> pd.DataFrame:
+def _ensemble(job: _Job, phase: _Phase, piece: design.EnsembleDesign) -> pd.DataFrame:
     """One ensemble's records, from `.work/` if a run before this one finished it, else computed and kept there."""
-    key = hash_of([job.ingredients, piece.name, piece.runs.to_csv(index=False), str(job.device)])
-    path = job.folder / ".work" / f"{key}.parquet"
-    make_folder(path.parent)
+    key = hash_of([phase.files.digest, piece.name, piece.runs.to_csv(index=False), str(job.device)])
+    path = make_folder(job.work) / f"{key}.parquet"
     with FileLock(path.with_suffix(".lock")):
-        kept = recording.read_checkpoint(path)
-        if kept is None:
-            kept = _compute(job, part, piece)
-            recording.write_checkpoint(path, *kept)
+        if recording.whole(path):
+            frame, facts = recording.read_sealed(path, "")
+            job.say(piece.name, "kept from an earlier run")
         else:
-            job.progress.log(f"{job.study.name}/{piece.name}: kept from an earlier run")
-    frame, facts = kept
-    job.ledger.append(facts)
+            frame, facts = _compute(job, phase.files, piece)
+            recording.write_sealed(path, frame, facts)
+    phase.ledger.append(facts)
     job.done += len(piece.runs)
-    job.progress.update(job.done, job.total, piece.name)
+    job.listener.update(job.done, job.total, piece.name)
     return frame
 
 
-def _compute(job: _Job, part: ScaledPart, piece: design.EnsembleDesign) -> tuple[pd.DataFrame, dict[str, Any]]:
-    settings = {**part.settings, **(part.tune.settings if part.tune and piece.phase == "pilot" else {})}
-    if job.study.factors is not None:
-        settings = part.settings
+def _compute(job: _Job, files: PartFiles, piece: design.EnsembleDesign) -> tuple[pd.DataFrame, dict[str, Any]]:
+    part, study = files.part, job.results.study
+    pilot = part.tune.settings if part.tune and piece.phase == "pilot" else {}
     context = Context(
-        study=job.study.name,
-        scale=job.config.scale,
+        study=study.name,
+        scale=job.results.config.scale,
         part=part.name,
-        settings=Settings(settings, f"{job.study.yaml_path}: {part.name}"),
+        settings=Settings({**part.settings, **pilot}, f"{study.yaml_path}: {part.name}"),
         device=job.device,
-        data_dir=Path(job.config.data_dir),
-        memory_limit=memory_limit(job.config, job.device),
+        data_dir=Path(job.results.config.data_dir),
+        memory_limit=memory_limit(job.results.config, job.device),
         design_runs=piece.design_runs,
-        log=lambda text: job.progress.log(f"{job.study.name}/{piece.name}: {text}"),
-        advance=lambda share: job.progress.update(job.done + share * len(piece.runs), job.total, piece.name),
+        log=lambda text: job.say(piece.name, text),
+        advance=lambda share: job.listener.update(job.done + share * len(piece.runs), job.total, piece.name),
     )
     wall, cpu = time.perf_counter(), time.process_time()
-    function = getattr(job.study.code("run"), run_function(job.study, part.name))
+    name = study.run_function(part.name, defined_names(study.folder, "runs"))
+    where = f"{study.folder / 'runs.py'}: {name}"
+    function = getattr(study_module(study.folder, "runs"), name)
     try:
         raw = function(piece.runs.copy(), context)
     except (ClaimcheckError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:
-        where = f"{job.study.code_path}: {function.__name__}"
         raise ClaimcheckError(f"failed on {piece.name} ({type(error).__name__}: {error})", where=where) from error
-    frame = recording.check_outcome(raw, piece.runs, part, where=f"{job.study.code_path}: {function.__name__}")
+    frame = recording.check_outcome(raw, piece.runs, part, where=where)
     facts = {
         "name": piece.name,
         "runs": len(piece.runs),
@@ -232,58 +311,5 @@ def _compute(job: _Job, part: ScaledPart, piece: design.EnsembleDesign) -> tuple
         "peak_memory_mib": provenance.peak_memory_mib(),
         **context.notes,
     }
-    job.progress.log(f"{job.study.name}/{piece.name}: {len(piece.runs)} runs in {facts['seconds']:.1f} s")
+    job.say(piece.name, f"{len(piece.runs)} runs in {facts['seconds']:.1f} s")
     return frame, facts
-
-
-def _finish(job: _Job, records: pd.DataFrame, tunings: list[pd.DataFrame], facts: dict[str, Any]) -> Path:
-    folder = job.folder if job.shard == (1, 1) else job.folder / "shards" / f"{job.shard[0]}-of-{job.shard[1]}"
-    recording.write(folder / "records.parquet", records)
-    facts["files"] = {"records.parquet": sha256(folder / "records.parquet")}
-    if tunings:
-        recording.write(folder / "tuning.parquet", recording.concatenate(tunings))
-        facts["files"]["tuning.parquet"] = sha256(folder / "tuning.parquet")
-    write_json(folder / "provenance.json", sealed(facts))
-    if job.shard == (1, 1):
-        shutil.rmtree(job.folder / ".work", ignore_errors=True)
-    return folder
-
-
-def merge_shards(study: Study, config: Config, shards: int) -> Path:
-    """Put a study's shards together: the same records, bit for bit, as of an uncut run."""
-    folder = config.results_of(study.name)
-    pieces = [folder / "shards" / f"{i}-of-{shards}" for i in range(1, shards + 1)]
-    for piece in pieces:
-        if not (piece / "provenance.json").is_file():
-            raise ClaimcheckError(
-                "this shard has not been run", where=piece, hint=f"run --shard {piece.name.replace('-of-', '/')}"
-            )
-    facts = [read_provenance(piece / "provenance.json", ("fingerprint", "files", "ensembles")) for piece in pieces]
-    wanted = fingerprint.combined(fingerprint.run_parts(study, config.scale, config))
-    for piece, fact in zip(pieces, facts, strict=True):
-        if fact["fingerprint"] != wanted or fact["files"]["records.parquet"] != sha256(piece / "records.parquet"):
-            raise ClaimcheckError("this shard is stale or damaged", where=piece, hint="run it again")
-    frames = [recording.read(piece / "records.parquet") for piece in pieces]
-    merged = recording.assemble(frames, study.at(config.scale, config.seeds))
-    recording.write(folder / "records.parquet", merged)
-    total = {
-        **facts[0],
-        "seconds": round(sum(fact["seconds"] for fact in facts), 2),
-        "ensemble_seconds": round(sum(fact["ensemble_seconds"] for fact in facts), 2),
-        "ensembles": [entry for fact in facts for entry in fact["ensembles"]],
-        "peak_memory_mib": max(fact["peak_memory_mib"] for fact in facts),
-        "shards": shards,
-        "files": {"records.parquet": sha256(folder / "records.parquet")},
-    }
-    if (pieces[0] / "tuning.parquet").is_file():
-        recording.write(folder / "tuning.parquet", recording.read(pieces[0] / "tuning.parquet"))
-        total["files"]["tuning.parquet"] = sha256(folder / "tuning.parquet")
-    write_json(folder / "provenance.json", sealed(total))
-    shutil.rmtree(folder / "shards", ignore_errors=True)
-    shutil.rmtree(folder / ".work", ignore_errors=True)
-    return folder
-
-
-def describe(facts: dict[str, Any]) -> str:
-    """One line about a finished run."""
-    return json.dumps({key: facts[key] for key in ("study", "scale", "seconds", "peak_memory_mib")})

@@ -5,14 +5,13 @@ The design is a function of the study's spec and the scale alone; it never looks
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from claimcheck.spec.models import ScaledPart
+from claimcheck.spec.parts import ScaledPart
 from claimcheck.streams import PILOT_SEED
 
 
@@ -41,35 +40,16 @@ class EnsembleDesign:
         return f"{self.part}/{self.phase}" + (f"/{values}" if values else "")
 
 
-def combinations(part: ScaledPart) -> list[dict[str, Any]]:
-    """Every combination of the part's factor values, less `exclude`, plus `include`, each once, in the file's order."""
-    names = list(part.factors)
-    grid = [
-        dict(zip(names, values, strict=True))
-        for values in itertools.product(*(part.factors[name].values for name in names))
-    ]
-    kept = [cell for cell in grid if not any(_matches(cell, rule) for rule in part.exclude)]
-    for extra in part.include:
-        cell = {name: extra[name] for name in names}
-        if cell not in kept:
-            kept.append(cell)
-    return kept
-
-
-def _matches(cell: dict[str, Any], rule: dict[str, Any]) -> bool:
-    return all(cell[key] in (value if isinstance(value, list) else [value]) for key, value in rule.items())
-
-
 def confirmatory_runs(part: ScaledPart) -> pd.DataFrame:
     """One row per judged run (seeds 0 … n-1): `run`, `seed` and the factors."""
-    return _frame(part, combinations(part), range(part.seeds))
+    return _frame(part, part.cells(), range(part.seeds))
 
 
 def pilot_runs(part: ScaledPart) -> pd.DataFrame:
     """One row per tuning run: combinations x tuned values x pilot seeds (from 10,000)."""
     assert part.tune is not None
     tune = part.tune
-    cells = [{**cell, tune.factor: value} for cell in combinations(part) for value in tune.values]
+    cells = [{**cell, tune.factor: value} for cell in part.cells() for value in tune.values]
     return _frame(part, cells, range(PILOT_SEED, PILOT_SEED + tune.seeds))
 
 

@@ -1,20 +1,23 @@
 """Reading study.yaml, lecture.yaml and config.yaml, each fault told in one line before anything runs.
 
-Names of functions in `study.py` are checked on its syntax tree, so that a misspelling costs no training.
+Names of functions in a study's modules are checked on the syntax tree, so that a misspelling costs no training.
 Never imports torch, pandas or a study's code.
 """
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from claimcheck.errors import ClaimcheckError, closest
-from claimcheck.files import read_yaml
-from claimcheck.spec.models import Config, Lecture, Part, Study, run_function, unique
+from claimcheck.files import read_text, read_yaml
+from claimcheck.spec.config import Config
+from claimcheck.spec.measures import faults
+from claimcheck.spec.models import Amendment, Lecture, Study, StudyFile, unique
+from claimcheck.spec.modules import defined_names
+from claimcheck.spec.parts import Part, scaled
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -79,7 +82,7 @@ def study_names(studies_dir: Path) -> list[str]:
 
 
 def load_study(studies_dir: Path, name: str) -> Study:
-    """Read and check one study: its yaml, its scales, its claims against the lecture, its functions in study.py."""
+    """Read and check one study: its yaml, its scales, its claims against the lecture, the functions of its modules."""
     folder = Path(studies_dir) / name
     path = folder / "study.yaml"
     if not path.is_file():
@@ -87,58 +90,72 @@ def load_study(studies_dir: Path, name: str) -> Study:
         raise ClaimcheckError(
             "no such study", where=folder, found=name, expected=f"one of {', '.join(known)}", hint=closest(name, known)
         )
-    raw = read_yaml(path)
-    if isinstance(raw, dict) and {"name", "folder"} & set(raw):
-        raise ClaimcheckError("unknown key", where=path, found=str(({"name", "folder"} & set(raw)).pop()))
-    study = _validated(Study, raw, path).model_copy(update={"name": name, "folder": folder})
-    _check_parts(study)
+    said = _validated(StudyFile, read_yaml(path), path)
+    fields = {key: getattr(said, key) for key in StudyFile.model_fields}
+    notes, amendments = folder / "notes.md", folder / "amendments.yaml"
+    study = Study.model_construct(
+        **fields,
+        notes=read_text(notes) if notes.is_file() else "",
+        amendments=_amendments(amendments) if amendments.is_file() else {},
+        name=name,
+        folder=folder,
+    )
+    _check_scales(study)
     _check_claims(study, load_lecture(studies_dir))
     _check_ids(study)
+    _check_measures(study)
     _check_functions(study)
     return study
 
 
-def _check_parts(study: Study) -> None:
-    path = study.yaml_path
-    try:
-        parts = study.all_parts()
-    except ValidationError as error:
-        raise _as_claimcheck_error(Part, error.errors(include_url=False)[0], 0, path) from None
-    if not parts or (study.factors is not None and study.parts):
-        raise ClaimcheckError("give either factors or parts", where=path, expected="exactly one of the two")
+def _amendments(path: Path) -> dict[str, list[Amendment]]:
+    raw = read_yaml(path)
+    if not isinstance(raw, dict) or not all(isinstance(entries, list) for entries in raw.values()):
+        raise ClaimcheckError("is not a mapping of predictions to lists of amendments", where=path)
+    return {
+        name: [_validated(Amendment, entry, f"{path}: {name}") for entry in entries] for name, entries in raw.items()
+    }
+
+
+def _check_scales(study: Study) -> None:
+    path, parts = study.yaml_path, study.parts
     for scale, override in study.scales.items():
-        if study.factors is None:
-            for key in set(override) - set(parts) - {"seeds"}:
-                raise ClaimcheckError(
-                    "unknown part",
-                    where=f"{path}: scales.{scale}",
-                    found=key,
-                    expected=f"seeds, or one of {', '.join(parts)}",
-                    hint=closest(key, parts),
-                )
-            overrides = {name: override.get(name) or {} for name in parts}
-        else:
-            overrides = {"main": override}
-        for name, values in overrides.items():
-            _check_override(study, scale, name, parts[name], values)
-        try:
-            study.at(scale)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise _as_claimcheck_error(Part, first, 0, f"{path}: scales.{scale}") from None
+        for key in set(override) - set(parts) - {"seeds", "units"}:
+            raise ClaimcheckError(
+                "unknown part",
+                where=f"{path}: scales.{scale}",
+                found=key,
+                expected=f"seeds, or one of {', '.join(parts)}",
+                hint=closest(key, parts),
+            )
+        _check_seeds(override, f"{path}: scales.{scale}")
+        for name in parts:
+            where = f"{path}: scales.{scale}.{name}"
+            _check_override(study, name, override.get(name) or {}, where)
+            try:
+                scaled(name, parts, override)
+            except ValidationError as error:
+                raise _as_claimcheck_error(Part, error.errors(include_url=False)[0], 0, where) from None
+            except ValueError as error:
+                raise ClaimcheckError(str(error), where=f"{path}: parts.{name}") from None
 
 
-def _check_override(study: Study, scale: str, name: str, part: Part, values: Any) -> None:
-    where = f"{study.yaml_path}: scales.{scale}" + (f".{name}" if study.factors is None else "")
+def _check_seeds(values: dict[str, Any], where: str) -> None:
+    for key in ("seeds", "units"):
+        seeds = values.get(key)
+        if seeds is not None and (isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 0):
+            raise ClaimcheckError(
+                "is not a number of seeds", where=f"{where}.{key}", found=seeds, expected="0, 1, 2, …"
+            )
+
+
+def _check_override(study: Study, name: str, values: Any, where: str) -> None:
+    """One scale's entry for a part names factors and settings of the part, and gives a factor a list."""
     if not isinstance(values, dict):
         raise ClaimcheckError("is not a mapping", where=where, found=str(values))
-    seeds = values.get("seeds")
-    if seeds is not None and (isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 0):
-        raise ClaimcheckError("is not a number of seeds", where=f"{where}.seeds", found=seeds, expected="0, 1, 2, …")
-    everywhere = set(part.settings)
-    if study.factors is not None:
-        everywhere |= set.intersection(*(set(entries) for entries in study.scales.values()))
-    known = set(part.factors) | everywhere | {"seeds", "tune", "exclude", "include"}
+    _check_seeds(values, where)
+    factors, settings = _names_in(study, name)
+    known = factors | settings | {"seeds", "units", "tune", "exclude", "include"}
     for key in values:
         if key not in known:
             raise ClaimcheckError(
@@ -148,9 +165,33 @@ def _check_override(study: Study, scale: str, name: str, part: Part, values: Any
                 expected=f"one of {', '.join(sorted(known))}",
                 hint=closest(str(key), known),
             )
-    for key in set(values) & set(part.factors):
+    for key in set(values) & factors:
         if not isinstance(values[key], list):
             raise ClaimcheckError("a factor's values are a list", where=f"{where}.{key}", found=values[key])
+
+
+def _names_in(study: Study, name: str | None) -> tuple[set[str], set[str]]:
+    """Factors and settings of a part and of those that it extends."""
+    factors: set[str] = set()
+    settings: set[str] = set()
+    seen: set[str] = set()
+    while name is not None and name in study.parts and name not in seen:
+        seen.add(name)
+        factors |= set(study.parts[name].factors)
+        settings |= set(study.parts[name].settings)
+        name = study.parts[name].extends
+    return factors, settings
+
+
+def _check_measures(study: Study) -> None:
+    """Measures name factors, levels and index columns that their part has."""
+    for _, prediction in study.predictions():
+        if prediction.measure is None or prediction.part not in study.parts:
+            continue
+        anywhere = [study.at(scale)[prediction.part] for scale in study.scales]
+        found = [faults(prediction.measure, part) for part in anywhere]
+        if all(found):
+            raise ClaimcheckError(found[0][0], where=f"{study.yaml_path}: {prediction.id}.measure")
 
 
 def _check_ids(study: Study) -> None:
@@ -160,7 +201,7 @@ def _check_ids(study: Study) -> None:
         unique([figure.id for figure in study.figures], "figure")
     except ValueError as error:
         raise ClaimcheckError(str(error), where=study.yaml_path) from None
-    parts = study.all_parts()
+    parts = study.parts
     for thing in [*(prediction for _, prediction in study.predictions()), *study.figures]:
         if thing.part is not None and thing.part not in parts:
             raise ClaimcheckError(
@@ -170,6 +211,11 @@ def _check_ids(study: Study) -> None:
                 expected=f"one of {', '.join(parts)}",
                 hint=closest(thing.part, parts),
             )
+    known = [prediction.id for _, prediction in study.predictions()]
+    for name in set(study.amendments) - set(known):
+        raise ClaimcheckError(
+            "unknown prediction", where=study.folder / "amendments.yaml", found=name, hint=closest(name, known)
+        )
     claims = [claim.id for claim in study.claims]
     for figure in study.figures:
         for claim in set(figure.claims) - set(claims):
@@ -206,37 +252,25 @@ def _check_claims(study: Study, lecture: Lecture) -> None:
 
 
 def _check_functions(study: Study) -> None:
-    if not study.code_path.is_file():
-        raise ClaimcheckError("no such file", where=study.code_path, hint="a study is study.yaml and study.py")
-    try:
-        tree = ast.parse(study.code_path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:
-        raise ClaimcheckError(f"is not valid Python ({error})", where=study.code_path) from None
-    defined = _top_level_names(tree)
-    wanted = {prediction.statistic: f"statistic of {prediction.id}" for _, prediction in study.predictions()}
-    wanted |= {figure.function: f"figure {figure.id}" for figure in study.figures}
-    wanted |= {run_function(study, part): f"part {part}" for part in study.all_parts()}
-    for name, purpose in wanted.items():
+    """Every part, statistic and figure has its function; found on the syntax tree, so that nothing is executed."""
+    runs = defined_names(study.folder, "runs")
+    wanted = [("runs", study.run_function(part, runs), f"part {part}") for part in study.parts]
+    wanted += [
+        ("statistics", prediction.statistic, f"statistic of {prediction.id}")
+        for _, prediction in study.predictions()
+        if prediction.statistic is not None
+    ]
+    wanted += [("figures", figure.function, f"figure {figure.id}") for figure in study.figures]
+    for module, name, purpose in wanted:
+        defined = defined_names(study.folder, module)
         if name not in defined:
             raise ClaimcheckError(
-                f"{study.code_path} does not define this function ({purpose})",
+                f"{study.folder / module}.py does not define this function ({purpose})",
                 where=study.yaml_path,
                 found=name,
-                expected="a function at the top level of study.py",
+                expected=f"a function at the top level of {module}.py",
                 hint=closest(name, defined),
             )
-
-
-def _top_level_names(tree: ast.Module) -> set[str]:
-    names: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Assign):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return names
 
 
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:

@@ -3,10 +3,9 @@
 import time
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 
-def run(runs, context):
+def run_walks(runs, context):
     """One row a run: the end of the walk over the root of its length."""
     time.sleep(context.settings.seconds)
     steps = context.settings.steps
@@ -17,15 +16,11 @@ def run(runs, context):
     return pd.DataFrame({"run": runs["run"], "end": ends})
 
 
-def spread(records):
-    """End of the walk without drift, by seed."""
-    return records[records["drift"] == 0.0].set_index("seed")["end"]
-
-
-def plot_ends(records):
-    """Dots, one a run."""
-    figure = Figure(figsize=(4, 3), layout="constrained")
-    axes = figure.subplots()
-    axes.scatter(records["drift"], records["end"])
-    axes.set(xlabel="drift", ylabel="end of the walk")
-    return figure
+def run_aimed(runs, context):
+    """One row a run: how far from its goal a pushed walk ends, over the root of its length."""
+    time.sleep(context.settings.seconds)
+    steps, distances = context.settings.steps, []
+    for run in runs.itertuples():
+        end = context.numpy_generator(run.seed, "pushed").normal(size=steps).sum() / steps**0.5 + run.push
+        distances.append(abs(float(end) - run.goal))
+    return pd.DataFrame({"run": runs["run"], "distance": distances})

@@ -1,0 +1,40 @@
+"""The `claimcheck` command: parses, calls, and tells errors in one line. Every step of the pipeline is one command."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from claimcheck.cli import keeping, looking, making  # noqa: F401  (they put their commands on the app)
+from claimcheck.cli.app import app
+from claimcheck.errors import ClaimcheckError
+
+
+def main() -> None:
+    """Run the command; a ClaimcheckError is one line on standard error and exit status 2."""
+    # One thread a job: the same bits in every run, and jobs side by side do not fight for cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except BrokenPipeError:
+        # `claimcheck list | head` ends quietly. Not by the signal's default action, which would end a download, too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except ClaimcheckError as error:
+        print(f"claimcheck: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("claimcheck: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        # Wrong words on the command line; typer has its own copy of click, whose classes have no lasting name.
+        if not hasattr(error, "format_message"):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+        else:
+            words = " ".join(error.format_message().removesuffix(".").split()).replace("Value error, ", "")
+            print(f"claimcheck: {words}; see claimcheck --help", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,110 @@
+"""Commands that look and change nothing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from claimcheck.cli.app import app
+from claimcheck.cli.options import (
+    DATA,
+    RESULTS,
+    SCALE,
+    STUDIES,
+    DataDir,
+    Device,
+    ResultsDir,
+    Scale,
+    ScaleOption,
+    Seeds,
+    StudiesDir,
+    StudyName,
+    config_of,
+    print_table,
+    results_of,
+    study_of,
+)
+
+
+@app.command("list")
+def list_studies(studies_dir: StudiesDir = STUDIES) -> None:
+    """Show every study: its question, its claims, how many runs each scale takes."""
+    from claimcheck.spec.reading import study_names
+
+    rows = []
+    for name in study_names(studies_dir):
+        study = study_of(name, studies_dir)
+        counts = []
+        for scale in Scale:
+            parts = study.at(scale.value).values() if scale.value in study.scales else []
+            counts.append(sum(len(part.cells()) * part.seeds for part in parts))
+        rows.append((name, study.question, len(study.claims), len(study.predictions()), *(f"{n:,}" for n in counts)))
+    print_table(["study", "question"], ["claims", "predictions", *(f"runs at {scale.value}" for scale in Scale)], rows)
+
+
+@app.command()
+def why(
+    study: StudyName,
+    scale: ScaleOption = SCALE,
+    seeds: Seeds = None,
+    device: Device = "auto",
+    results_dir: ResultsDir = RESULTS,
+    studies_dir: StudiesDir = STUDIES,
+) -> None:
+    """Say what of a study would be made again, and because of what."""
+    from claimcheck.results.state import explain
+
+    results = results_of(
+        study, scale=scale, seeds=seeds, device=device, results_dir=results_dir, studies_dir=studies_dir
+    )
+    for line in explain(results):
+        print(line)
+
+
+@app.command()
+def cost(
+    studies: Annotated[list[str] | None, typer.Argument(metavar="[STUDY]...", help="All when left out.")] = None,
+    scale: ScaleOption = SCALE,
+    seeds: Seeds = None,
+    device: Device = "auto",
+    studies_dir: StudiesDir = STUDIES,
+    data_dir: DataDir = DATA,
+) -> None:
+    """Estimate time, operations and memory on this machine by rehearsing a few steps of everything."""
+    from claimcheck.running.cost import estimate
+    from claimcheck.spec.reading import study_names
+
+    config = config_of(scale=scale, seeds=seeds, device=device, studies_dir=studies_dir, data_dir=data_dir)
+    rows, total = [], 0.0
+    for name in studies or study_names(studies_dir):
+        print(f"rehearsing {name}", file=sys.stderr, flush=True)
+        found = estimate(study_of(name, studies_dir), config)
+        total += found.seconds
+        figures = (f"{found.runs:,}", f"{found.network_steps:,.0f}", f"{found.flops / 1e12:.3g}")
+        rows.append((name, *figures, f"{found.memory_mib:,.0f}", f"{found.seconds:,.1f}"))
+    rows.append(("all", "", "", "", "", f"{total:,.1f}"))
+    print_table(["study"], ["runs", "network-steps", "TFLOP", "peak MiB", "seconds"], rows)
+
+
+@app.command()
+def verify(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A result tree, such as results/quick.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another, such as a colleague's results/quick.")],
+) -> None:
+    """Compare two result trees: same bits, same numbers, same verdicts, or what differs."""
+    from claimcheck.results import compare
+
+    sys.exit(compare.main(first, second))
+
+
+@app.command()
+def doctor(studies_dir: StudiesDir = STUDIES, results_dir: ResultsDir = RESULTS, data_dir: DataDir = DATA) -> None:
+    """Check versions, compiler, GPU, disk, data and studies; exit status 1 when something is broken."""
+    from claimcheck.running.doctor import examine
+
+    checks = examine(studies_dir, results_dir, data_dir)
+    print_table(["what", "state", "found"], [], [(check.subject, check.state, check.found) for check in checks])
+    sys.exit(1 if any(check.state == "broken" for check in checks) else 0)

@@ -1,0 +1,40 @@
+"""`claimcheck prune`: removes results that nothing asks for any more. Nothing else in the project removes results."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from claimcheck.results.state import STORE, Collection, superseded
+
+
+def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
+    """Remove parts and store entries of other digests than the present ones, at the collection's scale.
+
+    Folders of studies that are not in the collection are somebody else's and are left alone.
+
+    Returns:
+        Lines that say what was (or would be) removed, and how much.
+    """
+    found = [path for results in collection.results.values() for path in superseded(results)]
+    store = collection.config.results / STORE
+    kept = {collection.calibration.name, collection.report.name, *collection.results}
+    found += [
+        path
+        for path in sorted(store.glob("*"))
+        if path.name.startswith(("calibration-", "report-")) and path.name not in kept
+    ]
+    total, lines = 0, []
+    for path in found:
+        size = _size(path)
+        total += size
+        lines.append(f"{path}  {size / 1e6:.2f} MB")
+        if not dry_run:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    word = "would be removed" if dry_run else "removed"
+    return [*lines, f"{len(found)} files and folders, {total / 1e6:.2f} MB, {word}"]
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

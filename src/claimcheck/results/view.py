@@ -1,0 +1,118 @@
+"""The view: the current results under the names that people read, published last, whole, and of one digest.
+
+A receipt whose name carries the digest is there when, and only when, the view shows just these results: publishing
+removes every other receipt first and writes its own last. Files that somebody else put beside ours are left alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import make_folder, read_json, sha256, write_atomically, write_text
+from claimcheck.results.seals import FIGURES
+from claimcheck.results.state import Collection, Results
+
+
+def publish(results: Results, into: Path | None = None) -> list[Path]:
+    """Publish what the store holds of `results`; what it does not hold yet is taken out of the view.
+
+    Args:
+        into: the folder of all results that people read, where it is not the one that the store is in.
+
+    Returns:
+        The files of the view.
+    """
+    view = results.view if into is None else Path(into) / results.config.scale / results.study.name
+    named = {
+        "records.parquet": results.records,
+        "tuning.parquet": results.tuning,
+        "provenance.json": results.provenance,
+        "verdicts.json": results.verdicts,
+        "shuffled.json": results.shuffled,
+    }
+    there = {name: path for name, path in named.items() if path is not None and path.is_file()}
+    if results.drawn():
+        listed = [path.name for path in results.figure_files()]
+        there |= {f"figures/{name}": results.figures / name for name in (*listed, FIGURES)}
+    _remove_receipts(view)
+    for name in (*named, *_figures_of_view(view)):
+        if name not in there:
+            (view / name).unlink(missing_ok=True)
+    for name, source in there.items():
+        copy(source, view / name)
+    if results.judged() and results.drawn():
+        write_text(view / results.receipt.name, "This folder shows the results of the digest in this file's name.\n")
+    return [view / name for name in there]
+
+
+def publish_report(collection: Collection, into: Path | None = None) -> list[Path]:
+    """Publish the report that the store holds, with the table of verdicts and the calibration beside the results.
+
+    Args:
+        into: the folder of all results that people read, where it is not the one that the store is in.
+    """
+    config = collection.config
+    results = config.results if into is None else Path(into) / config.scale
+    named = {
+        collection.report / "report.html": config.reports / "report.html",
+        collection.report / "report.pdf": config.reports / "report.pdf",
+        collection.report / "verdicts.csv": results / "verdicts.csv",
+    }
+    _remove_receipts(config.reports)
+    for source, target in named.items():
+        copy(source, target)
+    (results / "calibration.json").unlink(missing_ok=True)
+    if collection.calibrated and collection.calibration.is_file():
+        copy(collection.calibration, results / "calibration.json")
+    write_text(collection.receipt, "This folder shows the report of the digest in this file's name.\n")
+    return list(named.values())
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; one that is there with the same bytes is left alone."""
+    if target.is_file() and target.stat().st_size == source.stat().st_size and sha256(target) == sha256(source):
+        return
+    make_folder(target.parent)
+    with write_atomically(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def check(results: Results) -> None:
+    """Check that the view's files are those that were published, where the view shows the present results.
+
+    Raises:
+        ClaimcheckError: a file was changed after it was published.
+    """
+    if not results.receipt.is_file():
+        return
+    named = {
+        "records.parquet": results.records,
+        "provenance.json": results.provenance,
+        "verdicts.json": results.verdicts,
+        "shuffled.json": results.shuffled,
+    }
+    figures = {f"figures/{path.name}": path for path in results.figure_files()}
+    for name, source in {**named, **figures}.items():
+        path = results.view / name
+        if path.is_file() and sha256(path) != sha256(source):
+            raise ClaimcheckError(
+                "was changed after it was published (checksum differs)",
+                where=path,
+                hint=f"publish it again: {results.remedy('publish')}",
+            )
+
+
+def _remove_receipts(folder: Path) -> None:
+    for old in folder.glob(".view-*"):
+        old.unlink(missing_ok=True)
+
+
+def _figures_of_view(view: Path) -> list[str]:
+    """Figures that an earlier publication put into the view."""
+    try:
+        files = read_json(view / "figures" / FIGURES)["files"]
+    except (ClaimcheckError, KeyError, TypeError):
+        return []
+    return [f"figures/{name}" for name in (*files, FIGURES) if Path(name).name == name]

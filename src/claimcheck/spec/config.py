@@ -1,0 +1,37 @@
+"""workflow/config.yaml and the options of the command: what is run, at which scale, where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from claimcheck.spec.parts import Identifier, Model, ScaleName
+
+
+class Config(Model):
+    """What is run, at which scale, where."""
+
+    scale: ScaleName = Field("quick", description="smoke tests the plumbing, quick convinces, full is the evidence")
+    studies: Literal["all"] | list[Identifier] = Field("all", description="all, or a list of studies")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+    seeds: int | None = Field(None, ge=1, description="overrides every study's number of seeds")
+    shards: int = Field(1, ge=1, le=512, description="pieces a part is cut into, for more workers")
+    memory_limit_mb: int | None = Field(
+        None, ge=64, description="ensembles are cut to stay below it; null: 3 GiB, on a GPU 12"
+    )
+    studies_dir: Path = Field(Path("studies"), description="folder of the studies and lecture.yaml")
+    data_dir: Path = Field(Path("data"), description="folder of downloaded data sets")
+    results_dir: Path = Field(Path("results"), description="folder that results are written to")
+    reports_dir: Path = Field(Path("reports"), description="folder that reports are written to")
+
+    @property
+    def results(self) -> Path:
+        """Folder of all results at this scale."""
+        return self.results_dir / self.scale
+
+    @property
+    def reports(self) -> Path:
+        """Folder of the report of this scale."""
+        return self.reports_dir / self.scale

@@ -1,0 +1,73 @@
+"""A study's Python files, imported as the modules of a package that is the study's folder.
+
+Each step imports only its own module (`runs`, `statistics` or `figures`), so that judging loads no PyTorch and training
+no seaborn. Python's own importer does the work; the folder needs no `__init__.py` and is not put on `sys.path`.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import sys
+from functools import lru_cache
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
+from pathlib import Path
+from types import ModuleType
+
+from claimcheck.errors import ClaimcheckError
+
+
+def study_module(folder: Path, name: str) -> ModuleType:
+    """The module `<name>.py` of the study in `folder`, executed at its first use.
+
+    Raises:
+        ClaimcheckError: there is no such file, it is not Python, or it fails while it is executed.
+    """
+    path = Path(folder) / f"{name}.py"
+    if not path.is_file():
+        raise ClaimcheckError("no such file", where=path, hint="every study has runs.py; see CONTRIBUTING.md")
+    try:
+        return importlib.import_module(f"{_package(Path(folder).resolve())}.{name}")
+    except ClaimcheckError:
+        raise
+    except Exception as error:
+        raise ClaimcheckError(f"cannot be imported ({type(error).__name__}: {error})", where=path) from error
+
+
+def defined_names(folder: Path, name: str) -> set[str]:
+    """The names that `<name>.py` of the study in `folder` defines or imports at its top level; empty without the file.
+
+    Raises:
+        ClaimcheckError: the file is not Python.
+    """
+    path = Path(folder) / f"{name}.py"
+    return _names_in(path.read_text(encoding="utf-8-sig"), path) if path.is_file() else set()
+
+
+@lru_cache(maxsize=64)
+def _names_in(text: str, path: Path) -> set[str]:
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        raise ClaimcheckError(f"is not valid Python ({error})", where=path) from None
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def _package(folder: Path) -> str:
+    """The name of the folder as a package; two folders of one name are two packages."""
+    name = f"claimcheck_study_{folder.name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    if name not in sys.modules:
+        spec = ModuleSpec(name, loader=None, is_package=True)
+        spec.submodule_search_locations = [str(folder)]
+        sys.modules[name] = module_from_spec(spec)
+    return name

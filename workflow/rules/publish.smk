@@ -1,0 +1,45 @@
+# Publish: the current results under the names that people read, on the machine where Snakemake was called. A receipt
+# that carries the digest is there when, and only when, the published files are of that digest.
+for study, results in EVERY.items():
+
+    rule:
+        name:
+            f"publish_{study}"
+        input:
+            ancients([*results.assembled, results.verdicts, results.shuffled, *results.drawings]),
+        output:
+            local(str(results.receipt)),
+            local(
+                [
+                    update(f"{results.view}/{name}")
+                    for name in ("records.parquet", "provenance.json", "verdicts.json", "shuffled.json")
+                ]
+            ),
+        localrule: True
+        params:
+            study=study,
+        shell:
+            'claimcheck publish {params.study} --results-dir="$(up 4 {input[0]:q})" '
+            "--into={CONFIG.results_dir:q} {WHERE} > /dev/null"
+
+
+rule publish_report:
+    input:
+        ancients(f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "verdicts.csv")),
+        ancients([REPORT.calibration] if REPORT.calibrated else []),
+    output:
+        local(str(REPORT.receipt)),
+        local(
+            [
+                update(str(path))
+                for path in (
+                    CONFIG.reports / "report.html",
+                    CONFIG.reports / "report.pdf",
+                    RESULTS / "verdicts.csv",
+                )
+            ]
+        ),
+    localrule: True
+    shell:
+        'claimcheck publish --report {STUDIES_SHOWN} --results-dir="$(up 4 {input[0]:q})" '
+        "--into={CONFIG.results_dir:q} --reports-dir={CONFIG.reports_dir:q} {WHERE} > /dev/null"
