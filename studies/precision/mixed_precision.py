@@ -1,14 +1,15 @@
 """Training an ensemble by a precision recipe: what arithmetic, what the weights are kept in, what scales the loss.
 
 Momentum SGD with a learning rate falling linearly to zero, one recipe for all members. A member's loss may be given in
-another unit (multiplied by a power of two), which changes nothing but the size of its gradient.
+another unit (multiplied by a power of two), which changes nothing but the size of its gradient. Each member has its own
+loss scale, which follows the rule of ``torch.amp.GradScaler`` (Micikevicius et al. 2018, section 3.2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -23,7 +24,6 @@ from claimcheck.engine.optimizers import coefficients, init_state, update
 from claimcheck.engine.schedules import multipliers
 from claimcheck.engine.step import losses_and_gradient
 
-from .loss_scaling import LossScale
 from .number_formats import RoundedMLP, rounded
 
 
@@ -51,15 +51,17 @@ class Task:
     """What is trained, and how.
 
     Attributes:
-        data: the examples. shape: inputs, hidden widths and outputs of the network.
+        data, test: examples to learn and to be tested on. shape: inputs, hidden widths and outputs of the network.
         interval: good steps before a dynamic scale doubles. native: the device's own kernels instead of rounding.
     """
 
     recipe: Precision
     data: Data
+    test: Data
     shape: tuple[int, list[int], int]
     steps: int
     batch_size: int
+    learning_rate: float
     interval: int
     native: bool = False
 
@@ -69,7 +71,8 @@ class Training:
     """R members between two steps.
 
     Attributes:
-        ensemble: its parameters are the current ones. state: the optimiser's. scale: of the loss.
+        ensemble: its parameters are the current ones. state: the optimiser's.
+        scale: of the loss, powers of two, ``[R]`` float32. good: steps since it last changed, ``[R]`` int64.
         skipped: skipped steps so far, ``[R]``. recovery: steps skipped in a row from the planted overflow on, ``[R]``.
         recovering: members that have not taken a step since. kept: weights untouched by every skipped step, ``[R]``.
         step: steps so far. batch: the examples of the next one.
@@ -77,7 +80,8 @@ class Training:
 
     ensemble: Ensemble
     state: dict[str, Tensor]
-    scale: LossScale
+    scale: Tensor
+    good: Tensor
     skipped: Tensor
     recovery: Tensor
     recovering: Tensor
@@ -101,7 +105,7 @@ def build(runs: pd.DataFrame, context: Any, task: Task) -> Ensemble:
         how = {"number": task.recipe.number, "native": task.native, "gain": getattr(run, "gain", 1.0)}
         return RoundedMLP(*task.shape, generator=generator, **how)
 
-    defaults = {"log2_unit": 0.0, "learning_rate": 0.0, "weight_decay": 0.0, "momentum": 0.9}
+    defaults = {"log2_unit": 0.0, "learning_rate": task.learning_rate, "weight_decay": 0.0, "momentum": 0.9}
     hyper = hyper_of(runs, defaults, device=context.device)
     return Ensemble.build(runs, network, lambda seed: context.generator(seed, "init"), hyper, context.device)
 
@@ -113,21 +117,18 @@ def gradient(ensemble: Ensemble, batch: dict[str, Tensor], scale: Tensor) -> tup
     return losses_and_gradient(ensemble, scaled_loss, ensemble.parameters, ensemble.buffers, columns, own)
 
 
-@contextmanager
-def computed_in(ensemble: Ensemble, number: str) -> Iterator[None]:
-    """The ensemble computes in another format for a while."""
-    was = ensemble.skeleton.number
-    ensemble.skeleton.number = number
-    try:
-        yield
-    finally:
-        ensemble.skeleton.number = was
+def exact_gradient(training: Training) -> Tensor:
+    """The gradient on the next batch in fp32, without a loss scale, ``[R, P]``."""
+    ensemble = copy(training.ensemble)
+    ensemble.skeleton = copy(ensemble.skeleton)
+    ensemble.skeleton.number = "fp32"
+    return gradient(ensemble, training.batch, torch.ones_like(training.scale))[1]
 
 
 def train(runs: pd.DataFrame, context: Any, task: Task, at: Iterable[int], measure: Measure) -> pd.DataFrame:
     """Train every run: the tables of ``measure`` after each of the steps ``at`` (0: untrained).
 
-    Columns of ``runs`` that count: learning_rate, log2_unit (of the loss), log2_scale (instead of the recipe's).
+    Columns of ``runs`` that count: log2_unit (of the loss), learning_rate and log2_scale (instead of the task's).
     """
     runs, moments = runs.reset_index(drop=True), sorted(at)
 
@@ -136,7 +137,7 @@ def train(runs: pd.DataFrame, context: Any, task: Task, at: Iterable[int], measu
 
     one = _start(runs.iloc[:1], context, task)
     batch = task.data.rows(torch.arange(task.batch_size, device=context.device)[None])
-    size = memory.footprint(one.ensemble, scaled_loss, {**batch, "scale": one.scale.scale}).bytes(copies=10)
+    size = memory.footprint(one.ensemble, scaled_loss, {**batch, "scale": one.scale}).bytes(copies=10)
     return pd.concat(memory.in_tiles(tile, len(runs), context, size), ignore_index=True)
 
 
@@ -152,7 +153,7 @@ def _train_tile(
     for moment in moments:
         for _ in context.steps(moment - training.step, len(runs)):
             _plant(training, task, first_scale)
-            _step(training, task.recipe, {name: c[training.step][:, None] for name, c in table.items()})
+            _step(training, task, {name: c[training.step][:, None] for name, c in table.items()})
             training.step, training.batch = training.step + 1, next(batches)
         training.step = moment  # a rehearsal takes fewer steps
         tables.append(measure(training))
@@ -170,7 +171,8 @@ def _start(runs: pd.DataFrame, context: Any, task: Task) -> Training:
     return Training(
         ensemble,
         init_state("momentum", ensemble.parameters),
-        LossScale.start(scale, recipe.dynamic, task.interval),
+        scale,
+        good=none.long(),
         skipped=none,
         recovery=none,
         recovering=none.bool(),
@@ -186,24 +188,23 @@ def _coefficients(ensemble: Ensemble, steps: int) -> dict[str, Tensor]:
     return {name: value.float() for name, value in table.items()}
 
 
-def _plant(training: Training, task: Task, first_scale: LossScale) -> None:
+def _plant(training: Training, task: Task, first_scale: Tensor) -> None:
     """Set the scale so high that the gradient must overflow, once, half-way."""
     if task.recipe.planted is None:
         return
     if training.step == task.steps // 2:
-        planted = torch.full_like(training.scale.scale, 2.0**task.recipe.planted)
-        training.scale = replace(training.scale, scale=planted)
+        training.scale = torch.full_like(training.scale, 2.0**task.recipe.planted)
         training.recovering = torch.ones_like(training.recovering)
     elif not task.recipe.dynamic:
         training.scale = first_scale
 
 
-def _step(training: Training, recipe: Precision, c: dict[str, Tensor]) -> None:
+def _step(training: Training, task: Task, c: dict[str, Tensor]) -> None:
     """One step of every member, in place."""
-    ensemble, before = training.ensemble, training.ensemble.parameters
-    _, scaled = gradient(ensemble, training.batch, training.scale.scale)
-    found, finite = training.scale.unscale(scaled)
-    found = found / torch.exp2(ensemble.hyper["log2_unit"])[:, None]
+    recipe, ensemble, before = task.recipe, training.ensemble, training.ensemble.parameters
+    _, scaled = gradient(ensemble, training.batch, training.scale)
+    finite = torch.isfinite(scaled).all(1)
+    found = scaled / training.scale[:, None] / torch.exp2(ensemble.hyper["log2_unit"])[:, None]
     parameters, state = update("momentum", before, found, training.state, c)
     parameters, state = rounded(parameters, recipe.stored), {k: rounded(v, recipe.stored) for k, v in state.items()}
     if recipe.check:
@@ -214,5 +215,17 @@ def _step(training: Training, recipe: Precision, c: dict[str, Tensor]) -> None:
         training.recovery = training.recovery + (training.recovering & ~finite)
         training.recovering = training.recovering & ~finite
         training.kept = training.kept * (finite | (parameters == before).all(1))
-        training.scale = training.scale.after(finite)
+    if recipe.dynamic:
+        training.scale, training.good = next_scale(training.scale, training.good, finite, task.interval)
     ensemble.parameters, training.state = parameters, state
+
+
+def next_scale(scale: Tensor, good: Tensor, finite: Tensor, interval: int) -> tuple[Tensor, Tensor]:
+    """Scales and good steps after a step whose gradients were ``finite`` or not, all ``[R]``.
+
+    Halved where they were not, doubled after ``interval`` good steps.
+    """
+    good = torch.where(finite, good + 1, 0)
+    grow = good >= interval
+    scale = torch.where(finite, torch.where(grow, 2.0 * scale, scale), scale / 2.0)
+    return scale, torch.where(grow, 0, good)

@@ -65,21 +65,18 @@ def run_log_space(runs: pd.DataFrame, context) -> pd.DataFrame:
 # ---- training in narrow formats ----
 
 
-def _task(context, recipe: Precision, native: bool = False) -> tuple[Task, dict[str, torch.Tensor]]:
-    """The part's images learnt by a recipe, and the test images."""
+def _task(context, recipe: Precision, native: bool = False) -> Task:
+    """Learning the part's images by a recipe."""
     s, images = context.settings, context.dataset(context.settings.dataset).flat()
+    data, test = Data({"x": images.x_train, "y": images.y_train}), Data({"x": images.x_test, "y": images.y_test})
     shape = (images.x_train.shape[1], [s.width] * s.depth, images.classes)
-    data = Data({"x": images.x_train, "y": images.y_train})
-    return Task(recipe, data, shape, s.steps, s.batch_size, s.interval, native), {
-        "x": images.x_test,
-        "y": images.y_test,
-    }
+    return Task(recipe, data, test, shape, s.steps, s.batch_size, s.learning_rate, s.interval, native)
 
 
 def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train by one recipe in three regimes: ordinary, the loss in a small unit, a small learning rate."""
     s, name = context.settings, runs["recipe"].iloc[0]
-    task, test = _task(context, RECIPES[name], native=context.device.type == "cuda" and name != "fp32")
+    task = _task(context, RECIPES[name], native=context.device.type == "cuda" and name != "fp32")
     runs = runs.assign(
         learning_rate=s.learning_rate * np.where(runs["regime"] == "small_rate", s.rate_share, 1.0),
         log2_unit=np.where(runs["regime"] == "small_loss", float(s.log2_unit), 0.0),
@@ -92,12 +89,12 @@ def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
         loss = error = torch.full_like(training.skipped, torch.nan)  # of no interest in the trace of the scale
         if training.step in judged:
             loss = training.ensemble.map(classification, task.data)["loss"]
-            error = training.ensemble.map(classification, test)["error"]
+            error = training.ensemble.map(classification, task.test)["error"]
         table = _table(
             training,
             train_loss=loss,
             test_error=100.0 * error,
-            log2_scale=training.scale.scale.log2(),
+            log2_scale=training.scale.log2(),
             skipped=training.skipped,
             recovery=training.recovery,
             kept=training.kept,
@@ -111,43 +108,33 @@ def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 def run_scales(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train with a static loss scale 2^k and skipped steps; the share of gradient entries flushed, early and late."""
-    task, test = _task(context, Precision(runs["number"].iloc[0], check=True))
+    task = _task(context, Precision(runs["number"].iloc[0], check=True))
 
     def measure(training: Training) -> pd.DataFrame:
-        _, narrow = mixed_precision.gradient(training.ensemble, training.batch, training.scale.scale)
-        exact = _exact_gradient(training)
-        there = exact != 0.0
+        _, narrow = mixed_precision.gradient(training.ensemble, training.batch, training.scale)
+        there = mixed_precision.exact_gradient(training) != 0.0
         return _table(
             training,
             flushed=(there & (narrow == 0.0)).sum(1) / there.sum(1).clamp_min(1),
             skipped_share=training.skipped / max(training.step, 1),
-            test_error=100.0 * training.ensemble.map(classification, test)["error"],
+            test_error=100.0 * training.ensemble.map(classification, task.test)["error"],
         )
 
-    runs = runs.assign(learning_rate=context.settings.learning_rate)
     return mixed_precision.train(runs, context, task, {0, task.steps}, measure)
 
 
 def run_exponents(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Shares of an fp32 gradient's entries by binary exponent, at initialisation and after training."""
-    task, _ = _task(context, RECIPES["fp32"])
+    task = _task(context, RECIPES["fp32"])
 
     def measure(training: Training) -> pd.DataFrame:
-        entries = training.ensemble.layout.views(_exact_gradient(training)).values()
-        entries = torch.cat([value.flatten(1) for value in entries], 1)
+        views = training.ensemble.layout.views(mixed_precision.exact_gradient(training))
+        entries = torch.cat([value.flatten(1) for value in views.values()], 1)
         exponents = torch.where(entries == 0.0, float(ZERO), entries.abs().log2().floor())
         shares = {e: (exponents == e).double().mean(1) for e in (ZERO, *EXPONENTS)}
         return pd.concat([_table(training, share=share).assign(exponent=e) for e, share in shares.items()])
 
-    runs = runs.assign(learning_rate=context.settings.learning_rate)
     return mixed_precision.train(runs, context, task, {0, task.steps}, measure)
-
-
-def _exact_gradient(training: Training) -> torch.Tensor:
-    """The gradient in fp32, without a loss scale, ``[R, P]``."""
-    with mixed_precision.computed_in(training.ensemble, "fp32"):
-        one = torch.ones_like(training.scale.scale)
-        return mixed_precision.gradient(training.ensemble, training.batch, one)[1]
 
 
 def _table(training: Training, **columns: torch.Tensor) -> pd.DataFrame:
@@ -158,7 +145,7 @@ def _table(training: Training, **columns: torch.Tensor) -> pd.DataFrame:
 
 def run_bad_init(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Whether the first loss and gradient of an untrained network are finite in a format."""
-    task, _ = _task(context, Precision(runs["number"].iloc[0]))
+    task = _task(context, Precision(runs["number"].iloc[0]))
     ensemble = mixed_precision.build(runs, context, task)
     rows = torch.arange(task.batch_size, device=context.device).expand(len(runs), -1)
     one = torch.ones(len(runs), device=context.device)

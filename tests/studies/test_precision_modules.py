@@ -15,8 +15,8 @@ from claimcheck.engine.data import Data
 from claimcheck.spec.modules import study_module
 
 FOLDER = Path(__file__).parents[2] / "studies" / "precision"
-formats, loss_scaling, mixed_precision, recall_task = (
-    study_module(FOLDER, name) for name in ("number_formats", "loss_scaling", "mixed_precision", "recall_task")
+formats, mixed_precision, recall_task = (
+    study_module(FOLDER, name) for name in ("number_formats", "mixed_precision", "recall_task")
 )
 FORMATS, Precision, rounded = formats.FORMATS, mixed_precision.Precision, formats.rounded
 
@@ -122,30 +122,31 @@ def test_dynamic_scale_follows_torchs_scaler():
     weight = torch.nn.Parameter(torch.ones(2))
     optimizer = torch.optim.SGD([weight], lr=0.0)
     theirs = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3)
-    ours = loss_scaling.LossScale.start(torch.tensor([2.0**10]), dynamic=True, interval=3)
+    scale, steps = torch.tensor([2.0**10]), torch.zeros(1, dtype=torch.int64)
     for good in (True, False, True, True, True, True, False, False, True, True, True, True, True, True):
         theirs.scale((weight * (1.0 if good else float("inf"))).sum()).backward()
-        _, finite = ours.unscale(weight.grad[None])
+        finite = torch.isfinite(weight.grad[None]).all(1)
         theirs.step(optimizer)
         theirs.update()
         optimizer.zero_grad()
-        ours = ours.after(finite)
+        scale, steps = mixed_precision.next_scale(scale, steps, finite, interval=3)
         assert bool(finite) == good
-        assert float(ours.scale) == theirs.get_scale()
+        assert float(scale) == theirs.get_scale()
 
 
 def tiny_training(recipe, log2_unit=0.0, steps=12, native=False):
     """Two members after training on made-up data, and the data."""
     g = torch.Generator().manual_seed(6)
     data = Data({"x": torch.randn(40, 6, generator=g), "y": torch.randint(3, (40,), generator=g)})
-    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "learning_rate": 0.05, "log2_unit": log2_unit})
+    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "log2_unit": log2_unit})
     kept = []
 
     def measure(training):
         kept.append(training)
         return pd.DataFrame({"run": runs["run"], "step": training.step})
 
-    task = mixed_precision.Task(recipe, data, (6, [8], 3), steps, batch_size=8, interval=4, native=native)
+    how = {"steps": steps, "batch_size": 8, "learning_rate": 0.05, "interval": 4, "native": native}
+    task = mixed_precision.Task(recipe, data, data, (6, [8], 3), **how)
     mixed_precision.train(runs, context_of(), task, {0, steps}, measure)
     return kept[-1], data
 
