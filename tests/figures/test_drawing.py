@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from claimcheck.figures import drawing as figures
-from claimcheck.results import seals as integrity
-from claimcheck.figures import style
 from claimcheck.errors import ClaimcheckError
+from claimcheck.figures import drawing, style
+from claimcheck.figures.averages import proportion_interval, summary
+from claimcheck.results import seals
+from claimcheck.spec.models import FigureSpec
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def plot(records: pd.DataFrame):
 def test_a_sound_figure_has_no_problems_and_the_same_bytes_twice(records: pd.DataFrame, tmp_path: Path) -> None:
     made = []
     for name in ("one", "two"):
-        figure, problems = figures.draw(plot, records)
+        figure, problems = drawing.draw(plot, records)
         assert problems == []
-        made.append(figures.save(figure, tmp_path / name))
+        made.append(drawing.save(figure, tmp_path / name))
     for first, second in zip(*made):
         assert first.read_bytes() == second.read_bytes()
     root = ElementTree.parse(made[0][0]).getroot()
@@ -49,7 +50,7 @@ def test_a_sound_figure_has_no_problems_and_the_same_bytes_twice(records: pd.Dat
 
 def test_the_average_is_over_seeds_and_leaves_diverged_ones_out(records: pd.DataFrame) -> None:
     records.loc[(records["arm"] == "a") & (records["seed"] == 4) & (records["step"] == 3), "x"] = np.inf
-    table = style.summary(records, "step", "x", "arm").set_index(["arm", "step"])
+    table = summary(records, "step", "x", "arm").set_index(["arm", "step"])
     assert table.loc[("a", 2), "centre"] == pytest.approx(4.0)
     assert table.loc[("a", 2), "n"] == 5
     assert tuple(table.loc[("a", 3), ["n", "missing"]]) == (4, 1)
@@ -60,9 +61,48 @@ def test_the_average_is_over_seeds_and_leaves_diverged_ones_out(records: pd.Data
 
 def test_the_band_of_a_proportion_is_the_binomial_interval():
     failed = pd.DataFrame({"seed": range(16), "rate": 1.0, "failed": 1.0})
-    row = style.summary(failed, "rate", "failed", average="proportion").iloc[0]
+    row = summary(failed, "rate", "failed", average="proportion").iloc[0]
     assert (row["centre"], row["high"]) == (1.0, 1.0)
     assert row["low"] == pytest.approx(0.025 ** (1 / 16)), "sixteen of sixteen, Clopper and Pearson"
+
+
+def test_the_band_of_fractional_shares_holds_that_of_the_rounded_counts() -> None:
+    low, high = proportion_interval(np.array([0.0, 1.0, 1.0, 0.0, 0.0, 1.0]))
+    wide = proportion_interval(np.array([0.0, 1.0, 1.0, 0.0, 0.5, 0.5]))
+    assert wide[0] < low < 0.5 < high < wide[1]
+
+
+def test_averages_are_multiplied_and_the_band_with_them(records) -> None:
+    _, axis = style.figure()
+    how = {"x": "step", "y": "x", "by": "arm", "looks": style.looks("ab")}
+    once, percent = (style.curves(axis, records, times=times, **how) for times in (1, 100))
+    for name in ("centre", "low", "high"):
+        assert percent[name].to_numpy() == pytest.approx(100 * once[name].to_numpy())
+    share = style.points(axis, records.assign(yes=1.0), x="arm", y="yes", levels="ab", average="proportion", times=100)
+    assert list(share["centre"]) == [100, 100]
+    assert 0 < share["low"].min() < 100
+
+
+def test_a_panel_for_every_level_that_there_is(records) -> None:
+    figure, panels = style.panels(records, "step", {0: "none", 2: "two", 9: "nine", 3: "three"}, columns=2)
+    assert [panel.axis.get_title() for panel in panels] == ["none", "two", "three"]
+    assert [panel.level for panel in panels] == [0, 2, 3]
+    assert all(set(panel.rows["step"]) == {panel.level} for panel in panels)
+    assert len(figure.axes) == 3
+
+
+def test_columns_are_curves_of_their_own_names(records) -> None:
+    _, axis = style.figure()
+    style.column_curves(axis, records.assign(z=1.0), x="step", columns={"x": "first", "z": "second"}, times=100)
+    assert [name for name in axis.get_legend_handles_labels()[1] if not name.startswith("_")] == ["first", "second"]
+
+
+def test_categories_may_stand_below_one_another(records) -> None:
+    _, axis = style.figure()
+    how = {"x": "arm", "y": "x", "levels": "ab", "labels": {"a": "one"}}
+    style.points(axis, records, **how, horizontal=True)
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["one", "b"]
+    assert axis.yaxis_inverted()
 
 
 def test_a_band_ends_where_the_average_can_go_no_further(records):
@@ -89,7 +129,7 @@ def test_faults_of_layout_are_told(records: pd.DataFrame) -> None:
         figure.set_layout_engine("none")
         return figure
 
-    _, problems = figures.draw(crowded, records)
+    _, problems = drawing.draw(crowded, records)
     assert any("cut off" in problem for problem in problems)
     assert any("tick labels" in problem and "lie on one another" in problem for problem in problems)
     assert any("lyph" in problem for problem in problems)
@@ -103,49 +143,69 @@ def test_a_remark_on_a_long_title_is_told(records: pd.DataFrame, raised: bool) -
         style.count(axis, records, raised=raised)
         return figure
 
-    _, problems = figures.draw(titled, records)
+    _, problems = drawing.draw(titled, records)
     assert any("lie on one another" in problem for problem in problems) is not raised
 
 
-def study(tmp_path: Path, records: pd.DataFrame, **functions) -> SimpleNamespace:
-    folder = tmp_path / "smoke" / "toy"
-    folder.mkdir(parents=True)
-    records.assign(part="main").to_parquet(folder / "records.parquet")
-    specs = [SimpleNamespace(id=name.removeprefix("plot_").replace("_", "-"), part="main") for name in functions]
-    return SimpleNamespace(name="toy", figures=specs, code=lambda step: SimpleNamespace(**functions))
+@pytest.fixture
+def results(records: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """results(plot_one=function, ..., records=...): a study's results, whose figures.py holds these functions."""
+
+    def of(records: pd.DataFrame = records, **functions) -> SimpleNamespace:
+        monkeypatch.setattr(drawing, "study_module", lambda folder, name: SimpleNamespace(**functions))
+        table = records.assign(part="main", status="ok") if "part" not in records else records
+        table.to_parquet(tmp_path / "records.parquet")
+        names = [name.removeprefix("plot_").replace("_", "-") for name in functions]
+        specs = [FigureSpec(id=name, caption="c", alt="a", part="main") for name in names]
+        return SimpleNamespace(
+            study=SimpleNamespace(name="toy", folder=tmp_path / "toy", figures=specs),
+            config=SimpleNamespace(scale="smoke"),
+            records=tmp_path / "records.parquet",
+            read_records=lambda: table,
+            figures=tmp_path / "figures",
+        )
+
+    return of
 
 
-def test_one_bad_figure_does_not_hide_the_others(records: pd.DataFrame, tmp_path: Path) -> None:
+def test_one_bad_figure_does_not_hide_the_others(results) -> None:
     def bad(records):
         raise KeyError("nowhere")
 
-    toy = study(tmp_path, records, plot_bad_one=bad, plot_good=plot, plot_none=lambda records: None)
+    toy = results(plot_bad_one=bad, plot_good=plot, plot_none=lambda records: None)
     with pytest.raises(ClaimcheckError, match=r"'bad-one'.*nowhere.*'none'.*did not return a Figure"):
-        figures.plot_study(toy, "smoke", tmp_path)
-    made = sorted(path.name for path in (tmp_path / "smoke/toy/figures").iterdir())
-    assert made == ["checksums.json", "good.png", "good.svg"]
+        drawing.plot_study(toy)
+    assert sorted(path.name for path in toy.figures.iterdir()) == ["good.png", "good.svg"]
 
 
-def test_only_what_was_drawn_last_is_left(records: pd.DataFrame, tmp_path: Path) -> None:
-    toy = study(tmp_path, records, plot_first=plot, plot_second=plot)
-    figures.plot_study(toy, "smoke", tmp_path)
-    toy.figures.pop()
-    figures.plot_study(toy, "smoke", tmp_path)
-    integrity.check_results(tmp_path, "smoke")
-    assert not list((tmp_path / "smoke/toy/figures").glob("second.*"))
+def test_only_what_was_drawn_last_is_left(results) -> None:
+    toy = results(plot_first=plot, plot_second=plot)
+    drawing.plot_study(toy)
+    toy.study.figures.pop()
+    drawing.plot_study(toy)
+    assert seals.figure_files(toy.figures, "claimcheck plot") == [
+        toy.figures / f"first.{end}" for end in ("svg", "png")
+    ]
+    assert not list(toy.figures.glob("second.*"))
 
 
-def test_missing_records_and_functions_are_one_line(records: pd.DataFrame, tmp_path: Path) -> None:
-    toy = study(tmp_path, records, plot_good=plot)
-    with pytest.raises(ClaimcheckError, match="claimcheck run toy"):
-        figures.plot_study(toy, "quick", tmp_path)
-    toy.figures[0].id = "other"
+def test_a_missing_function_is_named(results) -> None:
+    toy = results(plot_good=plot)
+    toy.study.figures[0] = toy.study.figures[0].model_copy(update={"id": "other"})
     with pytest.raises(ClaimcheckError, match="plot_other"):
-        figures.plot_study(toy, "smoke", tmp_path)
+        drawing.plot_study(toy)
 
 
-def test_the_folder_is_there_even_where_nothing_is_drawn(records: pd.DataFrame, tmp_path: Path) -> None:
-    toy = study(tmp_path, records, plot_good=plot)
-    toy.figures[0].part = "another"
-    assert figures.plot_study(toy, "smoke", tmp_path) == []
-    assert (tmp_path / "smoke/toy/figures").is_dir()
+def test_the_folder_is_there_even_where_nothing_is_drawn(results) -> None:
+    toy = results(plot_good=plot)
+    toy.study.figures[0] = toy.study.figures[0].model_copy(update={"part": "another"})
+    assert drawing.plot_study(toy) == []
+    assert toy.figures.is_dir()
+
+
+def test_a_part_of_which_every_run_diverged_is_drawn(records, results) -> None:
+    """It is judged, too: its metrics are there, and hold no number."""
+    lost = records.assign(part="main", status="diverged", x=np.nan)
+    other = records.assign(part="other", status="ok", only_there=1.0)
+    toy = results(records=pd.concat([lost, other], ignore_index=True), plot_lost=plot)
+    assert [path.name for path in drawing.plot_study(toy)] == ["lost.svg", "lost.png"]
