@@ -15,6 +15,7 @@ from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.train import Data
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records as recording
+from claimcheck.results.state import Machine, locate
 from claimcheck.running import runner
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_config, load_study
@@ -245,8 +246,8 @@ def test_full_scale_runs_with_two_seeds_and_less_of_everything(fashion, tmp_path
     full["saturation"].update(width=32, examples=4)
     full["dead_law"].update(networks=20)
     full["map"].update(depth=[5, 10], steps=2, judged=50, seeds=2)
-    for name in ("training", "adaptive"):
-        full[name].update(depth=5, width=8, steps=2, judged=50, tune=tune)
+    full["training"].update(depth=5, width=8, steps=2, judged=50, tune=tune)
+    full["adaptive"].update(tune=tune)
     full["dead"].update(width=8, steps=2)
     full["accuracy"].update(width=8, steps=2, tune=tune)
     full["images"].update(width=8, steps=2, examples=200, seeds=2, tune=tune)
@@ -256,7 +257,9 @@ def test_full_scale_runs_with_two_seeds_and_less_of_everything(fashion, tmp_path
         "scale": "full", "seeds": 2, "device": "cpu", "studies_dir": str(STUDIES), "results_dir": str(tmp_path / "r"),
         "data_dir": str(fashion),
     }  # fmt: skip
-    records = recording.read(runner.run_study(study, load_config(None, overrides)) / "records.parquet")
+    results = locate(study, load_config(None, overrides), Machine())
+    runner.run_parts(results, results.parts)
+    records = recording.read(runner.assemble(results))
     assert set(records["part"]) == set(STUDY.parts)
     images = recording.part_of(records, "images")
     assert sorted(answer("swish-equals-relu-fashion", images).index) == [0, 1]

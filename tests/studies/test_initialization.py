@@ -10,6 +10,7 @@ import torch
 
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records as recording
+from claimcheck.results.state import Machine, locate
 from claimcheck.running import runner
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_config, load_study
@@ -124,12 +125,11 @@ def test_figures_draw_without_a_problem(smoke, drawn_well, spec):
 
 
 def test_full_scale_runs_with_two_seeds_and_fewer_steps(tmp_path):
-    scales = dict(STUDY.scales)
-    full = {name: dict(values) if isinstance(values, dict) else values for name, values in scales["full"].items()}
+    full = {name: dict(v) if isinstance(v, dict) else v for name, v in STUDY.scales["full"].items()}
     full["signal"].update(width=64, examples=4)
-    for part in ("training", "failures", "normed", "normed_failures"):
+    for part in ("training", "normed"):
         full[part].update(steps=3, judged=100, tune={"values": [0.01], "seeds": 1})
-    study = STUDY.model_copy(update={"scales": {**scales, "full": full}})
+    study = STUDY.model_copy(update={"scales": {**STUDY.scales, "full": full}})
     overrides = {
         "scale": "full",
         "seeds": 2,
@@ -137,7 +137,8 @@ def test_full_scale_runs_with_two_seeds_and_fewer_steps(tmp_path):
         "studies_dir": str(STUDIES),
         "results_dir": str(tmp_path),
     }
-    folder = runner.run_study(study, load_config(None, overrides))
-    records = pd.read_parquet(folder / "records.parquet")
+    results = locate(study, load_config(None, overrides), Machine())
+    runner.run_parts(results, results.parts)
+    records = recording.read(runner.assemble(results))
     assert records["seed"].nunique() == 2
-    assert set(records["part"]) == {"signal", "training", "failures", "normed", "normed_failures"}
+    assert set(records["part"]) == set(STUDY.parts)
