@@ -8,7 +8,7 @@ import torch
 
 from claimcheck.engine import measure, networks, schedules
 from claimcheck.engine.data import Data
-from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.ensemble import Ensemble, hyper_of
 from claimcheck.engine.step import losses_and_gradient
 from claimcheck.engine.train import classification, train
 
@@ -134,27 +134,27 @@ def run_edge(runs: pd.DataFrame, context) -> pd.DataFrame:
         runs,
         lambda run, g: networks.MLP(*shape, generator=g, **how),
         lambda seed: context.generator(seed, "init"),
-        device=context.device,
+        hyper_of(runs, device=context.device),
+        context.device,
     )
+
+    def sharpness() -> torch.Tensor:
+        found = measure.sharpness(ensemble, data, squared_error, iterations=s.iterations)["sharpness"]
+        return torch.tensor(found.to_numpy(), device=context.device)
+
     batch, dims = data.whole()
-    start = _sharpness(ensemble, data, s.iterations)
-    multiple = torch.from_numpy(runs["multiple"].to_numpy("float32", copy=True)).to(context.device)
-    rate = multiple * 2.0 / torch.from_numpy(start).float().to(context.device)
+    rate = ensemble.hyper["multiple"] * 2.0 / sharpness().float()
     tables, at = [], sorted({round(s.steps * share) for share in (0, 0.1, 0.3, 0.7, 0.85, 1)})
     for done, moment in zip([0, *at], at):
         for _ in context.steps(moment - done):
             _, gradient = losses_and_gradient(ensemble, squared_error, ensemble.parameters, {}, batch, dims)
             ensemble.parameters = ensemble.parameters - rate[:, None] * gradient
         losses = ensemble.map(squared_error, data).double().cpu().numpy()
-        stability = _sharpness(ensemble, data, s.iterations) * rate.double().cpu().numpy() / 2.0
+        stability = (sharpness() * rate.double() / 2.0).cpu().numpy()
         table = pd.DataFrame({"run": ensemble.runs, "step": moment, "loss": losses, "stability": stability})
         tables.append(table.assign(status=np.where(np.isfinite(losses), "ok", "diverged")))
         context.advance(1.0 / len(at))
     return pd.concat(tables, ignore_index=True)
-
-
-def _sharpness(ensemble: Ensemble, data: Data, iterations: int) -> np.ndarray:
-    return measure.sharpness(ensemble, data, squared_error, iterations=iterations)["sharpness"].to_numpy(copy=True)
 
 
 # ---- formulas ----

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck.engine import schedules
+from claimcheck.engine import measure, schedules
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import Ensemble
@@ -119,7 +119,9 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian():
     blocks = torch.autograd.functional.hessian(loss, values)
     rows = [torch.cat([b.reshape(v.numel(), -1) for b in row], 1) for v, row in zip(values, blocks)]
     largest = torch.linalg.eigvalsh(torch.cat(rows)).abs().max()
-    found = RUNS._sharpness(ensemble, Data({"x": x, "target": target}), 100)
+    found = measure.sharpness(ensemble, Data({"x": x, "target": target}), RUNS.squared_error, iterations=100)[
+        "sharpness"
+    ]
     assert found[0] == pytest.approx(float(largest), rel=1e-3)
 
 
