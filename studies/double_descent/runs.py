@@ -24,11 +24,9 @@ def _least_squares(runs, context, examples, width):
     A run is one design matrix, [examples, width], with many draws of signal and noise.
     """
     replicates, rows = context.settings.replicates, []
+    shapes = [(examples, width), (width, replicates), (examples, replicates)]
     for seed, group in runs.groupby("seed"):
-        generator, shapes = (
-            context.generator(seed, "linear"),
-            [(examples, width), (width, replicates), (examples, replicates)],
-        )
+        generator = context.generator(seed, "linear")
         draws = (torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes)
         design, directions, noise = (draw.to(context.device) for draw in draws)
         for (model, n, p), cell in group.groupby(["model", "n", "p"]):
@@ -204,8 +202,8 @@ def run_network_resamples(runs, context):
     for run, probabilities, error, targets in zip(runs["run"], said, errors.mean(1), fresh, strict=True):
         known, other = probabilities.chunk(2)
         found = bias_variance.decomposed(known, other, data.y_test, settings.label_noise, targets)
-        lost = np.isnan(error)
-        found = dict.fromkeys(found, np.nan) if lost else found
-        status = "diverged" if lost else "ok"
-        rows.append({"run": run, "examples": float(settings.examples), **found, "train_error": error, "status": status})
+        if diverged := np.isnan(error):
+            found = dict.fromkeys(found, np.nan)
+        found |= {"train_error": error, "status": "diverged" if diverged else "ok"}
+        rows.append({"run": run, "examples": float(settings.examples), **found})
     return pd.DataFrame(rows)
