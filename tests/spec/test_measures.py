@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from claimcheck.spec.measures import Measure, faults, same_level
+from claimcheck.spec.cells import resolved, same_level
+from claimcheck.spec.measures import Measure, faults
 from claimcheck.spec.parts import Factor, Part, Tune
 
 PART = Part(
@@ -32,11 +33,11 @@ def test_a_measure_has_one_form_with_its_column():
     [
         ({}, "give one of value, difference, ratio, slope, argbest, with the column that is measured"),
         ({"value": "a", "ratio": "b", "to": {}}, "give one form, not value and ratio"),
-        ({"difference": "a"}, "a difference needs less"),
-        ({"ratio": "a", "less": {"norm": "none"}}, "less does not belong to a ratio"),
-        ({"slope": "a"}, "a slope needs over"),
-        ({"argbest": "a", "over": "gain", "leave_out": [1, 1]}, "leave_out does not belong to a argbest"),
-        ({"value": "a", "over": "gain"}, "over does not belong to a value"),
+        ({"difference": "a"}, "the form difference needs less"),
+        ({"ratio": "a", "less": {"norm": "none"}}, "less does not belong to the form ratio"),
+        ({"slope": "a"}, "the form slope needs over"),
+        ({"argbest": "a", "over": "gain", "leave_out": [1, 1]}, "leave_out does not belong to the form argbest"),
+        ({"value": "a", "over": "gain"}, "over does not belong to the form value"),
         ({"value": "a", "best": "highest"}, "best belongs to argbest or to best_over"),
         ({"value": "a", "by": "b"}, "by belongs to best_over"),
         ({"value": "a", "above": 1.0, "below": 2.0}, "give above or below, not both"),
@@ -92,11 +93,20 @@ def test_names_and_levels_are_held_against_the_part(of, told):
     assert told in found[0]
 
 
-def test_a_level_must_be_run_at_every_scale_and_one_of_a_list_at_some_scale():
-    assert faults(Measure(value="a", of={"gain": 4.0}), PART, SMALL) == [
-        "gain does not have the level 4.0, only 1.0, 4.0"
+def test_what_one_scale_does_not_run_is_no_fault_where_another_does():
+    assert faults(Measure(value="a", of={"norm": "none", "gain": 4.0}), PART, SMALL) == []
+    assert faults(Measure(value="a", of={"norm": "none", "gain": [1.0, 4.0]}, mean_over=["gain"]), SMALL, PART) == []
+    assert faults(Measure(value="a", of={"norm": "none", "gain": 4.0}), SMALL) == [
+        "gain does not have the level 4.0, only 1.0"
     ]
-    assert faults(Measure(value="a", of={"gain": [1.0, 4.0]}), PART, SMALL) == []
+
+
+def test_a_factor_that_goes_with_another_needs_no_level_of_its_own():
+    tied = [{"depth": 2, "rate": 0.1}, {"depth": 64, "rate": 0.01}]
+    part = Part(factors={"depth": Factor(values=[2]), "rate": Factor(values=[0.1])}, include=tied)
+    assert faults(Measure(value="a", mean_over=["depth"]), part) == []
+    assert faults(Measure(value="a", of={"depth": 64}), part) == []
+    assert "depth (2, 64) and of rate (0.1, 0.01)" in faults(Measure(value="a"), part)[0]
 
 
 def test_a_level_of_an_included_cell_counts():
@@ -111,3 +121,35 @@ def test_levels_are_the_same_to_a_billionth_and_never_across_kinds():
     assert not same_level(1, True)
     assert not same_level("1", 1)
     assert not same_level(0, 1e-300)
+
+
+def test_a_cell_without_runs_is_told_before_any_training():
+    part = PART.model_copy(update={"exclude": [{"norm": "batch", "gain": 4.0}]})
+    assert faults(Measure(value="a", of={"norm": "batch", "gain": 4.0}), part) == [
+        "no run is in the cell {norm: batch, gain: 4.0}"
+    ]
+    assert faults(Measure(difference="a", of={"norm": "none", "gain": 4.0}, less={"norm": "batch"}), part) != []
+    assert faults(Measure(value="a", of={"norm": "batch", "gain": "highest"}), part) == []
+
+
+@pytest.mark.parametrize("form", [{"value": "a"}, {"slope": "a", "over": "gain"}, {"value": "a", "max_over": ["gain"]}])
+def test_several_levels_that_are_left_are_told_before_any_training(form):
+    (told,) = faults(Measure(**form), PART)
+    assert "norm (none, batch)" in told
+    assert ("gain (1.0, 4.0)" in told) == (form == {"value": "a"})
+    one = {"norm": "none", "gain": 1.0} if form == {"value": "a"} else {"norm": "none"}
+    assert faults(Measure(**form, of=one), PART) == []
+
+
+def test_words_become_levels_and_lists_lose_what_is_not_there():
+    cells = [{"norm": "none", "gain": 1.0}, {"norm": "none", "gain": 4.0}, {"norm": "batch", "gain": 1.0}]
+    assert resolved({"norm": "batch", "gain": "highest"}, cells) == {"norm": ["batch"], "gain": [1.0]}
+    assert resolved({"norm": "none", "gain": "all"}, cells) == {"norm": ["none"], "gain": [1.0, 4.0]}
+    assert resolved({"norm": "none", "gain": [4, 16, "lowest"]}, cells) == {"norm": ["none"], "gain": [1.0, 4.0]}
+    assert resolved({"norm": "all", "gain": 1}, cells) == {"norm": ["none", "batch"], "gain": [1]}
+
+
+def test_a_level_that_is_called_like_a_word_is_itself():
+    cells = [{"which": "all"}, {"which": "highest"}, {"which": "some"}]
+    assert resolved({"which": "all"}, cells) == {"which": ["all"]}
+    assert resolved({"which": "highest"}, cells) == {"which": ["highest"]}

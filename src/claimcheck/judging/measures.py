@@ -7,14 +7,14 @@ that lacks rows is an error; a diverged run without `if_diverged` is NaN, and wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.judging.cross_fitting import best_for_others
-from claimcheck.spec.measures import ANYWHERE, Measure, same_level
+from claimcheck.spec.cells import among, in_words, resolved, several
+from claimcheck.spec.measures import Measure
 from claimcheck.spec.parts import Cell, Design, Scalar
 
 LOGARITHMS = {True: np.log, 2: np.log2, 10: np.log10}
@@ -72,34 +72,21 @@ class _Question:
 
 
 def _resolved(question: _Question, cell: Cell) -> dict[str, list[Scalar]]:
-    """The cell as lists of levels that its rows have: words replaced, levels that this scale does not run left out."""
-    levels = {name: wanted if isinstance(wanted, list) else [wanted] for name, wanted in cell.items()}
-    words = {name for name, wanted in levels.items() if _words(question.column(name), wanted)}
-    rows = _selected(question, {name: wanted for name, wanted in levels.items() if name not in words})
-    for name, wanted in levels.items():
-        present = _present(rows[name], rows[name].unique())
-        if name in words:
-            meant = {"lowest": [rows[name].min()], "highest": [rows[name].max()], "all": present}
-            wanted = [level for each in wanted for level in meant.get(each, [each])]
-        levels[name] = _present(rows[name], wanted)
-    return levels
-
-
-def _words(column: pd.Series, levels: list[Scalar]) -> bool:
-    """Whether a level is one of the words that stand for others (for text, `all` alone, unless it is a level itself)."""
-    allowed = ANYWHERE if _numeric(column) else {"all"} - set(column)
-    return any(isinstance(level, str) and level in allowed for level in levels)
+    """The cell as lists of levels that its rows have."""
+    for name in cell:
+        question.column(name)
+    return resolved(cell, question.rows[list(cell)].drop_duplicates().to_dict("records"))
 
 
 def _selected(question: _Question, cell: dict[str, list[Scalar]]) -> pd.DataFrame:
     """The rows whose levels are among the cell's."""
     keep = np.ones(len(question.rows), dtype=bool)
     for name, levels in cell.items():
-        column = question.column(name)
-        keep &= column.isin(_present(column, levels)).to_numpy()
+        values = question.rows[name].drop_duplicates().tolist()
+        same = [value for value in values if among(value, levels)]
+        keep &= question.rows[name].isin(same).to_numpy()
     if not keep.any():
-        shown = ", ".join(f"{name}: {wanted[0] if len(wanted) == 1 else wanted}" for name, wanted in cell.items())
-        raise question.error("no run is in the cell", f"{{{shown}}}")
+        raise question.error("no run is in the cell", in_words(cell))
     return question.rows[keep]
 
 
@@ -112,20 +99,6 @@ def _at(question: _Question, rows: pd.DataFrame, cell: dict[str, list[Scalar]]) 
     return rows
 
 
-def _present(column: pd.Series, levels: Any) -> list[Scalar]:
-    """The column's values that are among the levels."""
-    values, wanted = ([_plain(value) for value in several] for several in (column.unique(), levels))
-    return [value for value in values if any(same_level(level, value) for level in wanted)]
-
-
-def _plain(value: Any) -> Scalar:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-
-
 # --- the column in a cell ---------------------------------------------------------------------------------------------
 
 
@@ -134,11 +107,7 @@ def _tables(question: _Question, cell: dict[str, list[Scalar]]) -> tuple[pd.Data
     measure, rows = question.measure, _at(question, _selected(question, cell), cell)
     by = ["seed", *(question.column(name).name for name in measure.kept)]
     if rows.duplicated(by).any():
-        raise question.error(
-            "more than one number a seed is left",
-            _several(question, rows),
-            "choose a level under `of`, or name the factor under mean_over, max_over or min_over",
-        )
+        raise question.error("more than one number a seed", None, _several(question, rows))
     seeds = pd.Index(np.sort(question.rows["seed"].unique()), name="seed")
     combinations = len(rows[by[1:]].drop_duplicates()) if by[1:] else 1
     there = rows.groupby("seed").size().reindex(seeds, fill_value=0)
@@ -156,9 +125,10 @@ def _tables(question: _Question, cell: dict[str, list[Scalar]]) -> tuple[pd.Data
 def _several(question: _Question, rows: pd.DataFrame) -> str:
     """Which factors and indices still have several levels, in words."""
     names = [name for name in (*question.part.factors, *question.part.index) if name not in question.measure.kept]
-    levels = {name: rows[name].unique() for name in names if name in rows and rows[name].nunique() > 1}
-    told = [f"{name} ({', '.join(map(str, found))})" for name, found in levels.items()]
-    return f"several levels of {' and of '.join(told)}" if told else "several rows a run"
+    levels = {
+        name: rows[name].drop_duplicates().tolist() for name in names if name in rows and rows[name].nunique() > 1
+    }
+    return several(levels) if levels else "a run has several rows: the part needs `index`"
 
 
 def _prepared(question: _Question, rows: pd.DataFrame) -> pd.Series:
@@ -240,6 +210,7 @@ def _argbest(question: _Question, table: pd.DataFrame) -> pd.Series:
 
 def _levels(question: _Question, table: pd.DataFrame) -> np.ndarray:
     over = question.measure.over
-    if not _numeric(question.column(over)):
+    levels = table.columns.get_level_values(over)
+    if not pd.api.types.is_numeric_dtype(levels) or pd.api.types.is_bool_dtype(levels):
         raise question.error("its levels are no numbers", over)
-    return table.columns.get_level_values(over).to_numpy(dtype=float)
+    return levels.to_numpy(dtype=float)

@@ -11,13 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from claimcheck.errors import closest
+from claimcheck.spec.cells import among, in_cell, in_words, is_word, resolved, several
 from claimcheck.spec.parts import Cell, Design, Model, Scalar
 
 FORMS = ("value", "difference", "ratio", "slope", "argbest")
 NEEDS = {"difference": "less", "ratio": "to", "slope": "over", "argbest": "over"}
-ANYWHERE = ("lowest", "highest", "all")
-"""Words for levels, whatever these are at the scale."""
-
 BASES = {"anyOf": [{"enum": [True, 2, 10]}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 
 
@@ -144,9 +142,9 @@ class Measure(Model):
         form, given = self.form, self.model_fields_set
         for key in sorted({"less", "to", "over", "leave_out"} & given):
             if key != NEEDS.get(form) and (key, form) != ("leave_out", "slope"):
-                raise ValueError(f"{key} does not belong to a {form}")
+                raise ValueError(f"{key} does not belong to the form {form}")
         if form in NEEDS and getattr(self, NEEDS[form]) is None:
-            raise ValueError(f"a {form} needs {NEEDS[form]}")
+            raise ValueError(f"the form {form} needs {NEEDS[form]}")
         if twice := {name for name in self.kept if self.kept.count(name) > 1}:
             raise ValueError(f"{sorted(twice)[0]} stands twice under over, best_over, mean_over, max_over and min_over")
         if self.above is not None and self.below is not None:
@@ -164,36 +162,43 @@ def faults(measure: Measure, *parts: Design) -> list[str]:
     """What does not fit between a measure and its part, in words; empty where all fits.
 
     Args:
-        parts: the part as each scale that runs it has it.
+        parts: the part as each scale has it. A level must be there at one of them, and one of them must leave one number.
     """
-    told = []
-    for part in parts:
-        known = [*part.factors, *([part.tune.factor] if part.tune else []), *part.index]
-        for name in sorted(measure.names() - set(known)):
-            told.append(f"{name} is no factor or index of the part, which has {', '.join(known) or 'none'}")
-            told[-1] += f"; {near}" if (near := closest(name, known)) else ""
-    for cell in (measure.cell, measure.second or {}):
-        for name, wanted in cell.items():
-            told += _level_faults(
-                name, wanted, [[cell[name] for cell in part.cells()] for part in parts if name in part.factors]
-            )
-    return list(dict.fromkeys(told))
+    told = [fault for part in parts for fault in _name_faults(measure, part)]
+    for name, wanted in [*measure.cell.items(), *(measure.second or {}).items()]:
+        values = [cell[name] for part in parts if name in part.factors for cell in part.cells()]
+        told += [
+            f"{name} does not have the level {level}, only {', '.join(dict.fromkeys(map(str, values)))}"
+            for level in (wanted if isinstance(wanted, list) else [wanted])
+            if values and not is_word(level, values) and not among(level, values)
+        ]
+    each = [] if told else [_cell_faults(measure, part) for part in parts]
+    return list(dict.fromkeys(told)) or (each[-1] if each and all(each) else [])
 
 
-def _level_faults(name: str, wanted: Scalar | list[Scalar], scales: list[list[Scalar]]) -> list[str]:
-    """A level must be run at every scale; where it stands in a list, at one of them."""
-    enough, levels = (any, wanted) if isinstance(wanted, list) else (all, [wanted])
-    numbers = not any(isinstance(value, str) for run in scales for value in run)
-    words = ANYWHERE if numbers else ("all",)
+def _name_faults(measure: Measure, part: Design) -> list[str]:
+    known = [*part.factors, *([part.tune.factor] if part.tune else []), *part.index]
     return [
-        f"{name} does not have the level {level}, only {', '.join(dict.fromkeys(str(v) for run in scales for v in run))}"
-        for level in levels
-        if scales and not (level in words or enough(any(same_level(level, v) for v in run) for run in scales))
+        "; ".join(
+            filter(None, [f"{name} is no factor or index of the part, which has {', '.join(known) or 'none'}", near])
+        )
+        for name in sorted(measure.names() - set(known))
+        for near in [closest(name, known)]
     ]
 
 
-def same_level(wanted: Scalar, value: Scalar) -> bool:
-    """Whether a level that was written means a value; numbers may differ by 1e-9 of their size."""
-    if isinstance(wanted, str | bool) or isinstance(value, str | bool):
-        return type(wanted) is type(value) and wanted == value
-    return math.isclose(wanted, value, rel_tol=1e-9)
+def _cell_faults(measure: Measure, part: Design) -> list[str]:
+    """A cell must have runs, and one level of each factor for every combination of those that are averaged or fitted."""
+    told, cells = [], part.cells()
+    first = resolved(measure.cell, cells)
+    for levels in [first] if measure.second is None else [first, resolved({**first, **measure.second}, cells)]:
+        alike: dict[tuple, list[dict[str, Scalar]]] = {}
+        for cell in cells:
+            if in_cell(cell, levels):
+                alike.setdefault(tuple(cell.get(name) for name in measure.kept), []).append(cell)
+        if not alike:
+            told.append(f"no run is in the cell {in_words(levels)}")
+        for group in [group for group in alike.values() if len(group) > 1][:1]:
+            found = {name: list(dict.fromkeys(cell[name] for cell in group)) for name in part.factors}
+            told.append(several({name: ours for name, ours in found.items() if len(ours) > 1}))
+    return told
