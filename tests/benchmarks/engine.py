@@ -1,15 +1,15 @@
 """How fast the ensemble is: against the plain loop, hand-written batched products, and JAX. ``make bench`` runs it.
 
-The work: train MLPs 40-w-w-10 by AdamW on minibatches of 100 out of 4,000 examples, every network with its own weights and
-data order. A network-step is one optimiser step of one network. The contestants take turns, a chunk of steps each, after a
-warm-up in which they compile; the fastest chunk of each counts, in processor time on a CPU, so that a busy machine
-disturbs the ratios little. One thread on a CPU.
+The work: train MLPs 40-w-w-10 by AdamW on minibatches of 100 out of 4,000 examples, every network with its own weights
+and data order. A network-step is one optimiser step of one network. The contestants take turns, a chunk of steps each,
+after a warm-up in which they compile; the fastest chunk of each counts, in processor time on a CPU, so that a busy
+machine disturbs the ratios little. One thread on a CPU.
 
-Matrix products bound all of them. On an AMD EPYC with AVX-512, torch 2.13's MKL takes its AVX2 path (80 GFLOP/s a core on
-these batched products), JAX 0.10's own kernels AVX-512 (140 to 200, "jax products / torch" says by how much they differ).
-A compiled step has AVX-512 kernels, too (:mod:`claimcheck.engine.products`), and takes the members in blocks that stay
-in the cache. What would close the rest at width 100: the gradients written where the optimiser reads them, without a
-copy, and bias, activation and its mask taken along in the products.
+Matrix products bound all of them. On an AMD EPYC with AVX-512, torch 2.13's MKL takes its AVX2 path (80 GFLOP/s a core
+on these batched products), JAX 0.10's own kernels AVX-512 (140 to 200, "jax products / torch" says by how much they
+differ). A compiled step has AVX-512 kernels, too (:mod:`claimcheck.engine.products`), and takes the members in blocks
+that stay in the cache. What would close the rest at width 100: the gradients written where the optimiser reads them,
+without a copy, and bias, activation and its mask taken along in the products.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def now(device: torch.device) -> float:
-    """Seconds: of this process's processor time on a CPU, which other processes hardly disturb; of the wall on a GPU."""
+    """Seconds: processor time of this process on a CPU, which others hardly disturb; time on the wall on a GPU."""
     return time.perf_counter() if device.type == "cuda" else time.process_time()
 
 

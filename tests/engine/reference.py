@@ -33,7 +33,8 @@ def train_one(
 ) -> tuple[nn.Module, list[float]]:
     """Train one run's network; the trained module (in train mode) and the loss of each minibatch.
 
-    The arguments are those of :func:`claimcheck.engine.train.train`; ``data`` is one member's (``Data.members([row])``).
+    The arguments are those of :func:`claimcheck.engine.train.train`; ``data`` is one member's
+    (``Data.members([row])``).
     """
     settings = {**HYPER, **(hyper or {}), **run._asdict()}
     module = network(run, context.generator(run.seed, "init")).train()

@@ -1,8 +1,8 @@
 """What every data set is: the packages that bring it, or the files that are downloaded and their published checksums.
 
-MNIST, Fashion-MNIST and CIFAR-10 are downloaded and unpacked by torchvision, checked file by file, and tried again where
-damaged. Such a data set is whole, or it is not used: loading checks the same files first, before torchvision unpickles
-CIFAR-10's. Checksums are MD5 because no other is published for all files. Nothing is loaded here.
+MNIST, Fashion-MNIST and CIFAR-10 are downloaded and unpacked by torchvision, checked file by file, and tried again
+where damaged. Such a data set is whole, or it is not used: loading checks the same files first, before torchvision
+unpickles CIFAR-10's. Checksums are MD5 because no other is published for all files. Nothing is loaded here.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def fetch(
     pause: float = 2.0,
     log: Callable[[str], None] = print,
 ) -> Path:
-    """Make the data set whole, downloading what is missing or damaged; a whole one opens no connection.
+    """Make the data set whole: download what is missing or damaged. Where nothing is, no connection is opened.
 
     A download cut short leaves a file whose checksum is wrong; the next call starts that file again.
 
@@ -215,7 +215,7 @@ def fetch(
 
 @contextmanager
 def _locked(data_dir: Path, name: str) -> Iterator[None]:
-    """One download of a data set at a time; the lock goes with its process."""
+    """One download of a data set at a time; the lock is released when its process ends."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(data_dir / f".{name}.lock"):

@@ -1,8 +1,8 @@
 """Make a step faster than eager mode: compile it where that pays, and record it in a CUDA graph on a GPU.
 
 Compiled and eager arithmetic round differently, so the choice must be the same wherever and however a run is trained:
-it follows from the design alone (:func:`pays`), never from a clock, from how the ensemble is cut, or from a cache. Where
-a step cannot be compiled or recorded, the reason is logged and the eager step is taken.
+it follows from the design alone (:func:`pays`), never from a clock, from how the ensemble is cut, or from a cache.
+Where a step cannot be compiled or recorded, the reason is logged and the eager step is taken.
 """
 
 from __future__ import annotations
@@ -26,23 +26,24 @@ from claimcheck.engine.step import Recipe, Step, Table, TrainState, take
 SECONDS_PER_NUMBER = 0.6e-9
 """What compiling saves on each number that a network-step keeps or updates: measured on one core of an AMD EPYC, torch
 2.13, AdamW, batch 100, 45 / 80 / 450 microseconds a network-step at widths 32 / 100 / 256 of an MLP 40-w-w-10. With the
-kernels of :mod:`claimcheck.engine.products` it is 57 / 176 / 730, which the rule leaves aside: not every processor has them."""
+kernels of :mod:`claimcheck.engine.products` it is 57 / 176 / 730; the rule does not count on them, since not every
+processor has AVX-512."""
 PASSES_OF_UPDATE = 8
-"""Times that an eager update reads or writes a parameter more often than a fused one."""
+"""How many more times an eager update reads or writes each parameter than a fused one."""
 COMPILE_SECONDS = 5.0
 COMPILE_SECONDS_PER_OPERATION = 0.15
-"""Cost of compiling: at once, and for each differentiated operation (an MLP of two hidden layers has about 25)."""
+"""Cost of compiling: a fixed part, and one for each differentiated operation (25 or so for two hidden layers)."""
 MOST_OPERATIONS = 300
-"""Deeper networks stay eager: the compiler unrolls their layers, and takes minutes."""
+"""Deeper networks stay eager: the compiler would unroll their layers and take minutes."""
 BLOCK_BYTES = 8_000_000
-"""Networks that a compiled step takes at once: measured on a core with 1 MB of second-level cache and 32 MB shared, an
-MLP 40-100-100-10 takes a third less time in two blocks of 16 than in one of 32; four of 8 pay for more calls."""
+"""Size of the networks that a compiled step takes at once. On a core with 1 MB of second-level cache and 32 MB shared,
+32 MLPs 40-100-100-10 take a third less time in two blocks of 16 than in one; in four blocks of 8, calls cost more."""
 FEWEST_IN_BLOCK = 4
 MANY = 12
-"""Operations behind a whole number, from which on it is stored: about half a round of the hash of
+"""A whole number that took this many operations is stored: about half a round of the hash of
 :mod:`claimcheck.engine.noise`."""
 MARGIN = 3.0
-"""Work saved must exceed the cost so many times over: a design may be cut into shards that compile one by one."""
+"""The time saved must be this many times the cost, since each shard of a design compiles for itself."""
 
 
 def pays(footprint: Footprint, design_runs: int, steps: int) -> tuple[bool, str]:
@@ -105,12 +106,12 @@ def choose(step: Step, context: Any, wanted: tuple[bool, str], block: int) -> St
 class Compiled(Step):
     """The whole functional step as one compiled program; eager, with a logged reason, where that fails.
 
-    The step is traced by a tracer that follows ``torch.func`` as it is executed, and handed to the compiler
-    TorchInductor. ``torch.compile`` would do the same behind a check of every Python object that the step meets, at each
-    step: a fifth of a small ensemble's time, and it would refuse losses that use unusual Python.
+    The step is traced while it is executed, ``torch.func`` included, and handed to the compiler TorchInductor.
+    ``torch.compile`` would do the same behind a check of every Python object that the step meets, at each step: a fifth
+    of a small ensemble's time, and it would refuse losses that use unusual Python.
 
-    On a CPU the program takes the members in blocks that stay in the cache, each to the end of the step; its tensors of
-    the state are its own and are overwritten, since new ones would push the others out.
+    On a CPU the program takes the members in blocks that stay in the cache, each block to the end of the step. It keeps
+    the state in tensors of its own and overwrites them: new ones would push the others out of the cache.
     """
 
     def __init__(self, step: Step, log: Callable[[str], None], most: int | None = None) -> None:
@@ -131,7 +132,7 @@ class Compiled(Step):
         return self._take(number, positions)
 
     def _first(self, state: TrainState, number: Tensor, positions: Tensor | None) -> TrainState:
-        """Compile for a copy of the state, and take the step; what fails, now or here, leaves ``state`` alone."""
+        """Compile for a copy of the state and take the step; a failure leaves ``state`` as it was."""
         members = len(state.losses)
         size = equal_blocks(members, self.most or members)
         count = math.ceil(members / size)
@@ -156,8 +157,8 @@ class Compiled(Step):
         return self.state._replace(losses=torch.cat(losses)[:members])
 
     def _keys(self, number: Tensor) -> Tensor:
-        """The step's keys, with padding. Looked up out here: a compiler would repeat an indexed load at each of the many
-        places where a hash of it is used, and take minutes over them."""
+        """The step's keys, with padding. They are looked up here because a compiler would repeat the indexed load at
+        each of the many uses of a hash, and take minutes."""
         keys = self.table.keys_at(number)
         return keys[self.rows] if len(self.rows) > len(keys) else keys
 
@@ -204,11 +205,11 @@ def compile_step(step: Step, log: Callable[[str], None], *example: Any) -> Calla
 
 
 def store_whole_numbers(graph: fx.GraphModule) -> None:
-    """Have the compiler store whole numbers that took :data:`MANY` operations and are used more than once, or broadcast.
+    """Have the compiler store whole numbers that took :data:`MANY` operations and are used repeatedly, or broadcast.
 
     It would repeat the operations at each use. A hash uses each of its intermediate values twice, so that its length
-    doubles with each round: a thousand operations for each pixel that is shifted, and minutes to compile. Floating-point
-    values, which might round differently, are left to the compiler.
+    doubles with each round: a thousand operations for each pixel that is shifted, and minutes to compile.
+    Floating-point values, which might round differently, are left to the compiler.
     """
     store = torch_private.storing_operation()
     if store is None:
@@ -243,7 +244,7 @@ def constants_of(step: Step) -> tuple[Any, ...]:
 
 
 def with_constants(step: Step, fixed: Any, hyper: Any, coefficients: Any, columns: Any) -> tuple[Recipe, Table, Data]:
-    """The step's parts, reading these tensors instead of their own."""
+    """The step's parts, with these tensors in place of their own."""
     ensemble, table = copy(step.recipe.ensemble), copy(step.table)
     ensemble.fixed, ensemble.hyper = fixed, hyper
     table.coefficients = coefficients
@@ -304,7 +305,7 @@ def _clone(value: Tensor | None) -> Tensor | None:
 
 
 def take_over(own: TrainState, other: TrainState) -> None:
-    """Copy ``other`` into the tensors of ``own``, but for those that are the same, and the losses, which no step reads."""
+    """Copy ``other`` into the tensors of ``own``, except those that are the same, and the losses: no step reads them."""
     for old, new in zip(trees.leaves(own[:-1]), trees.leaves(other[:-1])):
         if old is not new:
             old.copy_(new, non_blocking=True)

@@ -1,4 +1,4 @@
-"""What a study's code is given beside its runs: settings, named random streams, data, device, progress."""
+"""What a run function is given besides its runs: settings, named random streams, data, device, progress."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Settings(Mapping[str, Any]):
             return self._values[name]
         except KeyError:
             raise ClaimcheckError(
-                "study.py asks for a setting that study.yaml does not give",
+                "runs.py asks for a setting that study.yaml does not give",
                 where=self._where,
                 found=name,
                 expected=f"one of {', '.join(self._values)}",
@@ -66,10 +66,10 @@ class Context:
         log: writes a line to the log.
         advance: tells the progress bar that a share (0 … 1) of this ensemble's work is done.
         notes: facts for the provenance that the engine fills (peak memory, splits, compile decisions).
-        steps: what training loops run over: steps(n) gives 0, 1, …, n - 1; steps(n, R) does where only R of the runs'
-            networks are trained. A rehearsal (`claimcheck cost`) puts its own in place, which ends after a few and
-            accounts for the others by their time.
-        eager: steps are neither compiled nor recorded; for a rehearsal that counts operations.
+        steps: what training loops run over: steps(n) gives 0, 1, …, n - 1; steps(n, R) says that only R of the runs'
+            networks are trained. A rehearsal (`claimcheck cost`) substitutes its own, which stops after a few steps and
+            estimates what the others would take.
+        eager: steps are neither compiled nor recorded, for a rehearsal that counts operations.
     """
 
     study: str

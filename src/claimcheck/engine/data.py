@@ -1,7 +1,7 @@
 """What an ensemble trains on: a pool of examples shared by all members, what each member sees of it, and in what order.
 
-Never draws a random number but the data order, which comes from the stream (study, seed, "order"): members of one
-seed see the same examples in the same order, whatever their arm.
+Draws no random number except the data order, which comes from the stream (study, seed, "order"): members of one seed
+see the same examples in the same order, whatever their arm.
 """
 
 from __future__ import annotations

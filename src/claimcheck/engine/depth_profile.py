@@ -30,7 +30,7 @@ def run(runs: pd.DataFrame, context: Any) -> pd.DataFrame:
 
 
 def _of_seed(seed: int, group: pd.DataFrame, context: Any) -> pd.DataFrame:
-    """The arms of one seed: the same draws, scaled by each arm's standard deviation. Their memory goes with the call."""
+    """The arms of one seed: the same draws, scaled by each arm's standard deviation. Returning frees their memory."""
     dtype = getattr(torch, context.settings.dtype)
     unit = Ensemble.build(
         group.iloc[:1],

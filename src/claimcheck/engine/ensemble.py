@@ -26,7 +26,7 @@ from claimcheck.errors import ClaimcheckError
 
 ALIGNMENT = 16  # float32 numbers in 64 bytes, a cache line and the widest vector register
 DATA_BYTES = 1 << 28
-"""Data that members are evaluated on at a time, counted once for each of them: what a network makes of it has its size."""
+"""How much data is evaluated at a time, counted once for each member: a network's activations are about as large."""
 
 
 class Layout:
@@ -169,8 +169,8 @@ class Ensemble:
     ) -> Any:
         """``vmap`` of ``function(predict, batch, hyper, *extra)`` over the members.
 
-        ``values`` are named parameters ``[R, ...]`` and may carry gradients. ``buffers`` are changed in place by modules
-        that keep statistics. ``extra`` tensors (or trees of them) are mapped along dimension 0.
+        ``values`` are named parameters ``[R, ...]`` and may carry gradients. ``buffers`` are changed in place by
+        modules that keep statistics. ``extra`` tensors (or trees of them) are mapped along dimension 0.
         """
 
         def member(values, fixed, buffers, batch, hyper, *extra):
@@ -189,8 +189,8 @@ class Ensemble:
     ) -> Any:
         """``function(predict, batch, hyper)`` of every member on whole data, without gradients, ``[R, ...]``.
 
-        ``mode`` "train" uses batch statistics and dropout but keeps the members' buffers as they are. At most ``members``
-        are taken at a time, fewer where there is much data, which bounds memory and leaves each member's result as it is.
+        ``mode`` "train" uses batch statistics and dropout but keeps the members' buffers as they are. At most
+        ``members`` are taken at a time, fewer where there is much data. This bounds memory and changes no result.
         """
         data = data if isinstance(data, Data) else Data(data)
         data.check(len(self))
@@ -212,7 +212,7 @@ class Ensemble:
 
 
 def twins(rows: list[int]) -> list[int]:
-    """The rows, a lone one twice: some kernels round otherwise for a single network (:mod:`claimcheck.engine.rounding`)."""
+    """The rows, a lone one twice: some kernels round differently for one network (see `rounding`)."""
     return rows * 2 if len(rows) == 1 else rows
 
 

@@ -1,7 +1,7 @@
 """What goes on inside the networks of an ensemble: signals, gradients, curvature.
 
 Every function takes an ensemble and data, changes neither, and returns a tidy frame with a row per run (and layer).
-Layers are found by hooking activation modules for the time of the call: training pays nothing for it.
+Layers are found by hooks on the activation modules during the call only, so training pays nothing for them.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode
 
     - ``pre_activation``: mean square of what enters the layer's activation, over examples and units;
     - ``activation``: mean square of what leaves it;
-    - ``delta``: mean over units of the sum over examples of the square of d(loss)/d(pre-activation). For a loss that is a
-      mean over B examples, multiply by B for the mean square of one example's own gradient;
+    - ``delta``: mean over units of the sum over examples of the square of d(loss)/d(pre-activation). Where the loss is
+      a mean over B examples, multiply by B for the mean square of one example's own gradient;
     - ``delta_zeros``: share of those gradients that are exactly zero.
 
     Layer 1 is the first activation that the network applies.
@@ -87,7 +87,7 @@ def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode
 def layerwise(
     ensemble: Ensemble, data: Batch, functions: Mapping[str, Callable[[Tensor, Tensor], Tensor]], *, mode: str = "eval"
 ) -> pd.DataFrame:
-    """What a study's own functions make of each layer; columns run, layer and one for each of ``functions``.
+    """A study's own functions of each layer; columns run, layer and one for each of ``functions``.
 
     A function gets what enters and what leaves a layer's activation, each ``[B, units, ...]`` of one network, and
     returns a scalar.

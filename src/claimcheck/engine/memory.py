@@ -26,7 +26,7 @@ class Footprint:
     """What training one network takes.
 
     Attributes:
-        saved: numbers kept for the backward pass. parameters: numbers trained. batch: numbers in a minibatch.
+        saved: numbers kept for the backward pass. parameters: trained numbers. batch: numbers in a minibatch.
         operations: differentiated operations in the forward pass. convolutions: how many of them are convolutions.
     """
 
@@ -43,10 +43,10 @@ class Footprint:
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep freed memory for the next tensors, where it is glibc; for the rest of the process.
+    """Have the C library, if it is glibc, keep freed memory for later tensors, for the rest of the process.
 
-    It gives large blocks back to the system at once, and each training step would fetch its pages anew: a quarter of the
-    time of an eager step at width 256.
+    By default it returns large blocks to the system at once, and each training step has to fetch its pages again: a
+    quarter of the time of an eager step at width 256.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -57,7 +57,7 @@ def keep_freed_memory() -> None:
 
 
 def footprint(ensemble: Ensemble, loss: Callable[..., Tensor], batch: Mapping[str, Tensor]) -> Footprint:
-    """Take one network's forward pass and count. ``ensemble`` has one member, ``batch`` columns ``[1, B, ...]``."""
+    """Run one network's forward pass and count. ``ensemble`` has one member, ``batch`` columns ``[1, B, ...]``."""
     saved: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:
@@ -81,10 +81,10 @@ def footprint(ensemble: Ensemble, loss: Callable[..., Tensor], batch: Mapping[st
 
 
 def in_tiles(work: Callable[[list[int]], T], members: int, context: Any, size_of_one: int) -> list[T]:
-    """``work`` on consecutive tiles of the members, as few as fit.
+    """``work`` on consecutive tiles of the members, as few as fit in memory.
 
-    A configured ``context.memory_limit`` (bytes) bounds the estimate of a tile; a GPU that runs out of memory halves the
-    tile. Both are logged.
+    A configured ``context.memory_limit`` (bytes) bounds the estimate of a tile; a GPU that runs out of memory halves
+    the tile. Both are logged.
     """
     tiles = 1
     if context.memory_limit:

@@ -32,7 +32,7 @@ RESIDUALS = ("unscaled", "scaled", "zero_init", "pre_norm")
 
 
 def activation_of(name: str) -> nn.Module:
-    """The activation's module, a new one at each call (measurements hook it)."""
+    """A new module of that activation at each call, since measurements hook it."""
     if name not in ACTIVATIONS:
         raise ClaimcheckError("unknown activation", found=name, expected=f"one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]()
@@ -61,7 +61,7 @@ class _Conv2d(nn.Conv2d):
 
 
 def linear(inputs: int, outputs: int, generator: Generator, bias: bool = True, **init: Any) -> nn.Linear:
-    """``nn.Linear`` initialised from ``generator``; ``init`` goes to :func:`claimcheck.engine.initializers.initialize`."""
+    """``nn.Linear``, initialised from ``generator`` by :func:`claimcheck.engine.initializers.initialize`."""
     return initialize(_Linear(inputs, outputs, bias=bias), generator, **init)
 
 

@@ -58,8 +58,8 @@ def normal(key: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
 class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014) whose rate and random stream belong to the member.
 
-    Buffers: ``rate`` (scalar) and ``key`` (int64, drawn from the network's generator), which moves on with every forward
-    pass in training mode, so that each step has its own mask. Identity in eval mode.
+    Buffers: ``rate`` (scalar) and ``key`` (int64, drawn from the network's generator), which moves on with every
+    forward pass in training mode, so that each step has its own mask. Identity in eval mode.
     """
 
     def __init__(self, rate: float, generator: torch.Generator) -> None:

@@ -1,8 +1,8 @@
 """Batched products of small float32 matrices by kernels of our own, in compiled steps on processors with AVX-512.
 
 Most of a small ensemble's step is products of [100, 40] by [40, 32] and the like, one for each member. torch hands them
-to MKL, which takes its AVX2 path on an AMD processor: measured on an EPYC (Zen 5), 80 GFLOP/s a core, where the kernels in
-``products.cpp`` do 110 to 200. They are compiled once, kept beside the compiled steps, and put in the place of
+to MKL, which takes its AVX2 path on an AMD processor: measured on an EPYC (Zen 5), 80 GFLOP/s a core, where the kernels
+in ``products.cpp`` do 110 to 200. They are compiled once, kept beside the compiled steps, and put in place of
 ``aten.bmm`` in a step that is compiled anyway: see :mod:`claimcheck.engine.acceleration`. One thread.
 """
 
@@ -28,9 +28,9 @@ FLAGS = ("-O3", "-march=x86-64-v4", "-std=c++20", "-shared", "-fPIC")
 
 
 def replace(graph: fx.GraphModule, folder: Path) -> str:
-    """Put the kernels in the place of the graph's float32 ``aten.bmm``, if they can be had; says which, and why not.
+    """Put the kernels in place of the graph's float32 ``aten.bmm``, where they are available; returns what was done.
 
-    A product that is only used transposed, as a weight's gradient is, is computed transposed, which saves a pass over it.
+    A product that is only used transposed, as a weight's gradient is, is computed transposed: that saves a pass.
     """
     nodes = graph.graph.find_nodes(op="call_function", target=torch.ops.aten.bmm.default)
     nodes = [node for node in nodes if all(_is_float32_on_cpu(operand) for operand in node.args)]
@@ -51,7 +51,8 @@ def replace(graph: fx.GraphModule, folder: Path) -> str:
 def library(folder: Path) -> None:
     """Compile the kernels into ``folder``, unless they are there, and load them as ``torch.ops.claimcheck.bmm``, once.
 
-    Raises :class:`ClaimcheckError` where the processor or the compiler will not do.
+    Raises:
+        ClaimcheckError: the processor has no AVX-512, or there is no compiler that compiles them.
     """
     if hasattr(torch.ops.claimcheck, "bmm"):
         return

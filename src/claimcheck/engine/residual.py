@@ -2,8 +2,8 @@
 
 The weights of all blocks are one tensor ``[depth, width, width]``: a thousand layers are then one parameter to the
 optimiser, and plain and residual stacks without normalisation differ by numbers only, so that they train as one
-ensemble. Their forward and backward pass is written out (`Blocks`): a step of 1,024 layers takes a third of the time that
-it takes through modules. Never trains.
+ensemble. Their forward and backward pass is written out (`Blocks`): a step of 1,024 layers takes a third of the time
+that it takes through modules. Never trains.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Stack(nn.Module):
     Weights are He's (variance 2 / fan_in) or ``weight_variance`` / fan_in; blocks have no biases; normalisation has no
     affine part. Inputs ``[B, ...]`` (flattened), logits ``[B, outputs]``.
 
-    ``watched`` computes the same block by block through modules, where hooks see h at ``stream``, once per block and once
-    before the output, and what the branch's ReLU gets at ``activation`` (`claimcheck.engine.measure`).
+    ``watched`` computes the same block by block through modules, where hooks see h at ``stream``, once per block and
+    once before the output, and what the branch's ReLU gets at ``activation`` (`claimcheck.engine.measure`).
     """
 
     def __init__(

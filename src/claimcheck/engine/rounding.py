@@ -8,8 +8,8 @@ module is imported before any tensor is multiplied. A value that is set already 
 
 Where else bits could depend on company, and what is done about it:
 
-- ``torch.sigmoid`` and ``silu`` round the last few elements of a tensor, which their vector loop leaves over, in another
-  way: the networks use :class:`Sigmoid` and :class:`Swish` below, in which every element takes one path;
+- ``torch.sigmoid`` and ``silu`` round the last few elements of a tensor, which their vector loop leaves over, in a
+  different way: the networks use :class:`Sigmoid` and :class:`Swish` below, in which every element takes one path;
 - the batch-norm kernel for vectors sums its gradients in blocks of channels that straddle networks: the networks use
   :class:`BatchNorm1d` below, the same formula in elementwise operations and sums over the batch;
 - convolutions, and batch norm of images, take another kernel when there is one network only: an ensemble of one is

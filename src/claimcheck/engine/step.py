@@ -56,7 +56,7 @@ class TrainState(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a step does, the same at every step.
+    """What every step does.
 
     Attributes:
         ensemble: gives skeleton, layout and hyperparameters; its parameters are not used.
@@ -114,14 +114,14 @@ def advance(
     Args:
         batch: columns ``[R, B, ...]`` (or ``[B, ...]`` where shared), and ``key`` ``[R]``.
         c: this step's coefficients ``[R, 1]`` or ``[1, 1]``, and ``number``, the count of steps after it.
-        functional: for a compiler; no look at a tensor's value.
+        functional: for a compiler: nothing depends on a look at a tensor's value.
     """
     buffers = {name: value.clone() for name, value in state.buffers.items()}
     differentiate = functional_losses_and_gradient if functional else losses_and_gradient
     losses, gradient = differentiate(recipe.ensemble, recipe.loss, state.parameters, buffers, batch, recipe.dims)
     if recipe.clipped:
         gradient = clip(gradient, recipe.ensemble.hyper["clip"][:, None])
-    # Known before the update, so that a compiler makes one pass over the parameters, update and freezing together.
+    # Decided before the update, so that a compiler can update and freeze the parameters in one pass.
     finite = torch.isfinite(losses) & torch.isfinite(gradient.sum(1))
     parameters, moments = update(recipe.optimizer, state.parameters, gradient, state.moments, c)
     after = TrainState(parameters, moments, buffers, state.diverged_at, losses)
@@ -147,16 +147,16 @@ def freeze(before: TrainState, after: TrainState, finite: Tensor, number: Tensor
 
 
 def overflowed(state: TrainState, number: int) -> TrainState:
-    """Mark members whose last update left the range of numbers, though their loss and gradient did not.
+    """Mark members whose last update overflowed although their loss and gradient were finite.
 
-    The next step would notice; before a measurement there may be none.
+    The next step would notice, but a measurement may come first.
     """
     finite = torch.isfinite(state.parameters).all(1) | (state.diverged_at >= 0)
     return state._replace(diverged_at=state.diverged_at.where(finite, number))
 
 
 class Table:
-    """What every step needs beside its batch, computed before training.
+    """What every step needs besides its batch, computed before training.
 
     Args:
         optimizer: name of the rule. exact: hyperparameters ``[R]`` float64.

@@ -1,8 +1,8 @@
 """Train many networks at once: from a study's runs to its records.
 
-``train`` cuts the runs into tiles that fit in memory; a tile is built (:mod:`claimcheck.engine.ensemble`), its steps are made
-(:mod:`claimcheck.engine.step`) and taken in a loop, and whole data sets are evaluated at chosen steps. A run's result does
-not depend on the other runs, on the tiles, or on how the ensemble is cut into shards.
+``train`` cuts the runs into tiles that fit in memory; a tile is built (:mod:`claimcheck.engine.ensemble`), its steps
+are made (:mod:`claimcheck.engine.step`) and taken in a loop, and whole data sets are evaluated at chosen steps. A run's
+result does not depend on the other runs, on the tiles, or on how the ensemble is cut into shards.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def cross_entropy(predict, batch, hyper) -> Tensor:
 def softmax_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
     """-log softmax(logits)[class] of each example, ``[B]``, by its formula.
 
-    Over a handful of classes ``F.cross_entropy`` takes torch's slow path: this makes a small network's step 20 % faster.
+    Over a handful of classes ``F.cross_entropy`` takes torch's slow path; a small network's step is 20 % faster so.
     """
     shifted = logits - logits.detach().amax(-1, keepdim=True)
     return shifted.exp().sum(-1).log() - shifted.gather(-1, classes[:, None])[:, 0]
@@ -68,7 +68,7 @@ def classification(predict, batch, hyper) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gives.
+    """The result of training.
 
     Attributes:
         records: a row per run and evaluated step: run, step, metrics (float64), status. From the step at which a run
@@ -128,20 +128,20 @@ def train(
         network: ``(run, generator) -> nn.Module``; the run's row has its columns as attributes.
         data: the training examples; rows of per-member columns are in the order of ``runs``.
         steps: optimiser steps.
-        loss: ``(predict, batch, hyper) -> scalar`` for ONE network; ``batch`` holds the columns of ``data`` and ``key``,
-            an int64 scalar of the run and step for :mod:`claimcheck.engine.noise`.
+        loss: ``(predict, batch, hyper) -> scalar`` for ONE network; ``batch`` holds the columns of ``data``, and
+            ``key``, an int64 scalar of the run and step for :mod:`claimcheck.engine.noise`.
         batch_size: examples a step; None for all of them at every step.
         optimizer: sgd, momentum, adam (coupled L2), adamw.
         hyper: values for hyperparameters that are not columns of ``runs``; any others reach ``loss`` too.
-        evaluate: prefix -> (data, metrics) or (data, metrics, "train"): ``metrics(predict, batch, hyper)`` returns a dict
-            of scalars that become columns ``<prefix>_<name>``; on whole data, in eval mode unless told "train".
+        evaluate: prefix -> (data, metrics) or (data, metrics, "train"): ``metrics(predict, batch, hyper)`` returns a
+            dict of scalars that become columns ``<prefix>_<name>``; on whole data, in eval mode unless told "train".
         evaluate_at: steps after which to evaluate (0: before training); the last one if not given.
         batch_loss_window: when k > 0, a column ``batch_loss``: mean loss of the last k minibatches (or of those there
             have been) before each evaluated step; NaN at step 0.
         streams: prefix of the streams' purposes ("init", "order", "step"), for a study that trains several times.
         dtype: of parameters and arithmetic.
         milestones: shares of the way at which the schedule ``step`` decays by ``decay_factor``.
-        compile: True or False for the study to decide; None for the rule (:func:`claimcheck.engine.acceleration.pays`).
+        compile: True or False where the study decides; None for the rule (:func:`claimcheck.engine.acceleration.pays`).
     """
     plan = Plan(
         network, loss, steps, batch_size, optimizer, {**HYPER, **(hyper or {})}, dict(evaluate or {}),
@@ -277,7 +277,7 @@ def _measure(
 
 
 def _footprint(runs: pd.DataFrame, data: Data, context: Any, plan: Plan) -> memory.Footprint:
-    """What one of the networks takes, from the first one's forward pass."""
+    """What one network takes, measured on the first one's forward pass."""
     ensemble, _ = _build(runs.iloc[:1], context, plan)
     positions = torch.arange(plan.batch_size or len(data), device=context.device)[None]
     batch = data.members([0]).to(context.device).rows(positions)

@@ -1,8 +1,8 @@
 """Distillation's loss, its gradient, and what theory says of it at high temperature.
 
-With p = softmax(z / T) of a student and q = softmax(v / T) of a teacher, the gradient of T^2 KL(q || p) with respect to z is
-T (p - q). For T large against the logits it tends to (z - v) / N for logits of zero mean over N classes: soft targets
-then match logits (Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2.1). Knows no study.
+With p = softmax(z / T) of a student and q = softmax(v / T) of a teacher, the gradient of T^2 KL(q || p) with respect to
+z is T (p - q). For T large against the logits it tends to (z - v) / N for logits of zero mean over N classes: soft
+targets then match logits (Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2.1). Knows no study.
 """
 
 from __future__ import annotations

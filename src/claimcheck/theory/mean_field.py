@@ -133,8 +133,9 @@ def dead_network(width: int, depth: int) -> float:
 def block_growth(variance: float) -> float:
     """Factor by which a block ``x + W_2 relu(W_1 x)`` multiplies E[x^2]: 1 + variance.
 
-    W_1 has variance 2 / fan_in, W_2 ``variance`` / fan_in. W_2 is independent of x and W_1 and of mean zero, so the cross
-    term is nil; E relu(W_1 x)^2 is half of E (W_1 x)^2 = 2 E x^2 because W_1 x is symmetric. Exact at every width.
+    W_1 has variance 2 / fan_in, W_2 ``variance`` / fan_in. W_2 is independent of x and W_1 and of mean zero, so the
+    cross term is nil; E relu(W_1 x)^2 is half of E (W_1 x)^2 = 2 E x^2 because W_1 x is symmetric. Exact at every
+    width.
     """
     return 1.0 + variance
 
@@ -142,9 +143,9 @@ def block_growth(variance: float) -> float:
 def plain_gradient_drift(width: int, weight_variance: float = 2.0) -> float:
     """Expected change of log |delta|^2 per layer toward the input in a plain ReLU stack without biases, in nats.
 
-    A step back multiplies |delta|^2 by (s / n) sum_i b_i z_i^2 over n units, with s the ``weight_variance``, b a fair coin
-    (is the unit active?) and z standard normal: mean s / 2 and relative variance (2 E z^4 - 1) / n = 5 / n. The mean of its
-    logarithm is log(s / 2) - 5 / (2 n) to first order in 1 / n: at He's 2 a narrow stack vanishes although the mean of
-    |delta|^2 stays (compare Hanin and Nica 2020).
+    A step back multiplies |delta|^2 by (s / n) sum_i b_i z_i^2 over n units, with s the ``weight_variance``, b a fair
+    coin (is the unit active?) and z standard normal: mean s / 2 and relative variance (2 E z^4 - 1) / n = 5 / n. The
+    mean of its logarithm is log(s / 2) - 5 / (2 n) to first order in 1 / n: at He's 2 a narrow stack vanishes although
+    the mean of |delta|^2 stays (compare Hanin and Nica 2020).
     """
     return math.log(weight_variance / 2.0) - 5.0 / (2.0 * width)

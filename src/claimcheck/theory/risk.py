@@ -51,7 +51,7 @@ def misspecified(gamma: float, signal: float, noise: float, exponent: float, *, 
     """Excess risk when a model sees only its own features: what it misses is more noise, and is always wrong.
 
     With isotropic features the part of the signal outside, r^2 (1 - share), acts as noise that is independent of
-    the features inside, and adds itself to the risk (same paper, section 5).
+    the features inside, and is added to the risk (same paper, section 5).
     """
     inside, outside, total = split_signal(gamma, signal, noise, exponent)
     law = optimal_ridge if ridge else ridgeless

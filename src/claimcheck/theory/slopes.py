@@ -1,4 +1,4 @@
-"""Change of signal and gradient per layer: fitted to what :mod:`claimcheck.engine.depth_profile` records, and predicted.
+"""Change of signal and gradient per layer, fitted to records of :mod:`claimcheck.engine.depth_profile` and predicted.
 
 A table has a row per seed and a column per layer.
 """
