@@ -25,7 +25,7 @@ NUMBERS = st.floats(0.01, 100)
 
 
 def frame(loss: Any, steps: tuple[int, ...] = ()) -> pd.DataFrame:
-    """A row for each seed, cell and step; `loss` is called with (seed, norm, width, step) or gives all rows in order."""
+    """A row for each seed, cell and step; `loss` is called with seed, norm, width, step, or gives all rows in order."""
     names = ["seed", *FACTORS, *(["step"] if steps else [])]
     cells = list(itertools.product(range(SEEDS), *FACTORS.values(), *([steps] if steps else [])))
     rows = pd.DataFrame(cells, columns=names)

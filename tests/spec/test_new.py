@@ -1,4 +1,4 @@
-"""`claimcheck new`: the scaffold is a whole study, and names that would be in the way are refused before anything is written."""
+"""`claimcheck new`: the scaffold is a whole study; a name that would be in the way is refused and nothing written."""
 
 from __future__ import annotations
 

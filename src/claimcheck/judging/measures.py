@@ -1,6 +1,6 @@
 """A prediction's measure on the records of its part: one number for each seed.
 
-The order of operations is the one of `claimcheck.spec.measures.Measure`. Every seed of the part keeps its number: a seed
+The order of operations is the one of `claimcheck.spec.measures.Measure`. Every seed of the part keeps its number: one
 that lacks rows is an error; a diverged run without `if_diverged` is NaN, and what NaN means is for the judge to say.
 """
 

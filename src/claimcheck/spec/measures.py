@@ -52,17 +52,17 @@ class Measure(Model):
     argbest: str | None = Field(None, description="the column; the level of `over` at which it is best is taken")
     of: Cell = Field(
         {},
-        description="the cell: a factor, the tuned factor or an index, each with a level or a list of levels; the words "
-        "`lowest`, `highest` and `all` stand for levels that the rest of the cell has; levels in a list that a scale "
-        "does not run are left out",
+        description="the cell: a factor, the tuned factor or an index, each with a level or a list of levels; "
+        "`lowest`, `highest` and `all` stand for levels that the rest of the cell has; levels in a list that a scale does not "
+        "run are left out",
     )
     less: Cell | None = Field(None, description="difference: the cell subtracted; give only what differs from `of`")
     to: Cell | None = Field(None, description="ratio: the cell divided by; give only what differs from `of`")
     over: str | None = Field(None, description="slope and argbest: a factor or an index with numbers for levels")
     leave_out: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
         (0, 0),
-        description="slope: how many of the first and of the last levels of `over` do not count, such as [10, 5]; never "
-        "more than a third and a sixth of them",
+        description="slope: how many of the first and of the last levels of `over` do not count, such as [10, 5]; at "
+        "most a third and a sixth of them",
     )
     at: Annotated[Literal["last", "first"] | dict[str, Scalar], BeforeValidator(_place)] = Field(
         "last", description="which rows of an index that is named nowhere else: last, first, or {index: value}"
@@ -86,8 +86,8 @@ class Measure(Model):
     at_most: float | None = Field(None, description="higher values of the column count as this")
     log: Annotated[bool | int | list[str] | None, BeforeValidator(_base), WithJsonSchema(BASES)] = Field(
         None,
-        description="logarithm of the column: true (natural), 2 or 10; of a ratio, that of the ratio; of a slope, also a "
-        "list of what is logged: the column, `over`, or both (natural)",
+        description="logarithm of the column: true (natural), 2 or 10; of a ratio, that of the ratio; of a slope also "
+        "a list of what is logged: the column, `over`, or both (natural)",
     )
     above: float | None = Field(None, description="the column becomes 1 where it is above this, else 0")
     below: float | None = Field(None, description="the column becomes 1 where it is below this, else 0")
@@ -162,7 +162,7 @@ def faults(measure: Measure, *parts: Design) -> list[str]:
     """What does not fit between a measure and its part, in words; empty where all fits.
 
     Args:
-        parts: the part as each scale has it. A level must be there at one of them, and one of them must leave one number.
+        parts: the part as each scale has it. A level must be there at one scale, and one scale must leave one number.
     """
     told = [fault for part in parts for fault in _name_faults(measure, part)]
     for name, wanted in [*measure.cell.items(), *(measure.second or {}).items()]:
@@ -188,7 +188,7 @@ def _name_faults(measure: Measure, part: Design) -> list[str]:
 
 
 def _cell_faults(measure: Measure, part: Design) -> list[str]:
-    """A cell must have runs, and one level of each factor for every combination of those that are averaged or fitted."""
+    """A cell must have runs, one for each combination of the levels that are averaged, fitted or searched."""
     told, cells = [], part.cells()
     first = resolved(measure.cell, cells)
     for levels in [first] if measure.second is None else [first, resolved({**first, **measure.second}, cells)]:

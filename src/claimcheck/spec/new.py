@@ -20,9 +20,9 @@ from claimcheck.spec.schema import SCHEMA
 FILES = ("study.yaml", "runs.py", "figures.py", "notes.md")
 
 PIPELINE = """
-    all assemble calibrate claimcheck crate data docs doctor fetch figures import judge lecture merge new plot power prune
-    publish publish_report records report reports results run shard src store studies tests train tune tuning verdicts verify
-    view why workflow
+    all assemble calibrate claimcheck crate data docs doctor fetch figures import judge lecture merge new plot power
+    prune publish publish_report records report reports results run shard src store studies tests train tune tuning
+    verdicts verify view why workflow
 """
 """What rules, commands and folders of the pipeline are called, so that no study can be."""
 
