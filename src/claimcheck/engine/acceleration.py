@@ -305,7 +305,7 @@ def _clone(value: Tensor | None) -> Tensor | None:
 
 
 def take_over(own: TrainState, other: TrainState) -> None:
-    """Copy ``other`` into the tensors of ``own``, except those that are the same, and the losses: no step reads them."""
+    """Copy ``other`` into the tensors of ``own``, except shared ones and the losses, which no step reads."""
     for old, new in zip(trees.leaves(own[:-1]), trees.leaves(other[:-1])):
         if old is not new:
             old.copy_(new, non_blocking=True)
