@@ -53,8 +53,8 @@ class Measure(Model):
     of: Cell = Field(
         {},
         description="the cell: a factor, the tuned factor or an index, each with a level or a list of levels; "
-        "`lowest`, `highest` and `all` stand for levels that the rest of the cell has; levels in a list that a scale does not "
-        "run are left out",
+        "`lowest`, `highest` and `all` stand for levels that the rest of the cell has; of a list, levels that a scale "
+        "does not run are left out",
     )
     less: Cell | None = Field(None, description="difference: the cell subtracted; give only what differs from `of`")
     to: Cell | None = Field(None, description="ratio: the cell divided by; give only what differs from `of`")

@@ -20,11 +20,14 @@ from claimcheck.spec.schema import SCHEMA
 FILES = ("study.yaml", "runs.py", "figures.py", "notes.md")
 
 PIPELINE = """
-    all assemble calibrate claimcheck crate data docs doctor fetch figures import judge lecture merge new plot power
-    prune publish publish_report records report reports results run shard src store studies tests train tune tuning
-    verdicts verify view why workflow
+    all assemble calibrate claimcheck crate data docs doctor fetch figures import join judge lecture list merge
+    new piece plot power prune publish publish_report records report reports results run shard src store studies
+    tests train tune tuning verdicts verify view why workflow
 """
 """What rules, commands and folders of the pipeline are called, so that no study can be."""
+
+STEPS = ("assemble_", "fetch_", "judge_", "plot_", "publish_", "run_")
+"""How the names of the rules for one study begin."""
 
 
 def create(name: str, studies_dir: Path) -> Path:
@@ -60,7 +63,7 @@ def _check_name(name: str) -> None:
     taken = {
         "a word of Python": keyword.iskeyword(name) or keyword.issoftkeyword(name),
         "a module of Python": name in sys.stdlib_module_names,
-        "a name in the pipeline": name in PIPELINE.split(),
+        "a name in the pipeline": name in PIPELINE.split() or name.startswith(STEPS),
     }
     for reason, true in taken.items():
         if true:
