@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 
@@ -12,10 +13,12 @@ import pytest
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
-from claimcheck.results.seals import sealed
 from claimcheck.judging import calibration, evidence, null_run, statistics
-from claimcheck.judging.judge import CSV_COLUMNS, collect, judge, judged_with, load_verdicts, scaled_region, sensitivity
+from claimcheck.judging.judge import CSV_COLUMNS, judge, scaled_region, sensitivity, table
+from claimcheck.results.seals import sealed
+from claimcheck.results.verdicts import read_verdicts
 
+UP = 'return _difference(records, "up")'
 DESIGN_COLUMNS = "claim,prediction,kind,verdict,estimate,low,high,unit,n,p,region,rule,why,spec_hash,amended"
 
 
@@ -24,9 +27,8 @@ def _by_id(verdicts):
 
 
 def test_planted_effects_come_out_as_planted(plant, run_planted):
-    study = plant()
-    results = run_planted(study)
-    found = _by_id(judge(study, "quick", results))
+    results = run_planted(plant())
+    found = _by_id(judge(results))
     assert {name: entry["verdict"] for name, entry in found.items()} == {
         "better": "supported",
         "sum-is-fixed": "supported",
@@ -41,29 +43,29 @@ def test_planted_effects_come_out_as_planted(plant, run_planted):
     assert found["wins"]["claim_verdict"] == "contradicted"
     assert found["better"]["section"] == "planted"
     assert all(key in found["better"] for key in DESIGN_COLUMNS.split(","))
-    assert load_verdicts(results / "quick" / "planted" / "verdicts.json") == list(found.values())
+    read = [{key: value for key, value in entry.items() if key != "checksum"} for entry in results.read_verdicts()]
+    assert read == json.loads(json.dumps(list(found.values())))
 
 
 def test_every_verdict_can_be_had_again_from_its_own_entry(plant, run_planted):
-    study = plant()
-    for entry in judge(study, "quick", run_planted(study)):
+    for entry in judge(run_planted(plant())):
         again = statistics.decide(entry["values"], tuple(entry["region"]), average=entry["average"])
         assert (again.verdict, again.p, again.low) == (entry["verdict"], entry["p"], entry["low"])
 
 
-def test_the_order_of_the_rows_changes_no_byte(plant, run_planted):
-    study = plant()
-    path = run_planted(study) / "quick" / "planted" / "verdicts.json"
-    judge(study, "quick", path.parents[2])
-    before = [{**entry, "records_sha256": "", "checksum": ""} for entry in read_json(path)]
-    run_planted(study, lambda records: records.sample(frac=1.0, random_state=1))
-    judge(study, "quick", path.parents[2])
-    assert [{**entry, "records_sha256": "", "checksum": ""} for entry in read_json(path)] == before
+def test_the_order_of_the_rows_changes_no_byte(plant, run_planted, rewrite):
+    def judged():
+        judge(results)
+        return [{**entry, "records_sha256": "", "checksum": ""} for entry in read_json(results.verdicts)]
+
+    results = run_planted(plant())
+    before = judged()
+    rewrite(results, lambda records: records.sample(frac=1.0, random_state=1))
+    assert judged() == before
 
 
 def test_too_few_seeds_are_not_run_and_say_so(plant, run_planted):
-    study = plant()
-    found = judge(study, "smoke", run_planted(study, scale="smoke"))
+    found = judge(run_planted(plant(), scale="smoke"))
     assert {entry["verdict"] for entry in found} == {"not run"}
     assert "too few seeds: 4" in found[0]["note"]
     assert found[0]["robust"] is None
@@ -71,37 +73,22 @@ def test_too_few_seeds_are_not_run_and_say_so(plant, run_planted):
 
 
 def test_a_part_that_needs_a_gpu_or_is_left_out_is_not_run(plant, run_planted):
-    parts = """parts:
-      cpu: {factors: {arm: {values: [a, b], static: true}}}
-      gpu: {factors: {arm: {values: [a, b]}}, needs_gpu: true}
-      later: {factors: {arm: {values: [a, b]}}, seeds: 0}
-    """
+    parts = """
+  gpu: {extends: main, needs_gpu: true}
+  later: {extends: main, seeds: 0}
+scales:"""
     study = plant(
         {
-            "factors:\n  arm: {values: [a, b], static: true}\n": parts,
+            "\nscales:": parts,
             "statistic: unmoved, region: [0.0, null]": "statistic: unmoved, part: gpu, region: [0.0, null]",
             "statistic: moved_down,": "statistic: moved_down, part: later,",
-            "statistic: moved_up,": "statistic: moved_up, part: cpu,",
-        },
-        {"def run(": "run_gpu = run_later = lambda runs, context: None\n\n\ndef run_cpu("},
+            "statistic: moved_up,": "statistic: moved_up, part: main,",
+        }
     )
-    frame = pd.concat(
-        [
-            pd.DataFrame(
-                {"part": "cpu", "run": f"cpu:arm={arm}:{seed}", "seed": seed, "arm": [arm], "up": move + seed % 3}
-            )
-            for arm, move in [("a", 0.0), ("b", 4.0)]
-            for seed in range(16)
-        ]
-    ).assign(same=0.0, two=2.0, status="ok")
-    found = evidence.check(study, "quick", frame)
-    assert found.absent == {"gpu": "part gpu needs a GPU", "later": "part later is not run at scale quick"}
-    from claimcheck.judging.judge import verdicts_of
-
-    verdicts = _by_id(verdicts_of(found))
+    verdicts = _by_id(judge(run_planted(study)))
     assert verdicts["better"]["verdict"] == "supported"
-    assert (verdicts["differs"]["verdict"], verdicts["differs"]["note"]) == ("not run", "part gpu needs a GPU")
-    assert verdicts["wins"]["note"] == "part later is not run at scale quick"
+    assert (verdicts["differs"]["verdict"], verdicts["differs"]["note"]) == ("not run", "part gpu: it needs a GPU")
+    assert verdicts["wins"]["note"] == "part later: it is not run at scale quick"
     assert verdicts["wins"]["claim_verdict"] == "not run"
 
 
@@ -136,9 +123,9 @@ def test_a_threshold_of_a_share_is_scaled_as_its_distance_from_one():
 def test_robust_and_fragile(plant, run_planted):
     study = plant(
         {"statistic: moved_up, region: [0.0, null]": "statistic: moved_up, region: [1.2, null]"},
-        {'return _difference(records, "up")': "return 2.0 + 0.1 * _difference(records, 'same')"},
+        {UP: "return 2.0 + 0.1 * _difference(records, 'same')"},
     )
-    found = _by_id(judge(study, "quick", run_planted(study)))
+    found = _by_id(judge(run_planted(study)))
     fragile = found["better"]
     assert (fragile["verdict"], fragile["robust"]) == ("supported", "fragile")
     assert fragile["sensitivity"]["threshold halved"] == "supported"
@@ -157,69 +144,63 @@ def test_half_the_seeds_are_never_fewer_than_can_decide(plant):
 
 
 def test_skewed_values_carry_a_note(plant, run_planted):
-    study = plant(code={'return _difference(records, "up")': "return np.exp(3 * _difference(records, 'same'))"})
-    results = run_planted(study)
-    entry = _by_id(judge(study, "quick", results))["better"]
+    study = plant(statistics={UP: "return np.exp(3 * _difference(records, 'same'))"})
+    verdicts = judge(run_planted(study))
+    entry = _by_id(verdicts)["better"]
     assert "the values are skewed" in entry["note"]
     assert entry["skewness"] > 1
-    assert calibration.main("quick", results, n=11, m=1)["skewed"] == ["better"]
+    assert calibration.calibrate_verdicts(verdicts, n=11, m=1)["skewed"] == ["better"]
 
 
 # ------------------------------------------------------------------------------------------------ the null run
 
 
 def test_the_null_run_finds_no_difference_between_arms(plant, run_planted):
-    study = plant()
-    results = run_planted(study)
-    entries = _by_id(judge(study, "quick", results, shuffle=True))
+    written = null_run.shuffled_verdicts(evidence.read(run_planted(plant())))
+    entries = _by_id(written["verdicts"])
     assert entries["better"]["verdict"] == "inconclusive"
     assert entries["wins"]["verdict"] != "supported"
     assert entries["sum-is-fixed"]["reason"] == "does not compare arms"
-    written = read_json(results / "quick" / "planted" / "shuffled.json")
     assert written["suspicious"] == []
     assert written["supported"] == sum(entry["verdict"] == "supported" for entry in entries.values())
-    assert not (results / "quick" / "planted" / "verdicts.json").exists()
 
 
 def test_judging_makes_the_null_run_too_and_it_is_the_same_each_time(plant, run_planted):
-    study = plant()
-    results = run_planted(study)
-    judge(study, "quick", results)
-    first = (results / "quick" / "planted" / "shuffled.json").read_bytes()
-    judge(study, "quick", results, shuffle=True)
-    assert (results / "quick" / "planted" / "shuffled.json").read_bytes() == first
+    results = run_planted(plant())
+    judge(results)
+    first = results.shuffled.read_bytes()
+    judge(results)
+    assert results.shuffled.read_bytes() == first
+    assert results.read_shuffled()["study"] == "planted"
 
 
 def test_shuffling_swaps_arms_within_a_seed_and_nothing_else(plant, run_planted):
     study = plant()
-    found = evidence.read(study, "quick", run_planted(study))
+    found = evidence.read(run_planted(study))
     shuffled = null_run.shuffled_records(found)
     pd.testing.assert_frame_equal(shuffled.drop(columns="arm"), found.records.drop(columns="arm"))
     assert shuffled.groupby("seed")["arm"].apply(sorted).tolist() == [["a", "b"]] * 16
     swapped = (shuffled["arm"] != found.records["arm"]).groupby(shuffled["seed"]).mean()
     assert 0 < swapped.sum() < 16, "some seeds swap, some do not"
-    assert found.records["arm"].equals(evidence.read(study, "quick", run_planted(study)).records["arm"])
+    assert found.records["arm"].equals(evidence.read(run_planted(study)).records["arm"])
 
 
 def test_a_claim_that_survives_the_shuffle_is_named_as_suspicious(plant, run_planted):
     # a square exceeds 0 whichever arm is which: the prediction holds whatever the data say
     study = plant(
         {"statistic: moved_up, region: [0.0, null]": "statistic: moved_up, region: [0.01, null]"},
-        {'return _difference(records, "up")': "return records.query('arm == \"b\"').set_index('seed')['up'] ** 2 + 1"},
+        {UP: "return records.query('arm == \"b\"').set_index('seed')['up'] ** 2 + 1"},
     )
     results = run_planted(study)
-    judge(study, "quick", results)
-    assert read_json(results / "quick" / "planted" / "shuffled.json")["suspicious"] == ["better"]
+    judge(results)
+    assert results.read_shuffled()["suspicious"] == ["better"]
 
 
 def test_a_statistic_that_a_shuffle_breaks_is_not_run_there(plant, run_planted):
     study = plant(
-        code={
-            'return _difference(records, "up")': "assert records.iloc[0].arm == 'a'; return _difference(records, 'up')"
-        }
+        statistics={UP: "assert records.iloc[0].arm == 'a'; return _difference(records, 'up')"},
     )
-    results = run_planted(study)
-    found = evidence.read(study, "quick", results)
+    found = evidence.read(run_planted(study))
     broken = found.with_records(found.records.assign(arm=found.records["arm"].map({"a": "b", "b": "a"})))
     assert null_run._decision(broken, study.claims[0].predictions[0]).verdict == "not run"
 
@@ -227,32 +208,22 @@ def test_a_statistic_that_a_shuffle_breaks_is_not_run_there(plant, run_planted):
 # ------------------------------------------------------------------------------------------------ files
 
 
-def test_each_entry_says_what_it_was_judged_with(plant, run_planted):
-    study = plant()
-    found = judge(study, "quick", run_planted(study))
-    assert {entry["judged_with"] for entry in found} == {judged_with(study, "quick")}
-    texts = plant({"Two arms of random numbers": "Two arms of noise"}, {"draws = ": "draws = 1.0 * "})
-    assert judged_with(texts, "quick") == found[0]["judged_with"], "neither the method nor the run judges"
-    statistic = plant(code={'_difference(records, "up")': '1.0 * _difference(records, "up")'})
-    assert judged_with(statistic, "quick") != found[0]["judged_with"]
-
-
 def test_all_verdicts_are_gathered_in_one_table(plant, run_planted):
-    study = plant(code={'return _difference(records, "up")': "return _difference(records, 'up') * np.inf"})
+    study = plant(statistics={UP: "return _difference(records, 'up') * np.inf"})
     results = run_planted(study)
-    judge(study, "quick", results)
-    table = pd.read_csv(collect("quick", results))
-    assert list(table.columns) == list(CSV_COLUMNS)
-    assert ",".join(table.columns).startswith("study," + DESIGN_COLUMNS)
-    assert table["study"].eq("planted").all()
-    assert len(table) == 5
-    assert [json.loads(text) for text in table["region"]][-1] == [0.5, None]
-    assert table["estimate"].iloc[0] == math.inf
-    assert load_verdicts(results / "quick" / "planted" / "verdicts.json")[0]["estimate"] == math.inf
+    judge(results)
+    found = pd.read_csv(io.StringIO(table({"planted": results.read_verdicts()})))
+    assert list(found.columns) == list(CSV_COLUMNS)
+    assert ",".join(found.columns).startswith("study," + DESIGN_COLUMNS)
+    assert found["study"].eq("planted").all()
+    assert len(found) == 5
+    assert [json.loads(text) for text in found["region"]][-1] == [0.5, None]
+    assert found["estimate"].iloc[0] == math.inf
+    assert results.read_verdicts()[0]["estimate"] == math.inf
 
 
-def test_no_verdicts_make_an_empty_table(tmp_path):
-    assert pd.read_csv(collect("quick", tmp_path)).empty
+def test_no_verdicts_make_an_empty_table():
+    assert pd.read_csv(io.StringIO(table({}))).empty
 
 
 @pytest.mark.parametrize(
@@ -267,29 +238,25 @@ def test_no_verdicts_make_an_empty_table(tmp_path):
     ],
 )
 def test_a_hand_edited_verdict_is_found(plant, run_planted, change):
-    study = plant()
-    results = run_planted(study)
-    judge(study, "quick", results)
-    path = results / "quick" / "planted" / "verdicts.json"
-    entries = read_json(path)
+    results = run_planted(plant())
+    judge(results)
+    entries = read_json(results.verdicts)
     change(entries)
-    write_json(path, entries)
-    with pytest.raises(ClaimcheckError, match="judge"):
-        collect("quick", results)
+    write_json(results.verdicts, entries)
+    with pytest.raises(ClaimcheckError, match="make it again: claimcheck judge planted --scale quick"):
+        results.read_verdicts()
 
 
 def test_a_flipped_bit_anywhere_in_the_verdicts_is_found(plant, run_planted):
-    study = plant()
-    results = run_planted(study)
-    entries = judge(study, "quick", results)
-    path = results / "quick" / "planted" / "verdicts.json"
-    whole = path.read_bytes()
+    results = run_planted(plant())
+    judge(results)
+    entries, whole = results.read_verdicts(), results.verdicts.read_bytes()
     for place in range(0, len(whole), 97):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << place % 7
-        path.write_bytes(damaged)
+        results.verdicts.write_bytes(damaged)
         with contextlib.suppress(ClaimcheckError):
-            assert load_verdicts(path) == entries, "only what means the same may pass"
+            assert read_verdicts(results.verdicts, "judge") == entries, "only what means the same may pass"
 
 
 # ------------------------------------------------------------------------------------------------ bad input
@@ -325,13 +292,12 @@ BAD_RECORDS = {
 @pytest.mark.parametrize("name", BAD_RECORDS)
 def test_bad_records_are_one_clear_error(plant, run_planted, name):
     change, message = BAD_RECORDS[name]
-    study = plant()
-    results = run_planted(study, change)
+    results = run_planted(plant(), change)
     with pytest.raises(ClaimcheckError, match=message) as raised:
-        judge(study, "quick", results)
+        judge(results)
     assert "\n" not in str(raised.value)
     assert "planted" in str(raised.value)
-    assert not (results / "quick" / "planted" / "verdicts.json").exists()
+    assert not results.judged()
 
 
 BAD_STATISTICS = {
@@ -355,79 +321,80 @@ BAD_STATISTICS = {
 @pytest.mark.parametrize("name", BAD_STATISTICS)
 def test_a_faulty_statistic_is_one_clear_error(plant, run_planted, name):
     body, message = BAD_STATISTICS[name]
-    study = plant(code={'return _difference(records, "up")': body})
-    results = run_planted(study)
+    results = run_planted(plant(statistics={UP: body}))
     with pytest.raises(ClaimcheckError, match=message) as raised:
-        judge(study, "quick", results)
+        judge(results)
     assert "\n" not in str(raised.value)
     assert "planted" in str(raised.value)
 
 
 def test_all_faulty_statistics_are_told_at_once(plant, run_planted):
-    study = plant(
-        code={'return _difference(records, "up")': "return 1", 'return _difference(records, "down")': "return 2"}
-    )
+    study = plant(statistics={UP: "return 1", 'return _difference(records, "down")': "return 2"})
     with pytest.raises(ClaimcheckError, match=r"better.*and 1 more.*wins"):
-        judge(study, "quick", run_planted(study))
+        judge(run_planted(study))
 
 
 def test_a_statistic_cannot_change_the_records_of_the_next(plant, run_planted):
     study = plant(
-        code={
-            'return _difference(records, "up")': "records['same'] = 5.0 * (records.arm == 'b')\n"
-            "    return records.groupby('seed')['up'].mean()"
-        }
+        statistics={UP: "records['same'] = 5.0 * (records.arm == 'b')\n    return records.groupby('seed')['up'].mean()"}
     )
-    assert _by_id(judge(study, "quick", run_planted(study)))["differs"]["verdict"] == "inconclusive"
+    assert _by_id(judge(run_planted(study)))["differs"]["verdict"] == "inconclusive"
 
 
 def test_constant_and_infinite_statistics_have_a_defined_verdict(plant, run_planted):
     study = plant(
-        code={
-            'return _difference(records, "up")': "return _difference(records, 'up') * 0 + 1.0",
+        statistics={
+            UP: "return _difference(records, 'up') * 0 + 1.0",
             'return _difference(records, "down")': "found = _difference(records, 'down')\n"
             "    found.iloc[:3] = -np.inf\n"
             "    return found",
         }
     )
-    found = _by_id(judge(study, "quick", run_planted(study)))
+    found = _by_id(judge(run_planted(study)))
     assert (found["better"]["verdict"], found["better"]["low"], found["better"]["high"]) == ("supported", 1.0, 1.0)
     assert (found["wins"]["verdict"], found["wins"]["average"]) == ("contradicted", "median")
 
 
-def test_a_flipped_byte_in_the_records_is_found(plant, run_planted):
-    study = plant()
-    results = run_planted(study)
-    path = results / "quick" / "planted" / "records.parquet"
-    write_json(
-        path.with_name("provenance.json"), sealed({"files": {"records.parquet": "0" * 64}, "seeds": {"main": 16}})
-    )
-    with pytest.raises(ClaimcheckError, match="not the file that the run wrote"):
-        judge(study, "quick", results)
-
-
 def test_truncated_records_are_told(plant, run_planted):
-    study = plant()
-    results = run_planted(study)
-    path = results / "quick" / "planted" / "records.parquet"
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ClaimcheckError, match="not a readable parquet file"):
-        judge(study, "quick", results)
+    results = run_planted(plant())
+    results.records.write_bytes(results.records.read_bytes()[:-100])
+    with pytest.raises(ClaimcheckError, match=r"cut off or changed.*claimcheck run planted --scale quick"):
+        judge(results)
 
 
-def test_records_that_are_not_there_are_told(plant, tmp_path):
-    with pytest.raises(ClaimcheckError, match=r"no records to judge.*claimcheck run planted"):
-        judge(plant(), "quick", tmp_path)
+def test_records_that_are_not_there_are_told(plant, run_planted):
+    results = run_planted(plant())
+    results.records.unlink()
+    with pytest.raises(ClaimcheckError, match=r"planted has no records that fit.*claimcheck run planted"):
+        judge(results)
 
 
-def test_the_number_of_seeds_that_was_run_is_the_number_expected(plant, run_planted):
-    study = plant()
-    results = run_planted(study, lambda records: records[records.seed < 12])
-    path = results / "quick" / "planted" / "records.parquet"
-    found = judge(study, "quick", results, seeds=12)
-    assert found[0]["n"] == 12
-    write_json(path.with_name("provenance.json"), sealed({"seeds": {"main": 12}}))
-    assert judge(study, "quick", results) == found
-    write_json(path.with_name("provenance.json"), sealed({"seeds": {"main": 16}}))
+def test_a_measure_and_the_statistic_that_says_the_same_give_the_same_numbers(plant, run_planted):
+    found = _by_id(judge(run_planted(plant())))
+    assert found["alike"]["measure"].items() >= {"difference": "same", "of": {"arm": "b"}, "less": {"arm": "a"}}.items()
+    assert found["alike"]["values"] == found["differs"]["values"]
+
+
+def test_each_entry_names_what_it_was_judged_on(plant, run_planted):
+    results = run_planted(plant())
+    found = judge(results)
+    assert {entry["digest"] for entry in found} == {results.verdicts_digest}
+    assert {entry["records_sha256"] for entry in found} == set(results.read_provenance().files.values())
+    assert {entry["prediction"]: entry["spec_hash"] for entry in found} == results.prediction_hashes()
+
+
+def test_records_that_are_not_those_of_the_provenance_are_refused(plant, run_planted):
+    results = run_planted(plant())
+    facts = read_json(results.provenance)
+    facts.pop("checksum")
+    write_json(results.provenance, sealed({**facts, "files": {"records.parquet": "0" * 64}}))
+    with pytest.raises(ClaimcheckError, match=r"changed after it was written.*make it again: claimcheck run planted"):
+        judge(results)
+
+
+def test_the_number_of_seeds_that_is_asked_for_is_the_number_judged(plant, run_planted):
+    results = run_planted(plant(), seeds=12)
+    assert judge(results)[0]["n"] == 12
+    fewer = run_planted(plant(), lambda records: records[records.seed < 12])
     with pytest.raises(ClaimcheckError, match="seeds of study planted are missing"):
-        judge(study, "quick", results)
+        judge(fewer)

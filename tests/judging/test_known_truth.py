@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.results.seals import read_sealed
+from claimcheck.files import write_json
 from claimcheck.judging import calibration, statistics
+from claimcheck.results.seals import read_sealed, sealed
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +144,19 @@ def test_the_power_table_shrinks_with_the_number_of_seeds():
     assert 0.7 < effects[2] < 1.1
 
 
-def test_calibration_is_the_same_twice_and_written_as_json(tmp_path, capsys):
-    first = calibration.main("quick", tmp_path, n=11, m=3)
+def test_calibration_is_the_same_twice_and_written_as_json(tmp_path):
+    first = calibration.calibrate_verdicts([], n=11, m=3)
     second = calibration.calibrate(11, 3)
     assert first == {**second, "skewed": []}
-    assert read_sealed(tmp_path / "quick" / "calibration.json") == first
-    assert "simulated reports of 3 predictions with 11 seeds" in capsys.readouterr().out
+    write_json(tmp_path / "calibration.json", sealed(first))
+    assert read_sealed(tmp_path / "calibration.json", "calibrate") == first
+    assert "simulated reports of 3 predictions with 11 seeds" in "\n".join(calibration.summary(first))
+
+
+def test_calibration_is_for_the_seeds_that_most_predictions_have_and_for_all_predictions():
+    few, most = {"prediction": "p", "n": 4}, {"prediction": "q", "n": 12}
+    found = calibration.calibrate_verdicts([few, most, most, {"prediction": "r", "n": 16}])
+    assert (found["n"], found["m"]) == (12, 4)
 
 
 @pytest.mark.parametrize(("n", "m"), [(10, 5), (16, 0)])
@@ -157,6 +165,6 @@ def test_what_cannot_be_calibrated_is_told(n, m):
         calibration.calibrate(n, m)
 
 
-def test_calibration_without_verdicts_is_told(tmp_path):
+def test_calibration_without_verdicts_is_told():
     with pytest.raises(ClaimcheckError, match="no prediction with enough seeds"):
-        calibration.main("quick", tmp_path)
+        calibration.calibrate_verdicts([])

@@ -158,7 +158,7 @@ def test_a_study_declares_a_proportion(plant, run_planted):
     study = plant(
         PROPORTION, {'return _difference(records, "up")': 'return (_difference(records, "up") > 0).astype(float)'}
     )
-    found = next(entry for entry in judge(study, "quick", run_planted(study)) if entry["prediction"] == "better")
+    found = next(entry for entry in judge(run_planted(study)) if entry["prediction"] == "better")
     assert (found["verdict"], found["average"], found["estimate"]) == ("supported", "proportion", 1.0)
     assert found["rule"] == "proportion, binomial test, level 0.0005"
     assert found["low"] == pytest.approx(0.025 ** (1 / 16))
@@ -167,7 +167,7 @@ def test_a_study_declares_a_proportion(plant, run_planted):
 def test_a_statistic_that_is_no_proportion_is_told(plant, run_planted):
     study = plant(PROPORTION)
     with pytest.raises(ClaimcheckError, match=r"moved_up \(prediction better\).*is not a proportion.*for seed"):
-        judge(study, "quick", run_planted(study))
+        judge(run_planted(study))
 
 
 @pytest.mark.parametrize("region", ["[0.0, null]", "[null, 1.0]", "[0.9, 1.001]"])
