@@ -18,16 +18,19 @@ def best_for_others(values: pd.DataFrame, ranks: pd.DataFrame, best: Literal["lo
 
     An infinite rank makes its column the last choice of the other seeds; of equals the first is taken.
     """
-    numbers = ranks.to_numpy()
-    finite = np.where(np.isinf(numbers), 0.0, numbers)
-    lost = np.isinf(numbers)
-    others = finite.sum(axis=0) - finite
-    others[(lost.sum(axis=0) - lost) > 0] = np.inf if best == "lowest" else -np.inf
-    chosen = others.argmin(axis=1) if best == "lowest" else others.argmax(axis=1)
-    return pd.Series(values.to_numpy()[np.arange(len(values)), chosen], index=values.index)
+    return pd.Series(values.to_numpy()[np.arange(len(values)), _choices(ranks, best)], index=values.index)
 
 
 def cross_fitted(table: pd.DataFrame, columns: list, best: Literal["idxmin", "idxmax"]) -> pd.Series:
     """For each seed (row) the column, out of ``columns``, that is lowest or highest on the mean of the other seeds."""
-    others = (table.sum(axis=0) - table)[columns]
-    return getattr(others, best)(axis=1)
+    places = _choices(table[columns], "lowest" if best == "idxmin" else "highest")
+    return pd.Series([columns[place] for place in places], index=table.index)
+
+
+def _choices(ranks: pd.DataFrame, best: Literal["lowest", "highest"]) -> np.ndarray:
+    """Each seed's place among the columns."""
+    lost = np.isinf(ranks.to_numpy())
+    finite = np.where(lost, 0.0, ranks.to_numpy())
+    others = finite.sum(axis=0) - finite
+    others[lost.sum(axis=0) > lost] = np.inf if best == "lowest" else -np.inf
+    return others.argmin(axis=1) if best == "lowest" else others.argmax(axis=1)
