@@ -44,7 +44,8 @@ lint: $(STAMP)
 	ruff check
 	ruff format --check
 	snakefmt --check Snakefile workflow
-	snakemake --lint
+	yamllint --strict studies workflow tests
+	! snakemake --lint 2>&1 | grep -E '^    \* |Error' | grep -v 'Specify a conda environment'
 
 format: $(STAMP)
 	ruff check --fix

@@ -22,6 +22,11 @@ def relative(path):
     return os.path.relpath(Path(workflow.basedir, path))
 
 
+def there(path):
+    """Whether a file is there, wherever the pipeline keeps its files (Snakemake asks from here only)."""
+    return exists(path)
+
+
 def load():
     """The configuration, and every study's results that this scale has; a fault ends Snakemake with one line."""
     named = ("studies_dir", "data_dir")
@@ -32,7 +37,7 @@ def load():
         studies = {name: reading.load_study(settings.studies_dir, name) for name in names}
         machine = machine_for(settings.device)
         every = {
-            name: locate(study, settings, machine, exists)
+            name: locate(study, settings, machine, there)
             for name, study in studies.items()
             if settings.scale in study.scales or name in settings.studies
         }
@@ -69,24 +74,32 @@ def options(*names):
     return shlex.join(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items())
 
 
-# Named in shell lines, not params: how a step is called makes nothing run again.
-WHERE = options("scale", "seeds", "device", "studies_dir")
-RUN = f"{WHERE} {options('memory_limit_mb')}"
-STUDIES_SHOWN = shlex.join(f"--study={name}" for name in SHOWN)
+# How a step is called is said here once, in functions of the shell: neither params nor the rules' own text change with
+# it, so nothing is made again because of it. The interpreter that runs Snakemake runs the steps, whether or not its
+# environment is activated. With storage elsewhere, files lie below a folder of Snakemake's: `results_above FILES` is the
+# folder where results begin, and `data_above FILES` the one in which data sets lie.
+def shell_functions():
+    """What every shell line begins with."""
+    source = shlex.quote(f"{workflow.basedir}/src")
+    where = options("scale", "seeds", "device", "studies_dir")
+    folders = [source.folder for source in downloads.SOURCES.values()]
+    data = [f'*/{folder}/*) echo "${{1%%/{folder}/*}}" ;;' for folder in folders]
+    lines = [
+        "set -euo pipefail",
+        f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}",
+        f'claimcheck() {{ {shlex.quote(sys.executable)} -m claimcheck "$@"; }}',
+        f'step() {{ claimcheck "$@" {where}; }}',
+        f'training() {{ step "$@" {options("memory_limit_mb")}; }}',
+        f"publishing() {{ step \"$@\" {options('reports_dir')} {shlex.quote(f'--into={CONFIG.results_dir}')}; }}",
+        f"shown=({shlex.join(f'--study={name}' for name in SHOWN)})",
+        f'results_above() {{ case "$1" in */{CONFIG.scale}/.store/*) echo "${{1%/{CONFIG.scale}/.store/*}}" ;; '
+        f'*) echo "${{1%/{CONFIG.scale}/*/parts/*}}" ;; esac; }}',
+        f'data_above() {{ case "${{1:-}}" in {" ".join(data)} *) echo {shlex.quote(str(CONFIG.data_dir))} ;; esac; }}',
+    ]
+    return "; ".join(lines).replace("{", "{{").replace("}", "}}") + "; "
 
-# The interpreter that runs Snakemake runs the steps, whether or not its environment is activated. With storage
-# elsewhere, files lie below a folder of Snakemake's: `up 4 FILE` is the folder four above, where results begin, and
-# `data_above FILES` the folder in which data sets lie.
-PYTHON = shlex.quote(sys.executable)
-SOURCE = shlex.quote(f"{workflow.basedir}/src")
-DATA = shlex.quote(str(CONFIG.data_dir))
-CASES = " ".join(f'*/{folder}/*) echo "${{1%%/{folder}/*}}" ;;' for folder in (s.folder for s in downloads.SOURCES.values()))
-shell.prefix(
-    "set -euo pipefail; export PYTHONPATH={SOURCE}${{PYTHONPATH:+:$PYTHONPATH}}; "
-    'claimcheck() {{ {PYTHON} -m claimcheck "$@"; }}; '
-    'up() {{ local place=$2; for ((i = 0; i < $1; i++)); do place=$(dirname -- "$place"); done; echo "$place"; }}; '
-    'data_above() {{ case "${{1:-}}" in {CASES} *) echo {DATA} ;; esac; }}; '
-)
+
+shell.prefix(shell_functions())
 
 MINUTES = {"smoke": 30, "quick": 120, "full": 1440}[CONFIG.scale]
 # MB; `claimcheck cost` says what a study takes.
@@ -111,6 +124,11 @@ def data_of(parts):
     return ancients(path for name in sorted(named) for path in data_files(name))
 
 
+def part_of(wildcards):
+    """The part that a file in a study's folder of parts belongs to."""
+    return EVERY[wildcards.study].parts[wildcards.part]
+
+
 def ancients(paths):
     """Inputs that must be there, whatever their times."""
     return [ancient(str(path)) for path in paths]
@@ -124,14 +142,15 @@ def hold_lock():
         lock = FileLock(f"{RESULTS}/.lock")
         lock.acquire(blocking=False)
     except Timeout:
-        raise WorkflowError(f"{RESULTS} is being written by another snakemake; wait for it, or stop it") from None
+        raise WorkflowError(
+            f"{RESULTS} is being written by another snakemake; wait for it, or stop it"
+        ) from None
     except OSError as error:
         raise WorkflowError(f"{RESULTS}: cannot write ({error.strerror})") from None
 
 
 def report_what_there_is():
     """After a failure: the report of the studies that did finish, naming those that did not."""
-    shell("claimcheck report {WHERE} {FOLDERS} || true")
-
-
-FOLDERS = options("results_dir", "reports_dir")
+    shell(
+        f"step report {shlex.quote(f'--results-dir={CONFIG.results_dir}')} {options('reports_dir')} || true"
+    )

@@ -8,7 +8,10 @@ for study, results in EVERY.items():
             ancients(results.assembled),
         output:
             report(
-                str(results.verdicts), category="Verdicts", labels={"study": study}, caption="../report/verdicts.rst"
+                str(results.verdicts),
+                category="Verdicts",
+                labels={"study": study},
+                caption="../report/verdicts.rst",
             ),
             str(results.shuffled),
         log:
@@ -20,8 +23,8 @@ for study, results in EVERY.items():
         params:
             study=study,
         shell:
-            "claimcheck judge {params.study} --keep-view "
-            '--results-dir="$(up 4 {output[0]:q})" {WHERE} > {log:q} 2>&1'
+            "step judge {params.study} --keep-view "
+            '--results-dir="$(results_above {output:q})" > {log:q} 2>&1'
 
 
 rule calibrate:
@@ -36,4 +39,4 @@ rule calibrate:
         mem_mb=2000,
         runtime=60,
     shell:
-        'claimcheck calibrate {STUDIES_SHOWN} --results-dir="$(up 3 {output:q})" {WHERE} > {log:q} 2>&1'
+        'step calibrate "${{shown[@]}}" --results-dir="$(results_above {output:q})" > {log:q} 2>&1'

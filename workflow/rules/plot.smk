@@ -23,5 +23,5 @@ for study, results in EVERY.items():
         params:
             study=study,
         shell:
-            "claimcheck plot {params.study} --keep-view "
-            '--results-dir="$(up 4 {input[0]:q})" {WHERE} > {log:q} 2>&1'
+            "step plot {params.study} --keep-view "
+            '--results-dir="$(results_above {input:q})" > {log:q} 2>&1'

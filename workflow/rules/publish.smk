@@ -12,15 +12,22 @@ for study, results in EVERY.items():
             local(
                 [
                     update(f"{results.view}/{name}")
-                    for name in ("records.parquet", "provenance.json", "verdicts.json", "shuffled.json")
+                    for name in (
+                        "records.parquet",
+                        "provenance.json",
+                        "verdicts.json",
+                        "shuffled.json",
+                        "figures/checksums.json",
+                    )
                 ]
             ),
+        log:
+            f"{RESULTS}/.logs/publish-{study}.log",
         localrule: True
         params:
             study=study,
         shell:
-            'claimcheck publish {params.study} --results-dir="$(up 4 {input[0]:q})" '
-            "--into={CONFIG.results_dir:q} {WHERE} > /dev/null"
+            'publishing publish {params.study} --results-dir="$(results_above {input:q})" > {log:q} 2>&1'
 
 
 rule publish_report:
@@ -39,7 +46,8 @@ rule publish_report:
                 )
             ]
         ),
+    log:
+        f"{RESULTS}/.logs/publish-report.log",
     localrule: True
     shell:
-        'claimcheck publish --report {STUDIES_SHOWN} --results-dir="$(up 4 {input[0]:q})" '
-        "--into={CONFIG.results_dir:q} --reports-dir={CONFIG.reports_dir:q} {WHERE} > /dev/null"
+        'publishing publish --report "${{shown[@]}}" --results-dir="$(results_above {input:q})" > {log:q} 2>&1'

@@ -20,5 +20,4 @@ rule report:
         mem_mb=2000,
         runtime=30,
     shell:
-        "claimcheck report {STUDIES_SHOWN} --keep-view "
-        '--results-dir="$(up 4 {output[0]:q})" --reports-dir={CONFIG.reports_dir:q} {WHERE} > {log:q} 2>&1'
+        'publishing report --keep-view "${{shown[@]}}" --results-dir="$(results_above {output:q})" > {log:q} 2>&1'

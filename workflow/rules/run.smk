@@ -13,7 +13,7 @@ for name in downloads.SOURCES:
         params:
             name=name,
         shell:
-            'claimcheck data fetch {params.name} --data-dir="$(data_above {output[0]:q})" > {log:q} 2>&1'
+            'claimcheck data fetch {params.name} --data-dir="$(data_above {output:q})" > {log:q} 2>&1'
 
 
 if not BY_PART:
@@ -39,8 +39,8 @@ if not BY_PART:
             params:
                 study=study,
             shell:
-                'claimcheck run {params.study} --keep-view --results-dir="$(up 4 {output[0]:q})" '
-                '--data-dir="$(data_above {input.data:q})" {RUN} > {log:q} 2>&1'
+                'training run {params.study} --keep-view --results-dir="$(results_above {output:q})" '
+                '--data-dir="$(data_above {input.data:q})" > {log:q} 2>&1'
 
 else:
 
@@ -57,8 +57,8 @@ else:
             runtime=MINUTES,
             gpu=GPUS,
         shell:
-            "claimcheck tune {wildcards.study}/{wildcards.part} "
-            '--results-dir="$(up 4 {output:q})" --data-dir="$(data_above {input.data:q})" {RUN} > {log:q} 2>&1'
+            "training tune {wildcards.study}/{wildcards.part} "
+            '--results-dir="$(results_above {output:q})" --data-dir="$(data_above {input.data:q})" > {log:q} 2>&1'
 
     rule piece:
         input:
@@ -74,12 +74,14 @@ else:
             runtime=MINUTES,
             gpu=GPUS,
         shell:
-            "claimcheck run {wildcards.study}/{wildcards.part} --shard {wildcards.piece}/{CONFIG.shards} "
-            '--results-dir="$(up 4 {output:q})" --data-dir="$(data_above {input.data:q})" {RUN} > {log:q} 2>&1'
+            "training run {wildcards.study}/{wildcards.part} --shard {wildcards.piece}/{CONFIG.shards} "
+            '--results-dir="$(results_above {output:q})" --data-dir="$(data_above {input.data:q})" > {log:q} 2>&1'
 
     rule join:
         input:
-            pieces=lambda wildcards: [part_of(wildcards).shard(i + 1, CONFIG.shards) for i in range(CONFIG.shards)],
+            pieces=lambda wildcards: [
+                part_of(wildcards).shard(i + 1, CONFIG.shards) for i in range(CONFIG.shards)
+            ],
             tuning=lambda wildcards: ancients(filter(None, [part_of(wildcards).tuning])),
         output:
             f"{RESULTS}/{{study}}/parts/{{part}}-{{digest}}.records.parquet",
@@ -90,8 +92,8 @@ else:
             mem_mb=2000,
             runtime=30,
         shell:
-            "claimcheck merge {wildcards.study}/{wildcards.part} --shards {CONFIG.shards} "
-            '--results-dir="$(up 4 {output:q})" {WHERE} > {log:q} 2>&1'
+            "step merge {wildcards.study}/{wildcards.part} --shards {CONFIG.shards} "
+            '--results-dir="$(results_above {output:q})" > {log:q} 2>&1'
 
     for study, results in EVERY.items():
 
@@ -111,10 +113,5 @@ else:
             params:
                 study=study,
             shell:
-                "claimcheck assemble {params.study} --keep-view "
-                '--results-dir="$(up 4 {output[0]:q})" {WHERE} > {log:q} 2>&1'
-
-
-def part_of(wildcards):
-    """The part that a file in a study's folder of parts belongs to."""
-    return EVERY[wildcards.study].parts[wildcards.part]
+                "step assemble {params.study} --keep-view "
+                '--results-dir="$(results_above {output:q})" > {log:q} 2>&1'

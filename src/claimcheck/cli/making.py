@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +15,7 @@ from claimcheck.cli.options import (
     STUDIES,
     DataDir,
     Device,
+    Into,
     KeepView,
     MemoryLimit,
     OnlyStudies,
@@ -214,7 +214,7 @@ def publish(
     device: Device = "auto",
     the_report: Annotated[bool, typer.Option("--report", help="Publish the report.")] = False,
     only: OnlyStudies = None,
-    into: Annotated[Path | None, typer.Option(help="Results folder to publish into, if not --results-dir.")] = None,
+    into: Into = None,
     results_dir: ResultsDir = RESULTS,
     reports_dir: ReportsDir = REPORTS,
     studies_dir: StudiesDir = STUDIES,
@@ -243,17 +243,18 @@ def report(
     device: Device = "auto",
     keep_view: KeepView = False,
     only: OnlyStudies = None,
+    into: Into = None,
     results_dir: ResultsDir = RESULTS,
     reports_dir: ReportsDir = REPORTS,
     studies_dir: StudiesDir = STUDIES,
 ) -> None:
     """Gather verdicts and figures into report.html and report.pdf; studies that are not there are named so."""
-    from claimcheck import report as reporting
+    from claimcheck.report import build as reporting
 
     options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir}
     options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
     found = all_results(**options)
-    for path in reporting.build(config_of(**options), found, only, publish=not keep_view):
+    for path in reporting.build(config_of(**options), found, only, publish=not keep_view, into=into):
         print(path)
 
 

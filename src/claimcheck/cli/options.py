@@ -47,6 +47,9 @@ KeepView = Annotated[
     bool, typer.Option("--keep-view", help="Write the store alone; `publish` puts it where people read.")
 ]
 OnlyStudies = Annotated[list[str] | None, typer.Option("--study", help="This study's results alone (may be repeated).")]
+Into = Annotated[
+    Path | None, typer.Option(help="Folder of the results that people read, where it is not --results-dir.")
+]
 MemoryLimit = Annotated[int | None, typer.Option(help="Split ensembles to stay below this many MiB.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 

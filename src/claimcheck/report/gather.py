@@ -117,7 +117,7 @@ class StudyView:
     figures: tuple[tuple[FigureSpec, Path | None], ...]
     provenance: Provenance | None
     shuffled: dict[str, Any] | None
-    records: tuple[Path, ...]
+    files: tuple[str, ...]
     problem: str = ""
     changed: tuple[str, ...] = ()
     seeds: int | None = None
@@ -213,7 +213,7 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
         tuple((figure, drawn.get(figure.id)) for figure in study.figures),
         found.provenance,
         results.read_shuffled() if current else None,
-        tuple(results.view / name for name in names if current and (name != "tuning.parquet" or results.tuning)),
+        tuple(name for name in names if current and (name != "tuning.parquet" or results.tuning)),
         found.problem,
         found.changed,
         config.seeds,

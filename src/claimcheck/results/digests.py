@@ -26,7 +26,7 @@ RUN_MODULES = ("spec.design", "streams", "engine.context")
 TUNING_MODULES = ("running.tuning",)
 JUDGE_MODULES = ("judging.judge",)
 PLOT_MODULES = ("figures.drawing", "figures.style")
-REPORT_MODULES = ("report",)
+REPORT_MODULES = ("report.build",)
 
 TEXTS = {"study.yaml", "notes.md", "amendments.yaml", "registrations.yaml"}
 """Files of a study's folder that no run reads; every other one that is not Python may be read by its code."""

@@ -1,0 +1,201 @@
+"""The report: one Markdown source, made from verdicts, figures and the studies' texts, as HTML and PDF.
+
+`build` reads results and studies and writes report.html (one file that loads nothing) and report.pdf, made from one
+Markdown source, and verdicts.csv. It trains nothing, judges nothing, and types no number.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import write_atomically, write_text
+from claimcheck.judging import judge, statistics
+from claimcheck.report import convert, phrases, pictures, summary, text
+from claimcheck.report.gather import ReportView, StudyView, gather
+from claimcheck.results import view
+from claimcheck.results.state import Collection, Results
+from claimcheck.spec.config import Config
+
+EPOCH = 1_000_000_000
+"""The PDF's date, in seconds since 1970, where nothing was run (2001-09-09)."""
+
+SIZE_LIMIT = 6_000_000
+"""Bytes of report.html above which a remark is made: a page that opens at once on a phone."""
+
+
+def build(
+    config: Config,
+    results: Mapping[str, Results],
+    only: Sequence[str] | None = None,
+    *,
+    publish: bool = True,
+    into: Path | None = None,
+) -> list[Path]:
+    """Write the report from whatever results there are, to the store, and publish it.
+
+    Args:
+        results: every study's, at the scale.
+        only: studies whose results are shown; all that have any, when left out.
+        publish: put it where people read; else the store alone has it.
+        into: the folder of all results that people read, and that the report links to, if not the configured one.
+
+    Returns:
+        The files written: report.html, report.pdf and verdicts.csv.
+
+    Raises:
+        ClaimcheckError: a study or result cannot be read, notes name something unknown, or a text cannot be set.
+    """
+    shown = {name: each for name, each in results.items() if (name in only if only else _made(each))}
+    collection = Collection(config, shown)
+    if publish:
+        for each in shown.values():
+            view.check(each)
+    calibration = collection.calibration if collection.calibrated else None
+    seen = gather(config, results if only is None else shown, calibration)
+    readable = config.results if into is None else Path(into) / config.scale
+    try:
+        html, pdf = _make(seen, Path(os.path.relpath(readable, config.reports)))
+    except OSError as error:
+        raise ClaimcheckError(f"cannot write the report ({error.strerror or error})", where=config.reports) from error
+    if len(html) > SIZE_LIMIT:
+        print(f"report.html is large ({len(html) / 1e6:.1f} MB); rasterise dense figures", file=sys.stderr)
+    target = collection.report
+    write_text(target / "report.html", html)
+    with write_atomically(target / "report.pdf") as temporary:
+        temporary.write_bytes(pdf)
+    verdicts = {name: each.read_verdicts() for name, each in shown.items() if each.judged()}
+    write_text(target / "verdicts.csv", judge.table(verdicts))
+    if publish:
+        return view.publish_report(collection)
+    return [target / name for name in ("report.html", "report.pdf", "verdicts.csv")]
+
+
+def _made(results: Results) -> bool:
+    return results.judged() and results.drawn()
+
+
+def _make(seen: ReportView, results: Path) -> tuple[str, bytes]:
+    """Set the report in a folder of its own; `results` is the way from where it is published to the scale's results."""
+    with tempfile.TemporaryDirectory(prefix="claimcheck-report-") as name:
+        folder = Path(name)
+        _write_pictures(seen, folder)
+        (folder / "report.md").write_text(_markdown(seen, results), encoding="utf-8")
+        with ThreadPoolExecutor(max_workers=2) as both:
+            page, document = both.submit(convert.to_html, folder), both.submit(convert.to_pdf, folder, timestamp(seen))
+        return page.result(), document.result()
+
+
+def timestamp(seen: ReportView) -> int:
+    """Seconds since 1970 of the newest result (its start), which is the report's date."""
+    starts = [datetime.fromisoformat(part.start) for part in seen.provenances()]
+    return int(max(starts).timestamp()) if starts else EPOCH
+
+
+def _write_pictures(seen: ReportView, folder: Path) -> None:
+    """Figures under figures/<study>/, regions and verdict shapes under pictures/."""
+    drawn = folder / "pictures"
+    drawn.mkdir()
+    for state in pictures.STATES:
+        (drawn / f"verdict-{pictures.slug(state)}.svg").write_text(pictures.shape(state), encoding="utf-8")
+    (drawn / "share.svg").write_text(pictures.share_bar(seen.counts()), encoding="utf-8")
+    for study in seen.studies:
+        for prediction in study.predictions():
+            if prediction.measured:
+                spec = prediction.spec
+                numbers = prediction.estimate, prediction.ends, spec.region
+                picture = pictures.region(*numbers, prediction.state, spec.unit)
+                (drawn / f"{study.spec.name}.{spec.id}.svg").write_text(picture, encoding="utf-8")
+                small = pictures.strip(*numbers, prediction.state)
+                (drawn / f"{study.spec.name}.{spec.id}.strip.svg").write_text(small, encoding="utf-8")
+        for figure, source in study.figures:
+            if source is not None:
+                path = folder / "figures" / study.spec.name / f"{figure.id}.svg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, path)
+
+
+def _markdown(seen: ReportView, results: Path) -> str:
+    """The report's source."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+
+    environment = Environment(
+        loader=PackageLoader("claimcheck.report", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        comment_start_string="<##",
+        comment_end_string="##>",
+        autoescape=False,
+    )
+    environment.filters |= _filters()
+    try:
+        return environment.get_template("report.md.j2").render(_names(seen, results))
+    except TemplateError as error:
+        raise ClaimcheckError(f"the report's template fails ({error})", where="report") from error
+
+
+def _filters() -> dict[str, Any]:
+    return {
+        "escape": text.escape,
+        "inline": text.inline,
+        "cell": text.cell,
+        "block": text.block,
+        "citation": text.citation,
+        "number": text.number,
+        "region": text.region,
+        "percent": phrases.percent,
+        "mark": phrases.mark,
+        "prediction_mark": phrases.prediction_mark,
+        "attribute": phrases.attribute,
+        "slug": pictures.slug,
+    }
+
+
+def _names(seen: ReportView, results: Path) -> dict[str, Any]:
+    """What the templates see beside the seen."""
+    facts = summary.facts(seen)
+    counts = seen.counts()
+    functions = (
+        "outline_claim outline_strip outline_measured outline_limits contradiction measured test_line region_alt reference_line "
+        "hash_of amendment published part_name varied fixed cost"
+    )
+    return {
+        "view": seen,
+        "facts": facts,
+        "share_alt": "; ".join(f"{count} {state}" for state, count in counts.items() if count),
+        "rehearsal": seen.scale == "smoke",
+        "unfinished": [study for study in seen.studies if study.problem],
+        "contradicted": [claim for claim in seen.claims.values() if claim.state == "contradicted"],
+        "commands": lambda study: phrases.commands(study, seen.scale),
+        "study_notes": phrases.notes_of,
+        "links": {study.spec.name: _links(study, results) for study in seen.studies},
+        "rule": statistics.RULE,
+        "rule_amendment": statistics.AMENDMENT,
+        "confidence": phrases.percent(statistics.CONFIDENCE),
+        "level_text": f"{phrases.percent(statistics.LEVEL)}",
+        "level_number": text.number(statistics.LEVEL),
+        "chance_text": summary.chance(facts["decided"]),
+        "fragile": sum(p.decided and p.row.get("robust") == "fragile" for p in seen.predictions()),
+        "shuffled": summary.shuffled_rows(seen),
+        "amendments": summary.amendments(seen),
+        "environment": summary.environment(seen),
+        "runtime": summary.runtime(seen),
+        "references_all": summary.references(seen),
+        "rate": summary.rate,
+        "effect": summary.effect,
+        **{name: getattr(phrases, name) for name in functions.split()},
+    }
+
+
+def _links(study: StudyView, results: Path) -> list[tuple[str, str]]:
+    """Names of a study's result files and the way to them from the report's folder."""
+    return [(name, (results / study.spec.name / name).as_posix()) for name in study.files]
