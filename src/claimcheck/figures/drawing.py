@@ -1,7 +1,7 @@
 """From records to figure files: calls a study's `plot_<id>` and writes SVG (report) and PNG (elsewhere).
 
-The same records give the same bytes. A glyph that the font lacks, text that falls off the figure or labels that lie
-on one another are told as problems. Nothing here computes a result.
+The same records give the same bytes. A glyph that the font lacks, text beyond the figure's edge and labels that overlap
+are reported as problems. Nothing here computes a result.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
 
 
 def draw(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tuple[Figure, list[str]]:
-    """Call `plot` in the project's style, lay the figure out and draw it once, and collect what is wrong with its looks.
+    """Call `plot` in the project's style, lay the figure out, draw it once, and collect the faults of its layout.
 
-    What is checked is what is saved: the layout stays as it is now, the canvas keeps the picture for the PNG.
+    What is checked is what is saved: the layout is fixed from here on, and the canvas keeps the picture for the PNG.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
