@@ -1,15 +1,13 @@
-"""A step executes the code that it is hashed by, and no more."""
+"""What code some functions of a study reach, read off syntax trees; and that a step loads no more than its module."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import traceback
 
 import pytest
 
-from claimcheck.results import sources as reach
-from claimcheck.errors import ClaimcheckError
+from claimcheck.results import sources
 
 CODE = '''
 """A study."""
@@ -20,12 +18,18 @@ import json
 import math, statistics as stats
 from collections import *
 
+from claimcheck.theory import slopes
+
+from . import closed_forms
+from .formats import FORMATS as WIDTHS
+
 table = {"first": 1}
 table["second"] = 2
 LEVEL = math.floor(1.5)
 
 
 def trained(runs):
+    """Uses json and nothing of the study's."""
     return json.dumps(runs)
 
 
@@ -38,50 +42,135 @@ def _shift():
 
 
 def drawn(values):
-    return judged(values)
+    return judged(values), slopes.counted(values)
+
+
+def rounded(values):
+    import numpy as np
+
+    return np.round(values, WIDTHS["half"])
+
+
+def compared(values):
+    return closed_forms.expected(values)
+
+
+def loaded(context):
+    return context.dataset("mnist1d")
 '''
+FORMATS = """
+FORMATS = {"half": _bits(10)}
+
+
+def _bits(count):
+    return count
+
+
+def unused():
+    return 3
+"""
 
 
 @pytest.fixture
-def path(tmp_path):
-    (tmp_path / "study.py").write_text(CODE)
-    return tmp_path / "study.py"
+def folder(tmp_path):
+    """A study's folder with two modules beside runs.py."""
+    (tmp_path / "runs.py").write_text(CODE)
+    (tmp_path / "formats.py").write_text(FORMATS)
+    (tmp_path / "closed_forms.py").write_text("def expected(values):\n    return other(values)\n")
+    return tmp_path
 
 
-def test_what_the_roots_reach_is_there_and_nothing_else(path):
-    module = reach.load(path, "reached", ["judged"])
-    assert {"judged", "_shift", "LEVEL", "math", "stats", "Counter"} <= set(vars(module))
-    assert not {"trained", "drawn", "json"} & set(vars(module))
-    assert module.table == {"first": 1, "second": 2}, "what fills a table belongs to it"
-    assert {"trained", "drawn", "json"} <= set(vars(reach.load(path, "all")))
+def reached(folder, *roots):
+    return sources.reach(folder, "runs", roots).hashes
 
 
-def test_lines_keep_their_numbers(path):
-    module = reach.load(path, "reached", ["judged"])
-    with pytest.raises(ZeroDivisionError) as raised:
-        module.judged([1.0])
-    last = traceback.extract_tb(raised.value.__traceback__)[-1]
-    assert (last.filename, last.line) == (str(path), "return 1 / 0")
+def replaced(folder, old, new, file="runs.py"):
+    text = (folder / file).read_text()
+    assert text.count(old) == 1, old
+    (folder / file).write_text(text.replace(old, new))
 
 
-def test_code_that_fails_is_one_line(path):
-    path.write_text(
-        "import nowhere_at_all\n\n\ndef judged(x):\n    return nowhere_at_all.y\n\n\ndef other():\n    pass\n"
-    )
-    with pytest.raises(ClaimcheckError, match=r"study\.py: cannot be imported \(ModuleNotFoundError"):
-        reach.load(path, "reached", ["judged"])
-    assert reach.load(path, "reached", ["other"])
+CHANGES = {  # what is changed in runs.py -> which of the two roots `judged` and `trained` reach it
+    "the function itself": ("stats.mean(values)", "stats.median(values)", {"judged"}),
+    "a function that it calls": ("1 / 0", "2 / 0", {"judged"}),
+    "a constant": ("math.floor(1.5)", "math.floor(2.5)", {"judged"}),
+    "what fills a table": ('table["second"] = 2', 'table["second"] = 3', {"judged"}),
+    "an import under another name": ("statistics as stats", "fractions as stats", {"judged"}),
+    "a function that calls it": ("slopes.counted", "slopes.fitted", set()),
+    "another root": ("json.dumps", "json.loads", {"trained"}),
+    "a docstring": ("Uses json and nothing", "Uses json, nothing", set()),
+    "the module's docstring": ('"""A study."""', '"""The study."""', set()),
+    "a comment": ("return 1 / 0", "return 1 / 0  # never", set()),
+    "the layout": ("return json.dumps(runs)", "return json.dumps(\n        runs\n    )", set()),
+    "an import of everything": ("from collections import *", "from math import *", {"judged", "trained"}),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_hash_changes_with_what_is_reached_and_with_nothing_else(folder, name):
+    old, new, changed = CHANGES[name]
+    before = {root: reached(folder, root) for root in ("judged", "trained")}
+    replaced(folder, old, new)
+    assert {root for root in before if reached(folder, root) != before[root]} == changed
+
+
+def test_another_module_of_the_study_counts_as_far_as_it_is_reached(folder):
+    before = reached(folder, "rounded")
+    assert list(before)[:2] == ["runs.py", "formats.py"]
+    replaced(folder, "return 3", "return 4", "formats.py")
+    assert reached(folder, "rounded") == before
+    replaced(folder, "return count", "return 2 * count", "formats.py")
+    assert reached(folder, "rounded")["formats.py"] != before["formats.py"]
+    assert reached(folder, "rounded")["runs.py"] == before["runs.py"]
+    assert "formats.py" not in reached(folder, "judged")
+
+
+def test_a_module_imported_whole_counts_whole(folder):
+    before = reached(folder, "compared")
+    (folder / "closed_forms.py").write_text((folder / "closed_forms.py").read_text() + "\n\ndef more():\n    pass\n")
+    assert reached(folder, "compared") != before
+
+
+@pytest.mark.parametrize("words", ["from .tables.widths import WIDTHS", "from .tables import widths as WIDTHS"])
+def test_a_module_in_a_folder_of_the_study_counts_with_what_it_imports(folder, words):
+    (folder / "tables").mkdir()
+    (folder / "tables" / "widths.py").write_text("from .bits import WIDTHS\n")
+    (folder / "tables" / "bits.py").write_text("from ..formats import FORMATS\n\nWIDTHS = [FORMATS, 2]\n")
+    replaced(folder, "from .formats import FORMATS as WIDTHS", words)
+    first = reached(folder, "rounded")
+    assert set(first) == {"runs.py", "tables/widths.py", "tables/bits.py", "formats.py"}
+    (folder / "tables" / "bits.py").write_text("from ..formats import FORMATS\n\nWIDTHS = [FORMATS, 3]\n")
+    assert reached(folder, "rounded") != first
+
+
+def test_modules_of_the_package_are_followed_from_what_is_reached(folder):
+    found = sources.reach(folder, "runs", ["drawn"])
+    assert "claimcheck.theory.slopes" in found.hashes
+    assert "numpy" in found.packages
+    assert not [name for name in reached(folder, "judged") if name.startswith("claimcheck.")]
+    assert "numpy" in sources.reach(folder, "runs", ["rounded"]).packages, "an import inside a function"
+
+
+def test_words_in_reached_code_may_name_data(folder):
+    assert "mnist1d" in sources.reach(folder, "runs", ["loaded"]).words
+    assert "mnist1d" not in sources.reach(folder, "runs", ["judged"]).words
+
+
+def test_training_reaches_neither_judge_nor_figures_nor_report():
+    modules, _ = sources.closure(["running.tuning", "engine.context", "engine.train", "spec.design"])
+    assert "engine.train" in modules
+    assert not [name for name in modules if name.split(".")[0] in ("judging", "figures", "report", "cli")]
 
 
 @pytest.mark.parametrize(
-    ("step", "unused"), [("judge", ("torch", "seaborn")), ("plot", ("torch",)), ("run", ("seaborn",))]
+    ("step", "unused"), [("statistics", ("torch", "seaborn")), ("figures", ("torch",)), ("runs", ("seaborn",))]
 )
 def test_a_step_loads_no_library_that_it_does_not_use(step, unused, tmp_path):
-    code = "import torch\nfrom claimcheck import style\n\n\ndef run(runs, context):\n    return torch.ones(1)\n\n\n"
-    code += "def half(records):\n    return records\n\n\ndef plot_all(records):\n    return style.figure()\n"
-    (tmp_path / "study.py").write_text(code)
-    root = {"run": "run", "judge": "half", "plot": "plot_all"}[step]
-    words = "import sys; from pathlib import Path; from claimcheck import reach; "
-    words += f"reach.load(Path({str(tmp_path / 'study.py')!r}), 'study', [{root!r}]); print(*sys.modules)"
+    (tmp_path / "runs.py").write_text("import torch\n\n\ndef run_main(runs, context):\n    return torch.ones(1)\n")
+    (tmp_path / "statistics.py").write_text("def half(records):\n    return records\n")
+    (tmp_path / "figures.py").write_text("from claimcheck.figures import style\n\nplot_all = style.figure\n")
+    words = "import sys; from pathlib import Path; import claimcheck.judging.judge, claimcheck.results.state; "
+    words += "from claimcheck.spec.modules import study_module; "
+    words += f"study_module(Path({str(tmp_path)!r}), {step!r}); print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert not set(unused) & set(said.stdout.split())

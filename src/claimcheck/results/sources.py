@@ -16,8 +16,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 
 WITHOUT_EFFECT = frozenset(
-    {"errors", "files", "spec.parts", "spec.models", "spec.config", "spec.reading", "spec.modules", "spec.measures"}
-    | {"data.downloads"}
+    {"errors", "files", "spec.parts", "spec.models", "spec.config", "spec.reading", "spec.modules"} | {"data.downloads"}
 )
 """Modules that cannot change a number: words of errors, writing of files, downloads, and the schema, whose outcome is
 hashed by itself."""
@@ -65,14 +64,14 @@ def reach(folder: Path, module: str, roots: Iterable[str], package_modules: Iter
         if wanted == done.get(name):
             continue
         done[name] = wanted
-        statements = _statements(folder / f"{name}.py", frozenset(wanted))
-        found.hashes[f"{name}.py"] = _hash(statements)
+        statements = _statements(_own_file(folder, name), frozenset(wanted))
+        found.hashes[f"{name.replace('.', '/')}.py"] = _hash(statements)
         found.words |= {node.value for node in _walk(statements) if _is_text(node)}
-        own, imported, packages = _imports(statements)
+        own, imported, packages = _imports(statements, name.rpartition(".")[0])
         engine |= imported
         found.packages |= packages
         for other, names in own.items():
-            if (folder / f"{other}.py").is_file():
+            if _own_file(folder, other).is_file():
                 waiting.setdefault(other, set()).update(names)
     modules, packages = closure(engine)
     found.hashes |= {f"claimcheck.{name}": digest for name, digest in modules.items()}
@@ -196,17 +195,26 @@ def _hash(nodes: Iterable[ast.stmt], *more: bytes) -> str:
     return digest.hexdigest()[:16]
 
 
-def _imports(nodes: Iterable[ast.stmt]) -> tuple[dict[str, set[str]], set[str], set[str]]:
-    """What code imports: names by module of its own study ("*" for a whole one), the package's modules, packages."""
+def _own_file(folder: Path, module: str) -> Path:
+    return folder.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def _imports(nodes: Iterable[ast.stmt], within: str = "") -> tuple[dict[str, set[str]], set[str], set[str]]:
+    """What code imports: names by module of its own study ("*" for a whole one), the package's modules, packages.
+
+    Args:
+        within: the folder of the study that the code lies in, with dots; empty for the study's own.
+    """
     own: dict[str, set[str]] = {}
     inside: set[str] = set()
     packages: set[str] = set()
     for node in _walk(nodes):
         if isinstance(node, ast.ImportFrom) and node.level:
+            above = within.split(".")[: len(within.split(".")) - node.level + 1]
+            module = ".".join(filter(None, [*above, node.module]))
             if node.module:
-                own.setdefault(node.module, set()).update(alias.name for alias in node.names)
-            else:
-                own.update((alias.name, {"*"}) for alias in node.names)
+                own.setdefault(module, set()).update(alias.name for alias in node.names)
+            own.update((".".join(filter(None, [module, alias.name])), {"*"}) for alias in node.names)
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 _sort(alias.name, inside, packages)
