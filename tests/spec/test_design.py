@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from claimcheck.spec import design
 from claimcheck import streams
-from claimcheck.spec.models import Factor, ScaledPart, Tune
+from claimcheck.spec import design
+from claimcheck.spec.parts import Factor, ScaledPart, Tune
 
 
 def part(**changes):
@@ -24,9 +24,8 @@ def test_every_combination_and_seed_is_one_run():
 
 
 def test_exclude_and_include():
-    cells = design.combinations(
-        part(exclude=[{"activation": "relu", "gain": [1, 2]}], include=[{"activation": "gelu", "gain": 4}])
-    )
+    changed = part(exclude=[{"activation": "relu", "gain": [1, 2]}], include=[{"activation": "gelu", "gain": 4}])
+    cells = changed.cells()
     assert len(cells) == 3 * 2 - 2 + 1
     assert {"activation": "gelu", "gain": 4} in cells
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from claimcheck.errors import ClaimcheckError
+from claimcheck.results.digests import prediction_hash
 from claimcheck.spec.reading import load_config, load_lecture, load_study, study_names
-from claimcheck.spec.models import spec_hash
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -20,8 +20,8 @@ def test_every_study_of_the_project_loads_and_covers_its_claims_of_the_lecture()
 
 
 def test_scale_overrides_factors_and_settings(studies, edit):
-    edit("coin", lambda raw: raw["scales"]["smoke"].update(bias=[0.5, 0.6, 0.7], seeds=5))
-    part = load_study(studies, "coin").at("smoke")["main"]
+    edit("coin", lambda raw: raw["scales"]["smoke"].update(seeds=5, tosses={"tosses": 200, "bias": [0.5, 0.6, 0.7]}))
+    part = load_study(studies, "coin").at("smoke")["tosses"]
     assert part.factors["bias"].values == [0.5, 0.6, 0.7]
     assert part.factors["bias"].static
     assert (part.seeds, part.settings["tosses"]) == (5, 200)
@@ -29,29 +29,46 @@ def test_scale_overrides_factors_and_settings(studies, edit):
 
 def test_seeds_option_overrides_every_part_that_runs(studies, edit):
     def two_parts(raw):
-        factors = raw.pop("factors")
-        raw["parts"] = {"small": {"factors": factors}, "large": {"factors": factors}}
+        raw["parts"]["large"] = {"extends": "tosses"}
         raw["scales"] = {"smoke": {"seeds": 12, "large": {"seeds": 0}}}
 
     edit("coin", two_parts)
-    (studies / "coin" / "study.py").write_text(
-        (studies / "coin" / "study.py").read_text() + "\nrun_small = run_large = run\n"
-    )
     parts = load_study(studies, "coin").at("smoke", seeds=3)
-    assert (parts["small"].seeds, parts["large"].seeds) == (3, 0)
+    assert (parts["tosses"].seeds, parts["large"].seeds) == (3, 0)
+
+
+def test_units_is_another_word_for_seeds(studies, edit):
+    edit("coin", lambda raw: (raw["parts"]["tosses"].update(units=7), raw["scales"]["smoke"].pop("seeds")))
+    assert load_study(studies, "coin").at("smoke")["tosses"].seeds == 7
 
 
 FAULTS = {
     "unknown key": (lambda raw: raw.update(colour="red"), ["study.yaml", "colour", "unknown key"]),
     "misspelt key": (lambda raw: raw.update(titel=raw.pop("title")), ["study.yaml", "title"]),
     "misspelt factor in a scale": (
-        lambda raw: raw["scales"]["smoke"].update(bais=[0.5]),
-        ["scales.smoke", "bais", "did you mean 'bias'"],
+        lambda raw: raw["scales"]["smoke"]["tosses"].update(bais=[0.5]),
+        ["scales.smoke.tosses", "bais", "did you mean 'bias'"],
     ),
     "unknown scale": (lambda raw: raw["scales"].update(huge={"seeds": 3}), ["scales", "huge"]),
-    "misspelt statistic": (
-        lambda raw: raw["claims"][0]["predictions"][0].update(statistic="haeds"),
-        ["haeds", "study.py", "did you mean 'heads'"],
+    "misspelt part in a scale": (
+        lambda raw: raw["scales"]["smoke"].update(toses={}),
+        ["scales.smoke", "toses", "did you mean 'tosses'"],
+    ),
+    "statistic and measure": (
+        lambda raw: raw["claims"][0]["predictions"][0].update(statistic="heads"),
+        ["predictions.0", "exactly one of measure and statistic"],
+    ),
+    "neither statistic nor measure": (
+        lambda raw: raw["claims"][0]["predictions"][0].pop("measure"),
+        ["predictions.0", "exactly one of measure and statistic"],
+    ),
+    "measure of no part": (
+        lambda raw: raw["claims"][0]["predictions"][0].pop("part"),
+        ["predictions.0", "give `part`"],
+    ),
+    "measure of a misspelt factor": (
+        lambda raw: raw["claims"][0]["predictions"][0].update(measure={"value": "heads", "of": {"bais": 0.5}}),
+        ["half.measure", "bais", "did you mean 'bias'"],
     ),
     "misspelt claim": (
         lambda raw: raw["claims"][0].update(id="coin-is-fare"),
@@ -71,19 +88,34 @@ FAULTS = {
         ["region", "below"],
     ),
     "region of words": (lambda raw: raw["claims"][0]["predictions"][0].update(region=["a", 1]), ["region", "number"]),
-    "no values": (lambda raw: raw["factors"]["bias"].update(values=[]), ["factors.bias.values"]),
-    "a value twice": (lambda raw: raw["factors"]["bias"].update(values=[1, 1.0]), ["factors.bias.values", "twice"]),
+    "no values": (lambda raw: raw["parts"]["tosses"]["factors"]["bias"].update(values=[]), ["factors.bias.values"]),
+    "a value twice": (
+        lambda raw: raw["parts"]["tosses"]["factors"]["bias"].update(values=[1, 1.0]),
+        ["factors.bias.values", "twice"],
+    ),
     "factor not a list in a scale": (
-        lambda raw: raw["scales"]["smoke"].update(bias=0.5),
-        ["scales.smoke.bias", "list"],
+        lambda raw: raw["scales"]["smoke"]["tosses"].update(bias=0.5),
+        ["scales.smoke.tosses.bias", "list"],
     ),
     "negative seeds": (lambda raw: raw["scales"]["smoke"].update(seeds=-1), ["scales.smoke.seeds", "-1"]),
     "seeds in words": (lambda raw: raw["scales"]["smoke"].update(seeds="many"), ["scales.smoke.seeds", "many"]),
-    "factors and parts": (lambda raw: raw.update(parts={"other": {}}), ["factors or parts"]),
-    "neither factors nor parts": (lambda raw: raw.pop("factors"), ["factors or parts"]),
+    "no parts": (lambda raw: raw.pop("parts"), ["parts", "missing"]),
+    "extends an unknown part": (
+        lambda raw: raw["parts"].update(more={"extends": "tossis"}),
+        ["parts.more", "tossis", "tosses"],
+    ),
+    "extends itself": (lambda raw: raw["parts"]["tosses"].update(extends="tosses"), ["parts.tosses", "circle"]),
+    "only without extends": (
+        lambda raw: raw["parts"]["tosses"].update(only={"bias": 0.5}),
+        ["parts.tosses", "extends"],
+    ),
+    "only of a value that is not there": (
+        lambda raw: raw["parts"].update(more={"extends": "tosses", "only": {"bias": 0.9}}),
+        ["parts.more", "only.bias", "0.9"],
+    ),
     "prediction of an unknown part": (
-        lambda raw: raw["claims"][0]["predictions"][0].update(part="mian"),
-        ["mian", "did you mean 'main'"],
+        lambda raw: raw["claims"][0]["predictions"][0].update(part="toses"),
+        ["toses", "did you mean 'tosses'"],
     ),
     "a prediction twice": (
         lambda raw: raw["claims"][0].update(predictions=raw["claims"][0]["predictions"] * 2),
@@ -97,7 +129,7 @@ FAULTS = {
     "no claims": (lambda raw: raw.update(claims=[]), ["claims"]),
     "empty title": (lambda raw: raw.update(title=" "), ["title", "empty"]),
     "control character": (lambda raw: raw.update(title="a\u0007b"), ["title", "control"]),
-    "reserved name": (lambda raw: raw["factors"].update(seed={"values": [1]}), ["seed", "reserved"]),
+    "reserved name": (lambda raw: raw["parts"]["tosses"]["factors"].update(seed={"values": [1]}), ["seed", "reserved"]),
     "kind": (lambda raw: raw["claims"][0]["predictions"][0].update(kind="mian"), ["kind", "main"]),
 }
 
@@ -120,13 +152,13 @@ def test_misspelt_study_is_told_with_the_nearest(studies):
 
 
 def test_missing_code_is_told(studies):
-    (studies / "coin" / "study.py").unlink()
-    with pytest.raises(ClaimcheckError, match=r"study\.py: no such file"):
+    (studies / "coin" / "runs.py").unlink()
+    with pytest.raises(ClaimcheckError, match=r"runs\.py does not define this function .*found 'run_tosses'"):
         load_study(studies, "coin")
 
 
 def test_code_with_a_syntax_error_is_told(studies):
-    (studies / "coin" / "study.py").write_text("def run(:\n")
+    (studies / "coin" / "runs.py").write_text("def run(:\n")
     with pytest.raises(ClaimcheckError, match="not valid Python"):
         load_study(studies, "coin")
 
@@ -185,12 +217,12 @@ def test_configuration_faults_are_told(studies, overrides, pieces):
 def test_spec_hash_follows_the_region_and_the_design_only(studies, edit):
     def hashed():
         study = load_study(studies, "coin")
-        return spec_hash(study.claims[0].predictions[0], study, "smoke")
+        return prediction_hash(study.claims[0].predictions[0], study, "smoke")
 
     first = hashed()
-    edit("coin", lambda raw: raw.update(title="Another title", notes="other"))
+    edit("coin", lambda raw: raw.update(title="Another title"))
     assert hashed() == first
     edit("coin", lambda raw: raw["claims"][0]["predictions"][0].update(region=[0.4, 0.61]))
     second = hashed()
-    edit("coin", lambda raw: raw["scales"]["smoke"].update(tosses=300))
+    edit("coin", lambda raw: raw["scales"]["smoke"]["tosses"].update(tosses=300))
     assert len({first, second, hashed()}) == 3

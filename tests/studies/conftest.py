@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from claimcheck.data import downloads as data_fetch
-from claimcheck.figures import drawing as figures
-from claimcheck.running import runner
+from claimcheck.figures import drawing
 from claimcheck.results import records as recording
+from claimcheck.results.state import locate
+from claimcheck.running import runner
+from claimcheck.running.devices import machine_for
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_config
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +29,10 @@ def smoke(request, tmp_path_factory):
     """Records at smoke scale of the study that the module names ``STUDY``, as `claimcheck run` writes them."""
     settings = {"scale": "smoke", "device": "cpu", "studies_dir": str(ROOT / "studies")}
     config = load_config(None, {**settings, "results_dir": str(tmp_path_factory.mktemp("results"))})
-    return recording.read(runner.run_study(request.module.STUDY, config) / "records.parquet")
+    results = locate(request.module.STUDY, config, machine_for("cpu"))
+    runner.run_parts(results, results.parts)
+    runner.assemble(results)
+    return results.read_records()
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +40,10 @@ def drawn_well():
     """drawn_well(study, figure, records): the figure is drawn, without a problem of layout, where its part was run."""
 
     def check(study, figure, records):
-        rows = figures.rows_of(records, figure.part)
+        rows = recording.part_of(records, figure.part)
         if rows.empty:
             pytest.skip(f"part {figure.part} is not run at smoke")
-        _, problems = figures.draw(figures.plot_function(study, figure.id), rows)
+        _, problems = drawing.draw(getattr(study_module(study.folder, "figures"), figure.function), rows)
         assert problems == []
 
     return check

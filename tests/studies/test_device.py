@@ -13,12 +13,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
-from claimcheck.running import cost
-from claimcheck.engine.context import Context, Settings
 from claimcheck.engine import train as training
+from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.step import Step, take
+from claimcheck.running import cost
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study, study_names
-from claimcheck.spec.models import run_function
 
 STUDIES = Path(__file__).parents[2] / "studies"
 DEVICE = torch.device("meta")  # known to PyTorch everywhere, without kernels; autograd treats it like a CPU
@@ -130,7 +130,7 @@ def outcome(study, scale, part, piece, device, data_dir):
         data_dir=data_dir, design_runs=2, steps=lambda count, networks=None: range(min(count, 2)),
     )  # fmt: skip
     runs = piece.runs.iloc[[0, -1]].reset_index(drop=True)
-    function = getattr(study.code("run"), run_function(study, part.name))
+    function = getattr(study_module(study.folder, "runs"), study.run_function(part.name))
     if device.type == "cpu":
         return function(runs, context)
     with Operations(), Functions():

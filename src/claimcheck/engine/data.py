@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from claimcheck.errors import ClaimcheckError
+
+if TYPE_CHECKING:
+    from claimcheck.data.datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,16 @@ class Data:
             raise ClaimcheckError(
                 "columns of Data differ in length", found=lengths, expected="the same number of examples"
             )
+
+    @classmethod
+    def training(cls, dataset: Dataset, rows: slice = slice(None)) -> Data:
+        """The training examples of a data set, or some of them, as columns ``x`` and ``y``."""
+        return cls({"x": dataset.x_train[rows], "y": dataset.y_train[rows]})
+
+    @classmethod
+    def testing(cls, dataset: Dataset) -> Data:
+        """The test examples of a data set."""
+        return cls({"x": dataset.x_test, "y": dataset.y_test})
 
     def __len__(self) -> int:
         """Number of examples that a member sees."""

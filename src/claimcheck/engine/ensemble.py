@@ -255,3 +255,15 @@ def hyper_of(
 
 def _cast(tensor: Tensor, device: torch.device | str, dtype: torch.dtype) -> Tensor:
     return tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
+
+
+def untrained(
+    runs: pd.DataFrame,
+    context: Any,
+    network: Callable[[Any, torch.Generator], nn.Module],
+    dtype: torch.dtype = torch.float32,
+) -> Ensemble:
+    """Each run's network as it is before training: from its seed's stream "init", on the context's device."""
+    return Ensemble.build(
+        runs, network, lambda seed: context.generator(seed, "init"), device=context.device, dtype=dtype
+    )

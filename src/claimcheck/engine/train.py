@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -106,12 +106,12 @@ def train(
     *,
     network: Callable[..., torch.nn.Module],
     data: Data,
-    steps: int,
+    steps: int | None = None,
     loss: Loss = cross_entropy,
-    batch_size: int | None = None,
-    optimizer: str = "sgd",
+    batch_size: int | Literal["as set"] | None = "as set",
+    optimizer: str | None = None,
     hyper: Mapping[str, Any] | None = None,
-    evaluate: Mapping[str, tuple] | None = None,
+    evaluate: Mapping[str, Data | tuple] | None = None,
     evaluate_at: Iterable[int] | None = None,
     batch_loss_window: int = 0,
     streams: str = "",
@@ -127,14 +127,16 @@ def train(
         context: streams, device, memory limit and log (:class:`claimcheck.engine.context.Context`).
         network: ``(run, generator) -> nn.Module``; the run's row has its columns as attributes.
         data: the training examples; rows of per-member columns are in the order of ``runs``.
-        steps: optimiser steps.
+        steps: optimiser steps; left out, the part's setting `steps`.
         loss: ``(predict, batch, hyper) -> scalar`` for ONE network; ``batch`` holds the columns of ``data``, and
             ``key``, an int64 scalar of the run and step for :mod:`claimcheck.engine.noise`.
-        batch_size: examples a step; None for all of them at every step.
-        optimizer: sgd, momentum, adam (coupled L2), adamw.
-        hyper: values for hyperparameters that are not columns of ``runs``; any others reach ``loss`` too.
+        batch_size: examples a step, None for all of them at every step; left out, the setting `batch_size` if any.
+        optimizer: sgd, momentum, adam (coupled L2), adamw; left out, the setting `optimizer`, else sgd.
+        hyper: values for hyperparameters that are not columns of ``runs``; any others reach ``loss`` too. The setting
+            `learning_rate` counts where neither says one.
         evaluate: prefix -> (data, metrics) or (data, metrics, "train"): ``metrics(predict, batch, hyper)`` returns a
             dict of scalars that become columns ``<prefix>_<name>``; on whole data, in eval mode unless told "train".
+            Data alone are classified.
         evaluate_at: steps after which to evaluate (0: before training); the last one if not given.
         batch_loss_window: when k > 0, a column ``batch_loss``: mean loss of the last k minibatches (or of those there
             have been) before each evaluated step; NaN at step 0.
@@ -143,8 +145,14 @@ def train(
         milestones: shares of the way at which the schedule ``step`` decays by ``decay_factor``.
         compile: True or False where the study decides; None for the rule (:func:`claimcheck.engine.acceleration.pays`).
     """
+    said = context.settings
+    steps = said.steps if steps is None else steps
+    batch_size = said.get("batch_size") if batch_size == "as set" else batch_size
+    fixed = {name: said[name] for name in ("learning_rate",) if name in said and name not in runs}
+    sets = {name: (each, classification) if isinstance(each, Data) else each for name, each in (evaluate or {}).items()}
     plan = Plan(
-        network, loss, steps, batch_size, optimizer, {**HYPER, **(hyper or {})}, dict(evaluate or {}),
+        network, loss, steps, batch_size, optimizer or said.get("optimizer", "sgd"),
+        {**HYPER, **fixed, **(hyper or {})}, sets,
         _evaluated_steps(evaluate_at, steps), batch_loss_window, streams, dtype, milestones,
     )  # fmt: skip
     return _train(runs.reset_index(drop=True), context, data, plan, compile)

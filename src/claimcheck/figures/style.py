@@ -364,6 +364,15 @@ def count(axis: Axes, records: pd.DataFrame, extra: str = "", *, place: str = "r
     note(axis, text, place=place, raised=raised)
 
 
+def finish(axis: Axes, records: pd.DataFrame, extra: str = "", *, title: str | None = None, **settings: Any) -> Figure:
+    """The figure of `axis`, with the axis' settings, a legend beside it (with a `title`) and the number of seeds."""
+    axis.set(**settings)
+    if axis.get_legend_handles_labels()[0]:
+        legend(axis, title)
+    count(axis, records, extra)
+    return axis.figure
+
+
 def note(axis: Axes, text: str, *, place: str = "right", raised: bool = False) -> None:
     """A short grey remark above the axes' right (or left) corner, where no data are; `raised` above a long title."""
     look = {"fontsize": FONT_SIZE - 1.5, "color": GREY, "fontweight": "normal"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +178,7 @@ def values_of(evidence: Evidence, prediction: Prediction) -> pd.Series:
         assert prediction.statistic is not None
         where = f"{evidence.study.folder / 'statistics.py'}: {prediction.statistic} (prediction {prediction.id})"
         function = getattr(study_module(evidence.study.folder, "statistics"), prediction.statistic)
-        values = _called(function, rows, evidence.study, where)
+        values = _called(partial(function, **prediction.arguments), rows, evidence.study, where)
     if not isinstance(values, pd.Series):
         raise ClaimcheckError("must return a pandas Series indexed by seed", where=where, found=type(values).__name__)
     _check_seeds(list(values.index), _expected_seeds(evidence, prediction), where)

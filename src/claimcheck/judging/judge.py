@@ -122,7 +122,7 @@ def _entry(found: evidence.Evidence, claim: Claim, prediction: Prediction, value
         "reference": [each.model_dump() for each in prediction.reference],
         "part": prediction.part,
         "statistic": prediction.statistic,
-        "measure": prediction.measure.model_dump(exclude_none=True) if prediction.measure else None,
+        "measure": prediction.measure.model_dump(exclude_defaults=True) if prediction.measure else None,
         "average": decision.average,
         "skewness": skewness,
         "note": "; ".join(filter(None, [decision.note, _skew_note(skewness, checks)])),

@@ -17,7 +17,6 @@ from claimcheck.data import downloads
 from claimcheck.files import hash_of, sha256
 from claimcheck.results import sources
 from claimcheck.spec.models import Prediction, Study
-from claimcheck.spec.modules import defined_names
 from claimcheck.spec.parts import ScaledPart
 
 RUN_MODULES = ("spec.design", "streams", "engine.context")
@@ -49,7 +48,7 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 
 def part_ingredients(study: Study, part: ScaledPart) -> Ingredients:
     """What the records of `part` depend on: name of the ingredient -> hash or version."""
-    function = study.run_function(part.name, defined_names(study.folder, "runs"))
+    function = study.run_function(part.name)
     modules = [*RUN_MODULES, *(TUNING_MODULES if part.tune else ())]
     found = sources.reach(study.folder, "runs", [function], modules)
     design = design_of(part)
@@ -144,7 +143,7 @@ def prediction_hash(prediction: Prediction, study: Study, scale: str, seeds: int
     """Hash of what fixes a prediction: what is measured, the region, the rule and the design it is judged on."""
     parts = study.at(scale, seeds)
     wanted = {prediction.part: parts[prediction.part]} if prediction.part else parts
-    fixed = {"id", "says", "measure", "statistic", "region", "kind", "average", "part"}
+    fixed = {"id", "says", "measure", "statistic", "arguments", "region", "kind", "average", "part"}
     return hash_of(
         {
             "prediction": prediction.model_dump(include=fixed),

@@ -28,7 +28,7 @@ from claimcheck.running.devices import has_compiler, memory_limit, resolve_devic
 from claimcheck.spec import design
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Study
-from claimcheck.spec.modules import defined_names, study_module
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.parts import ScaledPart
 
 TIMED_STEPS = 5
@@ -217,7 +217,7 @@ def _rehearse(
         steps=rehearsal.steps,
         eager=eager,
     )
-    name = study.run_function(part.name, defined_names(study.folder, "runs"))
+    name = study.run_function(part.name)
     function = getattr(study_module(study.folder, "runs"), name)
     try:
         with rehearsal.whole():

@@ -28,7 +28,7 @@ from claimcheck.results.state import PartFiles, Results
 from claimcheck.running.devices import memory_limit, resolve_device
 from claimcheck.running.tuning import choose, with_choice
 from claimcheck.spec import design
-from claimcheck.spec.modules import defined_names, study_module
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.parts import ScaledPart
 
 Shard = tuple[int, int]
@@ -293,7 +293,7 @@ def _compute(job: _Job, files: PartFiles, piece: design.EnsembleDesign) -> tuple
         advance=lambda share: job.listener.update(job.done + share * len(piece.runs), job.total, piece.name),
     )
     wall, cpu = time.perf_counter(), time.process_time()
-    name = study.run_function(part.name, defined_names(study.folder, "runs"))
+    name = study.run_function(part.name)
     where = f"{study.folder / 'runs.py'}: {name}"
     function = getattr(study_module(study.folder, "runs"), name)
     try:

@@ -6,7 +6,6 @@ Reading files is the work of `reading`; nothing here imports or executes a study
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.measures import Measure
+from claimcheck.spec.modules import defined_names
 from claimcheck.spec.parts import Identifier, Model, Part, ScaledPart, ScaleName, Text, scaled
 
 
@@ -29,9 +29,9 @@ Kebab = Annotated[str, BeforeValidator(lambda value: _kebab(value) if isinstance
 class Amendment(Model):
     """A region that was changed after it was first fixed: when, from what, and why."""
 
-    date: str
-    was: Any
-    reason: Text
+    date: str = Field(description="when the region was changed")
+    was: Any = Field(description="the region before")
+    reason: Text = Field(description="why it was wrong in itself")
 
     @field_validator("date", mode="before")
     @classmethod
@@ -54,6 +54,7 @@ class Prediction(Model):
     says: Text = Field(description="the prediction in one sentence")
     measure: Measure | None = Field(None, description="what is measured, in one of five forms")
     statistic: Identifier | None = Field(None, description="a function of statistics.py, where no measure can say it")
+    arguments: dict[Identifier, Any] = Field({}, description="what the statistic is given beside the records")
     region: tuple[float | None, float | None] = Field(
         description="the values that support it: [low, high], null is open"
     )
@@ -68,6 +69,8 @@ class Prediction(Model):
     def _one_source(self) -> Prediction:
         if (self.measure is None) == (self.statistic is None):
             raise ValueError("give exactly one of measure and statistic")
+        if self.arguments and self.statistic is None:
+            raise ValueError("arguments are a statistic's: a measure has none")
         if self.measure is not None and self.part is None:
             raise ValueError("a measure is taken of one part: give `part`")
         return self
@@ -158,12 +161,9 @@ class Study(StudyFile):
             )
         return {name: scaled(name, self.parts, self.scales[scale], seeds) for name in self.parts}
 
-    def run_function(self, part: str, defined: Mapping[str, Any] | set[str]) -> str:
-        """Name of the function of runs.py that runs `part`: its own, else that of the part it extends.
-
-        Args:
-            defined: the names that runs.py defines.
-        """
+    def run_function(self, part: str) -> str:
+        """Name of the function of runs.py that runs `part`: its own, else that of the part it extends."""
+        defined = defined_names(self.folder, "runs")
         name: str | None = part
         while name is not None:
             if f"run_{name}" in defined:

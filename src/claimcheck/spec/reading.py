@@ -188,10 +188,8 @@ def _check_measures(study: Study) -> None:
     for _, prediction in study.predictions():
         if prediction.measure is None or prediction.part not in study.parts:
             continue
-        anywhere = [study.at(scale)[prediction.part] for scale in study.scales]
-        found = [faults(prediction.measure, part) for part in anywhere]
-        if all(found):
-            raise ClaimcheckError(found[0][0], where=f"{study.yaml_path}: {prediction.id}.measure")
+        if found := faults(prediction.measure, *(study.at(scale)[prediction.part] for scale in study.scales)):
+            raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.measure")
 
 
 def _check_ids(study: Study) -> None:
@@ -253,8 +251,7 @@ def _check_claims(study: Study, lecture: Lecture) -> None:
 
 def _check_functions(study: Study) -> None:
     """Every part, statistic and figure has its function; found on the syntax tree, so that nothing is executed."""
-    runs = defined_names(study.folder, "runs")
-    wanted = [("runs", study.run_function(part, runs), f"part {part}") for part in study.parts]
+    wanted = [("runs", study.run_function(part), f"part {part}") for part in study.parts]
     wanted += [
         ("statistics", prediction.statistic, f"statistic of {prediction.id}")
         for _, prediction in study.predictions()
