@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from claimcheck.running import cost
-from claimcheck.running import runner
+from claimcheck.running import cost, runner
 from claimcheck.running.cost import Rehearsal
 from claimcheck.spec.reading import load_config, load_study
 

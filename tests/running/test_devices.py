@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from claimcheck.running import devices as leases
 from claimcheck.errors import ClaimcheckError
+from claimcheck.running import devices as leases
 
 HOLDER = """
 import sys, time

@@ -1,80 +1,114 @@
-"""Running a study: records, tuning, shards, kept work, staleness."""
+"""Making a study's parts: records, tuning, shards, kept work, facts."""
+
+import getpass
+import shutil
+import socket
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from claimcheck.results import digests as fingerprint
 from claimcheck import load_records
-from claimcheck.results import records
-from claimcheck.running import runner
-from claimcheck.results import state as staleness
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import read_json
+from claimcheck.results import records, view
+from claimcheck.results.state import locate
+from claimcheck.running import runner
+from claimcheck.running.devices import machine_for
 from claimcheck.spec.reading import load_study
 
 TUNED = '''
 import pandas as pd
 
-def run(runs, context):
-    """Loss is least at the learning rate that equals the gain; the last gain blows up at 0.3."""
+
+def run_tosses(runs, context):
+    """Loss is least at the learning rate that equals the gain."""
     rows = []
     for run in runs.itertuples():
         for step in (0, 1):
             noise = context.numpy_generator(run.seed, "noise").normal() * 1e-3
             rows.append({"run": run.run, "step": step, "loss": (run.learning_rate - run.gain) ** 2 * step + noise})
-    frame = pd.DataFrame(rows)
-    frame["status"] = "ok"
-    return frame
-
-def loss(records):
-    return records[records.step == 1].groupby("seed")["loss"].mean()
+    return pd.DataFrame(rows)
 '''
 
 
 @pytest.fixture
-def tuned(studies, edit):
+def results_of(studies, config):
+    """results_of(name): a study's results as its files stand now."""
+    return lambda name="coin", **changes: locate(
+        load_study(studies, name), config.model_copy(update=changes), machine_for("cpu")
+    )
+
+
+@pytest.fixture
+def tuned(studies, edit, results_of):
+    """The coin turned into a study whose one part tunes a learning rate for two gains."""
+
     def change(raw):
-        raw.pop("factors")
-        raw["parts"] = {
-            "main": {
-                "factors": {"gain": {"values": [0.1, 0.2]}},
-                "tune": {"factor": "learning_rate", "values": [0.1, 0.2, 0.3], "minimise": "loss", "seeds": 3},
-            }
+        raw["parts"]["tosses"] = {
+            "factors": {"gain": {"values": [0.1, 0.2]}},
+            "tune": {"factor": "learning_rate", "values": [0.1, 0.2, 0.3], "minimise": "loss", "seeds": 3},
+            "index": ["step"],
         }
         raw["scales"] = {"smoke": {"seeds": 4}}
         raw["figures"] = []
-        raw["claims"][0]["predictions"][0]["statistic"] = "loss"
+        raw["claims"][0]["predictions"][0]["measure"] = {"value": "loss", "of": {"gain": 0.1}}
 
     edit("coin", change)
-    (studies / "coin" / "study.py").write_text(TUNED + "\nrun_main = run\n")
-    return load_study(studies, "coin")
+    (studies / "coin" / "runs.py").write_text(TUNED)
+    return results_of()
 
 
-def test_records_are_tidy_and_sealed(studies, config):
-    folder = runner.run_study(load_study(studies, "coin"), config)
-    records = load_records(folder)
-    assert list(records.columns) == ["part", "run", "seed", "bias", "heads", "status"]
-    assert len(records) == 2 * 12
-    assert records["heads"].dtype == "float64"
-    assert not (folder / ".work").exists()
-    assert runner.up_to_date(load_study(studies, "coin"), config)
+def made(results):
+    """The results with all parts made, assembled and published."""
+    runner.run_parts(results, results.parts)
+    runner.assemble(results)
+    view.publish(results)
+    return results
 
 
-def test_the_same_run_writes_the_same_bytes(studies, config):
-    study = load_study(studies, "coin")
-    first = (runner.run_study(study, config) / "records.parquet").read_bytes()
-    assert (runner.run_study(study, config) / "records.parquet").read_bytes() == first
+def test_records_are_tidy_and_lie_where_people_read(results_of):
+    results = made(results_of())
+    frame = load_records(results.view)
+    assert list(frame.columns) == ["part", "run", "seed", "bias", "heads", "status"]
+    assert len(frame) == 2 * 12
+    assert frame["heads"].dtype == "float64"
+    assert not (results.view / "parts" / ".work").exists()
 
 
-def test_tuning_uses_pilot_seeds_only_and_is_recorded(tuned, config):
-    folder = runner.run_study(tuned, config)
-    records, table = load_records(folder), pd.read_parquet(folder / "tuning.parquet")
-    assert records.groupby("gain")["learning_rate"].unique().map(list).to_dict() == {0.1: [0.1], 0.2: [0.2]}
-    assert records["seed"].max() < 10_000
+def test_the_same_run_writes_the_same_bytes(results_of):
+    results = made(results_of())
+    first = results.records.read_bytes()
+    runner.run_parts(results, results.parts, again=True)
+    runner.assemble(results)
+    assert results.records.read_bytes() == first
+
+
+def test_what_is_there_is_not_made_again(results_of):
+    results = made(results_of("walk"))
+    before = {path: path.stat().st_mtime_ns for files in results.parts.values() for path in files.files}
+    assert runner.run_parts(results, results.parts) == []
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    results.parts["aimed"].records.unlink()
+    assert runner.run_parts(results, results.parts) == ["aimed"]
+
+
+def test_tuning_uses_pilot_seeds_only_and_is_recorded(tuned):
+    results = made(tuned)
+    frame, table = load_records(results.view), pd.read_parquet(results.view / "tuning.parquet")
+    assert frame.groupby("gain")["learning_rate"].unique().map(list).to_dict() == {0.1: [0.1], 0.2: [0.2]}
+    assert frame["seed"].max() < 10_000
     chosen = table[table["chosen"]].set_index("gain")
     assert chosen["learning_rate"].to_dict() == {0.1: 0.1, 0.2: 0.2}
     assert chosen["at_edge"].to_dict() == {0.1: True, 0.2: False}
+    facts = results.read_provenance().parts["tosses"]
+    assert (facts.pilot_seeds, facts.arms, facts.arms_at_edge) == (3, 2, 1)
+
+
+def test_pilots_that_were_run_already_are_read(tuned):
+    table = runner.tune_part(tuned, "tosses")
+    before = table.read_bytes(), table.stat().st_mtime_ns
+    made(tuned)
+    assert (table.read_bytes(), table.stat().st_mtime_ns) == before
 
 
 def test_a_part_of_which_every_run_diverged_keeps_its_metrics():
@@ -88,43 +122,54 @@ def test_a_part_of_which_every_run_diverged_keeps_its_metrics():
     assert "loss" not in records.part_of(half, "lost"), "with a run that went well, an empty column is another part's"
 
 
-@pytest.mark.parametrize("shards", [2, 5])
-def test_shards_merge_to_the_same_bytes(tuned, config, shards):
-    whole = (runner.run_study(tuned, config) / "records.parquet").read_bytes()
+@pytest.mark.parametrize("shards", [2, 5, 11])
+def test_shards_join_to_the_same_records(tuned, shards):
+    runner.run_parts(tuned, tuned.parts)
+    files = tuned.parts["tosses"]
+    whole = files.read()[0]
+    files.records.unlink()
     for i in range(1, shards + 1):
-        runner.run_study(tuned, config, shard=(i, shards))
-    folder = runner.merge_shards(tuned, config, shards)
-    assert (folder / "records.parquet").read_bytes() == whole
+        runner.run_shard(tuned, "tosses", (i, shards))
+    runner.join_shards(tuned, "tosses", shards)
+    joined, facts = files.read()
+    pd.testing.assert_frame_equal(joined, whole)
+    assert (facts.shards, facts.arms) == (shards, 2)
+    assert sum(each.runs for each in facts.ensembles) == 2 * 3 * 3 + 2 * 4
 
 
-def test_a_missing_shard_is_named(tuned, config):
-    runner.run_study(tuned, config, shard=(1, 2))
-    with pytest.raises(ClaimcheckError, match="2-of-2"):
-        runner.merge_shards(tuned, config, 2)
+def test_a_missing_shard_is_named_with_the_command_that_makes_it(tuned):
+    runner.run_shard(tuned, "tosses", (1, 2))
+    with pytest.raises(ClaimcheckError, match=r"2-of-2.*claimcheck run coin/tosses .*--shard 2/2"):
+        runner.join_shards(tuned, "tosses", 2)
 
 
-def test_finished_ensembles_survive_a_failure(studies, config):
-    path = studies / "coin" / "study.py"
-    good = path.read_text()
-    path.write_text(good.replace("time.sleep", "1 / (0.7 - runs['bias'].iloc[0]); time.sleep"))
-    study = load_study(studies, "coin")
+def test_finished_ensembles_survive_a_failure(studies, results_of):
+    path = studies / "coin" / "runs.py"
+    path.write_text(path.read_text().replace("time.sleep", "1 / (0.7 - runs['bias'].iloc[0]); time.sleep"))
+    results = results_of()
     with pytest.raises(ClaimcheckError, match=r"bias=0\.7"):
-        runner.run_study(study, config)
-    folder = config.results_of("coin")
-    assert not (folder / "records.parquet").exists()
-    assert len(list((folder / ".work").glob("*.parquet"))) == 1
+        runner.run_parts(results, results.parts)
+    assert not results.parts["tosses"].records.exists()
+    assert len(list((results.view / "parts" / ".work").glob("*.parquet"))) == 1
 
 
-def test_a_damaged_checkpoint_is_computed_again(studies, config, monkeypatch):
-    study = load_study(studies, "coin")
-    whole = (runner.run_study(study, config) / "records.parquet").read_bytes()
-    monkeypatch.setattr(runner, "_finish", lambda *words: None)
-    runner.run_study(study, config)
-    kept = sorted((config.results_of("coin") / ".work").glob("*.parquet"))
-    kept[0].write_bytes(kept[0].read_bytes()[:-7])
-    kept[1].write_bytes(kept[1].read_bytes().replace(b"coin", b"cion"))
-    monkeypatch.undo()
-    assert (runner.run_study(study, config) / "records.parquet").read_bytes() == whole
+def test_a_damaged_ensemble_is_computed_again(studies, results_of):
+    results = made(results_of())
+    whole, files = results.records.read_bytes(), results.parts["tosses"]
+    sealed = files.records.read_bytes()
+    path = studies / "coin" / "runs.py"
+    code = path.read_text()
+    path.write_text(code.replace("time.sleep", "1 / (0.7 - runs['bias'].iloc[0]); time.sleep"))
+    broken = results_of()
+    with pytest.raises(ClaimcheckError):
+        runner.run_parts(broken, broken.parts)
+    (kept,) = (broken.view / "parts" / ".work").glob("*.parquet")
+    kept.write_bytes(kept.read_bytes()[:-7])
+    path.write_text(code)
+    files.records.unlink()
+    made(results)
+    assert results.records.read_bytes() == whole
+    assert len(files.records.read_bytes()) == pytest.approx(len(sealed), abs=200), "but for the times that it took"
 
 
 BAD_OUTCOMES = {
@@ -138,83 +183,49 @@ BAD_OUTCOMES = {
 
 
 @pytest.mark.parametrize("fault", BAD_OUTCOMES)
-def test_a_wrong_outcome_is_told(studies, config, fault):
+def test_a_wrong_outcome_is_told(studies, results_of, fault):
     body, cause = BAD_OUTCOMES[fault]
-    path = studies / "coin" / "study.py"
+    path = studies / "coin" / "runs.py"
     path.write_text(path.read_text().replace("    time.sleep(context.settings.seconds)\n", f"    {body}\n"))
+    results = results_of()
     with pytest.raises(ClaimcheckError, match=cause):
-        runner.run_study(load_study(studies, "coin"), config)
+        runner.run_parts(results, results.parts)
 
 
-def test_a_misspelt_setting_is_told(studies, config):
-    path = studies / "coin" / "study.py"
+def test_a_misspelt_setting_is_told(studies, results_of):
+    path = studies / "coin" / "runs.py"
     path.write_text(path.read_text().replace("settings.seconds", "settings.secnds"))
+    results = results_of()
     with pytest.raises(ClaimcheckError, match="did you mean 'seconds'"):
-        runner.run_study(load_study(studies, "coin"), config)
+        runner.run_parts(results, results.parts)
 
 
-def test_why_names_what_changed(studies, edit, config):
-    def lines():
-        return staleness.explain(load_study(studies, "coin"), config)
-
-    assert lines()[0].startswith("run: would run")
-    runner.run_study(load_study(studies, "coin"), config)
-    assert lines()[0] == "run: up to date"
-    edit("coin", lambda raw: raw.update(title="New title", notes="new notes"))
-    assert lines()[0] == "run: up to date"
-    edit("coin", lambda raw: raw["scales"]["full"].update(tosses=1))
-    assert lines()[0] == "run: up to date"
-    edit("coin", lambda raw: raw["scales"]["smoke"].update(tosses=111))
-    assert "design changed" in lines()[0]
-
-
-def test_a_flipped_byte_in_the_records_is_found(studies, config):
-    study = load_study(studies, "coin")
-    path = runner.run_study(study, config) / "records.parquet"
-    data = bytearray(path.read_bytes())
-    data[100] ^= 1
-    path.write_bytes(bytes(data))
-    assert not runner.up_to_date(study, config)
-    assert "not the file that the run wrote" in staleness.explain(study, config)[0]
-
-
-def test_provenance_names_seeds_versions_and_machine_but_no_user(studies, config):
-    import getpass
-    import socket
-
-    folder = runner.run_study(load_study(studies, "coin"), config)
-    facts = read_json(folder / "provenance.json")
-    assert facts["seeds"] == {"main": 12}
-    assert facts["versions"]["torch"]
-    assert facts["machine"]["cores"] >= 1
-    text = (folder / "provenance.json").read_text()
+def test_provenance_names_seeds_versions_and_machine_but_no_user(results_of):
+    results = made(results_of())
+    facts = results.read_provenance()
+    assert facts.seeds == {"tosses": 12}
+    part = facts.parts["tosses"]
+    assert part.versions["torch"]
+    assert part.machine["cores"] >= 1
+    text = results.provenance.read_text()
     assert socket.gethostname() not in text
     assert getpass.getuser() == "root" or getpass.getuser() not in text
 
 
-def test_fingerprint_follows_what_the_runs_reach(studies, config):
-    path = studies / "coin" / "study.py"
-
-    def ingredients():
-        return fingerprint.run_parts(load_study(studies, "coin"), "smoke", config)
-
-    first = ingredients()
-    path.write_text(path.read_text().replace("Dots, one a run.", "Dots. One a run."))
-    assert ingredients() == first
-    path.write_text(path.read_text().replace("One row a run", "A row a run").replace("'tosses'", '"throws"'))
-    path.write_text(path.read_text().replace('"tosses"', '"throws"'))
-    changed = fingerprint.differences(first, ingredients())
-    assert changed == ["study.py (what the runs reach) changed"]
+def test_a_study_of_which_nothing_can_run_says_why(edit, results_of):
+    edit("coin", lambda raw: raw["parts"]["tosses"].update(needs_gpu=True))
+    with pytest.raises(ClaimcheckError, match=r"no part of the study can run here.*tosses: it needs a GPU"):
+        runner.assemble(results_of())
 
 
-def test_fingerprint_closure_holds_exactly_the_modules_imported(studies, config):
-    path = studies / "coin" / "study.py"
-    before = fingerprint.run_parts(load_study(studies, "coin"), "smoke", config)
-    assert "claimcheck.engine.optimizers" not in before
-    assert {"claimcheck.design", "claimcheck.streams", "claimcheck.context"} <= set(before)
-    path.write_text(
-        "from claimcheck.engine.train import train\n" + path.read_text().replace("shares = [", "train; shares = [")
+def test_a_part_that_this_machine_cannot_run_counts_where_its_records_are(edit, results_of):
+    results = made(results_of())
+    files = results.parts["tosses"].records
+    kept = files.with_name("kept")
+    shutil.move(files, kept)
+    edit("coin", lambda raw: raw["parts"]["tosses"].update(needs_gpu=True))
+    assert results_of().not_run == {"tosses": "it needs a GPU"}
+    shutil.move(kept, files)
+    assert list(results_of().parts) == ["tosses"], (
+        "needing a GPU is no part of the design, so the file is still its own"
     )
-    after = fingerprint.run_parts(load_study(studies, "coin"), "smoke", config)
-    assert {"claimcheck.engine.train", "claimcheck.engine.optimizers", "claimcheck.engine.schedules"} <= set(after)
-    assert not {"claimcheck.report", "claimcheck.judging.judge", "claimcheck.style"} & set(after)

@@ -64,10 +64,14 @@ def _names_in(text: str, path: Path) -> set[str]:
 
 
 def _package(folder: Path) -> str:
-    """The name of the folder as a package; two folders of one name are two packages."""
-    name = f"claimcheck_study_{folder.name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    """The name of the folder as a package. It follows the code, so that edited code is never run as it was before."""
+    content = hashlib.sha256(str(folder).encode())
+    for path in sorted(folder.glob("**/*.py")):
+        content.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    name = f"claimcheck_study_{folder.name}_{content.hexdigest()[:12]}"
     if name not in sys.modules:
         spec = ModuleSpec(name, loader=None, is_package=True)
         spec.submodule_search_locations = [str(folder)]
         sys.modules[name] = module_from_spec(spec)
+        importlib.invalidate_caches()
     return name
