@@ -43,6 +43,7 @@ class Evidence:
         checksum: SHA-256 of the records' file.
         digest: of everything that the verdicts depend on.
         fixed: for each prediction the hash of what fixed it before the run.
+        sections: the lecture's section of each claim.
     """
 
     study: Study
@@ -53,6 +54,7 @@ class Evidence:
     checksum: str = ""
     digest: str = ""
     fixed: Mapping[str, str] = field(default_factory=dict)
+    sections: Mapping[str, str] = field(default_factory=dict)
     _parts: dict[str | None, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -95,6 +97,7 @@ def read(results: Results) -> Evidence:
         sha256(results.records),
         results.verdicts_digest,
         results.prediction_hashes(),
+        results.sections(),
     )
     check(found, results.records)
     return found

@@ -21,8 +21,7 @@ from claimcheck.files import write_json
 from claimcheck.judging import evidence, null_run, statistics
 from claimcheck.results.seals import sealed
 from claimcheck.results.verdicts import write_verdicts
-from claimcheck.spec.models import Claim, Prediction, Study
-from claimcheck.spec.reading import load_lecture
+from claimcheck.spec.models import Claim, Prediction
 
 if TYPE_CHECKING:
     from claimcheck.results.state import Results
@@ -85,12 +84,11 @@ def verdicts_of(found: evidence.Evidence) -> list[dict[str, Any]]:
     if faults:
         more = f" | and {len(faults) - 1} more: " + " | ".join(map(str, faults[1:])) if len(faults) > 1 else ""
         raise ClaimcheckError(f"{faults[0]}{more}") from faults[0]
-    sections = _sections(found.study)
     entries = []
     for claim in found.study.claims:
         judged = [_entry(found, claim, each, values[each.id]) for each in claim.predictions]
         whole = statistics.claim_verdict(each["verdict"] for each in judged if each["kind"] == "main")
-        entries += [{**each, "claim_verdict": whole, "section": sections.get(claim.id)} for each in judged]
+        entries += [{**each, "claim_verdict": whole, "section": found.sections.get(claim.id)} for each in judged]
     return entries
 
 
@@ -217,12 +215,6 @@ def _skew_note(skewness: float | None, checks: dict[str, str | None]) -> str:
         return ""
     median = checks["other average"]
     return f"the values are skewed ({skewness:+.1f}), so the test is not exact; on the median: {median}"
-
-
-def _sections(study: Study) -> dict[str, str]:
-    if not (study.folder.parent / "lecture.yaml").is_file():
-        return {}
-    return {claim.id: section.id for section in load_lecture(study.folder.parent).sections for claim in section.claims}
 
 
 def table(verdicts: Mapping[str, list[dict[str, Any]]]) -> str:

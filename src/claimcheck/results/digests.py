@@ -18,6 +18,7 @@ from claimcheck.files import hash_of, sha256
 from claimcheck.results import sources
 from claimcheck.spec.models import Prediction, Study
 from claimcheck.spec.parts import ScaledPart
+from claimcheck.spec.reading import load_lecture
 
 RUN_MODULES = ("spec.design", "streams", "engine.context")
 """Modules that every run passes through without its study naming them."""
@@ -56,7 +57,7 @@ def part_ingredients(study: Study, part: ScaledPart) -> Ingredients:
     return {
         "design": hash_of(design),
         **{_in_words(name, function): value for name, value in sorted(found.hashes.items())},
-        **{f"file {path.name}": sha256(path) for path in _other_files(study.folder)},
+        **{f"file {path.relative_to(study.folder)}": sha256(path) for path in _other_files(study.folder)},
         **{f"data {name}": downloads.digest_of(name) for name in data},
         **_versions(found.packages),
     }
@@ -89,11 +90,20 @@ def judge_ingredients(study: Study, scale: str, seeds: int | None, records: str)
     return {
         "records": records,
         "claims": hash_of([claim.model_dump() for claim in study.claims]),
+        "sections": hash_of(sections_of(study)),
         "amendments": hash_of({key: [e.model_dump() for e in each] for key, each in study.amendments.items()}),
         "design": hash_of({name: design_of(part) for name, part in study.at(scale, seeds).items()}),
         **dict(sorted(found.hashes.items())),
         **_versions(found.packages),
     }
+
+
+def sections_of(study: Study) -> dict[str, str]:
+    """The lecture's section of each claim; empty for studies without a lecture."""
+    if not (study.folder.parent / "lecture.yaml").is_file():
+        return {}
+    found = {claim.id: section.id for section in load_lecture(study.folder.parent).sections for claim in section.claims}
+    return {claim.id: found[claim.id] for claim in study.claims if claim.id in found}
 
 
 def plot_ingredients(study: Study, records: str) -> Ingredients:
@@ -168,9 +178,16 @@ def _other_files(folder: Path) -> list[Path]:
     """Files of the study's folder that its code may read: neither Python nor the texts that the report reads."""
     return sorted(
         path
-        for path in folder.iterdir()
-        if path.is_file() and path.suffix not in (".py", ".pyc") and path.name not in TEXTS and path.name[0] != "."
+        for path in folder.rglob("*")
+        if path.is_file()
+        and path.suffix not in (".py", ".pyc")
+        and path.name not in TEXTS
+        and not _hidden(path, folder)
     )
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(name.startswith(".") for name in path.relative_to(folder).parts)
 
 
 def _strings(value: object) -> list[str]:

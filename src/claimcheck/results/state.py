@@ -196,6 +196,10 @@ class Results:
             for _, prediction in study.predictions()
         }
 
+    def sections(self) -> dict[str, str]:
+        """The lecture's section of each claim."""
+        return digests.sections_of(self.study)
+
     def missing_parts(self) -> list[PartFiles]:
         """Parts whose files are not there, or not whole."""
         return [files for files in self.parts.values() if files.missing()]
