@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from claimcheck.results.state import locate
 from claimcheck.running import cost, runner
 from claimcheck.running.cost import Rehearsal
+from claimcheck.running.devices import machine_for, memory_limit
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_config, load_study
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +19,7 @@ CODE = """
 import pandas as pd
 import torch
 
-def run(runs, context):
+def run_tosses(runs, context):
     s = context.settings
     shared = torch.ones(s.fixed_mib * 2**18)
     own = torch.ones(len(runs), s.own_mib * 2**18)
@@ -25,12 +28,6 @@ def run(runs, context):
     for _ in context.steps(30):
         torch.bmm(a, b)
     return pd.DataFrame({"run": runs["run"], "heads": (own.sum(1) + shared.sum()).double()})
-
-def heads(records):
-    return records.groupby("seed")["heads"].mean()
-
-def plot_shares(records):
-    raise NotImplementedError
 """
 
 
@@ -41,11 +38,13 @@ def products(studies, edit, config):
 
     def make(seeds=16, fixed=1, own=1):
         def change(raw):
-            raw["factors"] = {"size": {"values": [96, 128], "static": True}, "arm": {"values": [0, 1]}}
-            raw["scales"] = {key: {"seeds": seeds, "fixed_mib": fixed, "own_mib": own} for key in raw["scales"]}
+            factors = {"size": {"values": [96, 128], "static": True}, "arm": {"values": [0, 1]}}
+            raw["parts"]["tosses"] = {"factors": factors, "settings": {"fixed_mib": fixed, "own_mib": own}}
+            raw["scales"] = {"smoke": {"seeds": seeds}}
+            raw["claims"][0]["predictions"][0]["measure"] = {"value": "heads", "mean_over": ["size", "arm"]}
 
         edit("coin", change)
-        (studies / "coin" / "study.py").write_text(CODE)
+        (studies / "coin" / "runs.py").write_text(CODE)
         return load_study(studies, "coin"), config
 
     return make
@@ -84,11 +83,12 @@ def test_estimate_counts_runs_steps_and_operations_of_the_whole_study(products):
 def test_estimated_memory_is_within_a_factor_of_two_of_what_a_run_takes(products):
     """64 MiB there once and 4 MiB for each of 32 members, of which a rehearsal takes a few."""
     study, config = products(16, 64, 4)
-    before = cost.settled_memory_mib(torch.device("cpu"))
+    before = cost.settled_mib(torch.device("cpu"))
     estimated = cost.estimate(study, config).memory_mib - before
-    before = cost.settled_memory_mib(torch.device("cpu"))
-    runner.run_study(study, config)
-    taken = cost.peak_memory_mib(torch.device("cpu")) - before
+    before = cost.settled_mib(torch.device("cpu"))
+    results = locate(study, config, machine_for("cpu"))
+    runner.run_parts(results, results.parts)
+    taken = cost.peak_mib(torch.device("cpu")) - before
     assert taken > 64 + 32 * 4
     assert 0.5 < estimated / taken < 2
 
@@ -112,9 +112,7 @@ def test_all_arms_of_some_seeds_are_rehearsed(products, monkeypatch):
     part = next(iter(study.at("smoke").values()))
     piece = next(iter(cost._pieces(part)))
     seen = []
-    code = study.code("run")
-    monkeypatch.setattr(code, "run", lambda runs, context: seen.append(runs))
-    monkeypatch.setattr(type(study), "code", lambda self, purpose: code)
+    monkeypatch.setattr(study_module(study.folder, "runs"), "run_tosses", lambda runs, context: seen.append(runs))
     found = cost._rehearse(study, part, piece, 2, config, torch.device("cpu"), eager=True)
     assert found.members == 4
     assert seen[0][["arm", "seed"]].values.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
@@ -154,9 +152,9 @@ def test_a_lone_network_is_not_rehearsed(products):
 @pytest.mark.parametrize(("device", "gib"), [("cpu", 3), ("cuda", 12)])
 def test_ensembles_are_cut_below_what_is_configured_or_else_what_a_job_may_take(products, device, gib):
     _, config = products()
-    assert runner.memory_limit(config, torch.device(device)) == gib * 2**30
+    assert memory_limit(config, torch.device(device)) == gib * 2**30
     limited = config.model_copy(update={"memory_limit_mb": 100})
-    assert runner.memory_limit(limited, torch.device(device)) == 100 * 2**20
+    assert memory_limit(limited, torch.device(device)) == 100 * 2**20
 
 
 def test_operations_are_counted_in_eager_steps_and_the_time_is_of_the_real_ones():
