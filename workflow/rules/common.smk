@@ -91,6 +91,7 @@ def shell_functions():
         f'step() {{ claimcheck "$@" {where}; }}',
         f'training() {{ step "$@" {options("memory_limit_mb")}; }}',
         f"publishing() {{ step \"$@\" {options('reports_dir')} {shlex.quote(f'--into={CONFIG.results_dir}')}; }}",
+        f"shards={CONFIG.shards}",
         f"shown=({shlex.join(f'--study={name}' for name in SHOWN)})",
         f'results_above() {{ case "$1" in */{CONFIG.scale}/.store/*) echo "${{1%/{CONFIG.scale}/.store/*}}" ;; '
         f'*) echo "${{1%/{CONFIG.scale}/*/parts/*}}" ;; esac; }}',

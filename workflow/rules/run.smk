@@ -57,7 +57,7 @@ else:
             runtime=MINUTES,
             gpu=GPUS,
         shell:
-            "training tune {wildcards.study}/{wildcards.part} "
+            "training tune {wildcards.study}/{wildcards.part} --digest {wildcards.digest} "
             '--results-dir="$(results_above {output:q})" --data-dir="$(data_above {input.data:q})" > {log:q} 2>&1'
 
     rule piece:
@@ -74,7 +74,8 @@ else:
             runtime=MINUTES,
             gpu=GPUS,
         shell:
-            "training run {wildcards.study}/{wildcards.part} --shard {wildcards.piece}/{CONFIG.shards} "
+            "training run {wildcards.study}/{wildcards.part} --shard {wildcards.piece}/$shards "
+            "--digest {wildcards.digest} "
             '--results-dir="$(results_above {output:q})" --data-dir="$(data_above {input.data:q})" > {log:q} 2>&1'
 
     rule join:
@@ -92,7 +93,7 @@ else:
             mem_mb=2000,
             runtime=30,
         shell:
-            "step merge {wildcards.study}/{wildcards.part} --shards {CONFIG.shards} "
+            "step merge {wildcards.study}/{wildcards.part} --shards $shards --digest {wildcards.digest} "
             '--results-dir="$(results_above {output:q})" > {log:q} 2>&1'
 
     for study, results in EVERY.items():

@@ -55,7 +55,7 @@ def why(
     studies_dir: StudiesDir = STUDIES,
 ) -> None:
     """Say what of a study would be made again, and because of what."""
-    from claimcheck.results.state import explain
+    from claimcheck.results.reasons import explain
 
     results = results_of(
         study, scale=scale, seeds=seeds, device=device, results_dir=results_dir, studies_dir=studies_dir

@@ -15,6 +15,7 @@ from claimcheck.cli.options import (
     STUDIES,
     DataDir,
     Device,
+    Expected,
     Into,
     KeepView,
     MemoryLimit,
@@ -50,6 +51,7 @@ def run(
     memory_limit_mb: MemoryLimit = None,
     force: Annotated[bool, typer.Option("--force", help="Run even what is there already.")] = False,
     keep_view: KeepView = False,
+    digest: Expected = None,
     results_dir: ResultsDir = RESULTS,
     studies_dir: StudiesDir = STUDIES,
     data_dir: DataDir = DATA,
@@ -59,7 +61,7 @@ def run(
     options = {"scale": scale, "seeds": seeds, "results_dir": results_dir, "studies_dir": studies_dir}
     options |= {"data_dir": data_dir, "memory_limit_mb": memory_limit_mb}
     results = results_of(name, device=device, **options)
-    wanted = parts_of(results, part)
+    wanted = parts_of(results, part, digest)
     piece = shard_of(shard)
     if piece is not None and part is None:
         raise ClaimcheckError("a shard is one of a part", where="--shard", found=study, expected="STUDY/PART")
@@ -93,6 +95,7 @@ def tune(
     seeds: Seeds = None,
     device: Device = "auto",
     memory_limit_mb: MemoryLimit = None,
+    digest: Expected = None,
     results_dir: ResultsDir = RESULTS,
     studies_dir: StudiesDir = STUDIES,
     data_dir: DataDir = DATA,
@@ -104,7 +107,7 @@ def tune(
     name, wanted = named(part)
     options = {"scale": scale, "seeds": seeds, "results_dir": results_dir, "studies_dir": studies_dir}
     options |= {"data_dir": data_dir, "memory_limit_mb": memory_limit_mb}
-    parts_of(results_of(name, device=device, **options), wanted)
+    parts_of(results_of(name, device=device, **options), wanted, digest)
     with listening(part) as listener, leased_device(device, listener.log) as leased:
         print(f"{part}: choice in {runner.tune_part(results_of(name, device=leased, **options), wanted, listener)}")
 
@@ -113,6 +116,7 @@ def tune(
 def merge(
     part: PartName,
     shards: Annotated[int, typer.Option(min=1, help="Number of pieces it was cut into.")],
+    digest: Expected = None,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
     results_dir: ResultsDir = RESULTS,
@@ -133,7 +137,7 @@ def merge(
         studies_dir=studies_dir,
         data_dir=data_dir,
     )
-    parts_of(results, wanted)
+    parts_of(results, wanted, digest)
     print(f"{part}: records in {runner.join_shards(results, wanted, shards)}")
 
 

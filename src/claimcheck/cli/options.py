@@ -50,6 +50,9 @@ OnlyStudies = Annotated[list[str] | None, typer.Option("--study", help="This stu
 Into = Annotated[
     Path | None, typer.Option(help="Folder of the results that people read, where it is not --results-dir.")
 ]
+Expected = Annotated[
+    str | None, typer.Option(help="The part's digest where the job was planned; another machine must agree.")
+]
 MemoryLimit = Annotated[int | None, typer.Option(help="Split ensembles to stay below this many MiB.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
@@ -94,18 +97,30 @@ def named(text: str) -> tuple[str, str | None]:
     return study, part or None
 
 
-def parts_of(results: Results, part: str | None) -> list[str]:
-    """The part named, or all parts that are asked for here."""
+def parts_of(results: Results, part: str | None, digest: str | None = None) -> list[str]:
+    """The part named, or all parts that are asked for here.
+
+    Raises:
+        ClaimcheckError: no such part, one that is not run here, or not of the `digest` that was planned elsewhere.
+    """
+    where, known = f"study {results.study.name}", list(results.study.parts)
     if part is None:
         return list(results.parts)
-    if part in results.parts:
-        return [part]
-    where, known = f"study {results.study.name}", list(results.study.parts)
     if part in results.not_run:
         raise ClaimcheckError("this part is not run here", where=where, found=f"{part}: {results.not_run[part]}")
-    raise ClaimcheckError(
-        "no such part", where=where, found=part, expected=f"one of {', '.join(known)}", hint=closest(part, known)
-    )
+    if part not in results.parts:
+        raise ClaimcheckError(
+            "no such part", where=where, found=part, expected=f"one of {', '.join(known)}", hint=closest(part, known)
+        )
+    if digest not in (None, results.parts[part].digest):
+        raise ClaimcheckError(
+            "this machine would make another part than the one that was planned",
+            where=f"{where}: part {part}",
+            found=results.parts[part].digest,
+            expected=digest,
+            hint="give all machines the same sources and package versions",
+        )
+    return [part]
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
