@@ -19,18 +19,6 @@ AIMED = "normal(size=steps).sum() / steps**0.5 + run.push"
 
 
 @pytest.fixture
-def change(studies):
-    """change("walk/runs.py", old, new): replace the one occurrence of `old`."""
-
-    def replaced(name, old, new):
-        path = studies / name
-        assert path.read_text().count(old) == 1, old
-        path.write_text(path.read_text().replace(old, new))
-
-    return replaced
-
-
-@pytest.fixture
 def digest(locate):
     """digest("walk"): the digests of the study's parts as its files stand now."""
     return lambda name, **changes: {part: files.digest for part, files in locate(name, **changes).parts.items()}

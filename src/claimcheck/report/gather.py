@@ -16,8 +16,9 @@ from claimcheck.judging.statistics import claim_verdict
 from claimcheck.report.pictures import STATES
 from claimcheck.report.text import to_float
 from claimcheck.results.provenance import PartFacts, Provenance
+from claimcheck.results.reasons import explain, last_failure
 from claimcheck.results.seals import read_sealed
-from claimcheck.results.state import Results, explain, last_failure
+from claimcheck.results.state import Results
 from claimcheck.results.verdicts import read_verdicts
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Amendment, Claim, FigureSpec, Lecture, LectureClaim, Prediction, Study

@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from claimcheck.results.state import STORE, Collection, superseded
+from claimcheck.results.state import STORE, Collection, Results
+
+WORK = ".work"
+"""Folder of finished ensembles, among a study's parts."""
 
 
 def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
@@ -33,6 +36,24 @@ def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     word = "would be removed" if dry_run else "removed"
     return [*lines, f"{len(found)} files and folders, {total / 1e6:.2f} MB, {word}"]
+
+
+def superseded(results: Results) -> list[Path]:
+    """Files and folders of the study that the present sources and settings do not ask for, in order.
+
+    What a run that is not finished has made of a part that is missing (pilots, pieces, ensembles) is asked for.
+    """
+    missing = [f"{files.part.name}-{files.digest}." for files in results.missing_parts()]
+    asked = {path.name for files in results.parts.values() for path in files.files}
+    asked |= {WORK} if missing else set()
+    parts = [path for path in _entries(results.view / "parts") if path.name not in asked]
+    kept = {*results.assembled, results.verdicts, results.shuffled, results.figures}
+    found = [path for path in parts if not path.name.startswith(tuple(missing))]
+    return found + [path for path in _entries(results.store) if path not in kept]
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _size(path: Path) -> int:

@@ -14,6 +14,9 @@ from claimcheck.files import make_folder, read_json, sha256, write_atomically, w
 from claimcheck.results.seals import FIGURES
 from claimcheck.results.state import Collection, Results
 
+NAMES = ("records.parquet", "tuning.parquet", "provenance.json", "verdicts.json", "shuffled.json")
+"""A study's files in the view, beside its figures."""
+
 
 def publish(results: Results, into: Path | None = None) -> list[Path]:
     """Publish what the store holds of `results`; what it does not hold yet is taken out of the view.
@@ -25,19 +28,9 @@ def publish(results: Results, into: Path | None = None) -> list[Path]:
         The files of the view.
     """
     view = results.view if into is None else Path(into) / results.config.scale / results.study.name
-    named = {
-        "records.parquet": results.records,
-        "tuning.parquet": results.tuning,
-        "provenance.json": results.provenance,
-        "verdicts.json": results.verdicts,
-        "shuffled.json": results.shuffled,
-    }
-    there = {name: path for name, path in named.items() if path is not None and path.is_file()}
-    if results.drawn():
-        listed = [path.name for path in results.figure_files()]
-        there |= {f"figures/{name}": results.figures / name for name in (*listed, FIGURES)}
+    there = _published(results)
     _remove_receipts(view)
-    for name in (*named, *_figures_of_view(view)):
+    for name in (*NAMES, *_figures_of_view(view)):
         if name not in there:
             (view / name).unlink(missing_ok=True)
     for name, source in there.items():
@@ -45,6 +38,16 @@ def publish(results: Results, into: Path | None = None) -> list[Path]:
     if results.judged() and results.drawn():
         write_text(view / results.receipt.name, "This folder shows the results of the digest in this file's name.\n")
     return [view / name for name in there]
+
+
+def _published(results: Results) -> dict[str, Path]:
+    """What the store holds of `results`, by its name in the view."""
+    made = (results.records, results.tuning, results.provenance, results.verdicts, results.shuffled)
+    there = {name: path for name, path in zip(NAMES, made) if path is not None and path.is_file()}
+    if results.drawn():
+        listed = [path.name for path in results.figure_files()]
+        there |= {f"figures/{name}": results.figures / name for name in (*listed, FIGURES)}
+    return there
 
 
 def publish_report(collection: Collection, into: Path | None = None) -> list[Path]:
@@ -83,22 +86,15 @@ def check(results: Results) -> None:
     """Check that the view's files are those that were published, where the view shows the present results.
 
     Raises:
-        ClaimcheckError: a file was changed after it was published.
+        ClaimcheckError: a file was changed or removed after it was published.
     """
     if not results.receipt.is_file():
         return
-    named = {
-        "records.parquet": results.records,
-        "provenance.json": results.provenance,
-        "verdicts.json": results.verdicts,
-        "shuffled.json": results.shuffled,
-    }
-    figures = {f"figures/{path.name}": path for path in results.figure_files()}
-    for name, source in {**named, **figures}.items():
+    for name, source in _published(results).items():
         path = results.view / name
-        if path.is_file() and sha256(path) != sha256(source):
+        if not path.is_file() or sha256(path) != sha256(source):
             raise ClaimcheckError(
-                "was changed after it was published (checksum differs)",
+                "was changed after it was published (checksum differs)" if path.is_file() else "is gone",
                 where=path,
                 hint=f"publish it again: {results.remedy('publish')}",
             )

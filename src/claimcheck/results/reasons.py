@@ -1,0 +1,79 @@
+"""Why results would be made again, and which step's last attempt failed: in words, for people. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from claimcheck.errors import ClaimcheckError
+from claimcheck.results import digests
+from claimcheck.results.provenance import read_provenance
+from claimcheck.results.state import PartFiles, Results
+
+
+def explain(results: Results) -> list[str]:
+    """Sentences: what of the study would be made again, and because of what; or that all is up to date."""
+    lines = []
+    for name, files in results.parts.items():
+        if reasons := _part_reasons(results, name, files):
+            lines.append(f"part {name}: would run: {'; '.join(reasons)}")
+    if not lines:
+        lines.append("parts: up to date")
+    lines += [f"part {name}: not run: {reason}" for name, reason in results.not_run.items()]
+    retrained = any(line.startswith("part ") and "would run" in line for line in lines)
+    lines.append(_step("assemble", results.has_records(), retrained, "there are no records of these parts"))
+    remade = retrained or not results.has_records()
+    lines.append(_step("judge", results.judged(), remade, _why_not(results, "verdicts", "verdicts")))
+    lines.append(_step("plot", results.drawn(), remade, _why_not(results, "figures", "figures")))
+    return lines
+
+
+def _part_reasons(results: Results, name: str, files: PartFiles) -> list[str]:
+    from claimcheck.results import records
+
+    absent = [path for path in files.files if not path.is_file()]
+    if not absent:
+        return [f"{path.name} was cut off or changed" for path in files.files if not records.whole(path)]
+    kept = _ingredients_of_last(results, name)
+    changed = digests.differences(kept, files.ingredients) if kept else []
+    return changed or [f"there is no {path.name}" for path in absent]
+
+
+def _ingredients_of_last(results: Results, name: str) -> Mapping[str, str] | None:
+    """What the part that the view shows was made from, or None."""
+    path = results.view / "provenance.json"
+    if not path.is_file():
+        return None
+    try:
+        part = read_provenance(path, "").parts.get(name)
+    except ClaimcheckError:
+        return None
+    return part.ingredients if part else None
+
+
+def _why_not(results: Results, what: str, prefix: str) -> str:
+    if list(results.store.glob(f"{prefix}-*")):
+        return f"what the {what} are made from changed"
+    return f"there are no {what}"
+
+
+def _step(step: str, there: bool, upstream: bool, reason: str) -> str:
+    if upstream:
+        return f"{step}: would run: its {'parts' if step == 'assemble' else 'records'} are made again"
+    return f"{step}: up to date" if there else f"{step}: would run: {reason}"
+
+
+def last_failure(results: Results) -> str:
+    """One sentence on the first step whose last attempt did not end, from the logs that the pipeline leaves; or empty.
+
+    A step that ends leaves what it makes; one that does not (an error, a kill, a machine that went away) leaves its log.
+    """
+    made = {"run": results.has_records(), "judge": results.judged(), "plot": results.drawn()}
+    for step, there in made.items():
+        log = results.view / f"{step}.log"
+        if there or not log.is_file():
+            continue
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        said = f", which ends: {last.removeprefix('claimcheck: ')[:400]}" if last else ""
+        return f"The last attempt to {step} it did not end well; see {log}{said}"
+    return ""

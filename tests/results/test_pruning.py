@@ -1,0 +1,97 @@
+"""`claimcheck prune`: what nothing asks for goes, what is asked for stays, and it says how much."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from claimcheck.results.pruning import prune
+from claimcheck.results.state import Collection
+
+FARTHER = ("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
+
+
+@pytest.fixture
+def outdated(locate, make, change):
+    """Results of two versions of the walk, the present one and an earlier; gives the names of the earlier's files."""
+    old = make(locate("walk"))
+    names = [*old.parts["walks"].files, *old.assembled, old.verdicts, old.shuffled, old.figures]
+    change(*FARTHER)
+    make(locate("walk"))
+    return names
+
+
+@pytest.fixture
+def collection(locate, config):
+    return lambda: Collection(config, {name: locate(name) for name in ("coin", "walk")})
+
+
+def test_earlier_results_go_and_present_ones_stay(outdated, collection, locate, listed, config):
+    before = set(listed(config.results_dir))
+    lines = prune(collection())
+    gone = before - set(listed(config.results_dir))
+    assert not any(path.exists() for path in outdated)
+    assert len(gone) == len(outdated) - 1 + 3, "a folder of three figures' files, the others one file each"
+    walk = locate("walk")
+    assert (walk.missing_parts(), walk.judged(), walk.drawn(), walk.receipt.is_file()) == ([], True, True, True)
+    assert {line.split("  ")[0] for line in lines[:-1]} == set(map(str, outdated))
+
+
+def test_it_says_how_much(outdated, collection):
+    files = [path for each in outdated for path in ([each] if each.is_file() else each.iterdir())]
+    total = sum(path.stat().st_size for path in files) / 1e6
+    *lines, last = prune(collection())
+    assert last == f"{len(outdated)} files and folders, {total:.2f} MB, removed"
+    assert all(re.search(r"  \d+\.\d\d MB$", line) for line in lines)
+    assert prune(collection()) == ["0 files and folders, 0.00 MB, removed"]
+
+
+def test_a_dry_run_says_the_same_and_removes_nothing(outdated, collection, listed, config):
+    before = listed(config.results_dir)
+    said = prune(collection(), dry_run=True)
+    assert listed(config.results_dir) == before
+    assert said[-1].endswith("would be removed")
+    assert prune(collection())[:-1] == said[:-1]
+
+
+def test_what_a_killed_run_had_finished_stays_until_its_part_is_there(outdated, collection, locate, change, make):
+    change("walk/study.yaml", "walks: {steps: 300}", "walks: {steps: 400}")
+    parts = locate("walk").parts
+    folder = parts["walks"].folder
+    (folder / ".work").mkdir()
+    kept = [folder / ".work" / "0123.parquet", parts["walks"].shard(1, 2)]
+    for path in kept:
+        path.write_bytes(b"finished")
+    prune(collection())
+    assert all(path.is_file() for path in kept)
+    make(locate("walk"), "run")
+    prune(collection())
+    assert not any(path.exists() for path in kept)
+
+
+def test_other_scales_strangers_and_the_view_are_left_alone(outdated, collection, locate, make, config):
+    quick = locate("coin", scale="quick")
+    make(quick, "run")
+    strangers = [config.results / "dice" / "parts" / "dice-0123456789abcdef.records.parquet"]
+    strangers += [config.results / ".store" / "dice" / "verdicts-0123456789abcdef.json"]
+    strangers += [config.results / "walk" / "mine.txt", config.results / "thoughts.md"]
+    for path in strangers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("somebody else's")
+    prune(collection())
+    assert all(path.is_file() for path in strangers)
+    assert quick.missing_parts() == []
+    assert (config.results / "walk" / "verdicts.json").is_file()
+
+
+def test_earlier_reports_and_calibrations_go(collection, config):
+    store = config.results / ".store"
+    present = collection()
+    present.report.mkdir(parents=True)
+    (present.report / "report.html").write_text("the present one")
+    (store / "report-0123456789abcdef").mkdir()
+    (store / "report-0123456789abcdef" / "report.html").write_text("an earlier one")
+    (store / "calibration-0123456789abcdef.json").write_text("{}")
+    prune(present)
+    assert [path.name for path in store.iterdir()] == [present.report.name]

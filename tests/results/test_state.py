@@ -1,0 +1,232 @@
+"""What a study's results are called, which of them are there and whole, and in words what is not and why."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+
+from claimcheck.errors import ClaimcheckError
+from claimcheck.results.reasons import explain, last_failure
+from claimcheck.results.state import Collection, Machine
+
+FARTHER = ("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
+
+
+def test_every_name_carries_the_digest_of_what_it_is_made_from(locate, tmp_path):
+    walk = locate("walk")
+    aimed, walks = walk.parts["aimed"], walk.parts["walks"]
+    folder = tmp_path / "results" / "smoke" / "walk" / "parts"
+    assert walks.files == [folder / f"walks-{walks.digest}.records.parquet"]
+    assert aimed.files == [folder / f"aimed-{aimed.digest}.{kind}.parquet" for kind in ("tuning", "records")]
+    assert aimed.shard(2, 5) == folder / f"aimed-{aimed.digest}.2-of-5.parquet"
+    store = tmp_path / "results" / "smoke" / ".store" / "walk"
+    assert walk.assembled == [
+        store / f"records-{walk.records_digest}.parquet",
+        store / f"tuning-{walk.records_digest}.parquet",
+        store / f"provenance-{walk.records_digest}.json",
+    ]
+    assert (walk.verdicts, walk.figures) == (
+        store / f"verdicts-{walk.verdicts_digest}.json",
+        store / f"figures-{walk.figures_digest}",
+    )
+    digests = [walks.digest, aimed.digest, walk.records_digest, walk.verdicts_digest, walk.figures_digest]
+    assert len(set(digests)) == 5
+    assert all(re.fullmatch("[0-9a-f]{16}", digest) for digest in digests)
+
+
+def test_a_study_that_tunes_nothing_has_no_pilots_table(locate):
+    coin = locate("coin")
+    assert coin.tuning is None
+    assert coin.parts["tosses"].tuning is None
+    assert len(coin.assembled) == 2
+
+
+def test_the_records_follow_every_part(locate, change):
+    before = locate("walk")
+    change(*FARTHER)
+    after = locate("walk")
+    assert after.parts["aimed"].digest == before.parts["aimed"].digest
+    assert after.records != before.records
+
+
+def test_steps_make_what_their_names_promise(locate, make):
+    coin = locate("coin")
+    assert [files.part.name for files in coin.missing_parts()] == ["tosses"]
+    make(coin, "run")
+    assert (coin.missing_parts(), coin.has_records()) == ([], False)
+    make(coin, "assemble")
+    assert (coin.has_records(), coin.judged(), coin.drawn()) == (True, False, False)
+    make(coin, "judge", "plot")
+    assert (coin.judged(), coin.drawn()) == (True, True)
+    assert sorted(coin.figures.iterdir()) == sorted(coin.drawings)
+
+
+def test_clocks_decide_nothing(locate, make):
+    coin = make(locate("coin"))
+    for path in coin.config.results_dir.rglob("*"):
+        os.utime(path, (0, 0))
+    os.utime(coin.study.yaml_path, (2**32, 2**32))
+    assert explain(locate("coin")) == [
+        "parts: up to date", "assemble: up to date", "judge: up to date", "plot: up to date"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["tuning", "records"])
+def test_a_part_is_missing_where_one_of_its_files_is_gone_or_not_whole(locate, make, kind):
+    walk = make(locate("walk"), "run")
+    path = next(path for path in walk.parts["aimed"].files if kind in path.name)
+    whole = path.read_bytes()
+    for damaged in (whole[:-40], b"", b"PAR1"):
+        path.write_bytes(damaged)
+        assert [files.part.name for files in locate("walk").missing_parts()] == ["aimed"]
+    assert f"part aimed: would run: {path.name} was cut off or changed" in explain(locate("walk"))
+    path.unlink()
+    assert [files.part.name for files in locate("walk").missing_parts()] == ["aimed"]
+    path.write_bytes(whole)
+    assert locate("walk").missing_parts() == []
+
+
+def test_a_part_under_another_digest_is_refused_with_the_command_that_makes_it(locate, make, change):
+    before = make(locate("walk"), "run").parts["walks"]
+    change(*FARTHER)
+    after = locate("walk").parts["walks"]
+    after.records.write_bytes(before.records.read_bytes())
+    with pytest.raises(ClaimcheckError, match=r"another digest than its name says.*claimcheck run walk/walks --scale"):
+        after.read()
+
+
+# ------------------------------------------------------------------------------------------- what a machine lacks
+
+
+@pytest.mark.parametrize(
+    ("need", "has", "words"),
+    [("needs_gpu", Machine(gpu=True), "it needs a GPU"), ("needs_compiler", Machine(compiler=True), "C++ compiler")],
+)
+def test_a_part_that_needs_what_the_machine_lacks_is_asked_for_where_it_is_there(locate, edit, make, need, has, words):
+    edit("walk", lambda raw: raw["parts"]["aimed"].update({need: True}))
+    poor = locate("walk")
+    assert list(poor.parts) == ["walks"]
+    assert words in poor.not_run["aimed"]
+    assert any(words in line for line in explain(poor))
+    rich = locate("walk", has)
+    assert list(rich.parts) == ["walks", "aimed"]
+    assert poor.records != rich.records
+    make(rich, "run")
+    assert list(locate("walk").parts) == ["walks", "aimed"], "its records came from elsewhere"
+    assert locate("walk").not_run == {}
+
+
+def test_a_part_that_a_scale_leaves_out_is_not_asked_for(locate, edit):
+    edit("walk", lambda raw: raw["scales"]["smoke"].update(aimed={"seeds": 0}))
+    walk = locate("walk", Machine(gpu=True, compiler=True))
+    assert list(walk.parts) == ["walks"]
+    assert walk.not_run == {"aimed": "it is not run at scale smoke"}
+
+
+# ----------------------------------------------------------------------------------------------------- in words
+
+
+def test_a_study_never_run_would_run_for_want_of_its_files(locate):
+    coin = locate("coin")
+    name = coin.parts["tosses"].records.name
+    assert explain(coin) == [
+        f"part tosses: would run: there is no {name}",
+        "assemble: would run: its parts are made again",
+        "judge: would run: its records are made again",
+        "plot: would run: its records are made again",
+    ]
+
+
+CHANGES = {
+    "the design": (FARTHER, "part walks: would run: design changed"),
+    "the code": (
+        ("walk/runs.py", "+ drift).sum()", "+ 2 * drift).sum()"),
+        "part walks: would run: runs.py (run_walks and what it reaches) changed",
+    ),
+    "a region": (
+        ("walk/study.yaml", "[-4, 4]", "[-3, 4]"),
+        "judge: would run: what the verdicts are made from changed",
+    ),
+    "a figure": (
+        ("walk/figures.py", "figsize=(4, 3)", "figsize=(5, 3)"),
+        "plot: would run: what the figures are made from changed",
+    ),
+    "the notes": (("walk/notes.md", "The spread was", "The spread is"), None),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_changed_is_told(locate, make, change, name):
+    make(locate("walk"))
+    alter, expected = CHANGES[name]
+    change(*alter)
+    lines = explain(locate("walk"))
+    assert not any(line.startswith("part aimed") for line in lines)
+    if expected is None:
+        assert all("up to date" in line for line in lines)
+    else:
+        assert expected in lines
+
+
+def test_what_was_changed_back_is_there_again(locate, make, change):
+    before = make(locate("walk"))
+    change(*FARTHER)
+    assert not locate("walk").judged()
+    change(FARTHER[0], FARTHER[2], FARTHER[1])
+    assert locate("walk").judged()
+    assert locate("walk").verdicts == before.verdicts
+
+
+# ------------------------------------------------------------------------------- which step's last attempt failed
+
+
+def _log(results, step, text):
+    results.view.mkdir(parents=True, exist_ok=True)
+    (results.view / f"{step}.log").write_text(text)
+
+
+def test_a_step_that_ended_is_not_told(locate, make):
+    coin = make(locate("coin"), "run", "assemble")
+    _log(coin, "run", "coin: records in results\n")
+    assert last_failure(coin) == ""
+
+
+def test_a_study_never_tried_has_not_failed(locate):
+    assert last_failure(locate("coin")) == ""
+
+
+def test_an_error_is_quoted_with_its_log(locate):
+    _log(locate("coin"), "run", "coin: starting\nclaimcheck: disk full\n")
+    assert last_failure(locate("coin")).endswith("run.log, which ends: disk full")
+
+
+def test_a_kill_leaves_a_log_and_nothing_else(locate):
+    _log(locate("coin"), "run", "")
+    assert "to run it did not end well" in last_failure(locate("coin"))
+
+
+def test_old_records_do_not_hide_that_the_new_attempt_failed(locate, make, change):
+    make(locate("walk"))
+    change(*FARTHER)
+    _log(locate("walk"), "run", "Traceback (most recent call last):\nMemoryError\n")
+    assert last_failure(locate("walk")).endswith("MemoryError")
+
+
+def test_the_first_step_that_failed_is_told(locate, make):
+    coin = make(locate("coin"), "run", "assemble")
+    for step in ("judge", "plot"):
+        _log(coin, step, "claimcheck: no\n")
+    assert "to judge it" in last_failure(coin)
+
+
+# ------------------------------------------------------------------------------------------ all studies together
+
+
+def test_a_report_is_calibrated_where_something_is_decided(locate, config):
+    found = {"coin": locate("coin")}
+    quick = config.model_copy(update={"scale": "quick"})
+    assert Collection(quick, found).calibrated
+    assert not Collection(config, found).calibrated, "smoke decides nothing"
+    assert not Collection(quick.model_copy(update={"seeds": 12}), found).calibrated, "a trial with other seeds"

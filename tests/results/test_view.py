@@ -1,0 +1,163 @@
+"""The view: the present results under the names that people read, whole and of one digest; nothing else touched."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import sha256
+from claimcheck.results import view
+from claimcheck.results.state import Collection
+
+FARTHER = ("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
+BACK = (FARTHER[0], FARTHER[2], FARTHER[1])
+
+
+def shown(results, listed):
+    """The view's files and their checksums, parts and receipts aside."""
+    names = [name for name in listed(results.view) if not name.startswith(("parts/", ".view-"))]
+    return {name: sha256(results.view / name) for name in names}
+
+
+def receipts(results):
+    return list(results.view.glob(".view-*"))
+
+
+def test_it_shows_what_the_store_holds(locate, make, listed):
+    walk = make(locate("walk"))
+    stored = {
+        "records.parquet": walk.records,
+        "tuning.parquet": walk.tuning,
+        "provenance.json": walk.provenance,
+        "verdicts.json": walk.verdicts,
+        "shuffled.json": walk.shuffled,
+        **{f"figures/{path.name}": path for path in walk.drawings},
+    }
+    assert shown(walk, listed) == {name: sha256(path) for name, path in stored.items()}
+    assert receipts(walk) == [walk.receipt]
+    view.check(walk)
+
+
+def test_without_verdicts_or_figures_there_is_no_receipt(locate, make, listed):
+    coin = locate("coin")
+    for steps in (("run", "assemble"), ("judge",)):
+        make(coin, *steps, "publish")
+        assert receipts(coin) == []
+    assert set(shown(coin, listed)) == {"records.parquet", "provenance.json", "verdicts.json", "shuffled.json"}
+
+
+def test_what_is_not_of_the_present_digest_is_taken_out(locate, make, change, listed):
+    make(locate("walk"))
+    change("walk/study.yaml", "[-4, 4]", "[-3, 4]")
+    walk = locate("walk")
+    make(walk, "publish")
+    assert receipts(walk) == []
+    assert "verdicts.json" not in shown(walk, listed)
+    assert {"records.parquet", "figures/ends.svg"} <= set(shown(walk, listed))
+
+
+def test_there_and_back_again_nothing_is_made_and_the_same_is_shown(locate, make, change, listed):
+    first = make(locate("walk"))
+    before = shown(first, listed)
+    change(*FARTHER)
+    other = make(locate("walk"))
+    assert shown(other, listed)["verdicts.json"] != before["verdicts.json"]
+    assert receipts(other) == [other.receipt]
+    change(*BACK)
+    again = locate("walk")
+    assert again.judged()
+    assert again.drawn()
+    assert not again.receipt.is_file(), "the view shows the others"
+    view.publish(again)
+    assert shown(again, listed) == before
+    assert receipts(again) == [again.receipt]
+
+
+def test_files_of_ones_own_beside_ours_stay(locate, make, change):
+    walk = make(locate("walk"))
+    own = [walk.view / "thoughts.md", walk.view / "figures" / "sketch.svg", walk.view / "run.log"]
+    for path in own:
+        path.write_text("mine")
+    change(*FARTHER)
+    make(locate("walk"))
+    change("walk/study.yaml", "{id: ends, part: walks, caption", "{id: ways, part: walks, caption")
+    change("walk/figures.py", "def plot_ends", "def plot_ways")
+    view.publish(locate("walk"))
+    assert [path.read_text() for path in own] == ["mine"] * 3
+    assert not (walk.view / "figures" / "ends.svg").exists(), "a figure of ours that is no more"
+
+
+def test_what_is_there_with_the_same_bytes_is_not_written_again(locate, make):
+    coin = make(locate("coin"))
+    path = coin.view / "records.parquet"
+    before = path.stat().st_ino
+    view.publish(coin)
+    assert path.stat().st_ino == before
+
+
+def test_it_can_be_published_into_another_folder(locate, make, tmp_path, listed):
+    coin = make(locate("coin"))
+    view.publish(coin, tmp_path / "elsewhere")
+    there = tmp_path / "elsewhere" / "smoke" / "coin"
+    assert {name for name in listed(there) if "view" not in name} == set(shown(coin, listed))
+    assert (there / coin.receipt.name).is_file()
+
+
+EDITS = {
+    "a verdict is edited": ("verdicts.json", lambda path: path.write_text(path.read_text().replace("half", "hlaf"))),
+    "records are cut off": ("records.parquet", lambda path: path.write_bytes(path.read_bytes()[:-9])),
+    "the pilots' table is cut off": ("tuning.parquet", lambda path: path.write_bytes(path.read_bytes()[:-9])),
+    "a figure is edited": ("figures/ends.svg", lambda path: path.write_text("<svg/>")),
+    "a figure is gone": ("figures/ends.svg", lambda path: path.unlink()),
+    "the null run is gone": ("shuffled.json", lambda path: path.unlink()),
+    "provenance is another": ("provenance.json", lambda path: path.write_text("{}")),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edited_view_is_refused_and_published_again(locate, make, name):
+    file, edit = EDITS[name]
+    walk = make(locate("walk"))
+    edit(walk.view / file)
+    if name == "a verdict is edited":
+        (walk.view / file).write_text((walk.view / file).read_text() + " ")
+    with pytest.raises(ClaimcheckError, match=r"publish it again: claimcheck publish walk --scale smoke") as raised:
+        view.check(walk)
+    assert str(walk.view / file) in str(raised.value)
+    view.publish(walk)
+    view.check(walk)
+
+
+def test_a_view_of_earlier_results_is_not_held_against_the_present_ones(locate, make, change):
+    make(locate("walk"))
+    change(*FARTHER)
+    view.check(locate("walk"))
+
+
+def test_an_edited_store_is_not_published(locate, make):
+    coin = make(locate("coin"))
+    coin.drawings[0].write_text("<svg/>")
+    with pytest.raises(ClaimcheckError, match=r"shares\.svg.*claimcheck plot coin --scale smoke"):
+        view.publish(coin)
+
+
+def test_the_report_is_published_with_its_table_and_its_calibration(locate, config, tmp_path):
+    quick = config.model_copy(update={"scale": "quick", "reports_dir": tmp_path / "reports"})
+    found = Collection(quick, {"coin": locate("coin", scale="quick")})
+    found.report.mkdir(parents=True)
+    for name in ("report.html", "report.pdf", "verdicts.csv"):
+        (found.report / name).write_text(name)
+    found.calibration.write_text("calibrated")
+    (quick.reports).mkdir(parents=True)
+    (quick.reports / ".view-0123456789abcdef").write_text("of an earlier report")
+    (quick.reports / "mine.txt").write_text("mine")
+    view.publish_report(found)
+    assert {path.name for path in quick.reports.iterdir()} == {
+        "report.html", "report.pdf", "mine.txt", found.receipt.name
+    }  # fmt: skip
+    assert (quick.results / "verdicts.csv").read_text() == "verdicts.csv"
+    assert (quick.results / "calibration.json").read_text() == "calibrated"
+    shutil.rmtree(quick.results / ".store")
+    assert (quick.results / "verdicts.csv").is_file(), "a copy, not a link"
