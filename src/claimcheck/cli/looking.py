@@ -11,17 +11,20 @@ import typer
 from claimcheck.cli.app import app
 from claimcheck.cli.options import (
     DATA,
+    REPORTS,
     RESULTS,
     SCALE,
     STUDIES,
     DataDir,
     Device,
+    ReportsDir,
     ResultsDir,
     Scale,
     ScaleOption,
     Seeds,
     StudiesDir,
     StudyName,
+    all_results,
     config_of,
     print_table,
     results_of,
@@ -52,16 +55,19 @@ def why(
     seeds: Seeds = None,
     device: Device = "auto",
     results_dir: ResultsDir = RESULTS,
+    reports_dir: ReportsDir = REPORTS,
     studies_dir: StudiesDir = STUDIES,
 ) -> None:
     """Say what of a study would be made again, and because of what."""
     from claimcheck.results.reasons import explain
+    from claimcheck.results.state import Collection
 
-    results = results_of(
-        study, scale=scale, seeds=seeds, device=device, results_dir=results_dir, studies_dir=studies_dir
-    )
-    for line in explain(results):
+    options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir}
+    options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
+    for line in explain(results_of(study, **options)):
         print(line)
+    written = Collection(config_of(**options), all_results(**options)).receipt.is_file()
+    print("report: up to date" if written else "report: would be written again")
 
 
 @app.command()

@@ -71,7 +71,7 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
             print(f"{study.name}: figure {spec.id!r}: {problem}", file=sys.stderr)
     if failed:
         raise ClaimcheckError(" | ".join(failed), where=study.folder / "figures.py")
-    write_figure_list(target, written, sha256(results.records))
+    write_figure_list(target, written, sha256(results.records), results.figures_ingredients)
     return written
 
 

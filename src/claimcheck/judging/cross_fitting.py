@@ -1,4 +1,4 @@
-"""Choosing a level, such as a learning rate or a width, on the mean of the other seeds (cross-fitting).
+"""Choosing a level, such as a learning rate or a temperature, on the mean of the other seeds (cross-fitting).
 
 An extreme that is chosen and judged on the same numbers comes out too extreme. Where a seed is judged at the level that
 is best for the others, a flat curve has no best on average. The price: where two levels nearly tie, a seed is judged at
@@ -18,19 +18,9 @@ def best_for_others(values: pd.DataFrame, ranks: pd.DataFrame, best: Literal["lo
 
     An infinite rank makes its column the last choice of the other seeds; of equals the first is taken.
     """
-    return pd.Series(values.to_numpy()[np.arange(len(values)), _choices(ranks, best)], index=values.index)
-
-
-def cross_fitted(table: pd.DataFrame, columns: list, best: Literal["idxmin", "idxmax"]) -> pd.Series:
-    """For each seed (row) the column, out of ``columns``, that is lowest or highest on the mean of the other seeds."""
-    places = _choices(table[columns], "lowest" if best == "idxmin" else "highest")
-    return pd.Series([columns[place] for place in places], index=table.index)
-
-
-def _choices(ranks: pd.DataFrame, best: Literal["lowest", "highest"]) -> np.ndarray:
-    """Each seed's place among the columns."""
     lost = np.isinf(ranks.to_numpy())
     finite = np.where(lost, 0.0, ranks.to_numpy())
     others = finite.sum(axis=0) - finite
     others[lost.sum(axis=0) > lost] = np.inf if best == "lowest" else -np.inf
-    return others.argmin(axis=1) if best == "lowest" else others.argmax(axis=1)
+    chosen = others.argmin(axis=1) if best == "lowest" else others.argmax(axis=1)
+    return pd.Series(values.to_numpy()[np.arange(len(values)), chosen], index=values.index)

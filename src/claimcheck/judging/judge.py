@@ -69,7 +69,7 @@ def judge(results: Results) -> list[dict[str, Any]]:
     verdicts = verdicts_of(found)
     shuffled = null_run.shuffled_verdicts(found)
     write_verdicts(results.verdicts, verdicts)
-    write_json(results.shuffled, sealed(shuffled))
+    write_json(results.shuffled, sealed({**shuffled, "ingredients": results.verdicts_ingredients}))
     return verdicts
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results import digests
 from claimcheck.results.provenance import read_provenance
+from claimcheck.results.seals import FIGURES, read_sealed
 from claimcheck.results.state import PartFiles, Results
 
 
@@ -22,8 +24,10 @@ def explain(results: Results) -> list[str]:
     retrained = any(line.startswith("part ") and "would run" in line for line in lines)
     lines.append(_step("assemble", results.has_records(), retrained, "there are no records of these parts"))
     remade = retrained or not results.has_records()
-    lines.append(_step("judge", results.judged(), remade, _why_not(results, "verdicts", "verdicts")))
-    lines.append(_step("plot", results.drawn(), remade, _why_not(results, "figures", "figures")))
+    judged = _why_not(results.view / "shuffled.json", results.verdicts_ingredients, "verdicts")
+    lines.append(_step("judge", results.judged(), remade, judged))
+    drawn = _why_not(results.view / "figures" / FIGURES, results.figures_ingredients, "figures")
+    lines.append(_step("plot", results.drawn(), remade, drawn))
     return lines
 
 
@@ -50,10 +54,14 @@ def _ingredients_of_last(results: Results, name: str) -> Mapping[str, str] | Non
     return part.ingredients if part else None
 
 
-def _why_not(results: Results, what: str, prefix: str) -> str:
-    if list(results.store.glob(f"{prefix}-*")):
-        return f"what the {what} are made from changed"
-    return f"there are no {what}"
+def _why_not(published: Path, now: Mapping[str, str], what: str) -> str:
+    """What changed since the view's verdicts or figures were made, or that there are none."""
+    try:
+        kept = read_sealed(published, "").get("ingredients")
+    except ClaimcheckError:
+        kept = None
+    changed = digests.differences(kept, now) if isinstance(kept, dict) else []
+    return "; ".join(changed) or f"there are no {what} of these sources"
 
 
 def _step(step: str, there: bool, upstream: bool, reason: str) -> str:

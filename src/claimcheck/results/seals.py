@@ -5,6 +5,7 @@ Nothing is repaired here, and nothing but files is known here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,13 @@ def read_sealed(path: Path, remedy: str) -> dict[str, Any]:
     return body
 
 
-def write_figure_list(folder: Path, drawn: list[Path], records_sha256: str) -> None:
-    """Note the checksums of the figures just `drawn` in `folder`, and of the records that they show."""
+def write_figure_list(
+    folder: Path, drawn: list[Path], records_sha256: str, ingredients: Mapping[str, str] | None = None
+) -> None:
+    """Note the checksums of the figures just `drawn` in `folder`, of the records that they show, what else made them."""
     files = {path.name: sha256(path) for path in drawn}
-    write_json(folder / FIGURES, sealed({"records_sha256": records_sha256, "files": files}))
+    listed = {"records_sha256": records_sha256, "files": files, "ingredients": dict(ingredients or {})}
+    write_json(folder / FIGURES, sealed(listed))
 
 
 def figure_files(folder: Path, remedy: str) -> list[Path]:

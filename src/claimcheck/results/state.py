@@ -125,15 +125,25 @@ class Results:
         return digests.digest(digests.records_ingredients(parts))
 
     @cached_property
+    def verdicts_ingredients(self) -> digests.Ingredients:
+        """What the verdicts are made from."""
+        config = self.config
+        return digests.judge_ingredients(self.study, config.scale, config.seeds, self.records_digest)
+
+    @property
     def verdicts_digest(self) -> str:
         """Digest of the verdicts."""
-        config = self.config
-        return digests.digest(digests.judge_ingredients(self.study, config.scale, config.seeds, self.records_digest))
+        return digests.digest(self.verdicts_ingredients)
 
     @cached_property
+    def figures_ingredients(self) -> digests.Ingredients:
+        """What the figures are made from."""
+        return digests.plot_ingredients(self.study, self.records_digest)
+
+    @property
     def figures_digest(self) -> str:
         """Digest of the figures."""
-        return digests.digest(digests.plot_ingredients(self.study, self.records_digest))
+        return digests.digest(self.figures_ingredients)
 
     @property
     def records(self) -> Path:
