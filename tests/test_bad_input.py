@@ -176,7 +176,7 @@ SPECS = {
     "a key twice": (
         replace(SPEC, "title: A coin", "title: A coin\ntitle: B"),
         RUN,
-        ["study.yaml", "'title' stands twice"],
+        ["study.yaml", "'title' is given twice"],
     ),
     "a misspelt key": (replace(SPEC, "notes:", "ntoes:"), RUN, ["ntoes", "did you mean 'notes'"]),
     "a key is missing": (replace(SPEC, "title: A coin\n", ""), RUN, ["study.yaml: title", "missing"]),
@@ -349,7 +349,7 @@ def test_nothing_is_unpickled_and_yaml_is_loaded_safely():
 CONFIGURATIONS = {
     "is cut off": ("studies: [coin", ["not valid YAML"]),
     "is a list": ("- scale", ["not a mapping"]),
-    "has a key twice": ("scale: quick\nscale: full", ["'scale' stands twice"]),
+    "has a key twice": ("scale: quick\nscale: full", ["'scale' is given twice"]),
     "has a misspelt key": ("scael: quick", ["scael", "did you mean 'scale'"]),
     "has no such scale": ("scale: huge", ["scale", "huge"]),
     "has no such study": ("studies: [cion]", ["cion", "did you mean 'coin'"]),

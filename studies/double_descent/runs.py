@@ -12,20 +12,20 @@ import pandas as pd
 import torch
 
 from claimcheck.engine import networks
-from claimcheck.engine.train import Data, classification, noisy_labels, train
+from claimcheck.engine.train import Data, noisy_labels, train
 from claimcheck.theory import bias_variance, risk
 
 from .problems import FEATURES, PROBLEMS
 
 
-def _least_squares(runs, context, examples, width):
+def _least_squares(cells, context, examples, width):
     """Excess risk, and gap of test to train error, of fits to the first `n` examples and `p` features of a seed's draws.
 
     A run is one design matrix, [examples, width], with many draws of signal and noise.
     """
     replicates, rows = context.settings.replicates, []
     shapes = [(examples, width), (width, replicates), (examples, replicates)]
-    for seed, group in runs.groupby("seed"):
+    for seed, group in cells.groupby("seed"):
         generator = context.generator(seed, "linear")
         draws = (torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes)
         design, directions, noise = (draw.to(context.device) for draw in draws)
@@ -34,7 +34,7 @@ def _least_squares(runs, context, examples, width):
             for run in cell.itertuples():
                 excess, fitted = found[run.penalty == "optimal"]
                 rows.append({"run": run.run, "risk": excess, "gap": excess + PROBLEMS[model].noise - fitted})
-        context.advance(len(group) / len(runs))
+        context.advance(len(group) / len(cells))
     return pd.DataFrame(rows)
 
 
@@ -51,52 +51,51 @@ def run_linear_samples(runs, context):
     return _least_squares(cells, context, context.settings.largest, FEATURES)
 
 
-def _centred(data):
+def _data(context, name):
     """A data set less its mean training input, and divided by one number: the standard deviation of all inputs."""
+    data, kept = context.dataset(name), slice(context.settings.get("test_examples"))
     centre, scale = data.x_train.mean(0), data.x_train.std()
-    return replace(data, x_train=(data.x_train - centre) / scale, x_test=(data.x_test - centre) / scale)
+    x, x_test = ((part - centre) / scale for part in (data.x_train, data.x_test[kept]))
+    return replace(data, x_train=x, x_test=x_test, y_test=data.y_test[kept])
 
 
-def _vectors(context, name):
-    return _centred(context.dataset(name).flat())
+def _own_examples(context, seed, data, count):
+    """A seed's training examples, [count] positions."""
+    shuffled = torch.randperm(len(data.x_train), generator=context.generator(seed, "examples"))
+    return shuffled[:count].to(context.device)
 
 
-def _random_relu(context, seed, inputs):
+def _random_relu(context, seed, *inputs):
     """Features relu(x W) of a random layer (Rahimi and Recht 2007), W ~ N(0, 2 / d), not yet over root width."""
-    shape, generator = (inputs, context.settings.widest), context.generator(seed, "features")
-    weights = torch.randn(shape, dtype=torch.float64, generator=generator).to(context.device)
-    return lambda x: torch.relu(x @ weights * (2.0 / inputs) ** 0.5)
+    size, generator = inputs[0][0].numel(), context.generator(seed, "features")
+    weights = torch.randn((size, context.settings.widest), dtype=torch.float64, generator=generator).to(context.device)
+    return [torch.relu(x.flatten(1).double() @ weights * (2.0 / size) ** 0.5) for x in inputs]
 
 
 def _targets(labels):
-    """One-hot targets less their mean, [N, 10]."""
+    """One-hot targets less their mean, [..., 10]."""
     return torch.nn.functional.one_hot(labels, 10).double() - 0.1
 
 
 def run_features(runs, context):
     """Classification by random features: train error (of the labels given) and test error (of the true ones)."""
-    data, n, rows = _vectors(context, runs["dataset"].iloc[0]), context.settings.examples, []
-    x, x_test = data.x_train.double(), data.x_test.double()
+    data, n, rows = _data(context, runs["dataset"].iloc[0]), context.settings.examples, []
     rates = context.settings.rates  # of the whole design, so that a run's arithmetic does not depend on its company
     for seed, group in runs.groupby("seed"):
-        chosen = torch.randperm(len(x), generator=context.generator(seed, "examples"))[:n].to(context.device)
-        features = _random_relu(context, seed, x.shape[1])
-        inside, outside = features(x[chosen]), features(x_test)
+        chosen = _own_examples(context, seed, data, n)
+        inside, outside = _random_relu(context, seed, data.x_train[chosen], data.x_test)
         y = data.y_train[chosen]
-        labels = [noisy_labels(y, rate, 10, context.generator(seed, "label noise")) for rate in rates]
-        goal = torch.cat([_targets(label) for label in labels], 1)
+        labels = torch.stack([noisy_labels(y, rate, 10, context.generator(seed, "label noise")) for rate in rates])
+        goal = torch.cat(list(_targets(labels)), 1)
         for (width, ridge), cell in group.groupby(["width", "ridge"]):
             seen, unseen = (part[:, :width] * width**-0.5 for part in (inside, outside))
             estimate = risk.fit(seen, goal, float(ridge))
-            fitted, tested = ((part @ estimate).unflatten(1, (len(rates), 10)).argmax(-1) for part in (seen, unseen))
+            fitted, tested = ((part @ estimate).unflatten(1, (-1, 10)).argmax(-1).mT for part in (seen, unseen))
+            wrong = {"train_error": fitted != labels, "test_error": tested != data.y_test}
             for run in cell.itertuples():
                 k = rates.index(run.label_noise)
-                rows.append({
-                    "run": run.run,
-                    "examples": float(n),
-                    "train_error": float((fitted[:, k] != labels[k]).double().mean()),
-                    "test_error": float((tested[:, k] != data.y_test).double().mean()),
-                })  # fmt: skip
+                errors = {name: float(each[k].double().mean()) for name, each in wrong.items()}
+                rows.append({"run": run.run, "examples": float(n), **errors})
         context.advance(len(group) / len(runs))
     return pd.DataFrame(rows)
 
@@ -116,12 +115,10 @@ def _resampled(context, seed, data):
 
 def run_resamples(runs, context):
     """Bias, variance and noise of random features over resampled training sets; the error from other sets."""
-    settings, data, rows = context.settings, _vectors(context, "digits"), []
-    x, x_test = data.x_train.double(), data.x_test.double()
+    settings, data, rows = context.settings, _data(context, "digits"), []
     for seed, group in runs.groupby("seed"):
         chosen, labels, fresh = _resampled(context, seed, data)
-        features = _random_relu(context, seed, x.shape[1])
-        inside, outside = features(x), features(x_test)
+        inside, outside = _random_relu(context, seed, data.x_train, data.x_test)
         for run in group.itertuples():
             scale = run.width**-0.5
             estimate = risk.fit(inside[:, : run.width][chosen] * scale, _targets(labels))
@@ -133,77 +130,57 @@ def run_resamples(runs, context):
 
 
 def _one_hidden_layer(data, width):
-    inputs = data.x_train.shape[1]
-    return lambda run, generator: networks.MLP(inputs, int(width), data.classes, generator=generator)
+    return lambda run, generator: networks.MLP(data.x_train[0].numel(), width, 10, generator=generator)
 
 
-def _sgd(runs, context, network, data, evaluate):
-    """Train by SGD with momentum at one constant rate; train error and `evaluate` at the end."""
-    settings = context.settings
-    return train(
-        runs, context, network=network, data=data, steps=settings.steps,
-        batch_size=min(settings.batch_size, len(data)), optimizer="momentum",
-        hyper={"learning_rate": settings.learning_rate}, evaluate={"train": (data, classification)} | evaluate,
-    )  # fmt: skip
+def _five_layers(data, width):
+    return lambda run, generator: networks.Cnn2d(1, 10, channels=width, generator=generator)
 
 
-def _trained(runs, context, data, network, examples):
-    """Train error (of the labels given) and test errors (of true and of noisy labels) on each seed's own examples."""
+def run_network(runs, context, kind=_one_hidden_layer):
+    """Train error (of the labels given) and test errors (of true and of noisy labels) on each seed's own examples.
+
+    Width and number of examples are each the ensemble's or, where fixed, the part's. Runs of one seed share the noise of
+    their labels: a higher rate moves more of them.
+    """
+    given = {**context.settings, **runs.iloc[0]}
+    data = _data(context, given["dataset"])
 
     def noisy(labels, purpose):
-        """Each run's labels; runs of one seed share them (a higher rate moves more labels)."""
-        streams = (context.generator(seed, purpose) for seed in runs["seed"])
+        streams = [context.generator(seed, purpose) for seed in runs["seed"]]
         draws = zip(runs["label_noise"], streams, strict=True)
-        return {"y": torch.stack([noisy_labels(labels, rate, data.classes, stream) for rate, stream in draws])}
+        return {"y": torch.stack([noisy_labels(labels, rate, 10, stream) for rate, stream in draws])}
 
-    shuffled = [torch.randperm(len(data.x_train), generator=context.generator(s, "examples")) for s in runs["seed"]]
-    chosen = torch.stack(shuffled)[:, :examples].to(context.device)
+    chosen = torch.stack([_own_examples(context, seed, data, given["examples"]) for seed in runs["seed"]])
     own = Data({"x": data.x_train}, noisy(data.y_train, "label noise"), chosen)
-    evaluate = {
-        "test": (Data({"x": data.x_test, "y": data.y_test}), classification),
-        "noisy_test": (Data({"x": data.x_test}, noisy(data.y_test, "test noise")), classification),
-    }
-    return _sgd(runs, context, network, own, evaluate).records
+    noisy_test = Data({"x": data.x_test}, noisy(data.y_test, "test noise"))
+    evaluate = {"train": own, "test": Data.testing(data), "noisy_test": noisy_test}
+    return train(runs, context, network=kind(data, int(given["width"])), data=own, evaluate=evaluate).records
 
 
-def run_network(runs, context, name="digits"):
-    """Networks with one hidden layer; width and number of examples are each the ensemble's or, where fixed, the part's."""
-    given, data = {**context.settings, **runs.iloc[0]}, _vectors(context, name)
-    return _trained(runs, context, data, _one_hidden_layer(data, given["width"]), int(given["examples"]))
-
-
-run_network_signals = partial(run_network, name="mnist1d")
-run_network_samples = run_network
-
-
-def run_convolution(runs, context):
-    """Five-layer CNN on a subset of Fashion-MNIST, by channels."""
-    settings, channels = context.settings, int(runs["width"].iloc[0])
-    data, kept = context.dataset(settings.dataset), slice(0, settings.test_examples)
-    data = _centred(replace(data, x_test=data.x_test[kept], y_test=data.y_test[kept]))
-    network = lambda run, generator: networks.Cnn2d(1, 10, channels=channels, generator=generator)  # noqa: E731
-    return _trained(runs, context, data, network, settings.examples)
+run_network_signals = run_network_samples = run_network
+run_convolution = partial(run_network, kind=_five_layers)
 
 
 def run_network_resamples(runs, context):
     """The decomposition of a network's class probabilities; all training sets of a seed start from the same weights."""
-    settings, data, runs = context.settings, _vectors(context, "digits"), runs.reset_index(drop=True)
+    settings, data = context.settings, _data(context, "digits")
     chosen, labels, fresh = zip(*(_resampled(context, seed, data) for seed in runs["seed"]), strict=True)
-    sets = 2 * settings.resamples
+    sets, chosen = 2 * settings.resamples, torch.cat(chosen)
     members = runs.loc[runs.index.repeat(sets)]
     members = members.assign(run=[f"{run}/{number % sets}" for number, run in enumerate(members["run"])])
-    chosen = torch.cat(chosen)
     y = data.y_train.repeat(len(members), 1).scatter(1, chosen, torch.cat(labels))
     own = Data({"x": data.x_train}, {"y": y}, chosen)
-    trained = _sgd(members, context, _one_hidden_layer(data, runs["width"].iloc[0]), own, {})
-    said = trained.ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), Data({"x": data.x_test}))
+    network = _one_hidden_layer(data, int(runs["width"].iloc[0]))
+    trained = train(members, context, network=network, data=own, evaluate={"train": own})
+    said = trained.ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), {"x": data.x_test})
     said = torch.softmax(said.double(), -1).unflatten(0, (len(runs), sets))
-    errors, rows = trained.records["train_error"].to_numpy().reshape(len(runs), sets), []
-    for run, probabilities, error, targets in zip(runs["run"], said, errors.mean(1), fresh, strict=True):
+    rows = []
+    for run, probabilities, targets in zip(runs["run"], said, fresh, strict=True):
         known, other = probabilities.chunk(2)
         found = bias_variance.decomposed(known, other, data.y_test, settings.label_noise, targets)
-        if diverged := np.isnan(error):
-            found = dict.fromkeys(found, np.nan)
-        found |= {"train_error": error, "status": "diverged" if diverged else "ok"}
         rows.append({"run": run, "examples": float(settings.examples), **found})
-    return pd.DataFrame(rows)
+    errors = trained.records["train_error"].to_numpy().reshape(len(runs), sets).mean(1)
+    lost, table = np.isnan(errors), pd.DataFrame(rows).assign(train_error=errors)
+    table.loc[lost, list(found)] = np.nan
+    return table.assign(status=np.where(lost, "diverged", "ok"))

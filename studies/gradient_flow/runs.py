@@ -4,8 +4,13 @@ import pandas as pd
 import torch
 
 from claimcheck.engine import depth_profile, measure, networks
-from claimcheck.engine.ensemble import Ensemble
-from claimcheck.engine.train import Data, Trained, classification, train
+from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.train import Data, Trained, train
+
+SLOPES = {
+    "relu": lambda x: (x > 0).to(x.dtype),
+    "swish": lambda x: torch.sigmoid(x) * (1 + x * torch.sigmoid(-x)),
+}
 
 run_slopes = depth_profile.run
 
@@ -18,14 +23,13 @@ def run_saturation(runs: pd.DataFrame, context) -> pd.DataFrame:
         how = {"activation": "tanh", "init": run.weight_variance, "bias": False}
         return networks.MLP(width, width, 10, depth=depth, generator=generator, **how)
 
-    ensemble = Ensemble.build(runs, network, lambda seed: context.generator(seed, "init"), device=context.device)
-    probes = torch.stack([depth_profile.probes(context, seed)["x"] for seed in runs["seed"]])
+    inputs = torch.stack([depth_profile.probes(context, seed)["x"] for seed in runs["seed"]]).to(context.device)
     functions = {
         "pre_activation_sd": lambda before, after: before.square().mean().sqrt(),
         "mean_slope": lambda before, after: (1.0 - after.square()).mean(),
         "saturated": lambda before, after: (after.abs() > 0.9).to(after.dtype).mean(),
     }
-    return measure.layerwise(ensemble, Data({}, per_member={"x": probes.to(context.device)}), functions)
+    return measure.layerwise(untrained(runs, context, network), Data({}, per_member={"x": inputs}), functions)
 
 
 def run_exact(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -62,78 +66,54 @@ def run_dead_law(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train deep plain networks on MNIST-1D; loss on the first `judged` training examples at the end."""
-    settings, data = context.settings, context.dataset("mnist1d")
-    evaluated = {"train": _training(data, slice(settings.judged))}
-    return _train(runs, context, _training(data), evaluated, settings.optimizer).records
+    data = context.dataset("mnist1d")
+    judged = Data.training(data, slice(context.settings.judged))
+    return _train(runs, context, Data.training(data), {"train": judged}).records
 
 
 run_map = run_training
 
 
 def run_dead(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Train by SGD at one learning rate a run, then count the units that pass no gradient for any training example.
+    """Train at one learning rate a run, then count the units that pass no gradient for any training example.
 
     A unit counts as dead when |phi'| < 0.01 on every example: for ReLU that is "never active", for Swish a
     pre-activation that stays below about -6.6 (or on the one root of its slope).
     """
-    data = context.dataset("mnist1d")
-    evaluated = {"train": _training(data), "test": Data({"x": data.x_test, "y": data.y_test})}
-    trained = _train(runs, context, evaluated["train"], evaluated, "sgd")
-    slopes = {"relu": lambda x: (x > 0).to(x.dtype), "swish": lambda x: torch.sigmoid(x) * (1 + x * torch.sigmoid(-x))}
-    slope = slopes[runs["activation"].iloc[0]]
+    data, slope = context.dataset("mnist1d"), SLOPES[runs["activation"].iloc[0]]
+    examples = Data.training(data)
+    trained = _train(runs, context, examples, {"train": examples, "test": Data.testing(data)})
     functions = {"dead": lambda before, after: (slope(before).abs().amax(0) < 0.01).to(before.dtype).mean()}
-    dead = measure.layerwise(trained.ensemble, evaluated["train"], functions)
-    records = trained.records.merge(dead.groupby("run", as_index=False)["dead"].mean(), on="run")
-    return records.assign(dead=records["dead"].where(records["status"] == "ok"))
+    dead = measure.layerwise(trained.ensemble, examples, functions).groupby("run")["dead"].mean()
+    records = trained.records
+    return records.assign(dead=records["run"].map(dead).where(records["status"] == "ok"))
 
 
 def run_accuracy(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Train with Adam; the learning rate is chosen on the last fifth of the training examples, which stay unseen."""
+    """Train classifiers; the learning rate is chosen on the last fifth of the training examples, which stay unseen."""
     data = context.dataset(runs["dataset"].iloc[0]).flat()
     seen = int(0.8 * min(len(data.y_train), context.settings.examples))
-    evaluated = {
-        "train": _training(data, slice(seen)),
-        "valid": _training(data, slice(seen, round(seen / 0.8))),
-        "test": Data({"x": data.x_test, "y": data.y_test}),
-    }
-    return _train(runs, context, evaluated["train"], evaluated, "adam").records
-
-
-run_images = run_accuracy
+    examples, unseen = Data.training(data, slice(seen)), Data.training(data, slice(seen, round(seen / 0.8)))
+    return _train(runs, context, examples, {"train": examples, "valid": unseen, "test": Data.testing(data)}).records
 
 
 def run_fit(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Fit a small subset of MNIST-1D, another one for each seed, by full-batch Adam."""
+    """Fit a small subset of MNIST-1D, another one for each seed, in full batches."""
     data = context.dataset("mnist1d")
     orders = [torch.randperm(len(data.y_train), generator=context.generator(seed, "subset")) for seed in runs["seed"]]
     subset = torch.stack(orders)[:, : context.settings.examples].to(context.device)
     examples = Data({"x": data.x_train, "y": data.y_train}, subset=subset)
-    return _train(runs, context, examples, {"train": examples}, "adam").records
+    return _train(runs, context, examples, {"train": examples}).records
 
 
-def _training(data, rows: slice = slice(None)) -> Data:
-    return Data({"x": data.x_train[rows], "y": data.y_train[rows]})
-
-
-def _train(runs: pd.DataFrame, context, examples: Data, evaluated: dict[str, Data], optimizer: str) -> Trained:
+def _train(runs: pd.DataFrame, context, examples: Data, evaluate: dict[str, Data]) -> Trained:
     """Train plain networks; without a weight variance, from the initialisation that is their activation's own."""
     settings, inputs = context.settings, examples.shared["x"].shape[1]
 
     def network(run, generator):
-        depth = run.depth if "depth" in runs else settings.depth
+        depth = getattr(run, "depth", settings.get("depth"))
         init = getattr(run, "weight_variance", "he" if run.activation in ("relu", "swish", "gelu") else "xavier")
-        return networks.MLP(
-            inputs, settings.width, 10, depth=depth, activation=run.activation, init=init, generator=generator
-        )
+        how = {"depth": depth, "activation": run.activation, "init": init}
+        return networks.MLP(inputs, settings.width, 10, generator=generator, **how)
 
-    return train(
-        runs,
-        context,
-        network=network,
-        data=examples,
-        steps=settings.steps,
-        batch_size=settings.get("batch_size"),
-        optimizer=optimizer,
-        hyper={name: settings[name] for name in settings if name == "learning_rate"},
-        evaluate={name: (data, classification) for name, data in evaluated.items()},
-    )
+    return train(runs, context, network=network, data=examples, evaluate=evaluate)

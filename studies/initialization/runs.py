@@ -17,24 +17,15 @@ def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
 
     def network(run, generator) -> networks.MLP:
         how = {
-            "depth": run.depth if "depth" in runs else settings.depth,
+            "depth": getattr(run, "depth", settings.get("depth")),
             "norm": getattr(run, "norm", None),
             "init": getattr(run, "weight_variance", MATCHED[run.activation]),
             "gain": getattr(run, "gain", 1.0),
         }
         return networks.MLP(40, settings.width, 10, activation=run.activation, generator=generator, **how)
 
-    judged = Data({"x": data.x_train[: settings.judged], "y": data.y_train[: settings.judged]})
-    return train(
-        runs,
-        context,
-        network=network,
-        data=Data({"x": data.x_train, "y": data.y_train}),
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        optimizer="momentum",
-        evaluate={"train": (judged, classification, "train")},
-    ).records
+    evaluate = {"train": (Data.training(data, slice(settings.judged)), classification, "train")}
+    return train(runs, context, network=network, data=Data.training(data), evaluate=evaluate).records
 
 
 run_normed = run_training

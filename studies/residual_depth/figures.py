@@ -10,8 +10,6 @@ import pandas as pd
 from claimcheck.figures import style
 from claimcheck.theory.mean_field import block_growth, plain_gradient_drift
 
-from .statistics import error_of
-
 CHANCE = math.log(10)
 LABELS = {
     "plain": "plain",
@@ -24,97 +22,83 @@ LOOKS = style.looks(LABELS)
 BY_KIND = {"by": "kind", "looks": LOOKS, "labels": LABELS}
 
 
-def capped_loss(records: pd.DataFrame) -> pd.Series:
-    """Train loss, at most that of guessing; a diverged run is worth as much as guessing."""
-    return records["train_loss"].fillna(CHANCE).clip(upper=CHANCE)
-
-
-def finished(figure, axis, records: pd.DataFrame, extra: str = "", title: str | None = None, **settings):
-    """The figure with the axis' settings, its legend and the number of seeds."""
-    axis.set(**settings)
-    style.legend(axis, title)
-    style.count(axis, records, extra)
-    return figure
+def loss_by_depth(records: pd.DataFrame, **how):
+    """The axis of a figure of train loss, at most that of guessing, against depth; a diverged run counts as guessing."""
+    _, axis = style.figure(height=3.0)
+    rows = records.assign(loss=records["train_loss"].fillna(CHANCE).clip(upper=CHANCE))
+    style.curves(axis, rows, x="depth", y="loss", by="kind", **how)
+    axis.set(ylabel="train loss / nats")
+    return axis
 
 
 def plot_train_loss_by_depth(records: pd.DataFrame):
     """Train loss of every kind against depth, with the thousand-layer stacks of the other part."""
-    figure, axis = style.figure(height=3.2)
     rows = records[records["part"].isin(["depth", "thousand"])]
-    rows = rows.assign(loss=capped_loss(rows), depth=rows["depth"].astype(float))
-    style.curves(axis, rows, x="depth", y="loss", **BY_KIND)
+    axis = loss_by_depth(rows, looks=LOOKS, labels=LABELS)
     style.theory(axis, None, CHANCE, label="guessing, ln 10")
     style.log_axis(axis, sorted(rows["depth"].unique()))
     fewest = rows.groupby("depth")["seed"].nunique().min()
     extra = f"{fewest} at the greatest depths" if fewest < rows["seed"].nunique() else ""
-    labels = {"xlabel": "depth / hidden layers", "ylabel": "train loss / nats"}
-    return finished(figure, axis, rows, extra, **labels, ylim=(0, None))
+    return style.finish(axis, rows, extra, xlabel="depth / hidden layers", ylim=(0, None))
+
+
+def plot_convolutional(records: pd.DataFrame):
+    """Train loss of the convolutional network against depth."""
+    axis = loss_by_depth(records, looks={"plain": LOOKS["plain"], "residual": LOOKS["scaled"]})
+    return style.finish(axis, records, xlabel="depth / layers", xscale="log", yscale="log")
 
 
 def plot_gradient_by_layer(records: pd.DataFrame):
     """The gradient's norm by layer relative to that at the output, before training and after some steps."""
-    last = records["layer"].max()
+    depth, width = int(records["layer"].max()), float(records["width"].iloc[0])
     at_output = records.sort_values("layer").groupby(["run", "step"])["gradient"].transform("last")
     rows = records.assign(decades=np.log10(records["gradient"] / at_output))
     titles = {step: f"after {step} updates" if step else "before training" for step in sorted(rows["step"].unique())}
-    rows = rows[np.isfinite(rows["decades"])]
     figure, panels = style.panels(rows, "step", titles, height=3.2, sharey=True)
     for axis, _, own in panels:
         style.curves(axis, own, x="layer", y="decades", marks=6, **BY_KIND)
         axis.set(xlabel="layer")
-    first, final = panels[0].axis, panels[-1].axis
-    drift = plain_gradient_drift(float(records["width"].iloc[0])) / 2 / math.log(10)
-    style.theory(first, np.array([0, last]), [drift * last, 0.0], label="plain, theory")
+    first, last = panels[0].axis, panels[-1].axis
+    start = plain_gradient_drift(width) / 2 / math.log(10) * depth
+    style.theory(first, [0, depth], [start, 0.0], label="plain, theory")
     first.set(ylabel="gradient norm rel. to output, log10")
-    style.count(final, records)
-    final.legend(*first.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+    style.count(last, records)
+    last.legend(*first.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
     return figure
 
 
 def plot_thousand_layers(records: pd.DataFrame):
-    """Train accuracy of the thousand-layer stacks, every seed a dot."""
-    figure, axis = style.figure(height=2.6)
+    """Train accuracy of the deepest stacks, every seed a dot; a diverged run is wrong everywhere."""
+    _, axis = style.figure(height=2.6)
     depth = records["depth"].max()
     rows = records[records["depth"] == depth]
-    rows = rows.assign(accuracy=1.0 - error_of(rows))
+    rows = rows.assign(accuracy=1.0 - rows["train_error"].fillna(1.0))
     levels = [kind for kind in LABELS if kind in set(rows["kind"])]
     names = {kind: name.replace(", ", ",\n").replace("norm in", "norm\nin") for kind, name in LABELS.items()}
     style.points(axis, rows, x="kind", y="accuracy", levels=levels, looks=LOOKS, labels=names, times=100)
     style.theory(axis, None, 10.0, label="guessing")
     style.theory(axis, None, 90.0, label="90 %", linestyle=":")
-    return finished(figure, axis, rows, f"{depth:.0f} layers", ylabel="train accuracy / %", ylim=(0, 102))
+    return style.finish(axis, rows, f"{depth} layers", ylabel="train accuracy / %", ylim=(0, 102))
 
 
 def plot_growth(records: pd.DataFrame):
     """E[x^2] by block without normalisation, with the closed form."""
-    figure, axis = style.figure(height=3.0)
-    last = records["block"].max()
-    shown = {v: f"{v:g}" if v > 0 else f"1/{last}" for v in sorted(records["variance"].unique())}
+    _, axis = style.figure(height=3.0)
+    blocks = np.arange(records["block"].max() + 1)
+    labels = {v: f"{v:g}" if v > 0 else f"1/{blocks[-1]}" for v in sorted(records["variance"].unique())}
     start = records[records["block"] == 0].set_index("run")["mean_square"]
     rows = records.assign(growth=np.log10(records["mean_square"] / records["run"].map(start)))
-    style.curves(axis, rows, x="block", y="growth", by="variance", looks=style.looks(shown), labels=shown, marks=8)
-    blocks = np.arange(last + 1)
-    for variance in shown:
-        rate = math.log10(block_growth(variance or 1.0 / last))
+    style.curves(axis, rows, x="block", y="growth", by="variance", looks=style.looks(labels), labels=labels, marks=8)
+    for variance in labels:
+        rate = math.log10(block_growth(variance or 1.0 / blocks[-1]))
         style.theory(axis, blocks, rate * blocks, label=r"$(1+\sigma_2^2)^{block}$")
-    labels = {"xlabel": "block", "ylabel": r"E $x^2$ / its start, log10"}
-    return finished(figure, axis, records, title=r"$\sigma_2^2$", **labels)
+    return style.finish(axis, records, title=r"$\sigma_2^2$", xlabel="block", ylabel=r"E $x^2$ / its start, log10")
 
 
 def plot_stability(records: pd.DataFrame):
     """Train error against learning rate at one depth: how wide the range is in which the stack learns."""
-    figure, axis = style.figure(height=2.8)
-    rows = records.assign(error=error_of(records))
+    _, axis = style.figure(height=2.8)
+    rows = records.assign(error=records["train_error"].fillna(1.0))
     style.curves(axis, rows, x="learning_rate", y="error", times=100, **BY_KIND)
     style.theory(axis, None, 50.0, label="counted as learning")
-    labels = {"xlabel": "learning rate", "ylabel": "train error / %"}
-    return finished(figure, axis, rows, **labels, xscale="log", ylim=(0, 100))
-
-
-def plot_convolutional(records: pd.DataFrame):
-    """Train loss of the convolutional network against depth."""
-    figure, axis = style.figure(height=2.8)
-    looks = {"plain": LOOKS["plain"], "residual": LOOKS["scaled"]}
-    style.curves(axis, records.assign(loss=capped_loss(records)), x="depth", y="loss", by="kind", looks=looks)
-    labels = {"xlabel": "depth / layers", "ylabel": "train loss / nats"}
-    return finished(figure, axis, records, **labels, xscale="log", yscale="log")
+    return style.finish(axis, rows, xlabel="learning rate", ylabel="train error / %", xscale="log", ylim=(0, 100))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 
 from claimcheck.engine import measure
-from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.ensemble import Ensemble, untrained
 from claimcheck.engine.networks import ResNet
 from claimcheck.engine.residual import Stack, stack_jacobian
-from claimcheck.engine.train import Data, classification, train
+from claimcheck.engine.train import Data, train
 
 PIXELS, CLASSES = 64, 10
 
@@ -30,26 +29,25 @@ def by_code(runs: pd.DataFrame) -> list[pd.DataFrame]:
     return [group for _, group in runs.groupby(runs["kind"] == "pre_norm", sort=True)]
 
 
-def stack_of(width: int, depth: int, watched: bool = False):
-    """Maker of a run's network, for `train` and `Ensemble.build`."""
+def stack_of(context, watched: bool = False):
+    """Maker of a run's network; kind, width and depth are the run's factors or the part's settings."""
 
     def network(run, generator):
-        return Stack(PIXELS, width, CLASSES, depth, run.kind, generator=generator, watched=watched)
+        said = {**context.settings, **run._asdict()}
+        return Stack(
+            PIXELS, said["width"], CLASSES, said["depth"], said["kind"], generator=generator, watched=watched
+        )  # fmt: skip
 
     return network
 
 
 def run_depth(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Stacks of one depth, trained by SGD with momentum and measured on all training examples at the end."""
-    settings, data = context.settings, digits(context)
-    network = stack_of(settings.width, int(runs["depth"].iloc[0]))
+    data, network = digits(context), stack_of(context)
     return pd.concat(
-        train(
-            group, context, network=network, data=data, steps=settings.steps, batch_size=settings.batch_size,
-            optimizer="momentum", compile=False, evaluate={"train": (data, classification)},
-        ).records
+        train(group, context, network=network, data=data, evaluate={"train": data}, compile=False).records
         for group in by_code(runs)
-    )  # fmt: skip
+    )
 
 
 run_shallow = run_stability = run_depth
@@ -58,12 +56,6 @@ run_shallow = run_stability = run_depth
 def run_thousand(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Very deep stacks, one kind at a time: a third of the memory, and the weights of fewer stay in the cache."""
     return pd.concat(run_depth(group, context) for _, group in runs.groupby("kind"))
-
-
-def untrained(runs: pd.DataFrame, network, context, dtype: torch.dtype) -> Ensemble:
-    """The runs' networks before their first update."""
-    draws = partial(context.generator, purpose="init")
-    return Ensemble.build(runs, network, draws, device=context.device, dtype=dtype)
 
 
 def stream_signals(ensemble: Ensemble, data: Data) -> pd.DataFrame:
@@ -80,29 +72,21 @@ def stream_signals(ensemble: Ensemble, data: Data) -> pd.DataFrame:
 
 def run_gradient(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Gradient by layer at initialisation and after some steps, in float64 so that nothing underflows."""
-    settings, tables = context.settings, []
+    settings, network, tables = context.settings, stack_of(context, watched=True), []
     probe, data = (digits(context, count, torch.float64) for count in (settings.examples, None))
-    network = stack_of(settings.width, settings.depth, watched=True)
     for group in by_code(runs):
-        before = stream_signals(untrained(group, network, context, torch.float64), probe)
-        trained = train(
-            group, context, network=network, data=data, steps=settings.steps, batch_size=settings.batch_size,
-            optimizer="momentum", hyper={"learning_rate": settings.learning_rate}, dtype=torch.float64, compile=False,
-        )  # fmt: skip
-        after = stream_signals(trained.ensemble, probe)
-        lost = after["run"].isin(np.array(trained.ensemble.runs)[trained.diverged_at >= 0])
-        after[["stream", "gradient"]] = after[["stream", "gradient"]].mask(lost)
-        tables.append(before.assign(step=0, status="ok"))
-        tables.append(after.assign(step=settings.steps, status=np.where(lost, "diverged", "ok")))
-    return pd.concat(tables, ignore_index=True).assign(width=float(settings.width))
+        before = stream_signals(untrained(group, context, network, torch.float64), probe)
+        trained = train(group, context, network=network, data=data, dtype=torch.float64, compile=False)
+        after = stream_signals(trained.ensemble, probe).merge(trained.records, on="run")
+        after.loc[after["status"] == "diverged", ["stream", "gradient"]] = np.nan
+        tables += [before.assign(step=0, status="ok"), after]
+    return pd.concat(tables).assign(width=float(settings.width))
 
 
 def run_wide(runs: pd.DataFrame, context) -> pd.DataFrame:
     """The plain stack before training at one width, one network at a time (they are large)."""
-    probe = digits(context, context.settings.examples)
-    network = stack_of(int(runs["width"].iloc[0]), context.settings.depth, watched=True)
-    alone = (runs.iloc[[row]].assign(kind="plain") for row in range(len(runs)))
-    return pd.concat(stream_signals(untrained(run, network, context, torch.float32), probe) for run in alone)
+    probe, network = digits(context, context.settings.examples), stack_of(context, watched=True)
+    return pd.concat(stream_signals(untrained(run, context, network), probe) for _, run in runs.groupby("seed"))
 
 
 def run_growth(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -113,51 +97,43 @@ def run_growth(runs: pd.DataFrame, context) -> pd.DataFrame:
         variance = torch.tensor(group["variance"].to_numpy(dtype=float))
         deviation = torch.where(variance > 0, variance, 1.0 / settings.blocks).sqrt()[:, None, None]
         x = torch.randn(settings.examples, width, generator=draws, dtype=torch.float64).expand(len(group), -1, -1)
-        squares = [x.square().mean((1, 2))]
-        for _ in range(settings.blocks):
+        for block in range(settings.blocks + 1):
+            tables.append(pd.DataFrame({"run": group["run"], "block": block, "mean_square": x.square().mean((1, 2))}))
             first, second = torch.randn(2, width, width, generator=draws).double() / math.sqrt(width)
             x = x + deviation * (torch.relu(x @ (math.sqrt(2.0) * first).T) @ second.T)
-            squares.append(x.square().mean((1, 2)))
-        table = pd.DataFrame(torch.stack(squares, 1).numpy(), index=group["run"]).stack()
-        tables.append(table.rename_axis(["run", "block"]).rename("mean_square").reset_index())
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables)
 
 
 def run_jacobian(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Product of the blocks' Jacobians when the branch's slope is `slope` times that of a random ReLU layer."""
-    settings, rows = context.settings, []
-    shape = (settings.depth, settings.width, settings.width)
-    identity = torch.eye(settings.width).double()
+    depth, width, rows = context.settings.depth, context.settings.width, []
     for run in runs.itertuples(index=False):
         draws = context.generator(run.seed, "jacobian")
-        weights = torch.randn(shape, generator=draws).double() * math.sqrt(2.0 / settings.width)
-        active = (torch.rand(shape[:2], generator=draws) < 0.5).double()
-        product = stack_jacobian(weights, active * run.slope, skip=run.kind != "plain")
-        norm, distance = (float(torch.linalg.matrix_norm(each, 2)) for each in (product, product - identity))
-        decades = max(math.log10(norm), -400.0) if norm > 0 else -400.0  # a norm of exactly 0 stays finite
+        weights = torch.randn(depth, width, width, generator=draws).double() * math.sqrt(2.0 / width)
+        active = (torch.rand(depth, width, generator=draws) < 0.5).double()
+        product = stack_jacobian(weights, active * run.slope, skip=run.kind == "residual")
+        norm, distance = (float(torch.linalg.matrix_norm(each, 2)) for each in (product, product - torch.eye(width)))
+        decades = math.log10(norm) if norm > 0 else -400.0  # a norm of exactly 0 stays finite
         rows.append({"run": run.run, "distance": distance, "log10_norm": decades})
     return pd.DataFrame(rows)
 
 
 def run_conv(runs: pd.DataFrame, context) -> pd.DataFrame:
     """The convolutional network of He et al. with and without shortcuts, on images halved in size."""
-    settings, kind = context.settings, runs["kind"].iloc[0]
-    data = context.dataset(settings.dataset)
+    settings, data = context.settings, context.dataset(context.settings.dataset)
+    mean, deviation, some = data.x_train.mean(), data.x_train.std(), slice(settings.evaluated)
 
-    def images(x):
-        return (torch.nn.functional.avg_pool2d(x, 2) - data.x_train.mean()) / data.x_train.std()
+    def images(x, y) -> Data:
+        return Data({"x": (torch.nn.functional.avg_pool2d(x, 2) - mean) / deviation, "y": y})
 
     def network(run, generator):
         return ResNet(
-            data.x_train.shape[1], CLASSES, generator=generator, depth=int(runs["depth"].iloc[0]),
-            channels=settings.channels, residual=kind != "plain",
+            data.x_train.shape[1], CLASSES, generator=generator, depth=run.depth, channels=settings.channels,
+            residual=run.kind == "residual",
         )  # fmt: skip
 
-    x, y, count = images(data.x_train), data.y_train, settings.evaluated
-    sample = Data({"x": x[:count], "y": y[:count]})
-    test = Data({"x": images(data.x_test)[:count], "y": data.y_test[:count]})
+    sample, test = images(data.x_train[some], data.y_train[some]), images(data.x_test[some], data.y_test[some])
     return train(
-        runs, context, network=network, data=Data({"x": x, "y": y}), steps=settings.steps,
-        batch_size=settings.batch_size, optimizer="momentum", hyper={"schedule": "cosine", "weight_decay": 1e-4},
-        evaluate={"train": (sample, classification), "test": (test, classification)},
+        runs, context, network=network, data=images(data.x_train, data.y_train),
+        hyper={"schedule": "cosine", "weight_decay": 1e-4}, evaluate={"train": sample, "test": test},
     ).records  # fmt: skip

@@ -10,17 +10,12 @@ import pandas as pd
 from claimcheck.theory.mean_field import block_growth
 
 
-def error_of(records: pd.DataFrame) -> pd.Series:
-    """Train error; a diverged run is wrong everywhere."""
-    return records["train_error"].fillna(1.0)
-
-
 def stable_decades(records: pd.DataFrame) -> pd.Series:
     """Decades of learning rate at which half the training examples are learnt: scaled residual - plain."""
-    grid = np.sort(records["learning_rate"].unique())
-    spacing = np.log10(grid[-1] / grid[0]) / (len(grid) - 1)
-    learnt = (error_of(records) < 0.5).groupby([records["seed"], records["kind"]]).sum().unstack("kind")
-    return learnt["scaled"] * spacing - learnt["plain"] * spacing
+    grid = np.log10(records["learning_rate"].unique())
+    rows = records.assign(learnt=records["train_error"] < 0.5)  # False where a run diverged
+    learnt = rows.groupby(["seed", "kind"])["learnt"].sum().unstack("kind")
+    return (learnt["scaled"] - learnt["plain"]) * np.ptp(grid) / (len(grid) - 1)
 
 
 def growth_error(records: pd.DataFrame) -> pd.Series:

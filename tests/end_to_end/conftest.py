@@ -22,12 +22,13 @@ class Project:
 
     folder: Path
     studies: Path
+    snakefile: Path = REPOSITORY / "Snakefile"
 
     def command(self, *words: str, **config: object) -> list[str]:
         """The words of a call of Snakemake for this folder."""
         chosen = {"studies_dir": self.studies, "scale": "smoke", "data_dir": self.folder / "data", **config}
         settings = [f"{key}={value}" for key, value in chosen.items()]
-        python = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
+        python = [sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile)]
         return [*python, "--cores", "2", *words, "--config", *settings]
 
     def snakemake(
@@ -46,7 +47,7 @@ class Project:
         )
 
     def planned(self, *words: str, **config: object) -> set[str]:
-        """What would run: "rule" or "rule study"."""
+        """What would run: names of rules, with the study's after those that serve several."""
         said = self.snakemake("--dry-run", *words, **config)
         assert said.returncode == 0, said.stdout
         blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", said.stdout, flags=re.MULTILINE)

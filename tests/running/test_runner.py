@@ -176,7 +176,7 @@ BAD_OUTCOMES = {
     "not a frame": ("return 3", "must return a DataFrame"),
     "a run without rows": ("return pd.DataFrame({'run': runs['run'][1:], 'heads': 0.5})", "have no rows"),
     "an unknown run": ("return pd.DataFrame({'run': [*runs['run'], 'x'], 'heads': 0.5})", "not in the design"),
-    "rows twice": ("return pd.DataFrame({'run': [*runs['run'], *runs['run']], 'heads': 0.5})", "stand twice"),
+    "rows twice": ("return pd.DataFrame({'run': [*runs['run'], *runs['run']], 'heads': 0.5})", "are duplicates"),
     "unknown status": ("return pd.DataFrame({'run': runs['run'], 'heads': 0.5, 'status': 'fine'})", "unknown status"),
     "an exception": ("raise RuntimeError('out of luck')", "RuntimeError: out of luck"),
 }

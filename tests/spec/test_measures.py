@@ -41,7 +41,7 @@ def test_a_measure_has_one_form_with_its_column():
         ({"value": "a", "best": "highest"}, "best belongs to argbest or to best_over"),
         ({"value": "a", "by": "b"}, "by belongs to best_over"),
         ({"value": "a", "above": 1.0, "below": 2.0}, "give above or below, not both"),
-        ({"value": "a", "mean_over": ["gain"], "max_over": ["gain"]}, "gain stands twice"),
+        ({"value": "a", "mean_over": ["gain"], "max_over": ["gain"]}, "gain is given more than once"),
         ({"value": "a", "log": 3}, "must be true (natural), 2 or 10"),
         ({"value": "a", "log": ["a"]}, "a list under log belongs to a slope"),
         ({"slope": "a", "over": "gain", "log": ["b"]}, "a list under log belongs to a slope and names its column"),

@@ -33,7 +33,7 @@ def answer(identifier, rows, scale="quick"):
     """What a prediction measures on the records of its part, a number for each seed."""
     prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
     if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows)
+        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
 
 
@@ -68,13 +68,13 @@ def test_schedules_are_the_lectures_formulas():
 
 @pytest.mark.parametrize("name", ["warmup", "step", "cosine", "linear", "exponential", "warmup_cosine"])
 def test_schedules_equal_torchs(name):
-    assert RUNS._difference(name, 400, 40) < 1e-12
+    assert RUNS.formula_error(name, 400) < 1e-12
 
 
 def test_a_wrong_formula_would_be_noticed(monkeypatch):
     right = schedules.multipliers
     monkeypatch.setattr(schedules, "multipliers", lambda *a, **k: right(*a, **k) ** 1.01)
-    assert RUNS._difference("cosine", 400, 40) > 1e-4
+    assert RUNS.formula_error("cosine", 400) > 1e-4
 
 
 # ---- range test ----
@@ -140,7 +140,7 @@ def warmup_records(failed):
     """Two seeds; `failed(regime, warmup, doublings)`."""
     cells = [
         (s, regime, w, d)
-        for s in (0, 1) for regime in RUNS.REGIMES for w in (0.0, 0.1, 0.3) for d in (-6, -3, 0, 1, 2)
+        for s in (0, 1) for regime in STUDY.parts["warmup"].factors["regime"].values for w in (0.0, 0.1, 0.3) for d in (-6, -3, 0, 1, 2)
     ]  # fmt: skip
     table = pd.DataFrame(cells, columns=["seed", "regime", "warmup", "doublings"])
     values = [float(failed(*cell[1:])) for cell in cells]
@@ -242,6 +242,11 @@ def test_the_edge_is_late_sharpness_and_a_diverged_run_never_comes_to_rest():
     assert answer("sharpness-at-the-edge", table)[0] == pytest.approx(1.1)
     assert np.isinf(answer("sharpness-at-the-edge", table)[1])
     assert answer("beyond-the-edge-survives", table).to_dict() == {0: 1.0, 1: 0.5}
+
+
+def test_every_regime_says_how_it_trains():
+    part = STUDY.parts["warmup"]
+    assert set(part.settings["regimes"]) == set(part.factors["regime"].values)
 
 
 def test_every_recipe_is_a_schedule():

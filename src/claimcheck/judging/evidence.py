@@ -84,7 +84,7 @@ def read(results: Results) -> Evidence:
     """Read and check a study's records against its design.
 
     Raises:
-        ClaimcheckError: no records, a damaged file, missing columns, rows that stand twice, runs or seeds that are
+        ClaimcheckError: no records, a damaged file, missing columns, duplicate rows, runs or seeds that are
             missing or that the design does not have, a part without rows.
     """
     records = results.read_records()

@@ -215,7 +215,7 @@ class Lecture(Model):
 
 
 def unique(ids: list[str], kind: str) -> None:
-    """Raise ValueError when an id stands twice."""
+    """Raise ValueError when an id is used twice."""
     for position, name in enumerate(ids):
         if name in ids[:position]:
-            raise ValueError(f"{kind} id {name!r} stands twice")
+            raise ValueError(f"{kind} id {name!r} is used twice")

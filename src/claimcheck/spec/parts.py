@@ -71,7 +71,7 @@ class Factor(Model):
     @classmethod
     def _distinct(cls, values: list[Scalar]) -> list[Scalar]:
         if len({(type(value) is bool, value) for value in values}) < len(values):
-            raise ValueError("a value stands twice")
+            raise ValueError("a value is given twice")
         return values
 
 
@@ -119,7 +119,7 @@ class Design(Model):
             if name in RESERVED:
                 raise ValueError(f"factor {name!r} has a reserved name")
         if both := set(self.factors) & set(self.settings):
-            raise ValueError(f"{sorted(both)} stand under factors and under settings")
+            raise ValueError(f"{sorted(both)} are given both as factors and as settings")
         if getattr(self, "extends", None) is None:
             self._check_cells(set(self.factors))
         return self
