@@ -48,7 +48,7 @@ def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), fewer=None,
     frames = []
     for piece in design.ensembles(part, runs, "confirm"):
         context = context_of(name, data_dir, **{**part.settings, **settings})
-        raw = getattr(RUNS, STUDY.run_function(name, set(dir(RUNS))))(piece.runs.copy(), context)
+        raw = getattr(RUNS, STUDY.run_function(name))(piece.runs.copy(), context)
         frames.append(records.check_outcome(raw, piece.runs, part, where=name))
     return pd.concat(frames, ignore_index=True)
 
