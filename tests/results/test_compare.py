@@ -3,82 +3,95 @@
 from __future__ import annotations
 
 import shutil
+from importlib import metadata
 
 import numpy as np
 import pytest
 
-from claimcheck.results import records as recording
-from claimcheck.results import compare as verify
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import read_json, write_json
-from claimcheck.results.seals import sealed
+from claimcheck.files import read_json, sha256, write_json
 from claimcheck.judging.judge import judge
+from claimcheck.results import compare as verify
+from claimcheck.results import records as recording
+from claimcheck.results import view
+from claimcheck.results.provenance import read_provenance, write_provenance
+
+
+def vouch(path):
+    """Note the checksum of records written by hand, as if their run had written them so."""
+    facts = read_provenance(path.with_name("provenance.json"), "")
+    files = {**facts.files, path.name: sha256(path)}
+    write_provenance(path.with_name("provenance.json"), facts.model_copy(update={"files": files}))
 
 
 @pytest.fixture
 def trees(plant, run_planted, tmp_path):
-    """Results of the planted study, a copy of them, and the study."""
-    study = plant()
-    judge(study, "quick", run_planted(study))
-    mine, theirs = tmp_path / "results" / "quick", tmp_path / "theirs" / "quick"
-    shutil.copytree(mine, theirs)
-    return mine, theirs, study
+    """The planted study's view, that of another machine, and a way to change the other's results."""
 
+    class Trees:
+        mine, theirs = tmp_path / "mine" / "quick", tmp_path / "theirs" / "quick"
+        study = plant()
 
-def _changed(folder, study, change):
-    """Change the records in a tree and judge them again."""
-    path = folder / "planted" / "records.parquet"
-    recording.write(path, change(recording.read(path)))
-    judge(study, "quick", folder.parent)
+        def run(self, change=None, side="theirs", study=None):
+            study = study or self.study
+            results = run_planted(study, change, results_dir=tmp_path / side)
+            judge(results)
+            view.publish(results)
+            return results
+
+    found = Trees()
+    found.run(side="mine")
+    found.run()
+    return found
 
 
 def test_a_copy_is_the_same_bits(trees, capsys):
-    mine, theirs, _ = trees
-    assert verify.main(mine, theirs) == 0
+    assert verify.main(trees.mine, trees.theirs) == 0
     assert capsys.readouterr().out == "planted: same bits\n1 studies: same bits\n"
-    assert verify.compare(mine / "planted", theirs / "planted")[0].level == "same bits"
+    assert verify.compare(trees.mine / "planted", trees.theirs / "planted")[0].level == "same bits"
 
 
 def test_the_same_values_in_another_file_are_the_same_bits(trees):
-    mine, theirs, _ = trees
-    path = theirs / "planted" / "records.parquet"
+    path = trees.theirs / "planted" / "records.parquet"
     recording.read(path).to_parquet(path, compression=None)
-    assert path.read_bytes() != (mine / "planted" / "records.parquet").read_bytes()
-    assert verify.compare(mine, theirs)[0].level == "same bits"
+    vouch(path)
+    assert path.read_bytes() != (trees.mine / "planted" / "records.parquet").read_bytes()
+    assert verify.compare(trees.mine, trees.theirs)[0].level == "same bits"
 
 
 def test_rounding_is_the_same_numbers(trees):
-    mine, theirs, study = trees
-    _changed(theirs, study, lambda records: records.assign(up=records["up"] * (1 + 1e-9)))
-    found = verify.compare(mine, theirs)[0]
+    trees.run(lambda records: records.assign(up=records["up"] * (1 + 1e-9)))
+    found = verify.compare(trees.mine, trees.theirs)[0]
     assert found.level == "same numbers"
     assert "up: 32 of 32 values differ, by at most" in found.differences[0]
 
 
-def test_other_numbers_with_the_same_outcome_are_the_same_verdicts(trees, capsys):
-    mine, theirs, study = trees
-    _changed(theirs, study, lambda records: records.assign(up=records["up"] * 1.01))
-    write_json(theirs / "planted" / "provenance.json", sealed({"versions": {"torch": "1.0"}}))
-    assert verify.main(mine, theirs) == 0
+def test_other_numbers_with_the_same_outcome_are_the_same_verdicts(trees, capsys, monkeypatch):
+    true = metadata.version
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata, "version", lambda name: "1.0" if name == "torch" else true(name))
+        trees.run(lambda records: records.assign(up=records["up"] * 1.01))
+    assert verify.main(trees.mine, trees.theirs) == 0
     out = capsys.readouterr().out
     assert "planted: same verdicts" in out
-    assert "versions.torch: None here, 1.0 there" in out
+    assert f"versions.torch: {true('torch')} here, 1.0 there" in out
 
 
 def test_another_verdict_is_different_and_named(trees, capsys):
-    mine, theirs, study = trees
-    _changed(theirs, study, lambda records: records.assign(up=-records["up"]))
-    assert verify.main(mine, theirs) == 1
+    trees.run(lambda records: records.assign(up=-records["up"]))
+    assert verify.main(trees.mine, trees.theirs) == 1
     assert "better: supported here, contradicted there" in capsys.readouterr().out
 
 
 def test_nan_and_infinity_compare_as_values(trees):
-    mine, theirs, study = trees
-    for folder in (mine, theirs):
-        _changed(folder, study, lambda records: records.assign(two=[np.inf, *records["two"][1:]], spare=np.nan))
-    assert verify.compare(mine, theirs)[0].level == "same bits"
-    _changed(theirs, study, lambda records: records.assign(spare=1.0))
-    assert "spare: 32 of 32 values differ, by at most inf" in verify.compare(mine, theirs)[0].differences[0]
+    def odd(records):
+        return records.assign(two=[np.inf, *records["two"][1:]], spare=np.nan)
+
+    for side in ("mine", "theirs"):
+        trees.run(odd, side)
+    assert verify.compare(trees.mine, trees.theirs)[0].level == "same bits"
+    trees.run(lambda records: odd(records).assign(spare=1.0))
+    assert "spare: 32 of 32 values differ, by at most inf" in verify.compare(trees.mine, trees.theirs)[0].differences[0]
 
 
 @pytest.mark.parametrize(
@@ -90,40 +103,40 @@ def test_nan_and_infinity_compare_as_values(trees):
     ],
 )
 def test_records_of_another_shape_are_told(trees, change, words):
-    mine, theirs, _ = trees
-    path = theirs / "planted" / "records.parquet"
+    path = trees.theirs / "planted" / "records.parquet"
     recording.write(path, change(recording.read(path)))
-    found = verify.compare(mine, theirs)[0]
+    vouch(path)
+    found = verify.compare(trees.mine, trees.theirs)[0]
     assert found.level == "same verdicts"
     assert words in found.differences[0]
 
 
 def test_other_regions_are_different_even_on_the_same_records(trees, plant):
-    mine, theirs, _ = trees
     moved = plant({"statistic: moved_up, region: [0.0, null]": "statistic: moved_up, region: [0.1, null]"})
-    judge(moved, "quick", theirs.parent)
-    found = verify.compare(mine, theirs)[0]
+    trees.run(study=moved)
+    found = verify.compare(trees.mine, trees.theirs)[0]
     assert found.level == "different"
     assert "better: judged by the region [0.0, None] here, [0.1, None] there" in found.differences
 
 
 def test_a_study_or_its_verdicts_on_one_side_only_are_different(trees):
-    mine, theirs, _ = trees
-    shutil.copytree(theirs / "planted", theirs / "another")
-    assert [outcome.level for outcome in verify.compare(mine, theirs)] == ["different", "same bits"]
-    (theirs / "planted" / "verdicts.json").unlink()
-    assert "no verdicts in" in verify.compare(mine, theirs)[1].differences[0]
+    shutil.copytree(trees.theirs / "planted", trees.theirs / "another")
+    found = verify.compare(trees.mine, trees.theirs)
+    assert [outcome.level for outcome in found] == ["different", "same bits"]
+    (trees.theirs / "planted" / "verdicts.json").unlink()
+    assert "no verdicts in" in verify.compare(trees.mine, trees.theirs)[1].differences[0]
 
 
 def test_damage_is_told_and_not_compared(trees, tmp_path):
-    mine, theirs, _ = trees
+    mine, theirs = trees.mine, trees.theirs
     verdicts = theirs / "planted" / "verdicts.json"
     entries = read_json(verdicts)
     entries[0]["verdict"] = "contradicted"
     write_json(verdicts, entries)
     with pytest.raises(ClaimcheckError, match="was changed after it was judged"):
         verify.compare(mine, theirs)
-    write_json(mine / "planted" / "provenance.json", sealed({"files": {"records.parquet": "0" * 64}}))
+    path = mine / "planted" / "records.parquet"
+    recording.write(path, recording.read(path).assign(up=0.0))
     with pytest.raises(ClaimcheckError, match="is not the file that the run wrote"):
         verify.compare(mine, theirs)
     with pytest.raises(ClaimcheckError, match="no such folder of results"):

@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-from claimcheck.running import runner
-from claimcheck.judging import judge
-from claimcheck.spec.reading import load_study
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import write_text
 
 pytest.importorskip("rocrate", reason="rocrate is not installed")
 
@@ -79,14 +78,19 @@ for profile in ("ro-crate-1.1", "workflow-ro-crate-1.0", "process-run-crate-0.5"
 
 
 @pytest.fixture
-def crate(studies, config, tmp_path):
+def pack(locate, make, config, tmp_path):
+    """pack(name, ...): the crate of these studies' results, of which the coin's alone are made."""
     from claimcheck.results.crate import export
 
-    study = load_study(studies, "coin")
-    runner.run_study(study, config)
-    judge.judge_study(study, "smoke", config.results_dir)
-    (tmp_path / "Snakefile").write_text("rule all:\n    input: []\n")
-    return export("smoke", config.results_dir, tmp_path / "reports", tmp_path, tmp_path / "crate").parent
+    make(locate("coin"))
+    write_text(tmp_path / "Snakefile", "rule all:\n    input: []\n")
+    found = config.model_copy(update={"reports_dir": tmp_path / "reports"})
+    return lambda *names: export(found, {name: locate(name) for name in names}, tmp_path / "crate").parent
+
+
+@pytest.fixture
+def crate(pack):
+    return pack("coin", "walk")
 
 
 def test_crate_holds_files_and_an_action_for_each_run(crate):
@@ -96,6 +100,27 @@ def test_crate_holds_files_and_an_action_for_each_run(crate):
     assert all((crate / name).is_file() for name in made)
     assert graph["#run-coin"]["startTime"] < graph["#run-coin"]["endTime"]
     assert graph["#run"]["instrument"] == {"@id": "Snakefile"}
+
+
+def test_a_result_that_was_not_published_is_not_packed(pack, crate):
+    graph = json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]
+    assert not [entry["@id"] for entry in graph if "walk" in entry["@id"]]
+
+
+def test_nothing_to_pack_or_a_place_that_is_taken_is_told(pack):
+    with pytest.raises(ClaimcheckError, match="no judged and published results"):
+        pack("walk")
+    pack("coin")
+    with pytest.raises(ClaimcheckError, match="is there already"):
+        pack("coin")
+
+
+def test_an_edited_result_is_not_packed(pack, locate, tmp_path):
+    verdicts = locate("coin").view / "verdicts.json"
+    verdicts.write_text(verdicts.read_text() + " ")
+    with pytest.raises(ClaimcheckError, match="claimcheck publish coin --scale smoke"):
+        pack("coin")
+    assert not (tmp_path / "crate").exists()
 
 
 def test_the_public_validator_accepts_it(crate, tmp_path):

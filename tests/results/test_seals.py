@@ -5,126 +5,103 @@ from __future__ import annotations
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import read_json, sha256, write_json
-from claimcheck.results.seals import FIGURES, check_results, read_provenance, read_sealed, sealed, write_figure_list
-from claimcheck.judging.judge import judge
-
-FACTS = {
-    "study": "planted",
-    "seconds": 3,
-    "seeds": {"main": 16},
-    "ingredients": {"design": "0a"},
-    "files": {},
-    "git": {"commit": None, "dirty": None},
-    "machine": {"cores": 2, "memory_gib": 7.5, "accelerator": None},
-    "ensembles": [
-        {"name": "main", "runs": 32, "seconds": 1.5, "cpu_seconds": 1.0, "peak_memory_mib": 300.0, "eager": True}
-    ],
-    "shards": 2,
-}
+from claimcheck.files import read_json, write_json
+from claimcheck.results.seals import FIGURES, figure_files, read_sealed, sealed, write_figure_list
 
 
 @pytest.fixture
-def results(plant, run_planted):
-    """The planted study's results with provenance, verdicts, null run and calibration: whole."""
-    study = plant()
-    folder = run_planted(study)
-    write_json(folder / "quick" / "planted" / "provenance.json", sealed(FACTS))
-    judge(study, "quick", folder)
-    write_json(folder / "quick" / "calibration.json", sealed({"n": 16, "rates": [0.05, float("inf")]}))
-    return folder
+def finished(locate, make):
+    """The coin's results, whole."""
+    return make(locate("coin"))
 
 
-def test_whole_results_pass(results):
-    check_results(results, "quick")
-    check_results(results, "full")
+def test_whole_results_are_read(finished):
+    assert finished.read_provenance().study == "coin"
+    assert finished.read_verdicts()[0]["prediction"] == "half"
+    assert finished.read_shuffled()["study"] == "coin"
+    assert [path.name for path in finished.figure_files()] == ["shares.svg", "shares.png"]
+    assert len(finished.read_records()) == 24
 
 
 def test_what_was_sealed_comes_back(tmp_path):
     value = {"b": [1.5, None, "x"], "a": {"c": 1e-17}}
     write_json(tmp_path / "sealed.json", sealed(value))
-    assert read_sealed(tmp_path / "sealed.json") == value
+    assert read_sealed(tmp_path / "sealed.json", "remedy") == value
 
 
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("calibration.json", lambda value: value.update(n=17)),
-        ("calibration.json", lambda value: value.pop("rates")),
-        ("calibration.json", lambda value: value.pop("checksum")),
-        ("planted/shuffled.json", lambda value: value.update(supported=0)),
-        ("planted/shuffled.json", lambda value: value["verdicts"].pop()),
-        ("planted/verdicts.json", lambda value: value[0].update(p=0.5)),
-        ("planted/provenance.json", lambda value: value.update(seeds={"main": "many"})),
-        ("planted/provenance.json", lambda value: value.update(files=[])),
-        ("planted/provenance.json", lambda value: value.update(ingredients=None)),
-        ("planted/provenance.json", lambda value: value["ensembles"].append({})),
-        ("planted/provenance.json", lambda value: value["machine"].update(cores=[2])),
-        ("planted/provenance.json", lambda value: value["seeds"].update(main=17)),
-        ("planted/provenance.json", lambda value: value.update(seconds=1)),
-        ("planted/provenance.json", lambda value: value.pop("checksum")),
-    ],
-)
-def test_what_was_changed_is_named_in_one_line(results, name, change):
-    path = results / "quick" / name
+CHANGES = {
+    "a number of the null run": ("shuffled", lambda value: value.update(supported=7), "judge"),
+    "a verdict of the null run": ("shuffled", lambda value: value["verdicts"].pop(), "judge"),
+    "the null run's checksum": ("shuffled", lambda value: value.pop("checksum"), "judge"),
+    "a p-value": ("verdicts", lambda value: value[0].update(p=0.5), "judge"),
+    "the number of seeds": ("provenance", lambda value: value["seeds"].update(tosses=17), "run"),
+    "the time": ("provenance", lambda value: value.update(seconds=1), "run"),
+    "an ingredient": ("provenance", lambda value: value["parts"]["tosses"]["ingredients"].update(torch="0"), "run"),
+    "the provenance's checksum": ("provenance", lambda value: value.pop("checksum"), "run"),
+}
+
+
+def _read(results):
+    """Everything that the report reads."""
+    return (
+        results.read_provenance(),
+        results.read_records(),
+        results.read_verdicts(),
+        results.read_shuffled(),
+        results.figure_files(),
+    )
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_was_changed_is_named_in_one_line_with_the_command_that_makes_it_again(finished, name):
+    what, change, step = CHANGES[name]
+    path = getattr(finished, what)
     value = read_json(path)
     change(value)
     write_json(path, value)
-    with pytest.raises(ClaimcheckError) as raised:
-        check_results(results, "quick")
-    assert name.split("/")[-1] in str(raised.value)
+    with pytest.raises(ClaimcheckError, match=f"make it again: claimcheck {step} coin --scale smoke") as raised:
+        _read(finished)
+    assert path.name in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", '{"n": 1', "null"])
-def test_what_is_no_json_object_is_told(results, text):
-    for name in ("calibration.json", "planted/provenance.json"):
-        path = results / "quick" / name
-        before = path.read_text()
-        path.write_text(text)
-        with pytest.raises(ClaimcheckError, match=path.name):
-            check_results(results, "quick")
-        path.write_text(before)
+@pytest.mark.parametrize("what", ["shuffled", "provenance"])
+def test_what_is_no_json_object_is_told(finished, text, what):
+    getattr(finished, what).write_text(text)
+    with pytest.raises(ClaimcheckError, match=f"{getattr(finished, what).name}.*make it again: claimcheck"):
+        _read(finished)
 
 
-def test_no_provenance_is_an_empty_one(tmp_path):
-    assert read_provenance(tmp_path / "provenance.json") == {}
-    with pytest.raises(ClaimcheckError, match="no such file"):
-        read_provenance(tmp_path / "provenance.json", required=("files",))
-    write_json(tmp_path / "provenance.json", {"seeds": {}})
-    with pytest.raises(ClaimcheckError, match=r"provenance\.json: this key is missing; found 'files'"):
-        read_provenance(tmp_path / "provenance.json", required=("seeds", "files"))
+HARM = {
+    "another picture": (lambda folder: (folder / "shares.svg").write_text("another picture"), "shares.svg"),
+    "a picture cut off": (
+        lambda folder: (folder / "shares.svg").write_bytes((folder / "shares.svg").read_bytes()[:-9]), "shares.svg",
+    ),
+    "a picture that is gone": (lambda folder: (folder / "shares.png").unlink(), "shares.png"),
+    "no list": (lambda folder: (folder / FIGURES).unlink(), FIGURES),
+    "half a list": (lambda folder: (folder / FIGURES).write_text("{"), FIGURES),
+    "a list of names alone": (
+        lambda folder: write_json(folder / FIGURES, sealed({"files": ["shares.svg"]})), FIGURES,
+    ),
+    "a list that leads outside": (
+        lambda folder: write_json(folder / FIGURES, sealed({"files": {"../figures.svg": "0"}})), "figures.svg",
+    ),
+}  # fmt: skip
 
 
-@pytest.fixture
-def figures(results):
-    """The planted study's figures: two files and their checksums."""
-    folder = results / "quick" / "planted" / "figures"
-    folder.mkdir()
-    for name in ("arms.svg", "arms.png"):
-        (folder / name).write_bytes(name.encode() * 100)
-    write_figure_list(folder, sorted(folder.iterdir()), sha256(folder.parent / "records.parquet"))
-    check_results(results, "quick")
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("harm", "named"),
-    [
-        (lambda folder: (folder / "arms.svg").write_text("another picture"), "arms.svg"),
-        (lambda folder: (folder / "arms.svg").write_bytes((folder / "arms.svg").read_bytes()[:-9]), "arms.svg"),
-        (lambda folder: (folder / "arms.png").unlink(), "arms.png"),
-        (lambda folder: (folder / "more.svg").write_text("a picture from elsewhere"), "more.svg"),
-        (lambda folder: (folder / FIGURES).unlink(), FIGURES),
-        (lambda folder: (folder / FIGURES).write_text("{"), FIGURES),
-        (lambda folder: write_json(folder / FIGURES, sealed({"files": ["arms.svg"]})), FIGURES),
-        (lambda folder: write_figure_list(folder, sorted(folder.glob("arms.*")), "0" * 64), "other records"),
-    ],
-)
-def test_a_figure_that_plot_did_not_draw_is_named_in_one_line(results, figures, harm, named):
-    harm(figures)
-    with pytest.raises(ClaimcheckError) as raised:
-        check_results(results, "quick")
+@pytest.mark.parametrize("name", HARM)
+def test_a_figure_that_plot_did_not_draw_is_named_in_one_line(finished, name):
+    harm, named = HARM[name]
+    harm(finished.figures)
+    with pytest.raises(ClaimcheckError, match="claimcheck plot coin --scale smoke") as raised:
+        _read(finished)
     assert named in str(raised.value)
-    assert "claimcheck plot planted" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_pictures_of_ones_own_among_the_figures_are_none_of_ours(tmp_path):
+    for name in ("arms.svg", "mine.svg"):
+        (tmp_path / name).write_text(name)
+    write_figure_list(tmp_path, [tmp_path / "arms.svg"], "0")
+    assert figure_files(tmp_path, "remedy") == [tmp_path / "arms.svg"]
