@@ -22,30 +22,30 @@ LOOKS = style.looks(LABELS)
 BY_KIND = {"by": "kind", "looks": LOOKS, "labels": LABELS}
 
 
-def loss_by_depth(records: pd.DataFrame, **how):
-    """The axis of a figure of train loss, at most that of guessing, against depth; a diverged run counts as guessing."""
-    _, axis = style.figure(height=3.0)
-    rows = records.assign(loss=records["train_loss"].fillna(CHANCE).clip(upper=CHANCE))
-    style.curves(axis, rows, x="depth", y="loss", by="kind", **how)
-    axis.set(ylabel="train loss / nats")
-    return axis
+def capped(records: pd.DataFrame) -> pd.DataFrame:
+    """The records with a train loss of at most that of guessing; a diverged run is worth as much as guessing."""
+    return records.assign(train_loss=records["train_loss"].fillna(CHANCE).clip(upper=CHANCE))
 
 
 def plot_train_loss_by_depth(records: pd.DataFrame):
     """Train loss of every kind against depth, with the thousand-layer stacks of the other part."""
-    rows = records[records["part"].isin(["depth", "thousand"])]
-    axis = loss_by_depth(rows, looks=LOOKS, labels=LABELS)
+    _, axis = style.figure(height=3.2)
+    rows = capped(records[records["part"].isin(["depth", "thousand"])])
+    style.curves(axis, rows, x="depth", y="train_loss", **BY_KIND)
     style.theory(axis, None, CHANCE, label="guessing, ln 10")
     style.log_axis(axis, sorted(rows["depth"].unique()))
     fewest = rows.groupby("depth")["seed"].nunique().min()
     extra = f"{fewest} at the greatest depths" if fewest < rows["seed"].nunique() else ""
-    return style.finish(axis, rows, extra, xlabel="depth / hidden layers", ylim=(0, None))
+    return style.finish(axis, rows, extra, xlabel="depth / hidden layers", ylabel="train loss / nats", ylim=(0, None))
 
 
 def plot_convolutional(records: pd.DataFrame):
     """Train loss of the convolutional network against depth."""
-    axis = loss_by_depth(records, looks={"plain": LOOKS["plain"], "residual": LOOKS["scaled"]})
-    return style.finish(axis, records, xlabel="depth / layers", xscale="log", yscale="log")
+    _, axis = style.figure(height=2.8)
+    looks = {"plain": LOOKS["plain"], "residual": LOOKS["scaled"]}
+    style.curves(axis, capped(records), x="depth", y="train_loss", by="kind", looks=looks)
+    scales = {"xscale": "log", "yscale": "log"}
+    return style.finish(axis, records, xlabel="depth / layers", ylabel="train loss / nats", **scales)
 
 
 def plot_gradient_by_layer(records: pd.DataFrame):

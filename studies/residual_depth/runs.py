@@ -24,38 +24,30 @@ def digits(context, count: int | None = None, dtype: torch.dtype = torch.float32
     return Data({"x": x[:count].to(dtype), "y": data.y_train[:count]})
 
 
-def by_code(runs: pd.DataFrame) -> list[pd.DataFrame]:
-    """Runs that can be one ensemble: layer norm in the blocks is other code, the other kinds differ in numbers."""
-    return [group for _, group in runs.groupby(runs["kind"] == "pre_norm", sort=True)]
-
-
 def stack_of(context, watched: bool = False):
     """Maker of a run's network; kind, width and depth are the run's factors or the part's settings."""
 
     def network(run, generator):
         said = {**context.settings, **run._asdict()}
-        return Stack(
-            PIXELS, said["width"], CLASSES, said["depth"], said["kind"], generator=generator, watched=watched
-        )  # fmt: skip
+        size = (PIXELS, said["width"], CLASSES, said["depth"])
+        return Stack(*size, said["kind"], generator=generator, watched=watched)
 
     return network
 
 
 def run_depth(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Stacks of one depth, trained by SGD with momentum and measured on all training examples at the end."""
+    """Stacks of one depth, trained by SGD with momentum and measured on all training examples at the end.
+
+    One kind at a time: layer norm in the blocks is other code, and the weights of fewer networks stay in the cache.
+    """
     data, network = digits(context), stack_of(context)
     return pd.concat(
         train(group, context, network=network, data=data, evaluate={"train": data}, compile=False).records
-        for group in by_code(runs)
+        for _, group in runs.groupby("kind", sort=False)
     )
 
 
-run_shallow = run_stability = run_depth
-
-
-def run_thousand(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Very deep stacks, one kind at a time: a third of the memory, and the weights of fewer stay in the cache."""
-    return pd.concat(run_depth(group, context) for _, group in runs.groupby("kind"))
+run_shallow = run_stability = run_thousand = run_depth
 
 
 def stream_signals(ensemble: Ensemble, data: Data) -> pd.DataFrame:
@@ -74,7 +66,7 @@ def run_gradient(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Gradient by layer at initialisation and after some steps, in float64 so that nothing underflows."""
     settings, network, tables = context.settings, stack_of(context, watched=True), []
     probe, data = (digits(context, count, torch.float64) for count in (settings.examples, None))
-    for group in by_code(runs):
+    for _, group in runs.groupby("kind", sort=False):
         before = stream_signals(untrained(group, context, network, torch.float64), probe)
         trained = train(group, context, network=network, data=data, dtype=torch.float64, compile=False)
         after = stream_signals(trained.ensemble, probe).merge(trained.records, on="run")

@@ -3,7 +3,6 @@
 import math
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -364,13 +363,12 @@ def test_convolutional_part_runs_on_a_cifar10_of_the_published_layout(cifar10):
 
 def test_gradient_of_the_smallest_stack_matches_finite_differences():
     """The stream's gradient that the study plots, against a difference quotient."""
-    kind = SimpleNamespace(kind="scaled")
-    network = RUNS.stack_of(4, 3, watched=True)
+    network = RUNS.stack_of(context_of("gradient", settings={"width": 4, "depth": 3}), watched=True)
     runs = pd.DataFrame({"run": ["a"], "seed": [0], "kind": ["scaled"]})
     ensemble = Ensemble.build(runs, network, generator, dtype=torch.float64)
     x, y = torch.randn(1, 64, generator=generator(9)).double(), torch.tensor([3])
     found = RUNS.stream_signals(ensemble, Data({"x": x, "y": y})).set_index("layer")["gradient"]
-    stack = network(kind, generator(0)).double()
+    stack = network(next(runs.itertuples(index=False)), generator(0)).double()
     start, step, differences = stack.input(x).detach(), 1e-6, []
     for unit in range(4):
         losses = []
