@@ -17,6 +17,13 @@ PILOT_SEED = 10_000
 """The first pilot seed: settings are chosen on seeds from here on, claims are judged on seeds below."""
 
 
+POWER_SEED = 20_000
+"""The first seed of the pilots that tell how often a prediction is true (`claimcheck power`)."""
+
+FIRST_BLOCK = 100_000
+"""The first seed that a registration's block may begin with; the first registrations were judged on seeds from 0."""
+
+
 def key(study: str, seed: int, purpose: str) -> int:
     """A 63-bit integer that names the stream: SHA-256 of the three names, so that streams are unrelated."""
     digest = hashlib.sha256(f"{study}\x1f{int(seed)}\x1f{purpose}".encode()).digest()

@@ -81,7 +81,7 @@ def options(*names):
 def shell_functions():
     """What every shell line begins with."""
     source = shlex.quote(f"{workflow.basedir}/src")
-    where = options("scale", "seeds", "device", "studies_dir")
+    where = options("scale", "seeds", "registration_offset", "device", "studies_dir")
     folders = [source.folder for source in downloads.SOURCES.values()]
     data = [f'*/{folder}/*) echo "${{1%%/{folder}/*}}" ;;' for folder in folders]
     lines = [

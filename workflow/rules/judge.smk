@@ -1,4 +1,4 @@
-# Judge: records become verdicts, also with the arms shuffled: nothing may be found there. The judge is judged, too.
+# Judge: records become verdicts; controls, whose answers are known, show that a prediction could have failed.
 for study, results in EVERY.items():
 
     rule:
@@ -13,7 +13,7 @@ for study, results in EVERY.items():
                 labels={"study": study},
                 caption="../report/verdicts.rst",
             ),
-            str(results.shuffled),
+            str(results.controls),
         log:
             f"{RESULTS}/{study}/judge.log",
         threads: 1
@@ -25,18 +25,3 @@ for study, results in EVERY.items():
         shell:
             "step judge {params.study} --keep-view "
             '--results-dir="$(results_above {output:q})" > {log:q} 2>&1'
-
-
-rule calibrate:
-    input:
-        ancients(results.verdicts for results in SHOWN.values()),
-    output:
-        str(REPORT.calibration),
-    log:
-        f"{RESULTS}/.logs/calibrate.log",
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    shell:
-        'step calibrate "${{shown[@]}}" --results-dir="$(results_above {output:q})" > {log:q} 2>&1'

@@ -6,7 +6,7 @@ for study, results in EVERY.items():
         name:
             f"publish_{study}"
         input:
-            ancients([*results.assembled, results.verdicts, results.shuffled, *results.drawings]),
+            ancients([*results.assembled, results.verdicts, results.controls, *results.drawings]),
         output:
             local(str(results.receipt)),
             local(
@@ -16,7 +16,7 @@ for study, results in EVERY.items():
                         "records.parquet",
                         "provenance.json",
                         "verdicts.json",
-                        "shuffled.json",
+                        "controls.json",
                         "figures/checksums.json",
                     )
                 ]
@@ -33,7 +33,6 @@ for study, results in EVERY.items():
 rule publish_report:
     input:
         ancients(f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "verdicts.csv")),
-        ancients([REPORT.calibration] if REPORT.calibrated else []),
     output:
         local(str(REPORT.receipt)),
         local(

@@ -3,9 +3,8 @@ rule report:
     input:
         ancients(results.provenance for results in SHOWN.values()),
         ancients(results.verdicts for results in SHOWN.values()),
-        ancients(results.shuffled for results in SHOWN.values()),
+        ancients(results.controls for results in SHOWN.values()),
         ancients(path for results in SHOWN.values() for path in results.drawings),
-        ancients([REPORT.calibration] if REPORT.calibrated else []),
     output:
         report(
             [f"{REPORT.report}/report.html", f"{REPORT.report}/report.pdf"],

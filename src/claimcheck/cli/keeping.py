@@ -16,16 +16,20 @@ from claimcheck.cli.options import (
     STUDIES,
     DataDir,
     Device,
+    Offset,
     ReportsDir,
     ResultsDir,
     ScaleOption,
     Seeds,
     StudiesDir,
+    StudyName,
     all_results,
     config_of,
     publish_unless,
     results_of,
+    study_of,
 )
+from claimcheck.errors import ClaimcheckError
 
 data = typer.Typer(no_args_is_help=True, help="Download data sets, checked against their published checksums.")
 app.add_typer(data, name="data")
@@ -54,6 +58,7 @@ def import_results(
     study: Annotated[str | None, typer.Option(help="Name of the study; the folder's name when left out.")] = None,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     results_dir: ResultsDir = RESULTS,
     studies_dir: StudiesDir = STUDIES,
@@ -63,7 +68,13 @@ def import_results(
     from claimcheck.running import runner
 
     name = study or folder.resolve().name
-    options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir}
+    options = {
+        "scale": scale,
+        "seeds": seeds,
+        "registration_offset": registration_offset,
+        "device": device,
+        "results_dir": results_dir,
+    }
     for remark in import_parts(folder, results_of(name, studies_dir=studies_dir, **options)):
         print(f"{name}: {remark}")
     results = results_of(name, studies_dir=studies_dir, **options)
@@ -78,6 +89,7 @@ def crate(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write it to; must not exist yet.")],
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     results_dir: ResultsDir = RESULTS,
     reports_dir: ReportsDir = REPORTS,
@@ -86,7 +98,13 @@ def crate(
     """Export results and report as a Workflow Run RO-Crate, for archives and other tools."""
     from claimcheck.results.crate import export
 
-    options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir}
+    options = {
+        "scale": scale,
+        "seeds": seeds,
+        "registration_offset": registration_offset,
+        "device": device,
+        "results_dir": results_dir,
+    }
     options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
     print(export(config_of(**options), all_results(**options), folder))
 
@@ -95,6 +113,7 @@ def crate(
 def prune(
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
     results_dir: ResultsDir = RESULTS,
@@ -104,7 +123,14 @@ def prune(
     from claimcheck.results import pruning
     from claimcheck.results.state import Collection
 
-    options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir, "studies_dir": studies_dir}
+    options = {
+        "scale": scale,
+        "seeds": seeds,
+        "registration_offset": registration_offset,
+        "device": device,
+        "results_dir": results_dir,
+        "studies_dir": studies_dir,
+    }
     found = all_results(**options)
     for line in pruning.prune(Collection(config_of(**options), found), dry_run=dry_run):
         print(line)
@@ -129,3 +155,30 @@ def data_list(data_dir: DataDir = DATA) -> None:
     for name in SOURCES:
         wrong = faults(name, data_dir)
         print(f"{name}: {'whole' if not wrong else '; '.join(f'{path} {fault}' for path, fault in wrong.items())}")
+
+
+@app.command()
+def register(
+    study: StudyName,
+    says: Annotated[str | None, typer.Option(help="What is registered, in a few sentences.")] = None,
+    superseded: Annotated[str | None, typer.Option(help="What was wrong with the registration that stands.")] = None,
+    counts: Annotated[bool, typer.Option("--counts", help="Note the verdicts of the judged run instead.")] = False,
+    scale: ScaleOption = SCALE,
+    device: Device = "auto",
+    results_dir: ResultsDir = RESULTS,
+    studies_dir: StudiesDir = STUDIES,
+) -> None:
+    """Write down, before the judged run, what it will hold the study to; seeds of its own are chosen."""
+    from collections import Counter
+
+    from claimcheck.results.digests import registration_digest
+    from claimcheck.spec import registering
+
+    spec = study_of(study, studies_dir)
+    if counts:
+        found = results_of(study, scale=scale, device=device, results_dir=results_dir, studies_dir=studies_dir)
+        print(registering.note_verdicts(spec, dict(Counter(entry["verdict"] for entry in found.read_verdicts()))))
+        return
+    if says is None:
+        raise ClaimcheckError("say what is registered", where="register", hint="--says TEXT")
+    print(registering.register(spec, registration_digest(spec), says, superseded))

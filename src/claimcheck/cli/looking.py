@@ -17,6 +17,7 @@ from claimcheck.cli.options import (
     STUDIES,
     DataDir,
     Device,
+    Offset,
     ReportsDir,
     ResultsDir,
     Scale,
@@ -53,6 +54,7 @@ def why(
     study: StudyName,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     results_dir: ResultsDir = RESULTS,
     reports_dir: ReportsDir = REPORTS,
@@ -62,7 +64,13 @@ def why(
     from claimcheck.results.reasons import explain
     from claimcheck.results.state import Collection
 
-    options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir}
+    options = {
+        "scale": scale,
+        "seeds": seeds,
+        "registration_offset": registration_offset,
+        "device": device,
+        "results_dir": results_dir,
+    }
     options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
     for line in explain(results_of(study, **options)):
         print(line)
@@ -75,6 +83,7 @@ def cost(
     studies: Annotated[list[str] | None, typer.Argument(metavar="[STUDY]...", help="All when left out.")] = None,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     studies_dir: StudiesDir = STUDIES,
     data_dir: DataDir = DATA,
@@ -83,7 +92,14 @@ def cost(
     from claimcheck.running.cost import estimate
     from claimcheck.spec.reading import study_names
 
-    config = config_of(scale=scale, seeds=seeds, device=device, studies_dir=studies_dir, data_dir=data_dir)
+    config = config_of(
+        scale=scale,
+        seeds=seeds,
+        registration_offset=registration_offset,
+        device=device,
+        studies_dir=studies_dir,
+        data_dir=data_dir,
+    )
     rows, total = [], 0.0
     for name in studies or study_names(studies_dir):
         print(f"rehearsing {name}", file=sys.stderr, flush=True)

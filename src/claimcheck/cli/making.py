@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from claimcheck.cli.options import (
     Into,
     KeepView,
     MemoryLimit,
+    Offset,
     OnlyStudies,
     PartName,
     ReportsDir,
@@ -46,6 +48,7 @@ def run(
     study: StudyOrPart,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     shard: Annotated[str | None, typer.Option(help="i/n: only the i-th of n pieces of a part, for `merge`.")] = None,
     memory_limit_mb: MemoryLimit = None,
@@ -58,7 +61,13 @@ def run(
 ) -> None:
     """Train the networks of a study, or of one part of it. A killed run goes on where it stopped."""
     name, part = named(study)
-    options = {"scale": scale, "seeds": seeds, "results_dir": results_dir, "studies_dir": studies_dir}
+    options = {
+        "scale": scale,
+        "seeds": seeds,
+        "registration_offset": registration_offset,
+        "results_dir": results_dir,
+        "studies_dir": studies_dir,
+    }
     options |= {"data_dir": data_dir, "memory_limit_mb": memory_limit_mb}
     results = results_of(name, device=device, **options)
     wanted = parts_of(results, part, digest)
@@ -93,6 +102,7 @@ def tune(
     part: PartName,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     memory_limit_mb: MemoryLimit = None,
     digest: Expected = None,
@@ -105,7 +115,13 @@ def tune(
     from claimcheck.running.devices import leased_device
 
     name, wanted = named(part)
-    options = {"scale": scale, "seeds": seeds, "results_dir": results_dir, "studies_dir": studies_dir}
+    options = {
+        "scale": scale,
+        "seeds": seeds,
+        "registration_offset": registration_offset,
+        "results_dir": results_dir,
+        "studies_dir": studies_dir,
+    }
     options |= {"data_dir": data_dir, "memory_limit_mb": memory_limit_mb}
     parts_of(results_of(name, device=device, **options), wanted, digest)
     with listening(part) as listener, leased_device(device, listener.log) as leased:
@@ -119,6 +135,7 @@ def merge(
     digest: Expected = None,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     results_dir: ResultsDir = RESULTS,
     studies_dir: StudiesDir = STUDIES,
     data_dir: DataDir = DATA,
@@ -132,6 +149,7 @@ def merge(
         name,
         scale=scale,
         seeds=seeds,
+        registration_offset=registration_offset,
         device=device,
         results_dir=results_dir,
         studies_dir=studies_dir,
@@ -146,6 +164,7 @@ def assemble(
     study: StudyName,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     keep_view: KeepView = False,
     results_dir: ResultsDir = RESULTS,
@@ -155,7 +174,13 @@ def assemble(
     from claimcheck.running import runner
 
     results = results_of(
-        study, scale=scale, seeds=seeds, device=device, results_dir=results_dir, studies_dir=studies_dir
+        study,
+        scale=scale,
+        seeds=seeds,
+        registration_offset=registration_offset,
+        device=device,
+        results_dir=results_dir,
+        studies_dir=studies_dir,
     )
     runner.assemble(results)
     publish_unless(results, keep_view)
@@ -167,6 +192,7 @@ def judge(
     study: StudyName,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     keep_view: KeepView = False,
     results_dir: ResultsDir = RESULTS,
@@ -176,16 +202,24 @@ def judge(
     from claimcheck.judging import judge as judging
 
     results = results_of(
-        study, scale=scale, seeds=seeds, device=device, results_dir=results_dir, studies_dir=studies_dir
+        study,
+        scale=scale,
+        seeds=seeds,
+        registration_offset=registration_offset,
+        device=device,
+        results_dir=results_dir,
+        studies_dir=studies_dir,
     )
     verdicts = judging.judge(results)
     publish_unless(results, keep_view)
     rows = []
     for entry in verdicts:
-        estimate = entry["estimate"]
-        shown = "" if estimate is None else f"{estimate:.4g} {entry['unit']}" if estimate == estimate else "nan"
-        rows.append((entry["claim"], entry["prediction"], entry["kind"], entry["verdict"], shown, entry["n"]))
-    print_table(["claim", "prediction", "kind", "verdict", "estimate", "n"], [], rows)
+        for test in entry["tests"] or [{}]:
+            k = f"{test['k']} of {test['n']}" if "k" in test else ""
+            size = "" if test.get("median") is None else f"{test['median']:.4g} {entry['unit']}"
+            name = entry["prediction"] + (f" on {test['data']}" if test.get("data") else "")
+            rows.append((entry["claim"], name, entry["kind"], test.get("verdict", entry["verdict"]), k, size))
+    print_table(["claim", "prediction", "kind", "verdict", "true in", "median"], [], rows)
 
 
 @app.command()
@@ -193,6 +227,7 @@ def plot(
     study: StudyName,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     keep_view: KeepView = False,
     results_dir: ResultsDir = RESULTS,
@@ -202,7 +237,13 @@ def plot(
     from claimcheck.figures import drawing
 
     results = results_of(
-        study, scale=scale, seeds=seeds, device=device, results_dir=results_dir, studies_dir=studies_dir
+        study,
+        scale=scale,
+        seeds=seeds,
+        registration_offset=registration_offset,
+        device=device,
+        results_dir=results_dir,
+        studies_dir=studies_dir,
     )
     drawn = drawing.plot_study(results)
     publish_unless(results, keep_view)
@@ -215,6 +256,7 @@ def publish(
     study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study; left out with --report.")] = None,
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     the_report: Annotated[bool, typer.Option("--report", help="Publish the report.")] = False,
     only: OnlyStudies = None,
@@ -227,7 +269,13 @@ def publish(
     from claimcheck.results import view
     from claimcheck.results.state import Collection
 
-    options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir}
+    options = {
+        "scale": scale,
+        "seeds": seeds,
+        "registration_offset": registration_offset,
+        "device": device,
+        "results_dir": results_dir,
+    }
     options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
     if the_report == (study is not None):
         raise ClaimcheckError("name a study, or give --report", where="publish")
@@ -244,6 +292,7 @@ def publish(
 def report(
     scale: ScaleOption = SCALE,
     seeds: Seeds = None,
+    registration_offset: Offset = 0,
     device: Device = "auto",
     keep_view: KeepView = False,
     only: OnlyStudies = None,
@@ -255,7 +304,13 @@ def report(
     """Gather verdicts and figures into report.html and report.pdf; studies that are not there are named so."""
     from claimcheck.report import build as reporting
 
-    options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir}
+    options = {
+        "scale": scale,
+        "seeds": seeds,
+        "registration_offset": registration_offset,
+        "device": device,
+        "results_dir": results_dir,
+    }
     options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
     found = all_results(**options)
     for path in reporting.build(config_of(**options), found, only, publish=not keep_view, into=into):
@@ -263,26 +318,75 @@ def report(
 
 
 @app.command()
-def calibrate(
+def power(
+    study: StudyName,
     scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
+    units: Annotated[int, typer.Option(min=2, max=500, help="Pilot units; none of them is ever judged.")] = 16,
     device: Device = "auto",
-    only: OnlyStudies = None,
     results_dir: ResultsDir = RESULTS,
     studies_dir: StudiesDir = STUDIES,
-    n: Annotated[int | None, typer.Option(min=2, help="Seeds; the report's own when left out.")] = None,
-    predictions: Annotated[int | None, typer.Option(min=1, help="Predictions in a report; the report's own.")] = None,
+    data_dir: DataDir = DATA,
 ) -> None:
-    """Simulate reports in which nothing is true: how often does one say otherwise, and what effect is found?"""
-    from claimcheck.files import write_json
-    from claimcheck.judging import calibration
-    from claimcheck.results.seals import sealed
-    from claimcheck.results.state import Collection
+    """Run pilot units and say how often each prediction is true of them, and how many units would show it."""
+    from claimcheck.judging.evidence import Evidence
+    from claimcheck.judging.power import powers
+    from claimcheck.results import records
+    from claimcheck.running import runner
 
-    options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir, "studies_dir": studies_dir}
-    there = {k: each for k, each in all_results(**options).items() if (k in only if only else each.judged())}
-    found = [verdict for each in there.values() for verdict in each.read_verdicts()]
-    result = calibration.calibrate_verdicts(found, n=n, m=predictions)
-    if n is None and predictions is None:
-        write_json(Collection(config_of(**options), there).calibration, sealed(result))
-    print("\n".join(calibration.summary(result)))
+    options = {"scale": scale, "device": device, "results_dir": results_dir, "studies_dir": studies_dir}
+    results = results_of(study, data_dir=data_dir, seeds=units, pilots=True, **options)
+    with listening(study) as listener:
+        runner.run_parts(results, results.parts, listener)
+    read = {name: files.read() for name, files in results.parts.items()}
+    parts = {name: files.part for name, files in results.parts.items()}
+    frame = records.assemble([rows for rows, _ in read.values()], parts)
+    planned = {name: part.seeds for name, part in results.study.at(scale.value).items()}
+    seconds = {
+        name: sum(each.cpu_seconds for each in facts.ensembles if "/pilot" not in each.name) / units
+        for name, (_, facts) in read.items()
+    }
+    found = Evidence(results.study, scale.value, parts, results.not_run, frame)
+    rows = []
+    for row in powers(found, planned, seconds):
+        name = row.prediction + (f" on {row.data}" if row.data else "")
+        cost = "" if row.seconds is None else f"{row.seconds:,.0f} s"
+        rows.append((name, f"{row.k} of {row.n}", row.share, row.units or "–", cost, row.planned, f"{row.reached:.0%}"))
+    numbers = ["true in", "share", "units for 90 %", "cost", "units now", "power now"]
+    print_table(["prediction"], numbers, rows)
+
+
+@app.command()
+def controls(
+    study: StudyName,
+    scale: ScaleOption = SCALE,
+    seeds: Seeds = None,
+    registration_offset: Offset = 0,
+    device: Device = "auto",
+    results_dir: ResultsDir = RESULTS,
+    studies_dir: StudiesDir = STUDIES,
+) -> None:
+    """Ask the controls of a study's predictions of its records; exit status 1 when one passes that must not."""
+    from claimcheck.judging.controls import outcomes
+    from claimcheck.judging.evidence import read, values_of
+    from claimcheck.judging.rule import decide
+
+    results = results_of(
+        study,
+        scale=scale,
+        seeds=seeds,
+        registration_offset=registration_offset,
+        device=device,
+        results_dir=results_dir,
+        studies_dir=studies_dir,
+    )
+    found, rows, passed = read(results), [], 0
+    for _, each in results.study.predictions():
+        for data in [] if each.kind == "fact" or found.reason_not_run(each) else each.on or [None]:
+            verdict = decide(values_of(found, each, data).to_numpy(), each.region, each.share).verdict
+            for name, control in outcomes(found, each, verdict, data).items():
+                passed += control["passed"]
+                state = "PASSED, it must not" if control["passed"] else "as it must be"
+                shown = (control["verdict"], f"{control['k']} of {control['n']}", state)
+                rows.append((each.id + (f" on {data}" if data else ""), name, control["says"], *shown))
+    print_table(["prediction", "control", "says", "verdict", "true in", "state"], [], rows)
+    sys.exit(1 if passed else 0)

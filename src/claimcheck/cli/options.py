@@ -43,6 +43,7 @@ ReportsDir = Annotated[Path, typer.Option(help="Folder that reports are written 
 StudiesDir = Annotated[Path, typer.Option(help="Folder of the studies and lecture.yaml.")]
 DataDir = Annotated[Path, typer.Option(help="Folder of downloaded data sets.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, instead of the study's own.")]
+Offset = Annotated[int, typer.Option(min=0, help="Judge on the block of seeds so many after the registered one.")]
 KeepView = Annotated[
     bool, typer.Option("--keep-view", help="Write the store alone; `publish` puts it where people read.")
 ]

@@ -25,6 +25,7 @@ RUN_MODULES = ("spec.design", "streams", "engine.context")
 
 TUNING_MODULES = ("running.tuning",)
 JUDGE_MODULES = ("judging.judge",)
+REGISTERED_MODULES = ("judging.rule", "judging.measures")
 PLOT_MODULES = ("figures.drawing", "figures.style")
 REPORT_MODULES = ("report.build",)
 
@@ -70,6 +71,7 @@ def design_of(part: ScaledPart) -> dict[str, Any]:
         "cells": part.cells(),
         "static": [name for name, factor in part.factors.items() if factor.static],
         "seeds": part.seeds,
+        **({"first seed": part.first_seed} if part.first_seed else {}),
         "settings": part.settings,
         "index": part.index,
         "tune": part.tune.model_dump() if part.tune else None,
@@ -118,14 +120,6 @@ def plot_ingredients(study: Study, records: str) -> Ingredients:
     }
 
 
-def calibration_ingredients(verdicts: Iterable[str]) -> Ingredients:
-    """What the simulation of reports depends on: the code, and the predictions and seeds that there are."""
-    modules, packages = sources.closure(["judging.calibration"])
-    return {**{f"claimcheck.{name}": each for name, each in modules.items()}, **_versions(packages)} | {
-        "verdicts": hash_of(sorted(verdicts))
-    }
-
-
 def report_ingredients(studies_dir: Path, results: Mapping[str, Any]) -> Ingredients:
     """What the report depends on: the results that it shows, every text of the studies, the templates and the code.
 
@@ -149,14 +143,29 @@ def report_ingredients(studies_dir: Path, results: Mapping[str, Any]) -> Ingredi
     }
 
 
+FIXED = {"id", "measure", "statistic", "arguments", "region", "kind", "share", "tolerance", "part", "on", "controls"}
+"""What of a prediction decides its verdict; words, units and references do not."""
+
+
+def registration_digest(study: Study) -> str:
+    """Hash of what a registration fixes: the design at every scale, the predictions, the statistics, the rule."""
+    names = [prediction.statistic for _, prediction in study.predictions() if prediction.statistic is not None]
+    found = _reach_if_there(study.folder, "statistics", names, REGISTERED_MODULES)
+    designs = {
+        scale: {name: {k: v for k, v in design_of(part).items() if k != "first seed"} for name, part in parts.items()}
+        for scale, parts in ((scale, study.at(scale)) for scale in study.scales)
+    }
+    predictions = [prediction.model_dump(include=FIXED) for _, prediction in study.predictions()]
+    return digest({"designs": designs, "predictions": predictions, **dict(sorted(found.hashes.items()))})
+
+
 def prediction_hash(prediction: Prediction, study: Study, scale: str, seeds: int | None = None) -> str:
     """Hash of what fixes a prediction: what is measured, the region, the rule and the design it is judged on."""
     parts = study.at(scale, seeds)
     wanted = {prediction.part: parts[prediction.part]} if prediction.part else parts
-    fixed = {"id", "says", "measure", "statistic", "arguments", "region", "kind", "average", "part"}
     return hash_of(
         {
-            "prediction": prediction.model_dump(include=fixed),
+            "prediction": prediction.model_dump(include=FIXED),
             "design": {name: design_of(part) for name, part in wanted.items()},
         }
     )

@@ -59,6 +59,7 @@ class PartFacts(_Facts):
     pilot_seeds: int = 0
     arms: int = 0
     arms_at_edge: int = 0
+    arms_failed: int = 0
     threads: int = 1
     shards: int = 1
     git: Git = Git()

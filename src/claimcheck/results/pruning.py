@@ -21,7 +21,7 @@ def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
     """
     found = [path for results in collection.results.values() for path in superseded(results)]
     store = collection.config.results / STORE
-    kept = {collection.calibration.name, collection.report.name, *collection.results}
+    kept = {collection.report.name, *collection.results}
     found += [
         path
         for path in sorted(store.glob("*"))
@@ -47,7 +47,7 @@ def superseded(results: Results) -> list[Path]:
     asked = {path.name for files in results.parts.values() for path in files.files}
     asked |= {WORK} if missing else set()
     parts = [path for path in _entries(results.view / "parts") if path.name not in asked]
-    kept = {*results.assembled, results.verdicts, results.shuffled, results.figures}
+    kept = {*results.assembled, results.verdicts, results.controls, results.figures}
     found = [path for path in parts if not path.name.startswith(tuple(missing))]
     return found + [path for path in _entries(results.store) if path not in kept]
 

@@ -24,7 +24,7 @@ def explain(results: Results) -> list[str]:
     retrained = any(line.startswith("part ") and "would run" in line for line in lines)
     lines.append(_step("assemble", results.has_records(), retrained, "there are no records of these parts"))
     remade = retrained or not results.has_records()
-    judged = _why_not(results.view / "shuffled.json", results.verdicts_ingredients, "verdicts")
+    judged = _why_not(results.view / "controls.json", results.verdicts_ingredients, "verdicts")
     lines.append(_step("judge", results.judged(), remade, judged))
     drawn = _why_not(results.view / "figures" / FIGURES, results.figures_ingredients, "figures")
     lines.append(_step("plot", results.drawn(), remade, drawn))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
@@ -21,6 +21,7 @@ from claimcheck.results.verdicts import read_verdicts
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Study
 from claimcheck.spec.parts import ScaledPart
+from claimcheck.streams import POWER_SEED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,9 +168,9 @@ class Results:
         return self.store / f"verdicts-{self.verdicts_digest}.json"
 
     @property
-    def shuffled(self) -> Path:
-        """The null run."""
-        return self.store / f"shuffled-{self.verdicts_digest}.json"
+    def controls(self) -> Path:
+        """What came of the controls."""
+        return self.store / f"controls-{self.verdicts_digest}.json"
 
     @property
     def figures(self) -> Path:
@@ -198,6 +199,35 @@ class Results:
         """The command that makes a step's results again."""
         return f"claimcheck {step} {self.study.name} --scale {self.config.scale}"
 
+    def check_registration(self) -> None:
+        """Refuse to judge what is not what was registered.
+
+        Raises:
+            ClaimcheckError: design, predictions or rule changed after the registration that stands.
+        """
+        registration = self.study.registration
+        if registration is None or registration.digest is None:
+            return
+        now = digests.registration_digest(self.study)
+        if registration.digest != now:
+            raise ClaimcheckError(
+                "design, predictions or rule are not those that were registered",
+                where=f"{self.study.folder / 'registrations.yaml'}: {registration.number}.digest",
+                found=now,
+                expected=registration.digest,
+                hint=f"take the change back, or register anew: claimcheck register {self.study.name}",
+            )
+
+    def registration_facts(self) -> dict[str, Any]:
+        """Which registration the verdicts are of; a draft has none."""
+        registration = self.study.registration
+        return {
+            "number": registration.number if registration else None,
+            "of": len(self.study.registrations),
+            "offset": self.config.registration_offset,
+            "first_seed": first_seed_of(self.study, self.config),
+        }
+
     def prediction_hashes(self) -> dict[str, str]:
         """For each prediction the hash of what fixes it: measure, region, rule, design."""
         study, config = self.study, self.config
@@ -220,7 +250,7 @@ class Results:
 
     def judged(self) -> bool:
         """Whether records and verdicts are there."""
-        return self.has_records() and self.verdicts.is_file() and self.shuffled.is_file()
+        return self.has_records() and self.verdicts.is_file() and self.controls.is_file()
 
     def drawn(self) -> bool:
         """Whether the figures are there."""
@@ -257,13 +287,18 @@ class Results:
         """The verdicts, checked."""
         return read_verdicts(self.verdicts, self.remedy("judge"))
 
-    def read_shuffled(self) -> dict | None:
-        """The null run, checked, or None where there is none."""
-        return seals.read_sealed(self.shuffled, self.remedy("judge")) if self.shuffled.is_file() else None
+    def read_controls(self) -> dict | None:
+        """What came of the controls, checked, or None where nothing was judged."""
+        return seals.read_sealed(self.controls, self.remedy("judge")) if self.controls.is_file() else None
 
     def figure_files(self) -> list[Path]:
         """The figures, checked."""
         return seals.figure_files(self.figures, self.remedy("plot"))
+
+
+def first_seed_of(study: Study, config: Config) -> int:
+    """The first seed of a run: of the registered block, of a later one, or of the pilots for power."""
+    return POWER_SEED if config.pilots else study.first_seed(config.registration_offset)
 
 
 def locate(
@@ -279,7 +314,7 @@ def locate(
     """
     folder = config.results / study.name / "parts"
     parts, not_run = {}, {}
-    for name, part in study.at(config.scale, config.seeds).items():
+    for name, part in study.at(config.scale, config.seeds, first_seed_of(study, config)).items():
         if part.seeds == 0:
             not_run[name] = f"it is not run at scale {config.scale}"
             continue
@@ -305,33 +340,15 @@ class Collection:
 
     Attributes:
         results: by study; of others the report says that they were not run.
-        calibrated: whether the judge is calibrated for them (smoke decides nothing; a run with other seeds is a trial).
     """
 
     config: Config
     results: Mapping[str, Results]
 
-    @property
-    def calibrated(self) -> bool:
-        """Whether the judge is calibrated for these results: at smoke, or with seeds of one's own, nothing is decided."""
-        return self.config.scale != "smoke" and self.config.seeds is None
-
-    @cached_property
-    def calibration_digest(self) -> str:
-        """Digest of the calibration."""
-        verdicts = [results.verdicts_digest for results in self.results.values()]
-        return digests.digest(digests.calibration_ingredients(verdicts))
-
-    @property
-    def calibration(self) -> Path:
-        """The simulation of reports in which nothing is true."""
-        return self.config.results / STORE / f"calibration-{self.calibration_digest}.json"
-
     @cached_property
     def report_digest(self) -> str:
         """Digest of the report."""
         shown = {name: [each.verdicts_digest, each.figures_digest] for name, each in self.results.items()}
-        shown |= {"calibration": [self.calibration_digest]} if self.calibrated else {}
         return digests.digest(digests.report_ingredients(self.config.studies_dir, shown))
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, read_json, write_json
 
-VERDICTS = ("supported", "contradicted", "inconclusive", "not run")
+VERDICTS = ("supported", "contradicted", "mixed", "inconclusive", "not run", "holds", "does not hold")
 
 
 def write_verdicts(path: Path, entries: list[dict[str, Any]]) -> None:
@@ -43,10 +44,10 @@ def read_verdicts(path: Path, remedy: str) -> list[dict[str, Any]]:
             raise ClaimcheckError(
                 "unknown verdict", where=f"{path}: {name}", found=str(entry.get("verdict")), hint=hint
             )
-    return [{key: _float_again(key, value) for key, value in entry.items()} for entry in entries]
+    return [{**entry, "tests": [_float_again(test) for test in entry.get("tests", [])]} for entry in entries]
 
 
-def _float_again(key: str, value: Any) -> Any:
-    if key in ("estimate", "low", "high") and isinstance(value, str):
-        return float(value)
-    return [float(each) for each in value] if key == "values" else value
+def _float_again(test: dict[str, Any]) -> dict[str, Any]:
+    """Infinite numbers, which JSON has as words, are floats again, and a unit without a number is NaN."""
+    ends = {key: float(test[key]) for key in ("median", "low", "high") if isinstance(test.get(key), str)}
+    return {**test, **ends, "values": [math.nan if each is None else float(each) for each in test.get("values", [])]}

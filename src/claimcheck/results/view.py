@@ -14,7 +14,7 @@ from claimcheck.files import make_folder, read_json, sha256, write_atomically, w
 from claimcheck.results.seals import FIGURES
 from claimcheck.results.state import Collection, Results
 
-NAMES = ("records.parquet", "tuning.parquet", "provenance.json", "verdicts.json", "shuffled.json")
+NAMES = ("records.parquet", "tuning.parquet", "provenance.json", "verdicts.json", "controls.json")
 """A study's files in the view, beside its figures."""
 
 
@@ -42,7 +42,7 @@ def publish(results: Results, into: Path | None = None) -> list[Path]:
 
 def _published(results: Results) -> dict[str, Path]:
     """What the store holds of `results`, by its name in the view."""
-    made = (results.records, results.tuning, results.provenance, results.verdicts, results.shuffled)
+    made = (results.records, results.tuning, results.provenance, results.verdicts, results.controls)
     there = {name: path for name, path in zip(NAMES, made) if path is not None and path.is_file()}
     if results.drawn():
         listed = [path.name for path in results.figure_files()]
@@ -51,7 +51,7 @@ def _published(results: Results) -> dict[str, Path]:
 
 
 def publish_report(collection: Collection, into: Path | None = None) -> list[Path]:
-    """Publish the report that the store holds, with the table of verdicts and the calibration beside the results.
+    """Publish the report that the store holds, with the table of verdicts beside the results.
 
     Args:
         into: the folder of all results that people read, where it is not the one that the store is in.
@@ -66,9 +66,6 @@ def publish_report(collection: Collection, into: Path | None = None) -> list[Pat
     _remove_receipts(config.reports)
     for source, target in named.items():
         copy(source, target)
-    (results / "calibration.json").unlink(missing_ok=True)
-    if collection.calibrated and collection.calibration.is_file():
-        copy(collection.calibration, results / "calibration.json")
     write_text(collection.receipt, "This folder shows the report of the digest in this file's name.\n")
     return list(named.values())
 

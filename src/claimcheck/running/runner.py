@@ -26,7 +26,7 @@ from claimcheck.results import provenance
 from claimcheck.results import records as recording
 from claimcheck.results.state import PartFiles, Results
 from claimcheck.running.devices import memory_limit, resolve_device
-from claimcheck.running.tuning import choose, with_choice
+from claimcheck.running.tuning import beyond, choose, with_choice
 from claimcheck.spec import design
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.parts import ScaledPart
@@ -211,8 +211,13 @@ def _tuned(job: _Job, files: PartFiles) -> pd.DataFrame:
     if recording.whole(files.tuning):
         return recording.read_sealed(files.tuning, files.remedy)[0]
     phase = _Phase(files, "pilot")
-    pilots = _ensembles(job, phase, design.pilot_runs(files.part))
-    table = choose(pd.concat(pilots, ignore_index=True), files.part, where=job.results.study.yaml_path)
+    pilots, part, where = [], files.part, job.results.study.yaml_path
+    values: list[Any] = list(part.tune.values)
+    while values:
+        grid = part.model_copy(update={"tune": part.tune.model_copy(update={"values": values})})
+        pilots += _ensembles(job, phase, design.pilot_runs(grid))
+        table = choose(pd.concat(pilots, ignore_index=True), part, where)
+        values = beyond(table, part)
     recording.write_sealed(files.tuning, table, _facts(job, phase))
     return table
 
@@ -227,7 +232,8 @@ def _add_pilots(facts: dict[str, Any], files: PartFiles) -> None:
     facts["start"] = min(facts["start"], pilots["start"])
     facts["pilot_seeds"] = files.part.tune.seeds
     facts["arms"] = int(table["chosen"].sum())
-    facts["arms_at_edge"] = int(table["at_edge"].sum())
+    facts["arms_at_edge"] = int((table["at_edge"] & ~table["failed"]).sum())
+    facts["arms_failed"] = int((table["chosen"] & table["failed"]).sum())
 
 
 def _facts(job: _Job, phase: _Phase) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.spec.parts import ScaledPart
+from claimcheck.spec.parts import Scalar, ScaledPart
 
 
 def arm_columns(part: ScaledPart) -> list[str]:
@@ -25,8 +25,9 @@ def choose(pilots: pd.DataFrame, part: ScaledPart, where: object) -> pd.DataFram
     arm spans other factors, over these; a diverged or non-finite run counts as worst. The first of equals is taken.
 
     Returns:
-        One row per arm and value: arm columns, the value, `score`, `diverged` (share), `chosen`, `at_edge` (the choice
-        is the first or last of the grid, so the best may lie outside).
+        One row per arm and value, in ascending order: arm columns, the value, `score`, `diverged` (share), `chosen`,
+        `at_edge` (the choice is the first or last of the grid, so the best may lie outside), `failed` (every pilot
+        run of the arm was lost at every value).
     """
     tune = part.tune
     assert tune is not None
@@ -38,17 +39,50 @@ def choose(pilots: pd.DataFrame, part: ScaledPart, where: object) -> pd.DataFram
     lost = (last["status"] != "ok") | ~np.isfinite(last[column])
     last = last.assign(_score=np.where(lost, np.inf, sign * last[column]), _lost=lost.astype(float))
     arm = arm_columns(part)
+    tried = _grid(last[tune.factor])
     table = (
         last.groupby([*arm, tune.factor], sort=False, dropna=False)
         .agg(score=("_score", "mean"), diverged=("_lost", "mean"))
         .reset_index()
     )
-    groups = table.groupby(arm, sort=False, dropna=False) if arm else [((), table)]
-    best = {group["score"].idxmin() for _, group in groups}
-    table["chosen"] = table.index.isin(best)
-    table["at_edge"] = table["chosen"] & table[tune.factor].isin([tune.values[0], tune.values[-1]])
+    place = table[tune.factor].map({value: number for number, value in enumerate(tried)})
+    arms = table.groupby(arm, sort=False, dropna=False).ngroup() if arm else pd.Series(0, index=table.index)
+    table = table.assign(_arm=arms, _place=place).sort_values(["_arm", "_place"], kind="stable", ignore_index=True)
+    groups = table.groupby("_arm", sort=False)
+    table["chosen"] = table.index.isin(groups["score"].idxmin())
+    table["at_edge"] = table["chosen"] & table[tune.factor].isin([tried[0], tried[-1]])
+    table["failed"] = groups["diverged"].transform("min") == 1.0
     table["score"] *= sign
-    return table
+    return table.drop(columns=["_arm", "_place"])
+
+
+def _grid(values: pd.Series) -> list[Scalar]:
+    """The values tried, numbers in ascending order, words as they came."""
+    tried = list(values.unique())
+    return sorted(tried) if pd.api.types.is_numeric_dtype(values) else tried
+
+
+def beyond(table: pd.DataFrame, part: ScaledPart) -> list[float]:
+    """Values to try next, one for each end of the grid at which an arm's choice sits; empty where there is none.
+
+    The grid goes on by the ratio of its last two values, as far as `tune.extend` times beyond the end that was given.
+    All arms get the new value, so that they have the same number of pilot runs. An arm that failed throughout asks for
+    lower values alone.
+    """
+    tune = part.tune
+    assert tune is not None
+    tried = _grid(table[tune.factor])
+    if len(tried) < 2 or not all(isinstance(v, int | float | np.number) and v > 0 for v in tried):
+        return []
+    found, chosen = [], table[table["chosen"]]
+    for end, neighbour, given, asking in (
+        (tried[0], tried[1], min(tune.values), chosen[tune.factor] == tried[0]),
+        (tried[-1], tried[-2], max(tune.values), (chosen[tune.factor] == tried[-1]) & ~chosen["failed"]),
+    ):
+        value = float(f"{end * (end / neighbour):.3g}")
+        if asking.any() and 1 / tune.extend * 0.999 <= value / given <= tune.extend * 1.001:
+            found.append(value)
+    return found
 
 
 def with_choice(runs: pd.DataFrame, table: pd.DataFrame, part: ScaledPart) -> pd.DataFrame:

@@ -17,6 +17,8 @@ class Config(Model):
     studies: Literal["all"] | list[Identifier] = Field("all", description="all, or a list of studies")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     seeds: int | None = Field(None, ge=1, description="overrides every study's number of seeds")
+    registration_offset: int = Field(0, ge=0, le=100, description="judge on the block so many after the registered one")
+    pilots: bool = Field(False, description="run pilot seeds in place of judged ones, for `claimcheck power`")
     shards: int = Field(1, ge=1, le=512, description="pieces a part is cut into, for more workers")
     memory_limit_mb: int | None = Field(
         None, ge=64, description="ensembles are cut to stay below it; null: 3 GiB, on a GPU 12"

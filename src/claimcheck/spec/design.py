@@ -41,8 +41,8 @@ class EnsembleDesign:
 
 
 def confirmatory_runs(part: ScaledPart) -> pd.DataFrame:
-    """One row per judged run (seeds 0 … n-1): `run`, `seed` and the factors."""
-    return _frame(part, part.cells(), range(part.seeds))
+    """One row per judged run (the judged seeds): `run`, `seed` and the factors."""
+    return _frame(part, part.cells(), part.judged_seeds)
 
 
 def pilot_runs(part: ScaledPart) -> pd.DataFrame:

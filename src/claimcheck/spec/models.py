@@ -9,12 +9,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.measures import Measure
 from claimcheck.spec.modules import defined_names
-from claimcheck.spec.parts import Identifier, Model, Part, ScaledPart, ScaleName, Text, scaled
+from claimcheck.spec.parts import BLOCK, Cell, Identifier, Model, Part, ScaledPart, ScaleName, Text, scaled
 
 
 def _kebab(name: str) -> str:
@@ -24,6 +24,10 @@ def _kebab(name: str) -> str:
 
 
 Kebab = Annotated[str, BeforeValidator(lambda value: _kebab(value) if isinstance(value, str) else value)]
+
+
+SHARES = (0.5, 0.9)
+"""Shares of units that a prediction may have to exceed: typically, nearly always."""
 
 
 class Amendment(Model):
@@ -47,8 +51,31 @@ class Reference(Model):
     source: Text = Field(description="paper, table or module that it comes from")
 
 
+class Control(Model):
+    """Another question to the same records, whose answer is known: it shows that the prediction could have failed.
+
+    What it says is laid over the prediction's measure (`of`, `less`, `to` as a whole) or its statistic's arguments.
+    """
+
+    of: Cell | None = Field(None, description="another cell for the measure")
+    less: Cell | None = Field(None, description="another cell to subtract")
+    to: Cell | None = Field(None, description="another cell to divide by")
+    arguments: dict[Identifier, Any] = Field({}, description="other arguments for the statistic")
+    statistic: Identifier | None = Field(None, description="another statistic")
+    part: Identifier | None = Field(None, description="another part")
+    says: Text = Field(description="what it is, and why its answer is known")
+
+
+class Controls(Model):
+    """A prediction's two controls; a difference or ratio has both by itself unless they are given."""
+
+    never: Control | None = Field(None, description="must not be supported: such as the untreated arm against itself")
+    against: Control | None = Field(None, description="must be contradicted: such as the arms swapped")
+    none: Text | None = Field(None, description="why there can be none, in place of both")
+
+
 class Prediction(Model):
-    """Where a number must fall if the claim holds (kind `main`), or where it stops holding (kind `limit`)."""
+    """Where a number must fall if the claim holds (kind `main`), where it stops holding (`limit`), or a fact."""
 
     id: Kebab = Field(description="its name in reports and on the command line, never changed")
     says: Text = Field(description="the prediction in one sentence")
@@ -56,13 +83,23 @@ class Prediction(Model):
     statistic: Identifier | None = Field(None, description="a function of statistics.py, where no measure can say it")
     arguments: dict[Identifier, Any] = Field({}, description="what the statistic is given beside the records")
     region: tuple[float | None, float | None] = Field(
-        description="the values that support it: [low, high], null is open"
+        description="[low, high], null is open: a unit whose number lies strictly between them supports it"
     )
     unit: str = Field("", description="unit of the number")
     why: Text = Field(description="where the region comes from")
     part: Identifier | None = Field(None, description="the part that it is judged on; all of them when left out")
-    kind: Literal["main", "limit"] = Field("main", description="main decides the claim, limit says where it ends")
-    average: Literal["mean", "median", "proportion"] = Field("mean", description="what of the seeds' numbers is judged")
+    on: list[Identifier] = Field(
+        [], description="data sets, each judged by itself: levels of the part's factor dataset"
+    )
+    kind: Literal["main", "limit", "fact"] = Field(
+        "main", description="main decides the claim, limit says where it ends, fact is true by arithmetic or definition"
+    )
+    share: float = Field(0.5, description="supported: true in more than this share of units, 0.5 or 0.9")
+    tolerance: float | None = Field(None, gt=0, description="a fact's: how far beyond the region is still rounding")
+    controls: Controls = Field(
+        Controls(), description="questions with known answers, to show that it could have failed"
+    )
+    undecidable: Text | None = Field(None, description="why it is kept though its units cannot decide it")
     reference: list[Reference] = Field([], description="published or theoretical values beside it")
 
     @model_validator(mode="after")
@@ -73,25 +110,34 @@ class Prediction(Model):
             raise ValueError("arguments are a statistic's: a measure has none")
         if self.measure is not None and self.part is None:
             raise ValueError("a measure is taken of one part: give `part`")
+        if self.on and self.part is None:
+            raise ValueError("data sets are levels of a part's factor: give `part`")
         return self
+
+    @model_validator(mode="after")
+    def _fact_or_judged(self) -> Prediction:
+        low, high = self.region
+        if self.kind == "fact" and self.tolerance is None:
+            raise ValueError("a fact needs a tolerance: how far beyond the region is still rounding")
+        if self.kind != "fact" and self.tolerance is not None:
+            raise ValueError("tolerance is a fact's: a prediction is judged on its region alone")
+        if low is not None and high is not None and not (low < high or (self.kind == "fact" and low == high)):
+            raise ValueError("the lower end of the region must be below the upper end (are they swapped?)")
+        return self
+
+    @field_validator("share")
+    @classmethod
+    def _one_of_two(cls, share: float) -> float:
+        if share not in SHARES:
+            raise ValueError("must be 0.5 (typically) or 0.9 (nearly always)")
+        return share
 
     @field_validator("region")
     @classmethod
-    def _ordered(cls, region: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
-        low, high = region
-        if low is None and high is None:
+    def _not_open(cls, region: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+        if region == (None, None):
             raise ValueError("both ends are open: nothing could contradict it")
-        if low is not None and high is not None and not low < high:
-            raise ValueError("the lower end must be below the upper end (are they swapped?)")
         return region
-
-    @field_validator("average")
-    @classmethod
-    def _proportion(cls, average: str, info: ValidationInfo) -> str:
-        region = info.data.get("region", ())
-        if average == "proportion" and not all(0 < end < 1 for end in region if end is not None):
-            raise ValueError(f"the ends of its region must lie between 0 and 1, they are {list(region)}")
-        return average
 
 
 class Claim(Model):
@@ -117,6 +163,25 @@ class FigureSpec(Model):
         return "plot_" + self.id.replace("-", "_")
 
 
+class Registration(Model):
+    """What was fixed before a judged run: an entry of registrations.yaml."""
+
+    number: int = Field(ge=1, description="1, 2, …")
+    date: str = Field(description="when it was fixed")
+    first_seed: int = Field(ge=0, description="first of its block of seeds, which nothing else has used")
+    digest: str | None = Field(
+        None, description="of design, predictions and rule; none for a state from before digests"
+    )
+    says: Text = Field(description="what it was, in a few sentences")
+    superseded: Text | None = Field(None, description="what was wrong with it, once another one takes its place")
+    verdicts: dict[str, int] = Field({}, description="how many verdicts of each kind came out")
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> str:
+        return str(value)
+
+
 class StudyFile(Model):
     """A study.yaml."""
 
@@ -138,6 +203,7 @@ class Study(StudyFile):
 
     notes: str = ""
     amendments: dict[Kebab, list[Amendment]] = Field({})
+    registrations: list[Registration] = Field([])
     name: str = ""
     folder: Path = Path()
 
@@ -150,8 +216,23 @@ class Study(StudyFile):
         """Every prediction with its claim, in the order of the file."""
         return [(claim, prediction) for claim in self.claims for prediction in claim.predictions]
 
-    def at(self, scale: str, seeds: int | None = None) -> dict[str, ScaledPart]:
-        """The parts as `scale` runs them; `seeds` overrides the number of seeds of every part that runs."""
+    @property
+    def registration(self) -> Registration | None:
+        """The latest registration that stands, or None for a draft: nothing registered, or superseded."""
+        latest = self.registrations[-1] if self.registrations else None
+        return latest if latest is not None and latest.superseded is None else None
+
+    def first_seed(self, offset: int = 0) -> int:
+        """The first judged seed: of the registered block, `offset` blocks on; a draft is judged from 0."""
+        return (self.registration.first_seed if self.registration else 0) + offset * BLOCK
+
+    def at(self, scale: str, seeds: int | None = None, first_seed: int | None = None) -> dict[str, ScaledPart]:
+        """The parts as `scale` runs them.
+
+        Args:
+            seeds: overrides the number of seeds of every part that runs.
+            first_seed: overrides the first of them, which is the registered one.
+        """
         if scale not in self.scales:
             raise ClaimcheckError(
                 "the study does not have this scale",
@@ -159,7 +240,8 @@ class Study(StudyFile):
                 found=scale,
                 expected=f"one of {', '.join(self.scales)}",
             )
-        return {name: scaled(name, self.parts, self.scales[scale], seeds) for name in self.parts}
+        first = self.first_seed() if first_seed is None else first_seed
+        return {name: scaled(name, self.parts, self.scales[scale], seeds, first) for name in self.parts}
 
     def run_function(self, part: str) -> str:
         """Name of the function of runs.py that runs `part`: its own, else that of the part it extends."""

@@ -31,6 +31,10 @@ RESERVED = {
 
 DEFAULT_SEEDS = 16
 
+BLOCK = 5_000
+"""Seeds of a registration's block: the next one begins so many on."""
+
+
 Scalar = bool | int | float | str
 
 
@@ -90,6 +94,9 @@ class Tune(Model):
         4, ge=1, validation_alias=AliasChoices("seeds", "units"), description="pilot seeds (from 10000 on) a value"
     )
     within: list[Identifier] | None = Field(None, description="factors that make an arm; all of them when left out")
+    extend: float = Field(
+        10.0, ge=1, description="how many times beyond either end the grid may be extended while a choice is at an end"
+    )
     settings: dict[Identifier, Any] = Field({}, description="settings of the pilots that differ from the part's")
 
     @model_validator(mode="after")
@@ -188,10 +195,22 @@ class ScaledPart(Design):
     """A part as one scale runs it, with everything that it extends. `seeds` 0 means: not run at this scale."""
 
     name: str
-    seeds: int = Field(ge=0)
+    seeds: int = Field(ge=0, le=BLOCK)
+    first_seed: int = Field(0, ge=0)
+
+    @property
+    def judged_seeds(self) -> range:
+        """The seeds that are judged."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
-def scaled(name: str, parts: Mapping[str, Part], overrides: Mapping[str, Any], seeds: int | None = None) -> ScaledPart:
+def scaled(
+    name: str,
+    parts: Mapping[str, Part],
+    overrides: Mapping[str, Any],
+    seeds: int | None = None,
+    first_seed: int = 0,
+) -> ScaledPart:
     """The part `name` with one scale's overrides.
 
     Args:
@@ -205,7 +224,9 @@ def scaled(name: str, parts: Mapping[str, Part], overrides: Mapping[str, Any], s
     fields, own = _scaled_fields(name, parts, overrides, ())
     count = next(n for n in (own, _seeds_in(overrides), DEFAULT_SEEDS) if n is not None)
     count = seeds if seeds is not None and count > 0 else count
-    return ScaledPart(name=name, seeds=count, **fields)
+    if count > BLOCK:
+        raise ValueError(f"{count} seeds are more than a block has ({BLOCK}); as many runs would fill the memory")
+    return ScaledPart(name=name, seeds=count, first_seed=first_seed, **fields)
 
 
 def _scaled_fields(

@@ -14,10 +14,12 @@ from pydantic import BaseModel, ValidationError
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.files import read_text, read_yaml
 from claimcheck.spec.config import Config
+from claimcheck.spec.controls import NAMES, control_of, missing
 from claimcheck.spec.measures import faults
-from claimcheck.spec.models import Amendment, Lecture, Study, StudyFile, unique
+from claimcheck.spec.models import Amendment, Lecture, Registration, Study, StudyFile, unique
 from claimcheck.spec.modules import defined_names
-from claimcheck.spec.parts import Part, scaled
+from claimcheck.spec.parts import BLOCK, Part, scaled
+from claimcheck.streams import FIRST_BLOCK, PILOT_SEED, POWER_SEED
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -93,10 +95,12 @@ def load_study(studies_dir: Path, name: str) -> Study:
     said = _validated(StudyFile, read_yaml(path), path)
     fields = {key: getattr(said, key) for key in StudyFile.model_fields}
     notes, amendments = folder / "notes.md", folder / "amendments.yaml"
+    registrations = folder / "registrations.yaml"
     study = Study.model_construct(
         **fields,
         notes=read_text(notes) if notes.is_file() else "",
         amendments=_amendments(amendments) if amendments.is_file() else {},
+        registrations=_registrations(registrations) if registrations.is_file() else [],
         name=name,
         folder=folder,
     )
@@ -104,6 +108,8 @@ def load_study(studies_dir: Path, name: str) -> Study:
     _check_claims(study, load_lecture(studies_dir))
     _check_ids(study)
     _check_measures(study)
+    _check_data_sets(study)
+    _check_controls(study)
     _check_functions(study)
     return study
 
@@ -115,6 +121,72 @@ def _amendments(path: Path) -> dict[str, list[Amendment]]:
     return {
         name: [_validated(Amendment, entry, f"{path}: {name}") for entry in entries] for name, entries in raw.items()
     }
+
+
+def _registrations(path: Path) -> list[Registration]:
+    """The registrations in their order, each with a block of seeds of its own."""
+    raw = read_yaml(path)
+    if not isinstance(raw, list) or not raw:
+        raise ClaimcheckError("is not a list of registrations", where=path)
+    found = [_validated(Registration, entry, f"{path}: {number}") for number, entry in enumerate(raw, 1)]
+    used = {PILOT_SEED: "pilots", POWER_SEED: "pilots for power"}
+    for number, entry in enumerate(found, 1):
+        where = f"{path}: {number}"
+        if entry.number != number:
+            raise ClaimcheckError(
+                "registrations are numbered 1, 2, …", where=where, found=entry.number, expected=number
+            )
+        for first, whose in used.items():
+            if abs(entry.first_seed - first) < BLOCK:
+                raise ClaimcheckError(
+                    "a block of seeds overlaps another",
+                    where=f"{where}.first_seed",
+                    found=f"{entry.first_seed}, beside {first} of {whose}",
+                    expected=f"{BLOCK} seeds that nothing has used, from {FIRST_BLOCK} on",
+                )
+        used[entry.first_seed] = f"registration {number}"
+        if number < len(found) and entry.superseded is None:
+            raise ClaimcheckError("say what was wrong with it, since another follows", where=f"{where}.superseded")
+    return found
+
+
+def _check_controls(study: Study) -> None:
+    """Every prediction could fail: it has its two controls, or says why there can be none."""
+    for _, prediction in study.predictions():
+        if absent := missing(prediction):
+            raise ClaimcheckError(
+                f"a control is missing: {' and '.join(absent)}",
+                where=f"{study.yaml_path}: {prediction.id}.controls",
+                expected="never (must not be supported) and against (must be contradicted), or none with the reason",
+            )
+        for name in NAMES:
+            control = control_of(prediction, name)
+            if control is not None and control.part is not None and control.part not in study.parts:
+                raise ClaimcheckError(
+                    "unknown part",
+                    where=f"{study.yaml_path}: {prediction.id}.controls.{name}",
+                    found=control.part,
+                    hint=closest(control.part, study.parts),
+                )
+
+
+def _check_data_sets(study: Study) -> None:
+    """`on:` names levels of the part's factor `dataset`."""
+    for _, prediction in study.predictions():
+        for name in prediction.on:
+            known = {
+                level
+                for scale in study.scales
+                for level in getattr(study.at(scale)[prediction.part].factors.get("dataset"), "values", ())
+            }
+            if name not in known:
+                raise ClaimcheckError(
+                    "unknown data set",
+                    where=f"{study.yaml_path}: {prediction.id}.on",
+                    found=name,
+                    expected=f"levels of the factor dataset of part {prediction.part}: {', '.join(map(str, known))}",
+                    hint=closest(name, map(str, known)),
+                )
 
 
 def _check_scales(study: Study) -> None:
@@ -256,6 +328,12 @@ def _check_functions(study: Study) -> None:
         ("statistics", prediction.statistic, f"statistic of {prediction.id}")
         for _, prediction in study.predictions()
         if prediction.statistic is not None
+    ]
+    wanted += [
+        ("statistics", control.statistic, f"control of {prediction.id}")
+        for _, prediction in study.predictions()
+        for control in (prediction.controls.never, prediction.controls.against)
+        if control is not None and control.statistic is not None
     ]
     wanted += [("figures", figure.function, f"figure {figure.id}") for figure in study.figures]
     for module, name, purpose in wanted:

@@ -1,0 +1,70 @@
+"""Power before the run: from pilot units, how often each prediction is true, and how many units would show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from claimcheck.judging import rule
+from claimcheck.judging.evidence import Evidence, values_of
+
+WANTED = 0.9
+
+
+@dataclass(frozen=True)
+class Power:
+    """What pilots say of one prediction on one data set.
+
+    Attributes:
+        k, n: pilot units of which it is true, pilot units.
+        share: the share of units that must be exceeded.
+        units: the fewest units with power `WANTED`, None where pilots show no such effect.
+        planned, reached: units of the scale, and their power.
+        seconds: of processor time that `units` would take, all arms of the part.
+    """
+
+    prediction: str
+    data: str | None
+    k: int
+    n: int
+    share: float
+    units: int | None
+    planned: int
+    reached: float
+    seconds: float | None
+
+
+def powers(found: Evidence, planned: Mapping[str, int], seconds: Mapping[str, float]) -> list[Power]:
+    """The power of every judged prediction, its true share taken to be (k + 1/2) / (n + 1).
+
+    Args:
+        found: records of pilot units.
+        planned: units of each part at the scale.
+        seconds: processor time of a unit of each part.
+    """
+    rows = []
+    for _, prediction in found.study.predictions():
+        if prediction.kind == "fact" or found.reason_not_run(prediction):
+            continue
+        parts = list(found.parts) if prediction.part is None else [prediction.part]
+        for data in prediction.on or [None]:
+            decision = rule.decide(values_of(found, prediction, data).to_numpy(), prediction.region, prediction.share)
+            true = (decision.k + 0.5) / (decision.n + 1)
+            units, now = rule.units_for(prediction.share, true, WANTED), min(planned[part] for part in parts)
+            cost = None if units is None else units * sum(seconds[part] for part in parts)
+            reached = rule.power(now, prediction.share, true)
+            rows.append(Power(prediction.id, data, decision.k, decision.n, prediction.share, units, now, reached, cost))
+    return rows
+
+
+def undecidable(found_units: Mapping[str, tuple[int, float, str | None]]) -> list[str]:
+    """Predictions whose units could not support them whatever comes, unless they say why they are kept.
+
+    Args:
+        found_units: by prediction its units, its share and its `undecidable`.
+    """
+    return [
+        f"{name}: {units} units could not support it at share {share:g}, whatever comes of them"
+        for name, (units, share, excuse) in found_units.items()
+        if excuse is None and rule.fewest_true(units, share) is None
+    ]

@@ -1,0 +1,62 @@
+"""`claimcheck register`: what a judged run will hold a study to, written down before it, with seeds of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import read_text, write_text
+from claimcheck.spec.models import Study
+from claimcheck.spec.parts import BLOCK
+from claimcheck.streams import FIRST_BLOCK
+
+ROOM = 10
+"""Blocks kept free behind each registered one, for checks on fresh seeds (`registration_offset`)."""
+
+
+def register(study: Study, digest: str, says: str, superseded: str | None = None) -> Path:
+    """Add an entry to the study's registrations.yaml.
+
+    Args:
+        digest: of design, predictions and rule as they stand.
+        superseded: what was wrong with the registration that stands, which this one replaces.
+
+    Raises:
+        ClaimcheckError: a registration stands and nothing is said of why it is replaced.
+    """
+    path = study.folder / "registrations.yaml"
+    standing = study.registration
+    if standing is not None and superseded is None:
+        raise ClaimcheckError(
+            f"registration {standing.number} stands", where=path, hint="say what was wrong with it: --superseded TEXT"
+        )
+    entries = [entry.model_dump(exclude_defaults=True) for entry in study.registrations]
+    if standing is not None:
+        entries[-1]["superseded"] = superseded
+    used = [entry.first_seed for entry in study.registrations]
+    first = max([FIRST_BLOCK, *(seed + ROOM * BLOCK for seed in used if seed >= FIRST_BLOCK)])
+    entry = {"number": len(entries) + 1, "date": f"{datetime.now(UTC):%Y-%m-%d}", "first_seed": first}
+    _write(path, [*entries, {**entry, "digest": digest, "says": says}])
+    return path
+
+
+def note_verdicts(study: Study, counts: dict[str, int]) -> Path:
+    """Write the counts of verdicts into the registration that stands."""
+    path = study.folder / "registrations.yaml"
+    if study.registration is None:
+        raise ClaimcheckError("no registration stands", where=path, hint=f"claimcheck register {study.name} first")
+    entries = [entry.model_dump(exclude_defaults=True) for entry in study.registrations]
+    entries[-1]["verdicts"] = counts
+    _write(path, entries)
+    return path
+
+
+def _write(path: Path, entries: list[dict]) -> None:
+    """Write the entries below whatever comment the file begins with."""
+    lines = read_text(path).splitlines() if path.is_file() else []
+    comment = "".join(f"{line}\n" for line in lines[: next((i for i, x in enumerate(lines) if x[:1] != "#"), 0)])
+    body = yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=100)
+    write_text(path, comment + body)
