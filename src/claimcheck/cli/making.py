@@ -32,6 +32,7 @@ from claimcheck.cli.options import (
     config_of,
     listening,
     named,
+    one_part,
     parts_of,
     print_table,
     publish_unless,
@@ -104,7 +105,7 @@ def tune(
     from claimcheck.running import runner
     from claimcheck.running.devices import leased_device
 
-    name, wanted = named(part)
+    name, wanted = one_part(part)
     options = {"scale": scale, "seeds": seeds, "results_dir": results_dir, "studies_dir": studies_dir}
     options |= {"data_dir": data_dir, "memory_limit_mb": memory_limit_mb}
     parts_of(results_of(name, device=device, **options), wanted, digest)
@@ -127,7 +128,7 @@ def merge(
     """Join the pieces that `run --shard i/n` made: the same records as of an uncut run, bit for bit."""
     from claimcheck.running import runner
 
-    name, wanted = named(part)
+    name, wanted = one_part(part)
     results = results_of(
         name,
         scale=scale,
