@@ -172,7 +172,7 @@ def values_of(evidence: Evidence, prediction: Prediction) -> pd.Series:
         assert prediction.part is not None
         where = f"{evidence.study.yaml_path}: {prediction.id}.measure"
         values = _called(
-            lambda given: evaluate(prediction.measure, given, evidence.parts[prediction.part]),
+            lambda given: evaluate(prediction.measure, given, evidence.parts[prediction.part], where=where),
             rows,
             evidence.study,
             where,
