@@ -13,23 +13,22 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from claimcheck import cli
-from claimcheck.data import downloads as data_fetch
-from claimcheck.results import records as recording
-from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
+from claimcheck.results import records as recording
 from claimcheck.results.seals import sealed
-from claimcheck.spec.reading import load_config
 
 STUDIES = Path(__file__).parent / "end_to_end" / "studies"
 COIN = "results/smoke/coin"
-SPEC, CODE, LECTURE = "studies/coin/study.yaml", "studies/coin/study.py", "studies/lecture.yaml"
-RECORDS, PROVENANCE, VERDICTS = f"{COIN}/records.parquet", f"{COIN}/provenance.json", f"{COIN}/verdicts.json"
-FIGURE, LIST = f"{COIN}/figures/shares.svg", f"{COIN}/figures/checksums.json"
+SPEC, CODE, LECTURE = "studies/coin/study.yaml", "studies/coin/runs.py", "studies/lecture.yaml"
+NOTES, AMENDMENTS = "studies/coin/notes.md", "studies/coin/amendments.yaml"
+STORE = "results/smoke/.store/coin"
+PART, RECORDS = f"{COIN}/parts/tosses-*.records.parquet", f"{STORE}/records-*.parquet"
+PROVENANCE, VERDICTS, SHUFFLED = f"{STORE}/provenance-*.json", f"{STORE}/verdicts-*.json", f"{STORE}/shuffled-*.json"
+FIGURE, LIST = f"{STORE}/figures-*/shares.svg", f"{STORE}/figures-*/checksums.json"
 
 
 @pytest.fixture(scope="session")
@@ -72,11 +71,19 @@ def _contents(folder: Path) -> dict[str, str]:
 # -------------------------------------------------------------------------------------------------- ways to do harm
 
 
+def one(folder, name):
+    """The one file of that name, in which a star stands for a digest."""
+    found = sorted(folder.glob(name))
+    assert len(found) == 1, (name, found)
+    return found[0]
+
+
 def write(name, text):
     """The file holds `text` (or bytes)."""
 
     def harm(folder):
-        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        path = one(folder, name) if "*" in name else folder / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
     return harm
 
@@ -85,35 +92,38 @@ def replace(name, old, new):
     """`old` in the file becomes `new`."""
 
     def harm(folder):
-        text = (folder / name).read_text()
+        path = one(folder, name)
+        text = path.read_text()
         assert old in text
-        (folder / name).write_text(text.replace(old, new))
+        path.write_text(text.replace(old, new))
 
     return harm
 
 
 def remove(name):
     """The file is gone."""
-    return lambda folder: (folder / name).unlink()
+    return lambda folder: one(folder, name).unlink()
 
 
 def cut(name, share):
     """Only the first `share` of the file is left."""
 
     def harm(folder):
-        raw = (folder / name).read_bytes()
-        (folder / name).write_bytes(raw[: int(share * len(raw))])
+        path = one(folder, name)
+        raw = path.read_bytes()
+        path.write_bytes(raw[: int(share * len(raw))])
 
     return harm
 
 
-def flip(name):
-    """One bit in the middle of the file is flipped."""
+def flip(name, share=0.5):
+    """One bit of the file is flipped."""
 
     def harm(folder):
-        raw = bytearray((folder / name).read_bytes())
-        raw[len(raw) // 2] ^= 1
-        (folder / name).write_bytes(raw)
+        path = one(folder, name)
+        raw = bytearray(path.read_bytes())
+        raw[int(share * len(raw))] ^= 1
+        path.write_bytes(raw)
 
     return harm
 
@@ -122,9 +132,9 @@ def rows(change):
     """The records are changed, and their noted checksum with them: only their content is wrong."""
 
     def harm(folder):
-        recording.write(folder / RECORDS, change(recording.read(folder / RECORDS)))
-        digest = sha256(folder / RECORDS)
-        forge(PROVENANCE, lambda facts: facts["files"].update({"records.parquet": digest}))(folder)
+        path = one(folder, RECORDS)
+        recording.write(path, change(recording.read(path)))
+        forge(PROVENANCE, lambda facts: facts["files"].update({"records.parquet": sha256(path)}))(folder)
 
     return harm
 
@@ -133,10 +143,11 @@ def forge(name, change):
     """A sealed JSON file is changed, and its seal with it."""
 
     def harm(folder):
-        value = json.loads((folder / name).read_text())
+        path = one(folder, name)
+        value = json.loads(path.read_text())
         value.pop("checksum")
         change(value)
-        (folder / name).write_text(json.dumps(sealed(value)))
+        path.write_text(json.dumps(sealed(value)))
 
     return harm
 
@@ -145,9 +156,10 @@ def edit(name, change):
     """A JSON file is edited by hand."""
 
     def harm(folder):
-        value = json.loads((folder / name).read_text())
+        path = one(folder, name)
+        value = json.loads(path.read_text())
         change(value)
-        (folder / name).write_text(json.dumps(value))
+        path.write_text(json.dumps(value))
 
     return harm
 
@@ -172,118 +184,130 @@ SPECS = {
     "spec is cut off": (cut(SPEC, 0.55), RUN, ["study.yaml"]),
     "spec is nested past all reason": (write(SPEC, "a: " + "[" * 20_000), RUN, ["study.yaml"]),
     "spec runs code": (replace(SPEC, "title: A coin", "title: !!python/name:os.system"), RUN, ["study.yaml", "YAML"]),
-    "tabs in the spec": (replace(SPEC, "  bias:", "\tbias:"), RUN, ["study.yaml", "YAML"]),
+    "tabs in the spec": (replace(SPEC, "      bias:", "\tbias:"), RUN, ["study.yaml", "YAML"]),
     "a key twice": (
-        replace(SPEC, "title: A coin", "title: A coin\ntitle: B"),
-        RUN,
-        ["study.yaml", "'title' is given twice"],
+        replace(SPEC, "title: A coin", "title: A coin\ntitle: B"), RUN, ["study.yaml", "'title' is given twice"],
     ),
-    "a misspelt key": (replace(SPEC, "notes:", "ntoes:"), RUN, ["ntoes", "did you mean 'notes'"]),
+    "a misspelt key": (replace(SPEC, "figures:", "figuers:"), RUN, ["figuers", "did you mean 'figures'"]),
     "a key is missing": (replace(SPEC, "title: A coin\n", ""), RUN, ["study.yaml: title", "missing"]),
     "NaN for a region": (replace(SPEC, "[0.4, 0.6]", "[.nan, 0.6]"), RUN, ["region"]),
     "an endless region": (replace(SPEC, "[0.4, 0.6]", "[-.inf, .inf]"), RUN, ["region"]),
     "one end for a region": (replace(SPEC, "[0.4, 0.6]", "[0.4]"), RUN, ["region"]),
-    "a misspelt statistic": (replace(SPEC, "statistic: heads", "statistic: haeds"), RUN, ["haeds", "'heads'"]),
+    "a level that is not there": (replace(SPEC, "of: {bias: 0.5}", "of: {bias: 0.6}"), RUN, ["half.measure", "0.6"]),
+    "a measure without its part": (replace(SPEC, "        part: tosses\n", ""), RUN, ["half" , "part"]),
+    "a misspelt statistic": (
+        replace(SPEC, "measure: {value: heads, of: {bias: 0.5}}", "statistic: haeds"), RUN, ["haeds", "statistics.py"],
+    ),
+    "a misspelt part": (replace(SPEC, "part: tosses\n", "part: toses\n"), RUN, ["half.part", "'tosses'"]),
+    "a part that extends nothing": (
+        replace(SPEC, "    factors:", "    extends: throws\n    factors:"), RUN, ["parts.tosses", "throws"],
+    ),
     "a scale is missing": (
-        replace(SPEC, "  smoke: {seeds: 12, tosses: 200, seconds: 0.0}\n", ""),
-        RUN,
-        ["scale", "smoke"],
+        replace(SPEC, "  smoke: {seeds: 12, tosses: {tosses: 200}}\n", ""), RUN, ["scale", "smoke"],
     ),
-    "a setting is missing": (replace(SPEC, "tosses: 200, ", ""), RUN, ["tosses"]),
-    "code with a syntax error": (write(CODE, "def run(:"), RUN, ["study.py", "not valid Python"]),
-    "code with a null byte": (write(CODE, b"x = 1\x00"), RUN, ["study.py", "not valid Python"]),
-    "code is missing": (remove(CODE), RUN, ["study.py", "no such file"]),
+    "a setting is missing": (replace(SPEC, "seconds: 0.0", "minutes: 0.0"), RUN, ["seconds"]),
+    "amendments of nothing": (
+        write(AMENDMENTS, "hlaf: [{date: 2026-01-05, was: [0, 1], reason: Why.}]"), RUN, ["amendments.yaml", "'half'"],
+    ),
+    "amendments as a list": (write(AMENDMENTS, "- half"), RUN, ["amendments.yaml", "not a mapping"]),
+    "amendments without a reason": (
+        write(AMENDMENTS, "half: [{date: 2026-01-05, was: [0, 1]}]"), RUN, ["amendments.yaml: half", "reason"],
+    ),
+    "notes that are not text": (write(NOTES, b"\xff\xfe\x00"), RUN, ["notes.md"]),
+    "code with a syntax error": (write(CODE, "def run(:"), RUN, ["runs.py", "not valid Python"]),
+    "code with a null byte": (write(CODE, b"x = 1\x00"), RUN, ["runs.py", "not valid Python"]),
+    "code is missing": (remove(CODE), RUN, ["run_tosses", "runs.py"]),
+    "code without the part's function": (replace(CODE, "run_tosses", "run_toses"), RUN, ["run_tosses", "run_toses"]),
     "code that fails": (
-        replace(CODE, "    time.sleep", "    1 / 0\n    time.sleep"),
-        RUN,
-        ["study.py", "ZeroDivisionError"],
+        replace(CODE, "    time.sleep", "    1 / 0\n    time.sleep"), RUN, ["runs.py", "ZeroDivisionError"],
     ),
-    "an import that fails": (replace(CODE, "import time", "import timee as time"), RUN, ["study.py", "timee"]),
+    "an import that fails": (replace(CODE, "import time", "import timee as time"), RUN, ["runs.py", "timee"]),
     "code that returns nothing": (
-        replace(CODE, "    return pd.DataFrame", "    pd.DataFrame"),
-        RUN,
-        ["study.py", "DataFrame"],
+        replace(CODE, "    return pd.DataFrame", "    pd.DataFrame"), RUN, ["runs.py", "DataFrame"],
     ),
     "code that loses runs": (replace(CODE, '"heads": shares})', '"heads": shares})[1:]'), RUN, ["coin", "1 runs"]),
     "lecture is missing": (remove(LECTURE), RUN, ["lecture.yaml", "no such file"]),
     "lecture is a list": (write(LECTURE, "- a"), RUN, ["lecture.yaml", "not a mapping"]),
     "lecture without the claim": (
-        replace(LECTURE, "coin-is-fair", "coin-was-fair"),
-        RUN,
-        ["coin-is-fair", "coin-was-fair"],
+        replace(LECTURE, "coin-is-fair", "coin-was-fair"), RUN, ["coin-is-fair", "coin-was-fair"],
     ),
-}
+}  # fmt: skip
 
 RESULTS = {
-    "records are gone": (remove(RECORDS), JUDGE, ["records.parquet", "claimcheck run coin"]),
-    "records are empty": (write(RECORDS, b""), JUDGE, ["records.parquet", "checksum differs"]),
-    "records are cut off": (cut(RECORDS, 0.7), JUDGE, ["records.parquet", "checksum differs"]),
-    "a bit of the records is flipped": (flip(RECORDS), JUDGE, ["records.parquet", "checksum differs"]),
-    "records are text, provenance is gone": (
-        lambda folder: (write(RECORDS, "run,seed")(folder), remove(PROVENANCE)(folder)),
-        JUDGE,
-        ["records.parquet", "not a readable parquet file"],
-    ),
-    "no rows": (rows(lambda r: r.iloc[:0]), JUDGE, ["records.parquet", "coin has no rows"]),
+    "records are gone": (remove(RECORDS), JUDGE, ["no records that fit", "claimcheck run coin"]),
+    "records are empty": (write(RECORDS, b""), JUDGE, ["records-", "cut off or changed", "claimcheck run coin"]),
+    "records are cut off": (cut(RECORDS, 0.7), JUDGE, ["records-", "cut off or changed"]),
+    "a bit of the records is flipped": (flip(RECORDS), JUDGE, ["records-", "cut off or changed"]),
+    "provenance is gone": (remove(PROVENANCE), JUDGE, ["provenance-", "no such file", "claimcheck run coin"]),
+    "a part is cut off": (cut(PART, 0.7), "assemble coin --scale smoke", ["tosses-", "claimcheck run coin/tosses"]),
+    "a part is gone": (remove(PART), "assemble coin --scale smoke", ["tosses-", "claimcheck run coin/tosses"]),
+    "no rows": (rows(lambda r: r.iloc[:0]), JUDGE, ["records-", "coin has no rows"]),
     "a seed is missing": (rows(lambda r: r[r.seed != 3]), JUDGE, ["records", "seeds of study coin are missing"]),
     "a row twice": (rows(lambda r: pd.concat([r, r.iloc[3:4]])), JUDGE, ["records", "(run, index)", "bias=0.5:3"]),
-    "a column is missing": (rows(lambda r: r.drop(columns="heads")), JUDGE, ["study.py", "half", "'heads'"]),
-    "no status": (rows(lambda r: r.drop(columns="status")), JUDGE, ["records.parquet", "'status'"]),
+    "a column is missing": (rows(lambda r: r.drop(columns="heads")), JUDGE, ["half.measure", "'heads'"]),
+    "no status": (rows(lambda r: r.drop(columns="status")), JUDGE, ["records-", "'status'"]),
     "a number is NaN": (
-        rows(lambda r: r.assign(heads=r.heads.where(r.seed != 5))), JUDGE, ["prediction half", "NaN", "seeds 5"],
+        rows(lambda r: r.assign(heads=r.heads.where(r.seed != 5))), JUDGE, ["half.measure", "NaN", "seeds 5"],
     ),
-    "a metric in words": (rows(lambda r: r.assign(heads="many")), JUDGE, ["prediction half", "not a number"]),
+    "a metric in words": (rows(lambda r: r.assign(heads="many")), JUDGE, ["half.measure"]),
     "a part of another study": (rows(lambda r: r.assign(part="dice")), JUDGE, ["coin has no such part", "dice"]),
-    "provenance is cut off": (cut(PROVENANCE, 0.5), JUDGE, ["provenance.json", "not readable JSON"]),
-    "provenance is a list": (write(PROVENANCE, "[]"), JUDGE, ["provenance.json", "not a mapping"]),
-    "provenance of another shape": (write(PROVENANCE, '{"files": [], "seeds": 3}'), JUDGE, ["provenance.json"]),
-    "provenance with a strange number of seeds": (
-        edit(PROVENANCE, lambda facts: facts.update(seeds={"main": "many"})), JUDGE, ["provenance.json", "many"],
+    "provenance is cut off": (cut(PROVENANCE, 0.5), JUDGE, ["provenance-", "not readable JSON"]),
+    "provenance is a list": (write(PROVENANCE, "[]"), JUDGE, ["provenance-", "not a mapping"]),
+    "provenance of another shape": (
+        forge(PROVENANCE, lambda facts: facts.update(seeds={"tosses": "many"})), JUDGE, ["provenance-", "many"],
     ),
     "provenance is edited by hand": (
-        edit(PROVENANCE, lambda facts: facts.update(seconds=98765.4)), JUDGE, ["provenance.json", "changed after"],
+        edit(PROVENANCE, lambda facts: facts.update(seconds=98765.4)), JUDGE, ["provenance-", "changed after"],
     ),
     "a figure is edited by hand": (write(FIGURE, "<svg/>"), REPORT, ["shares.svg", "claimcheck plot coin"]),
     "a figure is cut off": (cut(FIGURE, 0.5), REPORT, ["shares.svg", "not the figure that was drawn"]),
     "a figure is gone": (remove(FIGURE), REPORT, ["shares.svg", "claimcheck plot coin"]),
     "the list of figures is edited": (edit(LIST, lambda kept: kept["files"].pop("shares.svg")), REPORT, ["checksums"]),
-    "figures of other records": (forge(LIST, lambda kept: kept.update(records_sha256="0")), REPORT, ["other records"]),
     "a figure is edited before packing": (write(FIGURE, "<svg/>"), CRATE, ["shares.svg", "claimcheck plot coin"]),
-    "provenance is cut off before judging": (cut(PROVENANCE, 0.5), JUDGE, ["provenance.json", "not readable JSON"]),
     "a verdict is edited by hand": (
         edit(VERDICTS, lambda entries: entries[0].update(verdict="contradicted")),
-        REPORT,
-        ["verdicts.json", "half", "changed"],
+        "calibrate --scale smoke", ["verdicts-", "half", "changed", "claimcheck judge coin"],
     ),
-    "an estimate is edited by hand": (
-        edit(VERDICTS, lambda entries: entries[0].update(estimate=0.5)), VERIFY, ["verdicts.json", "half", "changed"],
+    "verdicts are cut off": (cut(VERDICTS, 0.5), "calibrate --scale smoke", ["verdicts-", "not readable JSON"]),
+    "verdicts are a number": (write(VERDICTS, "3"), "calibrate --scale smoke", ["verdicts-", "not a list"]),
+    "the null run is cut off": (
+        lambda folder: (cut(SHUFFLED, 0.4)(folder), cut(f"{COIN}/shuffled.json", 0.4)(folder)),
+        REPORT, ["shuffled-", "not readable JSON"],
     ),
-    "verdicts are cut off": (cut(VERDICTS, 0.5), REPORT, ["verdicts.json", "not readable JSON"]),
-    "verdicts are a number": (write(VERDICTS, "3"), REPORT, ["verdicts.json", "not a list"]),
-    "calibration is cut off": (write("results/smoke/calibration.json", '{"n":'), REPORT, ["calibration.json", "JSON"]),
-    "the null run is cut off": (cut(f"{COIN}/shuffled.json", 0.4), REPORT, ["shuffled.json", "not readable JSON"]),
-    "notes that name nothing": (replace(SPEC, "estimate('half')", "estimate('hlaf')"), REPORT, ["coin", "hlaf"]),
-    "notes that are no template": (replace(SPEC, "{{ estimate('half') }}", "{{ estimate('half' }}"), REPORT, ["coin"]),
+    "a published verdict is edited": (
+        edit(f"{COIN}/verdicts.json", lambda entries: entries[0].update(estimate=0.5)),
+        REPORT, ["verdicts.json", "changed after it was published", "claimcheck publish coin"],
+    ),
+    "a published estimate is compared": (
+        edit(f"{COIN}/verdicts.json", lambda entries: entries[0].update(estimate=0.5)),
+        VERIFY, ["verdicts.json", "half", "changed"],
+    ),
+    "published records are cut off": (
+        cut(f"{COIN}/records.parquet", 0.5), REPORT, ["records.parquet", "claimcheck publish coin"],
+    ),
+    "a published figure is gone": (
+        remove(f"{COIN}/figures/shares.svg"), REPORT, ["shares.svg", "claimcheck publish coin"],
+    ),
+    "notes that name nothing": (replace(NOTES, "estimate('half')", "estimate('hlaf')"), REPORT, ["coin", "hlaf"]),
+    "notes that are no template": (replace(NOTES, "{{ estimate('half') }}", "{{ estimate('half' }}"), REPORT, ["coin"]),
 }  # fmt: skip
 
 COPIES = {
-    "a copy without provenance": (elsewhere(remove("coin/provenance.json")), IMPORT, ["no such file"]),
-    "a copy with half its records": (elsewhere(cut("coin/records.parquet", 0.5)), IMPORT, ["copy it again"]),
-    "a copy without records": (elsewhere(remove("coin/records.parquet")), IMPORT, ["records.parquet", "no such file"]),
+    "a copy without parts": (elsewhere(lambda folder: shutil.rmtree(folder / "coin/parts")), IMPORT, ["no parts here"]),
+    "a copy with half a part": (elsewhere(cut("coin/parts/*.parquet", 0.5)), IMPORT, ["tosses-", "copy it again"]),
+    "a copy with a flipped bit": (elsewhere(flip("coin/parts/*.parquet", 0.05)), IMPORT, ["tosses-", "copy it again"]),
     "a copy of another scale": (elsewhere(lambda folder: None), "import coin --scale quick", ["smoke", "quick"]),
-    "a copy that is no folder": (lambda folder: None, "import nowhere --study coin --scale smoke", ["nowhere"]),
-    "a copy that reaches outside": (
-        elsewhere(forge("coin/provenance.json", lambda facts: facts["files"].update({"../evil": "0"}))),
-        IMPORT,
-        ["evil"],
+    "a copy of other code": (
+        elsewhere(replace(CODE, "binomial(", "negative_binomial(")), IMPORT, ["tosses-", "runs.py (run_tosses"],
     ),
+    "a copy that is no folder": (lambda folder: None, "import nowhere --study coin --scale smoke", ["nowhere"]),
     "trees that are not there": (lambda folder: None, "verify results/smoke elsewhere", ["no such folder"]),
     "a tree without results": (lambda folder: None, "verify results/smoke studies", ["studies", "no results"]),
 }  # fmt: skip
 
 WORDS = {
     "no such study": ("run cion", ["cion", "did you mean 'coin'"]),
-    "a study outside the folder": ("run ../coin", ["../coin"]),
+    "a study outside the folder": ("run ../coin", ["studies/..", "no such study"]),
     "no such scale": ("run coin --scale huge", ["huge"]),
     "no such command": ("jugde coin", ["jugde"]),
     "no such option": ("run coin --sacle smoke", ["--sacle"]),
@@ -293,10 +317,12 @@ WORDS = {
     "a shard beyond the last": ("run coin --shard 3/2", ["--shard", "3/2"]),
     "no studies": ("list --studies-dir nowhere", ["nowhere"]),
     "too few seeds to calibrate": ("calibrate --n 5 --predictions 3", ["5 seeds", "at least 11"]),
-    "nothing to calibrate": ("calibrate --scale full", ["results/full"]),
+    "nothing to calibrate": ("calibrate --scale full", ["no prediction with enough seeds"]),
     "a file for a folder": ("run coin --scale smoke --results-dir studies/lecture.yaml", ["lecture.yaml"]),
     "no such data set": ("data fetch mnits", ["mnits", "did you mean 'mnist'"]),
-    "shards that were not run": ("merge coin 2 --scale smoke", ["shard"]),
+    "shards that were not run": ("merge coin/tosses --shards 2 --scale smoke", ["1-of-2", "--shard 1/2"]),
+    "shards of no part": ("merge coin --shards 2 --scale smoke", ["STUDY/PART"]),
+    "no such part": ("run coin/toses", ["toses", "did you mean 'tosses'"]),
     "a name that is no name": ("new Coin-2", ["Coin-2"]),
     "a name that is taken": ("new coin", ["coin"]),
 }
@@ -332,8 +358,10 @@ def test_there_are_at_least_forty_of_them():
 
 
 def test_nothing_is_unpickled_and_yaml_is_loaded_safely():
-    source = Path(cli.__file__).parent
-    for path in [*source.rglob("*.py"), *(source.parents[1] / "studies").rglob("*.py")]:
+    repository = Path(__file__).parents[1]
+    paths = [path for folder in ("src", "studies", "workflow") for path in (repository / folder).rglob("*.py")]
+    assert len(paths) > 80
+    for path in paths:
         text = path.read_text()
         assert not re.search(r"^\s*(import|from) (c?[pP]ickle|dill|joblib|shelve|marshal)\b", text, re.M), path
         assert not re.search(r"\b(eval|exec)\(", re.sub(r"\.(eval|exec)\(|\bdef (eval|exec)\(", "", text)), path
@@ -341,81 +369,3 @@ def test_nothing_is_unpickled_and_yaml_is_loaded_safely():
             assert "weights_only=True" in call, path
         for call in re.findall(r"yaml\.(?:unsafe_load|full_load|load)\([^\n]*", text):
             assert "Loader=_UniqueKeyLoader" in call, path
-
-
-# ------------------------------------------------------------------------------------------------ configurations
-
-
-CONFIGURATIONS = {
-    "is cut off": ("studies: [coin", ["not valid YAML"]),
-    "is a list": ("- scale", ["not a mapping"]),
-    "has a key twice": ("scale: quick\nscale: full", ["'scale' is given twice"]),
-    "has a misspelt key": ("scael: quick", ["scael", "did you mean 'scale'"]),
-    "has no such scale": ("scale: huge", ["scale", "huge"]),
-    "has no such study": ("studies: [cion]", ["cion", "did you mean 'coin'"]),
-    "has studies in words": ("studies: some", ["studies", "some"]),
-    "has half a seed": ("seeds: 1.5", ["seeds", "1.5"]),
-    "has no such device": ("device: abacus", ["device", "abacus"]),
-    "has too many shards": ("shards: 100000", ["shards", "100000"]),
-    "has no memory": ("memory_limit_mb: -1", ["memory_limit_mb", "-1"]),
-    "runs code": ("scale: !!python/object/apply:os.getcwd []", ["not valid YAML"]),
-    "is not text": (b"\xff\xfe\xfa", ["config.yaml"]),
-}
-
-
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_a_configuration_that(project, name):
-    text, pieces = CONFIGURATIONS[name]
-    path = project / "config.yaml"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ClaimcheckError) as raised:
-        load_config(path, {"studies_dir": "studies"})
-    assert "\n" not in str(raised.value)
-    for piece in pieces:
-        assert piece in str(raised.value)
-
-
-# ------------------------------------------------------------------------------------------------ archives of data
-
-
-ARCHIVES = {
-    "is cut off": b"\x1f\x8b\x08\x00half",
-    "is a web page": b"<html>log in first</html>",
-    "is empty": b"",
-    "is noise": np.random.default_rng(0).bytes(4096),
-}
-
-
-@pytest.mark.parametrize("name", ARCHIVES)
-def test_an_archive_that(project, monkeypatch, capsys, name):
-    folder = project / "data" / "MNIST" / "raw"
-    folder.mkdir(parents=True)
-    (folder / "train-images-idx3-ubyte.gz").write_bytes(ARCHIVES[name])
-    (folder / "train-images-idx3-ubyte").write_bytes(ARCHIVES[name])
-    before = _contents(project / "results")
-    monkeypatch.setattr(data_fetch, "_download", lambda origin, data_dir: "URLError: no network")
-    monkeypatch.setattr(data_fetch.time, "sleep", lambda seconds: None)
-    assert _command(monkeypatch, "data fetch mnist") == 2
-    shown = capsys.readouterr().err
-    assert len(shown.splitlines()) == 1
-    assert "no network" in shown
-    assert "train-images-idx3-ubyte.gz (MD5 f68b3c2dcbeaaa9fbdd348bbdeb94873)" in shown
-    assert _contents(project / "results") == before
-
-
-@pytest.mark.parametrize("content", [None, b"\x00\x00\x08\x03", b""])
-def test_a_run_on_data_that_are_not_whole_is_told(project, monkeypatch, capsys, content):
-    (project / CODE).write_text(
-        (project / CODE).read_text().replace("    time.sleep", "    context.dataset('mnist')\n    time.sleep")
-    )
-    if content is not None:
-        for file in data_fetch.SOURCES["mnist"].files:
-            path = project / "data" / "MNIST" / "raw" / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-    before = _contents(project)
-    assert _command(monkeypatch, RUN) == 2
-    shown = capsys.readouterr().err.splitlines()
-    assert len(shown) == 1
-    assert "claimcheck data fetch mnist" in shown[0]
-    assert _contents(project) == before

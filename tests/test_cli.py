@@ -13,7 +13,7 @@ import pytest
 
 from claimcheck import cli
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -87,23 +87,92 @@ def test_list_names_every_study_and_its_runs(command):
     assert re.search(r"coin .* 1 +1 +24 +32 +64", output)
 
 
+def test_why_says_what_would_be_made_and_when_nothing_would(command, studies):
+    assert "part tosses: would run" in command("why", "coin", "--scale", "smoke")[1]
+    for step in ("run", "judge", "plot"):
+        assert command(step, "coin", "--scale", "smoke")[0] == 0
+    lines = command("why", "coin", "--scale", "smoke")[1].splitlines()
+    assert lines[:4] == ["parts: up to date", "assemble: up to date", "judge: up to date", "plot: up to date"]
+    path = studies / "coin" / "study.yaml"
+    path.write_text(path.read_text().replace("tosses: {tosses: 200}", "tosses: {tosses: 201}"))
+    assert "part tosses: would run: design changed" in command("why", "coin", "--scale", "smoke")[1]
+
+
+def test_a_part_can_be_run_alone_and_in_pieces(command, tmp_path):
+    options = ("--scale", "smoke")
+    assert command("run", "walk/walks", *options)[0] == 0
+    folder = tmp_path / "results" / "smoke" / "walk"
+    assert not (folder / "records.parquet").exists(), "its other part is not there"
+    assert "choice in" in command("tune", "walk/aimed", *options)[1]
+    for piece in ("1/2", "2/2"):
+        status, _, errors = command("run", "walk/aimed", "--shard", piece, *options)
+        assert status == 0, errors
+    assert command("merge", "walk/aimed", "--shards", "2", *options)[0] == 0
+    assert command("assemble", "walk", *options)[0] == 0
+    assert command("run", "walk", "--results-dir", "uncut", *options)[0] == 0
+    uncut = tmp_path / "uncut" / "smoke" / "walk"
+    for name in ("records.parquet", "tuning.parquet"):
+        assert (folder / name).read_bytes() == (uncut / name).read_bytes()
+
+
+def test_the_view_may_be_kept_as_it_is_until_it_is_published(command, tmp_path):
+    for step in ("run", "judge", "plot"):
+        assert command(step, "coin", "--scale", "smoke", "--keep-view")[0] == 0
+    folder = tmp_path / "results" / "smoke" / "coin"
+    assert [path.name for path in folder.iterdir()] == ["parts"]
+    status, output, _ = command("publish", "coin", "--scale", "smoke")
+    assert status == 0
+    assert {Path(line).name for line in output.split()} == {
+        "records.parquet", "provenance.json", "verdicts.json", "shuffled.json",
+        "shares.svg", "shares.png", "checksums.json",
+    }  # fmt: skip
+    assert list(folder.glob(".view-*"))
+
+
+def test_prune_says_what_it_removes_and_a_dry_run_removes_nothing(command, studies, tmp_path):
+    assert command("run", "coin", "--scale", "smoke")[0] == 0
+    path = studies / "coin" / "study.yaml"
+    path.write_text(path.read_text().replace("tosses: {tosses: 200}", "tosses: {tosses: 201}"))
+    assert command("run", "coin", "--scale", "smoke")[0] == 0
+    parts = tmp_path / "results" / "smoke" / "coin" / "parts"
+    assert "3 files and folders" in command("prune", "--scale", "smoke", "--dry-run")[1]
+    assert len(list(parts.glob("*.records.parquet"))) == 2
+    assert "removed" in command("prune", "--scale", "smoke")[1]
+    assert len(list(parts.glob("*.records.parquet"))) == 1
+
+
 def test_results_of_another_machine_are_taken_over_with_their_provenance(command, tmp_path):
     assert command("run", "coin", "--scale", "smoke", "--results-dir", "elsewhere")[0] == 0
     source = tmp_path / "elsewhere" / "smoke" / "coin"
-    status, _, errors = command("import", source, "--scale", "smoke")
+    status, output, errors = command("import", source, "--scale", "smoke")
     assert status == 0, errors
+    assert "coin: part tosses taken over" in output
     target = tmp_path / "results" / "smoke" / "coin"
-    for name in ("records.parquet", "provenance.json"):
-        assert (target / name).read_bytes() == (source / name).read_bytes()
+    assert (target / "records.parquet").read_bytes() == (source / "records.parquet").read_bytes()
+    ours, theirs = (
+        json.loads((folder / "provenance.json").read_text())["parts"]["tosses"] for folder in (target, source)
+    )
+    assert ours.items() >= theirs.items()
+    assert command("judge", "coin", "--scale", "smoke")[0] == 0
+
+
+def test_an_import_says_what_is_still_missing(command, tmp_path):
+    assert command("run", "walk/aimed", "--scale", "smoke", "--results-dir", "elsewhere")[0] == 0
+    status, output, errors = command("import", tmp_path / "elsewhere" / "smoke" / "walk", "--scale", "smoke")
+    assert status == 0, errors
+    assert "missing still: walks" in output
+    assert "claimcheck run walk --scale smoke" in output
+
+
+def _part(folder):
+    return next((folder / "parts").glob("*.records.parquet"))
 
 
 @pytest.mark.parametrize(
     ("harm", "cause"),
     [
-        (lambda folder, studies: (folder / "records.parquet").write_bytes(b"PAR1"), "not the file that the run wrote"),
-        (lambda folder, studies: (folder / "records.parquet").unlink(), "no such file"),
-        (lambda folder, studies: (folder / "provenance.json").write_text("{}"), "not of this study"),
-        (lambda folder, studies: (folder / "provenance.json").write_text("{"), "not readable JSON"),
+        (lambda folder, studies: _part(folder).write_bytes(b"PAR1"), "was cut off or changed"),
+        (lambda folder, studies: _part(folder).unlink(), "no parts here"),
         (
             lambda folder, studies: (studies / "coin" / "study.yaml").write_text(
                 (studies / "coin" / "study.yaml").read_text().replace("tosses: 200", "tosses: 201")
@@ -129,13 +198,21 @@ def test_foreign_results_that_are_not_whole_or_not_of_this_design_are_refused(co
         (["run", "coni"], ["coni", "did you mean 'coin'"]),
         (["run", "coin", "--scale", "quik"], ["--scale", "quik", "quick"]),
         (["run", "coin", "--seeds", "0"], ["--seeds"]),
-        (["run", "coin", "--shard", "3/2"], ["--shard", "3/2", "i/n"]),
+        (["run", "coin/tosses", "--shard", "3/2"], ["--shard", "3/2", "i/n"]),
+        (["run", "coin", "--shard", "1/2"], ["--shard", "STUDY/PART"]),
+        (["run", "coin/toses"], ["coin", "toses", "did you mean 'tosses'"]),
+        (["tune", "coin/tosses"], ["coin", "tosses", "tunes nothing"]),
+        (["tune", "coin"], ["coin", "STUDY/PART"]),
+        (["publish"], ["publish", "name a study, or give --report"]),
         (["run", "coin", "--device", "gpu"], ["device", "gpu"]),
         (["run"], ["STUDY"]),
         (["rnu", "coin"], ["rnu", "run"]),
         (["judge", "coin", "--scale", "smoke"], ["coin", "run"]),
         (["plot", "coin", "--scale", "smoke"], ["coin", "run"]),
-        (["merge", "coin", "--shards", "2", "--scale", "smoke"], ["1-of-2"]),
+        (
+            ["merge", "coin/tosses", "--shards", "2", "--scale", "smoke"],
+            ["1-of-2", "run coin/tosses --scale smoke --shard 1/2"],
+        ),
         (["new", "My-Study"], ["My-Study", "lower-case"]),
         (["run", "coin", "--studies-dir", "nowhere"], ["nowhere"]),
         (["data", "fetch", "minst"], ["minst", "mnist"]),
@@ -152,7 +229,7 @@ def test_wrong_words_are_one_line_and_write_nothing(command, tmp_path, words, pi
 
 
 def test_doctor_tells_a_broken_study(command, studies):
-    (studies / "walk" / "study.py").write_text("def run(:")
+    (studies / "walk" / "runs.py").write_text("def run(:")
     status, output, _ = command("doctor")
     assert status == 1
     assert re.search(r"study walk +broken .*not valid Python", output)

@@ -105,24 +105,17 @@ def plot_network_signals(records):
 
 def plot_decomposition(records):
     """Noise, squared bias and variance stacked over width; dots: error on fresh targets, from other training sets."""
-    terms, titles = (
-        ["noise", "squared_bias", "variance"],
-        {"resamples": "random features", "network_resamples": "networks"},
-    )
-    looks = {
-        "colors": ["#d9d9d9", "#fdae6b", "#9ecae1"],
-        "hatch": ["", "..", "//"],
-        "edgecolor": "#555555",
-        "linewidth": 0,
-    }
-    _, panels = style.panels(records, "part", titles)
+    terms = {"noise": "noise", "squared_bias": "squared bias", "variance": "variance"}
+    fills = {"colors": ["#d9d9d9", "#fdae6b", "#9ecae1"], "hatch": ["", "..", "//"], "edgecolor": "#555555"}
+    _, panels = style.panels(records, "part", {"resamples": "random features", "network_resamples": "networks"})
     for axis, part, rows in panels:
         means, threshold = rows.groupby("width")[[*terms, "error"]].mean(), interpolation_width(rows)
         if part == "resamples":
             threshold = rows["examples"].iloc[0]
             means.loc[threshold] = np.nan  # off the scale
-        axis.stackplot(means.index, means[terms].T, labels=[term.replace("_", " ") for term in terms], **looks)
-        axis.plot(means.index, means[terms].cumsum(axis=1), color="black", linewidth=0.7, marker="", linestyle="-")
+        parts = means[[*terms]]
+        axis.stackplot(means.index, parts.T, labels=terms.values(), linewidth=0, **fills)
+        axis.plot(means.index, parts.cumsum(axis=1), color="black", linewidth=0.7, marker="", linestyle="-")
         axis.plot(means.index, means["error"], linestyle="", marker="o", color="black", label="measured error")
         style.threshold(axis, threshold)
         style.log_axis(axis, means.index if part == "network_resamples" else [10, 20, 50, 150, 400, 800])

@@ -80,22 +80,16 @@ def _targets(labels):
 def run_features(runs, context):
     """Classification by random features: train error (of the labels given) and test error (of the true ones)."""
     data, n, rows = _data(context, runs["dataset"].iloc[0]), context.settings.examples, []
-    rates = context.settings.rates  # of the whole design, so that a run's arithmetic does not depend on its company
     for seed, group in runs.groupby("seed"):
         chosen = _own_examples(context, seed, data, n)
-        inside, outside = _random_relu(context, seed, data.x_train[chosen], data.x_test)
-        y = data.y_train[chosen]
-        labels = torch.stack([noisy_labels(y, rate, 10, context.generator(seed, "label noise")) for rate in rates])
-        goal = torch.cat(list(_targets(labels)), 1)
-        for (width, ridge), cell in group.groupby(["width", "ridge"]):
-            seen, unseen = (part[:, :width] * width**-0.5 for part in (inside, outside))
-            estimate = risk.fit(seen, goal, float(ridge))
-            fitted, tested = ((part @ estimate).unflatten(1, (-1, 10)).argmax(-1).mT for part in (seen, unseen))
-            wrong = {"train_error": fitted != labels, "test_error": tested != data.y_test}
-            for run in cell.itertuples():
-                k = rates.index(run.label_noise)
-                errors = {name: float(each[k].double().mean()) for name, each in wrong.items()}
-                rows.append({"run": run.run, "examples": float(n), **errors})
+        features = _random_relu(context, seed, data.x_train[chosen], data.x_test)
+        for run in group.itertuples():
+            labels = noisy_labels(data.y_train[chosen], run.label_noise, 10, context.generator(seed, "label noise"))
+            seen, unseen = (part[:, : run.width] * run.width**-0.5 for part in features)
+            estimate = risk.fit(seen, _targets(labels), run.ridge)
+            wrong, wrong_test = (seen @ estimate).argmax(1) != labels, (unseen @ estimate).argmax(1) != data.y_test
+            errors = {"train_error": float(wrong.double().mean()), "test_error": float(wrong_test.double().mean())}
+            rows.append({"run": run.run, "examples": float(n), **errors})
         context.advance(len(group) / len(runs))
     return pd.DataFrame(rows)
 

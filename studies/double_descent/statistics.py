@@ -5,9 +5,6 @@ import pandas as pd
 
 from .problems import PROBLEMS
 
-INTERPOLATION = 0.1
-"""Train error below which a network counts as interpolating (the epsilon of Nakkiran et al. 2019)."""
-
 CHANCE = 0.9
 """Error of a guess among ten classes: what a network that diverged is charged with."""
 
@@ -38,9 +35,9 @@ def landmarks(error, threshold):
 
 
 def interpolation_width(rows):
-    """The first width of networks whose mean train error is at most INTERPOLATION; the widest where there is none."""
+    """The first width with a mean train error of at most 10 % (epsilon of Nakkiran et al. 2020); else the widest."""
     error = _table(rows, "train_error").fillna(CHANCE).mean()
-    return min(error.index[error <= INTERPOLATION], default=error.index[-1])
+    return min(error.index[error <= 0.1], default=error.index[-1])
 
 
 def _landmarks(records, dataset=None, clean=False):

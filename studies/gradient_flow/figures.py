@@ -19,19 +19,19 @@ def plot_slopes(records: pd.DataFrame) -> Figure:
     """Measured slope against the finite-depth product, on the diagonal."""
     _, axis = style.figure(height=3.4)
     depth = int(records["layer"].max())
-    slopes = pd.concat(
-        pd.DataFrame(
-            {"theory": expected_slope(*cell, depth), "measured": backward_slope(table(rows, *cell)), "of": cell[0]}
-        )
-        for cell, rows in records.groupby(["activation", "weight_variance"], sort=False)
-    ).reset_index()
-    for activation, rows in slopes.groupby("of", sort=False):
-        _marks(axis, rows, "theory", "measured", activation, LOOKS[activation])
+    for activation, rows in records.groupby("activation", sort=False):
+        measured = {
+            expected_slope(activation, variance, depth): backward_slope(table(rows, activation, variance))
+            for variance in rows["weight_variance"].unique()
+        }
+        slopes = pd.concat(measured, names=["theory"]).rename("measured").reset_index()
+        _marks(axis, slopes, "theory", "measured", activation, LOOKS[activation])
     ends = axis.get_xlim()
     style.theory(axis, ends, ends, label="theory = measured")
     axis.axhline(0, color=style.GREY, linewidth=0.6, zorder=0)
-    names = {"xlabel": "mean-field slope / nats per layer", "ylabel": "measured slope / nats per layer"}
-    return style.finish(axis, records, **names)
+    return style.finish(
+        axis, records, xlabel="mean-field slope / nats per layer", ylabel="measured slope / nats per layer"
+    )
 
 
 def plot_depth_profile(records: pd.DataFrame) -> Figure:

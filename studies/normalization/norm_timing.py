@@ -7,9 +7,9 @@ on a CPU the time is the process's own, on a GPU the clock's.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,9 @@ from torch import Tensor
 
 EPSILON = 1e-5
 
-Norm = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Of ``x [..., n]``, weight ``[n]`` and bias ``[n]``, which RMS norm ignores."""
-
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Layer norm (Ba et al. 2016) from primitives."""
+    """Layer norm (Ba et al. 2016) from primitives, ``[..., n]``."""
     centred = x - x.mean(-1, keepdim=True)
     variance = centred.square().mean(-1, keepdim=True)
     return centred * torch.rsqrt(variance + EPSILON) * weight + bias
@@ -35,8 +32,9 @@ def rms_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPSILON) * weight
 
 
-def kernels(kernel: str) -> tuple[Norm, Norm]:
-    """(layer norm, RMS norm) of one way to compute them: primitives, fused or compiled."""
+@cache
+def kernels(kernel: str) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """Layer norm and RMS norm of one way to compute them: primitives, fused or compiled."""
     if kernel == "fused":
         return (
             lambda x, weight, bias: F.layer_norm(x, weight.shape, weight, bias, EPSILON),
@@ -48,38 +46,33 @@ def kernels(kernel: str) -> tuple[Norm, Norm]:
     return layer_norm, rms_norm
 
 
-def seconds(norm: Norm, tensors: tuple[Tensor, Tensor, Tensor], calls: int) -> float:
+def seconds(norm: Callable[..., Tensor], tensors: list[Tensor], calls: int) -> float:
     """Time of ``calls`` forward and backward passes: the processor's on a CPU, so that waiting does not count."""
     x = tensors[0]
-    wait = torch.cuda.synchronize if x.device.type == "cuda" else lambda device: None
-    clock = time.process_time if x.device.type == "cpu" else time.perf_counter
-    wait(x.device)
+    wait = torch.cuda.synchronize if x.is_cuda else lambda: None
+    clock = time.perf_counter if x.is_cuda else time.process_time
+    wait()
     start = clock()
     for _ in range(calls):
         norm(*tensors).backward(x.detach())
         for tensor in tensors:
             tensor.grad = None
-    wait(x.device)
+    wait()
     return clock() - start
 
 
-def measured(runs: pd.DataFrame, context, device: torch.device) -> pd.DataFrame:
-    """A row per run: ``log_ratio``, the median over turns of log(time of RMS norm / of layer norm), and both times.
-
-    Columns of runs: kernel, width. Settings: rows (examples), turns, calls (passes a turn).
-    """
+def run_timing(runs: pd.DataFrame, context, device: torch.device | str = "cpu") -> pd.DataFrame:
+    """The median over turns of ``log_ratio``, log(time of RMS norm / of layer norm), and of both times."""
     settings, rows = context.settings, []
-    for (kernel, width), group in runs.groupby(["kernel", "width"], sort=False):
-        norms = kernels(kernel)
-        for run in group.itertuples(index=False):
-            draws = context.generator(run.seed, "timing")
-            x = torch.randn(settings.rows, int(width), generator=draws).to(device)
-            weight, bias = torch.ones(int(width), device=device), torch.zeros(int(width), device=device)
-            tensors = tuple(tensor.requires_grad_() for tensor in (x, weight, bias))
-            for norm in norms:
-                seconds(norm, tensors, 3)
-            turns = [[seconds(norm, tensors, settings.calls) for norm in norms] for _ in range(settings.turns)]
-            layer, rms = np.array(turns).T / settings.calls
-            columns = {"log_ratio": np.log(rms / layer), "layer_seconds": layer, "rms_seconds": rms}
-            rows.append({"run": run.run, **{name: float(statistics.median(each)) for name, each in columns.items()}})
+    for run in runs.itertuples(index=False):
+        norms, draws = kernels(run.kernel), context.generator(run.seed, "timing")
+        x = torch.randn(settings.rows, run.width, generator=draws)
+        weight, bias = torch.ones(run.width), torch.zeros(run.width)
+        tensors = [tensor.to(device).requires_grad_() for tensor in (x, weight, bias)]
+        for norm in norms:
+            seconds(norm, tensors, 3)
+        turns = [[seconds(norm, tensors, settings.calls) for norm in norms] for _ in range(settings.turns)]
+        layer, rms = np.array(turns).T / settings.calls
+        columns = {"log_ratio": np.log(rms / layer), "layer_seconds": layer, "rms_seconds": rms}
+        rows.append({"run": run.run, **{name: np.median(column) for name, column in columns.items()}})
     return pd.DataFrame(rows)

@@ -7,102 +7,75 @@ import pandas as pd
 import torch
 
 from claimcheck.engine import measure
-from claimcheck.engine.context import Settings
-from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.ensemble import untrained
 from claimcheck.engine.networks import MLP, norm_of
-from claimcheck.engine.train import Data, classification, train
+from claimcheck.engine.train import Data, train
 
-from .norm_timing import measured
-
-CLASSES = 10
+from .norm_timing import run_timing
 
 
-def mnist1d(context) -> tuple[Data, Data]:
-    """Training and test examples."""
-    data = context.dataset("mnist1d")
-    return Data({"x": data.x_train, "y": data.y_train}), Data({"x": data.x_test, "y": data.y_test})
-
-
-def network_of(width: int, depth: int, residual: str | None = None):
-    """Maker of a run's network; `run.norm` and, where there is one, `run.gain` are the run's own."""
+def network_of(context):
+    """Maker of a run's network; what it is like is said by the run's factors or the part's settings."""
 
     def network(run, generator):
-        gain = float(getattr(run, "gain", 1.0))
-        return MLP(40, width, CLASSES, depth=depth, norm=run.norm, residual=residual, gain=gain, generator=generator)
+        said = {"gain": 1.0, "architecture": "plain", **context.settings, **run._asdict()}
+        return MLP(
+            40, said["width"], 10, depth=said["depth"], norm=said["norm"], gain=said["gain"], generator=generator,
+            residual="pre_norm" if said["architecture"] == "residual" else None,
+        )  # fmt: skip
 
     return network
 
 
 def run_facts(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Statistics of each norm's output before its affine part, in float64, on inputs of arbitrary scale and offset."""
-    settings, rows = context.settings, []
+    """Statistics of each norm's output before its affine part, in float64, on inputs of arbitrary scale and offset.
+
+    At test time, after one training batch, batch norm is compared with the formula of its running statistics.
+    """
+    batch, features, rows = context.settings.batch, context.settings.features, []
     for run in runs.itertuples(index=False):
         draws = context.generator(run.seed, "facts")
-        scale, offset = (torch.randn(settings.features, generator=draws).double() for _ in range(2))
-        x = torch.randn((settings.batch, settings.features), generator=draws).double()
+        scale, offset, x = (torch.randn(n, features, generator=draws).double() for n in (1, 1, batch))
         x = x * (2.0 + scale.abs()) + 3.0 + 2.0 * offset
-        module = norm_of(run.norm, settings.features).double().train()
-        y = module(x).detach()
-        facts = {
-            "neuron_mean": y.mean(0).abs().max(),
-            "neuron_variance": (y.var(0, unbiased=False) - 1.0).abs().max(),
-            "sample_mean": y.mean(1).abs().max(),
-            "sample_variance": (y.var(1, unbiased=False) - 1.0).abs().max(),
-            "sample_square": (y.square().mean(1) - 1.0).abs().max(),
+        norm = norm_of(run.norm, features).double().train()
+        y = norm(x).detach()
+        later = expected = norm.eval()(x).detach()
+        if run.norm == "batch":
+            expected = (x - 0.1 * x.mean(0)) / (0.9 + 0.1 * x.var(0) + norm.eps).sqrt()
+        found = {
+            "neuron_mean": y.mean(0),
+            "neuron_variance": y.var(0, unbiased=False) - 1.0,
+            "sample_mean": y.mean(1),
+            "sample_variance": y.var(1, unbiased=False) - 1.0,
+            "sample_square": y.square().mean(1) - 1.0,
             "least_sample_mean": y.mean(1).abs().mean(),
-            **at_test_time(module, x, y),
+            "eval_change": later - y,
+            "running_error": later - expected,
         }
-        rows.append({"run": run.run, **{name: float(value) for name, value in facts.items()}})
+        rows.append({"run": run.run, **{name: float(each.abs().max()) for name, each in found.items()}})
     return pd.DataFrame(rows)
 
 
-def at_test_time(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor | float]:
-    """After one training batch: how far eval mode is from train mode, and from the running statistics' formula."""
-    found = module.eval()(x).detach()
-    change = (found - y).abs().max()
-    if not isinstance(module, torch.nn.BatchNorm1d):
-        return {"eval_change": change, "running_error": 0.0}
-    mean, variance = 0.1 * x.mean(0), 0.9 + 0.1 * x.var(0, unbiased=True)
-    expected = (x - mean) / torch.sqrt(variance + module.eps)
-    return {"eval_change": change, "running_error": (found - expected).abs().max()}
-
-
 def run_signal(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Scale of activations and of gradients by layer before training, in float64."""
-    settings, (data, _) = context.settings, mnist1d(context)
-    probe = Data({"x": data.shared["x"][: settings.examples].double(), "y": data.shared["y"][: settings.examples]})
-    network, tables = network_of(settings.width, settings.depth), []
-    for _, group in runs.groupby("seed"):
-        fresh = Ensemble.build(
-            group, network, lambda seed: context.generator(seed, "init"), device=context.device, dtype=torch.float64
-        )
-        found = measure.signals(fresh, probe)
-        tables.append(found[["run", "layer"]].assign(
-            log_activation=np.log(found["activation"]) / 2, log_gradient=np.log(found["delta"])
-        ))  # fmt: skip
-    return pd.concat(tables, ignore_index=True)
+    """Scale of activations and of gradients by layer before training, in float64, a seed at a time."""
+    data, network = context.dataset("mnist1d"), network_of(context)
+    some = slice(context.settings.examples)
+    probe = Data({"x": data.x_train[some].double(), "y": data.y_train[some]})
+    found = pd.concat(
+        measure.signals(untrained(group, context, network, torch.float64), probe) for _, group in runs.groupby("seed")
+    )
+    scales = {"log_activation": np.log(found["activation"]) / 2, "log_gradient": np.log(found["delta"])}
+    return found[["run", "layer"]].assign(**scales)
 
 
-def trained(runs: pd.DataFrame, context, residual: str | None = None, evaluated: bool = False, **how) -> pd.DataFrame:
-    """Records of training by SGD; where `evaluated`, loss and error on all training and on all test examples are added.
-
-    Depth and batch size are the part's settings or, where they vary, its static factors.
-    """
-    said, (data, test) = Settings({**context.settings, **runs.iloc[0]}), mnist1d(context)
-    sets = {"train": (data, classification), "test": (test, classification)}
-    return train(
-        runs, context, network=network_of(said.width, int(said.depth), residual), data=data, steps=said.steps,
-        batch_size=int(said.batch_size), batch_loss_window=said.get("window", 0), evaluate=sets if evaluated else {},
-        **how,
-    ).records  # fmt: skip
+def trained(runs: pd.DataFrame, context, **how) -> pd.DataFrame:
+    """Records of training by SGD; `batch_loss` is the mean over the last `window` minibatches, in train mode."""
+    data, window = Data.training(context.dataset("mnist1d")), context.settings.window
+    network = network_of(context)
+    return train(runs, context, network=network, data=data, batch_loss_window=window, **how).records
 
 
-def run_grid(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Final train loss for one norm, over initial gains and learning rates."""
-    return trained(runs, context)
-
-
-run_init = run_grid
+run_grid = run_init = trained
 
 
 def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -111,25 +84,21 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
     return trained(runs, context, evaluate_at=range(window, steps + 1, window))
 
 
+def run_quality(runs: pd.DataFrame, context, **how) -> pd.DataFrame:
+    """One norm in plain or in pre-norm residual networks: loss and error on all training and all test examples."""
+    data = context.dataset("mnist1d")
+    sets = {"train": Data.training(data), "test": Data.testing(data)}
+    return trained(runs, context, evaluate=sets, hyper={"schedule": "linear"}, **how)
+
+
 def run_batch(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Train and test at one batch size, for a fixed number of updates; `batch_loss` is the loss in train mode."""
-    return trained(runs, context, evaluated=True, hyper={"schedule": "linear"})
-
-
-def run_quality(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Layer norm against RMS norm in plain and in pre-norm residual networks, trained longer."""
-    residual = {"plain": None, "residual": "pre_norm"}[runs["architecture"].iloc[0]]
-    return trained(runs, context, residual, evaluated=True, hyper={"schedule": "linear"})
-
-
-def run_timing(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Time of forward and backward passes of both norms on the CPU, measured in turn."""
-    return measured(runs, context, torch.device("cpu"))
+    """The same at one batch size, for a fixed number of updates."""
+    return run_quality(runs, context, batch_size=int(runs["batch_size"].iloc[0]))
 
 
 run_timing_compiled = run_timing
 
 
 def run_timing_gpu(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """The same on a GPU."""
-    return measured(runs, context, context.device)
+    """Time of both norms on a GPU."""
+    return run_timing(runs, context, context.device)

@@ -17,13 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from claimcheck.engine import networks
-from claimcheck.errors import ClaimcheckError
 
 
 @dataclass(frozen=True)
 class Format:
-    """A binary floating-point format with ``exponent`` and ``fraction`` bits (IEEE 754-2019, 3.3); bfloat16 is float32
-    with a shorter fraction."""
+    """A binary floating-point format (IEEE 754-2019, 3.3): exponent of its largest number, bits of its fraction."""
 
     dtype: torch.dtype
     exponent: int
@@ -32,12 +30,12 @@ class Format:
     @property
     def overflow_at(self) -> float:
         """Smallest number that rounds to infinity: half a unit beyond the largest one."""
-        return (2.0 - 2.0 ** -(self.fraction + 1)) * 2.0 ** (2 ** (self.exponent - 1) - 1)
+        return (2.0 - 2.0 ** -(self.fraction + 1)) * 2.0**self.exponent
 
     @property
     def zero_at(self) -> float:
         """Largest number that rounds to zero: half the smallest (subnormal) one, a tie that goes to even."""
-        return 2.0 ** (1 - 2 ** (self.exponent - 1) - self.fraction)
+        return 2.0 ** -(self.exponent + self.fraction)
 
     @property
     def epsilon(self) -> float:
@@ -46,76 +44,41 @@ class Format:
 
 
 FORMATS = {
-    "fp16": Format(torch.float16, 5, 10),
-    "bf16": Format(torch.bfloat16, 8, 7),
-    "fp32": Format(torch.float32, 8, 23),
+    "fp16": Format(torch.float16, 15, 10),
+    "bf16": Format(torch.bfloat16, 127, 7),  # float32 with a shorter fraction
+    "fp32": Format(torch.float32, 127, 23),
+    "fp64": Format(torch.float64, 1023, 52),
 }
-
-
-def dtype_of(name: str) -> torch.dtype:
-    """torch's type of a format's name; fp64 too."""
-    if name == "fp64":
-        return torch.float64
-    if name not in FORMATS:
-        raise ClaimcheckError("unknown number format", found=name, expected=f"one of {', '.join(FORMATS)}, fp64")
-    return FORMATS[name].dtype
-
-
-class _Round(torch.autograd.Function):
-    """Rounds on the way forward, and the gradient on the way back; elementwise, so ``vmap`` only passes through."""
-
-    @staticmethod
-    def forward(x: Tensor, dtype: torch.dtype) -> Tensor:
-        return x.to(dtype).to(x.dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        ctx.dtype = inputs[1]
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient.to(ctx.dtype).to(gradient.dtype), None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, int | None]:
-        return _Round.apply(x, dtype), in_dims[0]
 
 
 def rounded(x: Tensor, name: str) -> Tensor:
     """``x`` rounded to the nearest number of a format (ties to even; too large becomes infinite, too small zero), in
-    ``x``'s own dtype. Its gradient is rounded in the same way."""
-    dtype = dtype_of(name)
-    return x if dtype == x.dtype else _Round.apply(x, dtype)
+    ``x``'s own dtype. Its gradient is rounded in the same way, since a cast's gradient is cast back."""
+    return x.to(FORMATS[name].dtype).to(x.dtype)
 
 
 class RoundedMLP(networks.MLP):
-    """A plain MLP (no norm, residual or dropout) computed in a narrow format, weights kept in float32.
+    """A plain MLP (no norm, residual or dropout) computed in the format ``number``, weights kept in float32.
 
-    Emulated: every operand and every result is rounded. Native: operands are cast and the device's own kernels of that
-    format run. Logits leave as float32, so that the loss is computed in float32 as automatic mixed precision does.
-
-    Args:
-        number: fp32, fp16 or bf16. native: use the device's kernels. The rest goes to :class:`networks.MLP`.
+    Every operand and every result is rounded; ``native``: operands are cast, and the device's own kernels of that format
+    run. Logits leave as float32, so that the loss is computed in float32 as automatic mixed precision does.
     """
 
     def __init__(self, *shape: Any, number: str, native: bool = False, **how: Any) -> None:
         super().__init__(*shape, **how)
         self.number, self.native = number, native
 
-    def _enter(self, x: Tensor) -> Tensor:
-        return x.to(dtype_of(self.number)) if self.native else rounded(x, self.number)
-
-    def _leave(self, x: Tensor) -> Tensor:
-        return x if self.native else rounded(x, self.number)
+    def forward(self, x: Tensor) -> Tensor:
+        h = self._narrow(x.flatten(1))
+        for layer, activation in zip(self.hidden, self.activations):
+            h = self._narrow(activation(self._linear(layer, h)))
+        return self._linear(self.output, h).to(torch.float32)
 
     def _linear(self, layer: torch.nn.Linear, h: Tensor) -> Tensor:
-        return self._leave(F.linear(h, self._enter(layer.weight), self._enter(layer.bias)))
+        return self._narrow(F.linear(h, self._narrow(layer.weight), self._narrow(layer.bias)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = self._enter(x.flatten(1))
-        for layer, activation in zip(self.hidden, self.activations):
-            h = self._leave(activation(self._linear(layer, h)))
-        return self._linear(self.output, h).to(torch.float32)
+    def _narrow(self, x: Tensor) -> Tensor:
+        return x.to(FORMATS[self.number].dtype) if self.native else rounded(x, self.number)
 
 
 def thresholds(name: str) -> dict[str, float]:
@@ -126,21 +89,19 @@ def thresholds(name: str) -> dict[str, float]:
         ``never_lost``: log2 of the relative updates of :func:`lost_updates`; ``exp_overflows_at``: smallest x whose
         exponential, computed in the format, is infinite.
     """
-    number = FORMATS[name]
+    number, (smallest, largest) = FORMATS[name], lost_updates(name)
 
-    def cast(value: float) -> float:
-        return float(torch.tensor(value, dtype=torch.float64).to(number.dtype).double())
+    def cast(exponent: float) -> float:
+        return float(torch.tensor(2.0**exponent, dtype=torch.float64).to(number.dtype))
 
-    overflow = _first(lambda e: math.isinf(cast(2.0**e)), 0.0, 200.0)
-    survives = _first(lambda e: cast(2.0**e) > 0.0, -200.0, 0.0)
-    lost = lost_updates(name)
-    exp = _first(lambda x: bool(torch.tensor(x).to(number.dtype).exp().isinf()), 0.0, 120.0)
+    overflow = _first(lambda e: math.isinf(cast(e)), 0.0, 200.0)
+    survives = _first(lambda e: cast(e) > 0.0, -200.0, 0.0)
     return {
         "overflow_error": overflow - math.log2(number.overflow_at),
         "underflow_error": survives - math.log2(number.zero_at),
-        "always_lost": math.log2(lost[0]),
-        "never_lost": math.log2(lost[1]),
-        "exp_overflows_at": exp,
+        "always_lost": math.log2(smallest),
+        "never_lost": math.log2(largest),
+        "exp_overflows_at": _first(lambda x: math.isinf(torch.tensor(x).to(number.dtype).exp()), 0.0, 120.0),
     }
 
 
@@ -168,9 +129,9 @@ def lost_updates(name: str) -> tuple[float, float]:
 
 def zero_after(p: np.ndarray, name: str) -> int:
     """Factors after which a running product in the format is exactly zero (its length + 1 where it never is)."""
-    factors, product = torch.from_numpy(p).to(dtype_of(name)), torch.ones((), dtype=dtype_of(name))
-    for n, factor in enumerate(factors, start=1):
+    product = torch.ones((), dtype=FORMATS[name].dtype)
+    for n, factor in enumerate(torch.from_numpy(p).to(product.dtype), start=1):
         product = product * factor
-        if float(product) == 0.0:
+        if product == 0.0:
             return n
     return len(p) + 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
+import timeit
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,13 @@ import torch
 import torch.nn.functional as F
 
 from claimcheck.engine import networks
-from claimcheck.engine.train import Data, classification, train
+from claimcheck.engine.data import Data
+from claimcheck.engine.train import classification, train
 
 from . import mixed_precision
 from .constants import EXPONENTS, FIRST_SCALE, PLANTED_SCALE, ZERO
-from .mixed_precision import Precision, Task, Training
-from .number_formats import FORMATS, dtype_of, thresholds, zero_after
-from .recall_task import recall
+from .mixed_precision import Precision, Training
+from .number_formats import FORMATS, thresholds, zero_after
 
 RECIPES = {
     "fp32": Precision("fp32"),
@@ -32,9 +33,6 @@ RECIPES = {
 }
 
 
-# ---- formats: no network ----
-
-
 def run_formats(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Thresholds of a format, found by bisection on casts; the same for every seed."""
     measured = {name: thresholds(name) for name in runs["number"].unique()}
@@ -42,99 +40,22 @@ def run_formats(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 
 def run_log_space(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """A product of probabilities and the sum of their logarithms in one format."""
-    rows = []
+    """A product of probabilities and the sum of their logarithms in one format; softmax, naive and stable."""
+    s, rows = context.settings, []
     for run in runs.itertuples():
-        p = context.numpy_generator(run.seed, "probabilities").uniform(0.01, 0.5, context.settings.length)
-        narrow = torch.from_numpy(p).to(dtype_of(run.number))
-        exact = math.fsum(np.log(p))
-        total = float(narrow.log().sum().double())
-        logits = torch.linspace(0.0, context.settings.largest_logit, 10).to(narrow.dtype)
+        p = context.numpy_generator(run.seed, "probabilities").uniform(0.01, 0.5, s.length)
+        narrow = torch.from_numpy(p).to(FORMATS[run.number].dtype)
+        logits = torch.linspace(0.0, s.largest_logit, 10).to(narrow.dtype)
         naive, stable = logits.exp() / logits.exp().sum(), torch.softmax(logits, 0)
         rows.append({
             "run": run.run,
             "zero_after": float(zero_after(np.full(1000, 0.1), run.number)),
             "likelihood_zero_after": float(zero_after(p, run.number)),
-            "log_error": abs(total / exact - 1.0),
+            "log_error": abs(float(narrow.log().sum()) / math.fsum(np.log(p)) - 1.0),
             "naive_finite": float(naive.isfinite().all()),
             "stable_finite": float(stable.isfinite().all()),
         })  # fmt: skip
     return pd.DataFrame(rows)
-
-
-# ---- training in narrow formats ----
-
-
-def _task(context, recipe: Precision, native: bool = False) -> Task:
-    """Learning the part's images by a recipe."""
-    s, images = context.settings, context.dataset(context.settings.dataset).flat()
-    data, test = Data({"x": images.x_train, "y": images.y_train}), Data({"x": images.x_test, "y": images.y_test})
-    shape = (images.x_train.shape[1], [s.width] * s.depth, images.classes)
-    return Task(recipe, data, test, shape, s.steps, s.batch_size, s.learning_rate, s.interval, native)
-
-
-def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Train by one recipe in three regimes: ordinary, the loss in a small unit, a small learning rate."""
-    s, name = context.settings, runs["recipe"].iloc[0]
-    task = _task(context, RECIPES[name], native=context.device.type == "cuda" and name != "fp32")
-    runs = runs.assign(
-        learning_rate=s.learning_rate * np.where(runs["regime"] == "small_rate", s.rate_share, 1.0),
-        log2_unit=np.where(runs["regime"] == "small_loss", float(s.log2_unit), 0.0),
-    )
-    judged, half = {s.steps // 4, s.steps}, s.steps // 2
-    trace = {half + i for i in (0, 1, 4, 8, 12, 16, 20, 24, 32)} if name.startswith("planted") else set()
-
-    def measure(training: Training) -> pd.DataFrame:
-        finite = torch.isfinite(training.ensemble.parameters).all(1)
-        loss = error = torch.full_like(training.skipped, torch.nan)  # of no interest in the trace of the scale
-        if training.step in judged:
-            loss = training.ensemble.map(classification, task.data)["loss"]
-            error = training.ensemble.map(classification, task.test)["error"]
-        table = _table(
-            training,
-            train_loss=loss,
-            test_error=100.0 * error,
-            log2_scale=training.scale.log2(),
-            skipped=training.skipped,
-            recovery=training.recovery,
-            kept=training.kept,
-            finite=finite,
-        )
-        return table.assign(status=np.where(table["finite"] == 1.0, "ok", "diverged"))
-
-    at = {step for step in judged | trace if step <= s.steps}
-    return mixed_precision.train(runs, context, task, at, measure)
-
-
-def run_scales(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Train with a static loss scale 2^k and skipped steps; the share of gradient entries flushed, early and late."""
-    task = _task(context, Precision(runs["number"].iloc[0], check=True))
-
-    def measure(training: Training) -> pd.DataFrame:
-        _, narrow = mixed_precision.gradient(training.ensemble, training.batch, training.scale)
-        there = mixed_precision.exact_gradient(training) != 0.0
-        return _table(
-            training,
-            flushed=(there & (narrow == 0.0)).sum(1) / there.sum(1).clamp_min(1),
-            skipped_share=training.skipped / max(training.step, 1),
-            test_error=100.0 * training.ensemble.map(classification, task.test)["error"],
-        )
-
-    return mixed_precision.train(runs, context, task, {0, task.steps}, measure)
-
-
-def run_exponents(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Shares of an fp32 gradient's entries by binary exponent, at initialisation and after training."""
-    task = _task(context, RECIPES["fp32"])
-
-    def measure(training: Training) -> pd.DataFrame:
-        views = training.ensemble.layout.views(mixed_precision.exact_gradient(training))
-        entries = torch.cat([value.flatten(1) for value in views.values()], 1)
-        exponents = torch.where(entries == 0.0, float(ZERO), entries.abs().log2().floor())
-        shares = {e: (exponents == e).double().mean(1) for e in (ZERO, *EXPONENTS)}
-        return pd.concat([_table(training, share=share).assign(exponent=e) for e, share in shares.items()])
-
-    return mixed_precision.train(runs, context, task, {0, task.steps}, measure)
 
 
 def _table(training: Training, **columns: torch.Tensor) -> pd.DataFrame:
@@ -143,40 +64,96 @@ def _table(training: Training, **columns: torch.Tensor) -> pd.DataFrame:
     return pd.DataFrame({"run": training.ensemble.runs, "step": training.step, **found})
 
 
+def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Train by one recipe in three regimes: ordinary, the loss in a small unit, a small learning rate."""
+    s, name = context.settings, runs["recipe"].iloc[0]
+    recipe = replace(RECIPES[name], native=context.device.type == "cuda" and name != "fp32")
+    runs = runs.assign(
+        learning_rate=s.learning_rate * np.where(runs["regime"] == "small_rate", s.rate_share, 1.0),
+        log2_unit=np.where(runs["regime"] == "small_loss", float(s.log2_unit), 0.0),
+    )
+    judged, half = {s.steps // 4, s.steps}, s.steps // 2
+    trace = {half + i for i in (0, 1, 4, 8, 12, 16, 20, 24, 32)} if name.startswith("planted") else set()
+
+    def measure(training: Training) -> pd.DataFrame:
+        loss = error = torch.full_like(training.skipped, torch.nan)  # of no interest in the trace of the scale
+        if training.step in judged:
+            loss = training.ensemble.map(classification, training.data)["loss"]
+            error = training.ensemble.map(classification, training.test)["error"]
+        found = {"train_loss": loss, "test_error": 100.0 * error, "log2_scale": training.scale.log2()}
+        found |= {name: getattr(training, name) for name in ("skipped", "recovery", "kept")}
+        table = _table(training, **found, finite=torch.isfinite(training.ensemble.parameters).all(1))
+        return table.assign(status=np.where(table["finite"] == 1.0, "ok", "diverged"))
+
+    return mixed_precision.train(runs, context, recipe, {step for step in judged | trace if step <= s.steps}, measure)
+
+
+def run_scales(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Train with a static loss scale 2^k and skipped steps; the share of gradient entries flushed, early and late."""
+
+    def measure(training: Training) -> pd.DataFrame:
+        there, narrow = training.gradient(exact=True)[1] != 0.0, training.gradient()[1]
+        return _table(
+            training,
+            flushed=(there & (narrow == 0.0)).sum(1) / there.sum(1).clamp_min(1),
+            skipped_share=training.skipped / max(training.step, 1),
+            test_error=100.0 * training.ensemble.map(classification, training.test)["error"],
+        )
+
+    recipe = Precision(runs["number"].iloc[0], check=True)
+    return mixed_precision.train(runs, context, recipe, {0, context.settings.steps}, measure)
+
+
+def run_exponents(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Shares of an fp32 gradient's entries by binary exponent, at initialisation and after training."""
+
+    def measure(training: Training) -> pd.DataFrame:
+        views = training.ensemble.layout.views(training.gradient()[1])
+        entries = torch.cat([value.flatten(1) for value in views.values()], 1)
+        exponents = torch.where(entries == 0.0, float(ZERO), entries.abs().log2().floor())
+        shares = {e: (exponents == e).double().mean(1) for e in (ZERO, *EXPONENTS)}
+        return pd.concat([_table(training, share=share).assign(exponent=e) for e, share in shares.items()])
+
+    return mixed_precision.train(runs, context, RECIPES["fp32"], {0, context.settings.steps}, measure)
+
+
 def run_bad_init(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Whether the first loss and gradient of an untrained network are finite in a format."""
-    task = _task(context, Precision(runs["number"].iloc[0]))
-    ensemble = mixed_precision.build(runs, context, task)
-    rows = torch.arange(task.batch_size, device=context.device).expand(len(runs), -1)
-    one = torch.ones(len(runs), device=context.device)
-    losses, gradient = mixed_precision.gradient(ensemble, task.data.rows(rows), one)
+    training = Training(runs, context, Precision(runs["number"].iloc[0]))
+    losses, gradient = training.gradient()
     finite = torch.isfinite(losses) & torch.isfinite(gradient).all(1)
-    return pd.DataFrame({"run": runs["run"], "overflowed": (~finite).double().cpu().numpy()})
-
-
-# ---- clipping on a recurrent network ----
+    return _table(training, overflowed=~finite).drop(columns="step")
 
 
 def run_clipping(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Recall the class shown at the first of T moments, noise at the others; a tanh network, momentum SGD."""
     s = context.settings
-    data, fresh = recall(runs, context, "recall"), recall(runs, context, "recall/test")
-    trained = train(
-        runs.assign(clip=np.where(runs["threshold"] > 0, runs["threshold"], np.inf)),
+    data = recall(runs, context, "recall")
+    final = train(
+        runs.assign(clip=runs["threshold"].replace(0.0, np.inf)),
         context,
         network=lambda run, g: networks.Rnn(s.classes, s.hidden, s.classes, generator=g, recurrent_gain=run.gain),
         data=data,
-        steps=s.steps,
-        batch_size=s.batch_size,
-        optimizer="momentum",
-        evaluate={"train": (data, classification), "test": (fresh, classification)},
-    )
-    final = trained.records.assign(diverged=(trained.diverged_at >= 0).astype(float))
-    failed = (final["status"] == "diverged") | ~(final["train_loss"] <= math.log(s.classes))
-    return final.assign(failed=failed.astype(float), classes=float(s.classes))
+        evaluate={"train": data, "test": recall(runs, context, "recall/test")},
+    ).records
+    diverged, failed = final["status"] == "diverged", ~(final["train_loss"] <= math.log(s.classes))
+    return final.assign(diverged=diverged.astype(float), failed=failed.astype(float), classes=float(s.classes))
 
 
-# ---- cost ----
+def recall(runs: pd.DataFrame, context, purpose: str) -> Data:
+    """Each run's series ``x`` ``[N, T, classes]``, a one-hot class, then noise, and classes ``y`` ``[N]``.
+
+    To recall the class takes gradients that survive the whole length (after the temporal-order tasks of Hochreiter &
+    Schmidhuber 1997 and Pascanu et al. 2013). Runs of one seed have the same data.
+    """
+    s, sets = context.settings, {}
+    for seed in runs["seed"].unique():
+        generator = context.generator(int(seed), purpose)
+        y = torch.randint(s.classes, (s.examples,), generator=generator)
+        x = s.noise * torch.randn(s.examples, s.length, s.classes, generator=generator)
+        x[:, 0] = F.one_hot(y, s.classes).float() * math.sqrt(s.classes)
+        sets[seed] = {"x": x, "y": y}
+    return Data({}, {name: torch.stack([sets[seed][name] for seed in runs["seed"]]) for name in ("x", "y")})
 
 
 def run_cost(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -195,27 +172,23 @@ def _timed(runs: pd.DataFrame, context, device: torch.device) -> pd.DataFrame:
     network = networks.MLP(s.width, [s.width] * s.depth, 10, generator=generator).to(device)
     x = torch.randn(s.batch_size, s.width, generator=generator).to(device)
     y = torch.randint(10, (s.batch_size,), generator=generator).to(device)
-    rows = []
-    for run in runs.itertuples():
-        taken = {name: [] for name in FORMATS}
-        for _ in range(s.repeats):
-            for name in FORMATS:
-                taken[name].append(_seconds(network, x, y, name, s.steps))
-        rows.append({"run": run.run, **{f"seconds_{name}": float(np.median(found)) for name, found in taken.items()}})
-    return pd.DataFrame(rows)
 
-
-def _seconds(network, x, y, name: str, steps: int) -> float:
-    """Seconds per step, the better of two tries: the second has warm caches."""
-    narrow, best = name != "fp32", math.inf
-    for _ in range(2):
-        start = time.perf_counter()
-        for _ in range(steps):
-            with torch.autocast(x.device.type, dtype=FORMATS[name].dtype if narrow else None, enabled=narrow):
+    def steps(name: str) -> None:
+        for _ in range(s.steps):
+            with torch.autocast(device.type, dtype=FORMATS[name].dtype, enabled=name != "fp32"):
                 loss = F.cross_entropy(network(x).float(), y)
             loss.backward()
             network.zero_grad(set_to_none=True)
-        if x.device.type == "cuda":
+        if device.type == "cuda":
             torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
-    return best / steps
+
+    def seconds(name: str) -> float:
+        return min(timeit.repeat(lambda: steps(name), number=1, repeat=2)) / s.steps  # the second try has warm caches
+
+    rows = []
+    for run in runs.itertuples():
+        taken = pd.DataFrame(
+            [{f"seconds_{name}": seconds(name) for name in ("fp16", "bf16", "fp32")} for _ in range(s.repeats)]
+        )
+        rows.append({"run": run.run, **taken.median()})
+    return pd.DataFrame(rows)

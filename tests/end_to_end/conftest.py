@@ -54,9 +54,41 @@ class Project:
         named = {(rule, re.search(r"wildcards: .*?study=(\w+)", body)) for rule, body in blocks}
         return {f"{rule} {study[1]}" if study else rule for rule, study in named} - {"all", "coin", "walk"}
 
+    def claimcheck(self, step: str, *words: str, environment: dict[str, str] | None = None) -> tuple[int, str]:
+        """Do one step by hand; its exit status, and all that it said."""
+        command = [sys.executable, "-m", "claimcheck", step, *words, "--scale", "smoke"]
+        said = subprocess.run(
+            [*command, "--studies-dir", str(self.studies)],
+            cwd=self.folder,
+            env={**(environment or os.environ), "PYTHONPATH": str(self.snakefile.parent / "src")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return said.returncode, said.stdout
+
+    def store(self, study: str) -> Path:
+        """Folder that the pipeline works in."""
+        return self.folder / "results/smoke/.store" / study
+
     def results(self, study: str, scale: str = "smoke") -> Path:
         """Folder of a study's results."""
         return self.folder / "results" / scale / study
+
+
+NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc")
+
+
+def clone(folder: Path) -> Project:
+    """A project with a Snakefile, an engine and the toy lecture of its own, as a working copy of the repository has."""
+    for name in ("src", "workflow"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=NOT_COPIED)
+    shutil.copytree(TOY, folder / "studies", ignore=NOT_COPIED)
+    shutil.copy(REPOSITORY / "Snakefile", folder)
+    (folder / "profiles").symlink_to("workflow/profiles")
+    return Project(folder, folder / "studies", folder / "Snakefile")
 
 
 def copy_of(project: Project, folder: Path) -> Project:
@@ -69,7 +101,7 @@ def copy_of(project: Project, folder: Path) -> Project:
 def finished(tmp_path_factory) -> Project:
     """The toy lecture, run to its report once; tests that change anything work on a copy."""
     folder = tmp_path_factory.mktemp("finished") / "project"
-    shutil.copytree(TOY, folder / "studies", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(TOY, folder / "studies", ignore=NOT_COPIED)
     project = Project(folder, folder / "studies")
     said = project.snakemake()
     assert said.returncode == 0, said.stdout
@@ -86,7 +118,7 @@ def project(finished, tmp_path) -> Project:
 def fresh(tmp_path) -> Project:
     """The toy lecture in a folder where nothing was run."""
     folder = tmp_path / "fresh"
-    shutil.copytree(TOY, folder / "studies", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(TOY, folder / "studies", ignore=NOT_COPIED)
     return Project(folder, folder / "studies")
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from claimcheck.figures import drawing as figures
-from claimcheck import report
+from claimcheck.figures import drawing
 from claimcheck.judging import judge
-from claimcheck.spec.reading import load_study
-from claimcheck.running.runner import run_study
-from claimcheck.spec.models import Config
+from claimcheck.report import build as report
+from claimcheck.results import view
+from claimcheck.results.state import Machine, Results, locate
+from claimcheck.running import runner
+from claimcheck.spec.config import Config
+from claimcheck.spec.reading import load_study, study_names
 
 LECTURE = r"""
 title: "Nets & <b>depth</b>"
@@ -45,11 +48,6 @@ method: |
 
   - one
   - two
-notes: |
-  The mean is {{ estimate('mean-is-zero') }} {{ interval('mean-is-zero') }} over {{ n('mean-is-zero') }} seeds:
-  {{ verdict('noise-is-centred') }}.
-  That is {{ size('mean-is-zero') }} in size, {{ percent('mean-is-zero') }} % and a factor of {{ factor('mean-is-zero') }}.
-  It stops where $$\mu \neq 0.$$
 references: ["Gauss 1809, Theoria motus. arXiv:1611.01232"]
 parts:
   tosses:
@@ -65,12 +63,12 @@ claims:
     predictions:
       - id: mean-is-zero
         says: "The mean $\\bar x$ is zero."
-        statistic: mean_value
+        part: tosses
+        measure: {value: x, mean_over: [step, arm]}
         region: [-0.2, 0.2]
         unit: nats
         why: "The law of large numbers, arXiv:1611.01232."
         reference: [{says: expected, value: 0.0, source: "Gauss 1809. arXiv:1611.01232"}]
-        amended: [{date: 2026-01-05, was: [-0.1, 0.1], reason: "Too strict | for 200 draws."}]
       - id: arms-differ
         says: The arms differ.
         statistic: arm_difference
@@ -107,11 +105,20 @@ figures:
     claims: [noise-is-centred]
 """
 
-COINS_CODE = """
+COINS_NOTES = r"""
+The mean is {{ estimate('mean-is-zero') }} {{ interval('mean-is-zero') }} over {{ n('mean-is-zero') }} seeds:
+{{ verdict('noise-is-centred') }}.
+That is {{ size('mean-is-zero') }} in size, {{ percent('mean-is-zero') }} % and a factor of {{ factor('mean-is-zero') }}.
+It stops where $$\mu \neq 0.$$
+"""
+
+COINS_AMENDMENTS = """
+mean-is-zero: [{date: 2026-01-05, was: [-0.1, 0.1], reason: "Too strict | for 200 draws."}]
+"""
+
+RUNS = """
 import numpy as np
 import pandas as pd
-
-from claimcheck.figures import style
 
 
 def run_tosses(runs, context):
@@ -120,8 +127,9 @@ def run_tosses(runs, context):
         draws = context.numpy_generator(int(seed), f"draws {arm}").standard_normal(context.settings.draws)
         rows += [(run, step, float(part.mean())) for step, part in enumerate(np.split(draws, 5))]
     return pd.DataFrame(rows, columns=["run", "step", "x"])
+"""
 
-
+STATISTICS = """
 def mean_value(records):
     return records.groupby("seed")["x"].mean()
 
@@ -133,6 +141,10 @@ def arm_difference(records):
 
 def one(records):
     return records.groupby("seed")["x"].size() * 0.0 + 1.0
+"""
+
+FIGURES = """
+from claimcheck.figures import style
 
 
 def plot_by_step(records):
@@ -156,10 +168,10 @@ method: |
 
   :::::
   </div></section> <!-- ``` open
-notes: "{notes}"
-factors: {{arm: {{values: [left, right]}}}}
+parts:
+  tosses: {{factors: {{arm: {{values: [left, right]}}}}, settings: {{draws: 10}}}}
 scales:
-  quick: {{seeds: 12, draws: 10}}
+  quick: {{seeds: 12}}
 claims:
   - id: {claim}
     predictions:
@@ -175,37 +187,53 @@ def write_studies(folder: Path) -> Path:
     """The lecture and its studies as files under `folder`."""
     folder.mkdir(parents=True)
     (folder / "lecture.yaml").write_text(LECTURE, encoding="utf-8")
-    small_code = COINS_CODE.replace("run_tosses", "run")
-    plain = {"title": "Plain", "text": "Plain text.", "notes": "", "unit": ""}
+    plain = {"title": "Plain", "text": "Plain text.", "unit": ""}
     texts = {
         "coins": COINS,
-        "hostile": SMALL.format(claim="hostile-claim", title=HOSTILE, text=HOSTILE, notes="", unit="<i>m</i>"),
+        "hostile": SMALL.format(claim="hostile-claim", title=HOSTILE, text=HOSTILE, unit="<i>m</i>"),
         "never": SMALL.format(claim="never-run", **plain),
         "old": SMALL.format(claim="changed-later", **plain),
     }
+    code = {"runs.py": RUNS, "statistics.py": STATISTICS, "figures.py": FIGURES}
     for name, text in texts.items():
+        beside = {"notes.md": COINS_NOTES, "amendments.yaml": COINS_AMENDMENTS} if name == "coins" else {}
         (folder / name).mkdir()
-        (folder / name / "study.yaml").write_text(text, encoding="utf-8")
-        (folder / name / "study.py").write_text(COINS_CODE if name == "coins" else small_code, encoding="utf-8")
+        for file, content in {"study.yaml": text, **beside, **code}.items():
+            (folder / name / file).write_text(content, encoding="utf-8")
     return folder
 
 
-def run_judge_plot(studies: Path, results: Path, names: list[str], scale: str = "quick") -> None:
-    """Do a study's three steps for each of `names`."""
-    for name in names:
-        study = load_study(studies, name)
-        run_study(study, Config(scale=scale, device="cpu", results_dir=results, studies_dir=studies))
-        judge.judge(study, scale, results)
-        assert figures.plot_study(study, scale, results, strict=True)
+def located(root: Path, scale: str = "quick", **folders: Path) -> tuple[Config, dict[str, Results]]:
+    """Configuration and results of the project in `root`, as its files stand now."""
+    names = {f"{each}_dir": folders.get(each, root / each) for each in ("studies", "results", "reports")}
+    config = Config(scale=scale, device="cpu", **names)
+    studies = [load_study(config.studies_dir, name) for name in study_names(config.studies_dir)]
+    return config, {study.name: locate(study, config, Machine()) for study in studies if scale in study.scales}
+
+
+def run_judge_plot(results: Results) -> None:
+    """Do a study's three steps."""
+    runner.run_parts(results, results.parts)
+    runner.assemble(results)
+    judge.judge(results)
+    assert drawing.plot_study(results, strict=True)
+    view.publish(results)
+
+
+@pytest.fixture(scope="session")
+def find() -> Callable[..., tuple[Config, dict[str, Results]]]:
+    """find(root, scale): configuration and results of a project as its files stand now."""
+    return located
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with studies/, results/quick and reports/quick made from them."""
     root = tmp_path_factory.mktemp("project")
-    studies, results = write_studies(root / "studies"), root / "results"
-    run_judge_plot(studies, results, ["coins", "hostile", "old"])
-    later = studies / "old" / "study.yaml"
+    write_studies(root / "studies")
+    for name in ("coins", "hostile", "old"):
+        run_judge_plot(located(root)[1][name])
+    later = root / "studies/old/study.yaml"
     later.write_text(later.read_text(encoding="utf-8").replace("[-9, 9]", "[-8, 8]"), encoding="utf-8")
-    report.build("quick", results, root / "reports", studies)
+    report.build(*located(root))
     return root

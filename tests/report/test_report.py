@@ -9,17 +9,24 @@ import math
 import re
 import shutil
 import subprocess
-import time
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from claimcheck import report
 from claimcheck.errors import ClaimcheckError
+from claimcheck.files import write_json
+from claimcheck.judging import calibration
+from claimcheck.report import build as report
 from claimcheck.report import text
 from claimcheck.report.gather import gather
+from claimcheck.results.seals import sealed
+from claimcheck.results.state import Collection, Results
+from claimcheck.spec.config import Config
+
+Find = Callable[..., tuple[Config, dict[str, Results]]]
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
@@ -118,9 +125,8 @@ def test_every_picture_has_an_alternative_text(page: Page) -> None:
 
 
 def test_numbers_in_the_page_are_those_of_the_table(page: Page, verdicts: list[dict[str, str]]) -> None:
-    current = [row for row in verdicts if row["study"] != "old"]
-    assert len(current) == 7
-    for row in current:
+    assert len(verdicts) == 7, "without the study that is out of date"
+    for row in verdicts:
         low, high, value = float(row["low"]), float(row["high"]), float(row["estimate"])
         assert text.estimate(value, low, high) in page.text
         assert text.interval(low, high) in page.text
@@ -141,9 +147,8 @@ def test_notes_carry_the_numbers_of_the_table(page: Page, verdicts: list[dict[st
 def test_pdf_says_what_the_page_says(pdf_text: list[str], page: Page, verdicts: list[dict[str, str]]) -> None:
     whole = " ".join(" ".join(pdf_text).split())
     for row in verdicts:
-        if row["study"] != "old":
-            assert text.estimate(float(row["estimate"]), float(row["low"]), float(row["high"])) in whole
-            assert f"{row['average']} over {row['n']} seeds" in whole
+        assert text.estimate(float(row["estimate"]), float(row["low"]), float(row["high"])) in whole
+        assert f"{row['average']} over {row['n']} seeds" in whole
     for words in ("Noise is large.", "Noise decides.", "A claim of our own.", "It will be tested.", "A coin."):
         assert words in whole
         assert words in page.text
@@ -192,8 +197,8 @@ def test_hostile_text_is_shown_as_text(page: Page, pdf_text: list[str], source: 
     assert "A heading of its own" in page.text
 
 
-def test_counts_add_up_and_states_are_honest(project: Path) -> None:
-    view = gather("quick", project / "results", project / "studies")
+def test_counts_add_up_and_states_are_honest(project: Path, find: Find) -> None:
+    view = gather(*find(project))
     assert view.counts() == {
         "supported": 2,
         "contradicted": 1,
@@ -207,7 +212,8 @@ def test_counts_add_up_and_states_are_honest(project: Path) -> None:
     assert sum(view.counts().values()) == len(view.lecture.claims())
     old = next(study for study in view.studies if study.spec.name == "old")
     assert old.predictions()[0].was == "supported"
-    assert "changed after they were judged" in old.problem
+    assert "has changed since" in old.problem
+    assert old.changed == ("judge: would run: claims changed",)
 
 
 def test_an_old_verdict_is_never_shown_as_new(page: Page) -> None:
@@ -230,19 +236,18 @@ def test_the_page_tells_what_cannot_be_missed(page: Page) -> None:
     assert "1 of the predictions, or how they are tested, was changed after a first run" in page.text
 
 
-def test_the_same_results_give_the_same_bytes(project: Path) -> None:
-    started = time.process_time()
-    report.build("quick", project / "results", project / "again", project / "studies")
-    assert time.process_time() - started < 20
-    for name in ("report.md", "report.html", "report.pdf"):
+def test_the_same_results_give_the_same_bytes(project: Path, find: Find) -> None:
+    report.build(*find(project, reports=project / "again"))
+    for name in ("report.html", "report.pdf"):
         assert (project / "again/quick" / name).read_bytes() == (project / "reports/quick" / name).read_bytes()
 
 
-def copy(project: Path, target: Path, study: str = "coins") -> tuple[Path, Path]:
-    """Copies of studies and results that a test may spoil; studies other than `study` are left out of the results."""
-    shutil.copytree(project / "studies", target / "studies")
-    shutil.copytree(project / "results/quick" / study, target / "results/quick" / study)
-    return target / "studies", target / "results"
+@pytest.fixture
+def own(project: Path, tmp_path: Path) -> Path:
+    """Copies of studies and results that a test may spoil."""
+    for name in ("studies", "results"):
+        shutil.copytree(project / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -251,87 +256,78 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(words.replace(old, new), encoding="utf-8")
 
 
-def test_a_report_of_nothing_is_made_and_says_so(project: Path, tmp_path: Path) -> None:
-    made = report.build("smoke", tmp_path / "results", tmp_path / "reports", project / "studies")
+def test_a_report_of_nothing_is_made_and_says_so(project: Path, find: Find, tmp_path: Path) -> None:
+    shutil.copytree(project / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("__pycache__"))
+    made = report.build(*find(tmp_path, "smoke"))
     page = Page(made[0].read_text(encoding="utf-8"))
     assert "Nothing has been run at this scale." in page.text
     assert "The study has no settings for scale smoke." in page.text
     assert "its verdicts say nothing about the lecture" in page.text
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(project: Path, tmp_path: Path) -> None:
-    (tmp_path / "reports").write_text("a file", encoding="utf-8")
-    with pytest.raises(ClaimcheckError, match="cannot write the report"):
-        report.build("quick", project / "results", tmp_path / "reports", project / "studies")
+def test_a_folder_that_cannot_be_written_is_one_line(own: Path, find: Find) -> None:
+    (own / "reports").write_text("a file", encoding="utf-8")
+    with pytest.raises(ClaimcheckError, match=r"reports.*cannot make this folder"):
+        report.build(*find(own))
 
 
-def test_changed_code_makes_verdicts_out_of_date(project: Path, tmp_path: Path) -> None:
-    studies, results = copy(project, tmp_path)
-    edit(studies / "coins/study.py", ".standard_normal(", ".standard_cauchy(")
-    view = gather("quick", results, studies)
-    assert view.counts()["out of date"] == 3
-    assert view.counts()["supported"] == 0
-    assert not any(prediction.measured for prediction in view.predictions())
+def test_changed_code_makes_verdicts_out_of_date(own: Path, find: Find) -> None:
+    edit(own / "studies/coins/runs.py", ".standard_normal(", ".standard_cauchy(")
+    view = gather(*find(own))
+    assert view.counts()["out of date"] == 4
+    assert view.counts()["supported"] == 1
+    coins = next(study for study in view.studies if study.spec.name == "coins")
+    assert not any(prediction.measured for prediction in coins.predictions())
+    assert "part tosses: would run: runs.py (run_tosses and what it reaches) changed" in coins.changed
 
 
-def test_records_swapped_after_judging_make_verdicts_out_of_date(project: Path, tmp_path: Path) -> None:
-    studies, results = copy(project, tmp_path)
-    folder = results / "quick/coins"
-    shutil.copyfile(project / "results/quick/hostile/records.parquet", folder / "records.parquet")
-    assert gather("quick", results, studies).counts()["out of date"] == 3
-
-
-def test_a_study_that_failed_is_shown_as_failed(project: Path, tmp_path: Path) -> None:
-    studies, results = copy(project, tmp_path)
-    (results / "quick/never").mkdir()
-    (results / "quick/never/run.log").write_text("claimcheck: disk <b>full</b>\n", encoding="utf-8")
-    assert gather("quick", results, studies).claims["never-run"].state == "failed"
-    page = Page(report.build("quick", results, tmp_path / "reports", studies)[0].read_text(encoding="utf-8"))
+def test_a_study_that_failed_is_shown_as_failed(own: Path, find: Find) -> None:
+    (own / "results/quick/never").mkdir()
+    (own / "results/quick/never/run.log").write_text("claimcheck: disk <b>full</b>\n", encoding="utf-8")
+    assert gather(*find(own)).claims["never-run"].state == "failed"
+    page = Page(report.build(*find(own))[0].read_text(encoding="utf-8"))
     assert "disk <b>full</b>" in page.text
 
 
-def test_an_edited_verdict_is_refused(project: Path, tmp_path: Path) -> None:
-    studies, results = copy(project, tmp_path)
-    path = results / "quick/coins/verdicts.json"
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    entries[0]["estimate"] = 1.0
-    path.write_text(json.dumps(entries), encoding="utf-8")
-    with pytest.raises(ClaimcheckError, match="changed after it was judged"):
-        gather("quick", results, studies)
+def test_an_edited_verdict_is_refused(own: Path, find: Find) -> None:
+    config, results = find(own)
+    for path in (results["coins"].view / "verdicts.json", results["coins"].verdicts):
+        whole = path.read_text(encoding="utf-8")
+        entries = json.loads(whole)
+        entries[0]["estimate"] = 1.0
+        path.write_text(json.dumps(entries), encoding="utf-8")
+        with pytest.raises(ClaimcheckError, match=r"verdicts.*changed after it was (judged|published)"):
+            report.build(config, results)
+        path.write_text(whole, encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "fault"),
+    ("file", "old", "new", "fault"),
     [
-        ("estimate('mean-is-zero')", "estimate('mean-is-nought')", "mean-is-nought.*did you mean 'mean-is-zero'"),
-        ("{{ verdict('noise-is-centred') }}", "{{ verdict(3) }}", "unknown claim or prediction"),
-        ("$$\\mu \\neq 0.$$", "$$\\mu \\neq { 0.$$", "formula"),
-        ("- two", "![x](/etc/passwd)", "must not hold pictures"),
-        ("$\\\\bar x$", "$\\\\unknowncommand{x$", ""),
+        ("notes.md", "estimate('mean-is-zero')", "estimate('mean-is-nought')", "nought.*did you mean 'mean-is-zero'"),
+        ("notes.md", "{{ verdict('noise-is-centred') }}", "{{ verdict(3) }}", "unknown claim or prediction"),
+        ("notes.md", "$$\\mu \\neq 0.$$", "$$\\mu \\neq { 0.$$", "formula"),
+        ("study.yaml", "- two", "![x](/etc/passwd)", "must not hold pictures"),
+        ("study.yaml", "$\\\\bar x$", "$\\\\unknowncommand{x$", ""),
     ],
 )
-def test_what_cannot_be_set_is_one_clear_line(project: Path, tmp_path: Path, old: str, new: str, fault: str) -> None:
-    studies, results = copy(project, tmp_path)
-    edit(studies / "coins/study.yaml", old, new)
+def test_what_cannot_be_set_is_one_clear_line(own: Path, find: Find, file: str, old: str, new: str, fault: str) -> None:
+    edit(own / "studies/coins" / file, old, new)
     if not fault:
-        report.build("quick", results, tmp_path / "reports", studies)
+        report.build(*find(own))
         return
     with pytest.raises(ClaimcheckError, match=fault) as caught:
-        report.build("quick", results, tmp_path / "reports", studies)
+        report.build(*find(own))
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "reports/quick/report.html").exists()
+    assert not (own / "reports/quick/report.html").exists()
 
 
-def test_calibration_and_null_run_stand_in_the_appendix(project: Path, tmp_path: Path) -> None:
-    from claimcheck.files import write_json
-    from claimcheck.results.seals import sealed
-    from claimcheck.judging import calibration
-
-    studies, results = copy(project, tmp_path)
+def test_calibration_and_null_run_stand_in_the_appendix(own: Path, find: Find) -> None:
+    config, results = find(own)
     found = calibration.calibrate(12, 5, reports=20, coverage_samples=20)
-    write_json(results / "quick/calibration.json", sealed(found))
-    made = report.build("quick", results, tmp_path / "reports", studies)
-    page = Page(made[0].read_text(encoding="utf-8"))
+    write_json(Collection(config, _made(results)).calibration, sealed(found))
+    page = Page(report.build(config, results)[0].read_text(encoding="utf-8"))
+    assert (own / "results/quick/calibration.json").is_file()
     assert "Tried on 20 simulated reports with 5 predictions of 12 seeds each" in page.text
     for row in found["false_alarms"]:
         assert row["effects"] in page.text
@@ -339,3 +335,29 @@ def test_calibration_and_null_run_stand_in_the_appendix(project: Path, tmp_path:
         broken = f"{row['effects']} judged on the {row['average']}"
         assert (broken in page.text) == (not row["kept"]), broken
     assert "Of these, suspicious" in page.text
+
+
+def test_what_was_changed_back_is_current_again(own: Path, find: Find) -> None:
+    before = gather(*find(own)).counts()
+    edit(own / "studies/coins/runs.py", ".standard_normal(", ".standard_cauchy(")
+    edit(own / "studies/coins/runs.py", ".standard_cauchy(", ".standard_normal(")
+    assert gather(*find(own)).counts() == before
+
+
+def test_only_the_studies_asked_for_are_shown(own: Path, find: Find) -> None:
+    made = report.build(*find(own), only=["hostile"])
+    page = Page(made[0].read_text(encoding="utf-8"))
+    assert "claim-noise-is-centred" in page.ids
+    with made[2].open(encoding="utf-8", newline="") as file:
+        assert {row["study"] for row in csv.DictReader(file)} == {"hostile"}
+
+
+def test_what_is_not_published_stays_in_the_store(own: Path, find: Find) -> None:
+    config, results = find(own)
+    made = report.build(config, results, publish=False)
+    assert {path.parent for path in made} == {Collection(config, _made(results)).report}
+    assert not (own / "reports").exists()
+
+
+def _made(results: dict[str, Results]) -> dict[str, Results]:
+    return {name: each for name, each in results.items() if each.judged() and each.drawn()}

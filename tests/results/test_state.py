@@ -147,11 +147,11 @@ CHANGES = {
     ),
     "a region": (
         ("walk/study.yaml", "[-4, 4]", "[-3, 4]"),
-        "judge: would run: what the verdicts are made from changed",
+        "judge: would run: claims changed",
     ),
     "a figure": (
         ("walk/figures.py", "figsize=(4, 3)", "figsize=(5, 3)"),
-        "plot: would run: what the figures are made from changed",
+        "plot: would run: figures.py changed",
     ),
     "the notes": (("walk/notes.md", "The spread was", "The spread is"), None),
 }

@@ -9,7 +9,7 @@ import torch
 
 from claimcheck.engine.context import Context, Settings
 from claimcheck.figures import drawing
-from claimcheck.judging.cross_fitting import cross_fitted
+from claimcheck.judging.cross_fitting import best_for_others
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
 from claimcheck.spec import design
@@ -29,7 +29,7 @@ def answer(identifier, rows, scale="quick"):
     """What a prediction measures on the records of its part, a number for each seed."""
     prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
     if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows)
+        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
 
 
@@ -174,8 +174,14 @@ def test_decomposition_closes_for_a_learner_made_by_hand():
 
 def test_cross_fitting_chooses_on_the_other_seeds():
     table = pd.DataFrame({1: [0.0, 5.0, 5.0], 2: [1.0, 1.0, 1.0]}, index=[0, 1, 2])
-    chosen = cross_fitted(table, [1, 2], "idxmin")
-    assert chosen.tolist() == [2, 2, 2]  # seed 0 would take 1 for itself, the others' mean forbids it
+    found = best_for_others(table, table, "lowest")
+    assert found.tolist() == [1.0, 1.0, 1.0]  # seed 0 would take 0.0 for itself, the others' mean forbids it
+
+
+def test_landmarks_are_chosen_on_the_other_seeds():
+    curve = pd.DataFrame({1: [0.0, 5.0, 5.0], 2: [1.0, 1.0, 1.0], 4: [9.0, 3.0, 3.0], 8: [2.0, 4.0, 4.0]})
+    marks = landmarks(curve, threshold=2)
+    assert marks[["best", "peak"]].iloc[0].tolist() == [1.0, 2.0]  # alone it would be judged at 0.0 and 9.0
 
 
 def test_landmarks_of_a_known_curve():
@@ -291,7 +297,7 @@ def test_variance_of_networks_is_judged_at_its_highest_width():
         for seed in range(3)
         for width, value in ((3, 1.0), (6, 2.0), (12, 4.0), (24, 0.5))
     ]
-    made = pd.DataFrame(rows).assign(status="ok")
+    made = pd.DataFrame(rows).assign(examples=500.0, status="ok")
     assert answer("network-variance-rises", made).tolist() == pytest.approx([np.log(4)] * 3)
     assert answer("network-variance-is-unimodal", made).tolist() == pytest.approx([np.log(1 / 8)] * 3)
     assert answer("network-decomposition-closes", made).tolist() == pytest.approx([1.1] * 3)

@@ -36,7 +36,7 @@ def answer(identifier, records):
     """What a prediction measures on the records of its part, a number for each seed."""
     prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
     if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(records)
+        return getattr(STATISTICS, prediction.statistic)(records, **prediction.arguments)
     return evaluate(prediction.measure, records, STUDY.at("full")[prediction.part])
 
 
@@ -128,9 +128,9 @@ def test_a_power_of_depth_bends_and_an_exponential_does_not():
     assert (answer("tanh-critical-slows-down", power) < -0.01).all()
     straight = profile("tanh", 1.0, lambda layer: 0.1 * layer)
     assert answer("tanh-critical-slows-down", straight).to_list() == pytest.approx([0.0] * 3, abs=1e-9)
-    cells = [(activation, value) for activation, values in STATISTICS.CONSTANT.items() for value in values]
-    constant = pd.concat([profile(*cell, lambda layer: 3 - layer) for cell in cells], ignore_index=True)
-    assert answer("exponential-in-depth", constant).abs().max() < 1e-9
+    cells = next(p for _, p in STUDY.predictions() if p.id == "exponential-in-depth").arguments["cells"]
+    constant = [profile(activation, v, lambda layer: 3 - layer) for activation, vs in cells.items() for v in vs]
+    assert answer("exponential-in-depth", pd.concat(constant, ignore_index=True)).abs().max() < 1e-9
 
 
 def trained(**losses):

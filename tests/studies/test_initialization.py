@@ -25,7 +25,7 @@ def answer(identifier, records):
     """What a prediction measures on the records of its part, a number for each seed."""
     prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
     if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(records)
+        return getattr(STATISTICS, prediction.statistic)(records, **prediction.arguments)
     return evaluate(prediction.measure, records, STUDY.at("full")[prediction.part])
 
 

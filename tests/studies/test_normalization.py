@@ -95,7 +95,7 @@ def answer(name, rows, scale="quick"):
     prediction = PREDICTIONS[name]
     rows = rows.reset_index(drop=True)
     if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows).to_dict()
+        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments).to_dict()
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part]).to_dict()
 
 
@@ -202,7 +202,7 @@ def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
         settings=SimpleNamespace(rows=4, turns=3, calls=2), generator=lambda seed, purpose: generator()
     )
     runs = pd.DataFrame({"run": ["a"], "seed": [0], "kernel": ["primitives"], "width": [8]})
-    found = norm_timing.measured(runs, context, torch.device("cpu")).iloc[0]
+    found = norm_timing.run_timing(runs, context).iloc[0]
     assert found["log_ratio"] == pytest.approx(math.log(0.5))
     assert (found["layer_seconds"], found["rms_seconds"]) == (3.0, 1.5)
 

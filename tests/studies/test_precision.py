@@ -29,7 +29,7 @@ def answer(identifier, rows, scale="quick"):
     """What a prediction measures on the records of its part, a number for each seed."""
     prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
     if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows)
+        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
 
 
@@ -41,7 +41,7 @@ def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), fewer=None,
     frames = []
     for piece in design.ensembles(part, design.confirmatory_runs(part), "confirm"):
         context = context_of(name, data_dir, **{**part.settings, **settings})
-        raw = getattr(RUNS, STUDY.run_function(name, set(dir(RUNS))))(piece.runs.copy(), context)
+        raw = getattr(RUNS, STUDY.run_function(name))(piece.runs.copy(), context)
         frames.append(records.check_outcome(raw, piece.runs, part, where=name))
     return records.part_of(pd.concat(frames, ignore_index=True), name)
 

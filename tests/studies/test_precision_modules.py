@@ -1,5 +1,6 @@
 """The modules of the study of precision: formats, emulated arithmetic, loss scaling, training, the recall task."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -9,21 +10,30 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from claimcheck.data.datasets import Dataset
 from claimcheck.engine import networks
 from claimcheck.engine.context import Context, Settings
-from claimcheck.engine.data import Data
 from claimcheck.spec.modules import study_module
 
 FOLDER = Path(__file__).parents[2] / "studies" / "precision"
-formats, mixed_precision, recall_task = (
-    study_module(FOLDER, name) for name in ("number_formats", "mixed_precision", "recall_task")
+formats, mixed_precision, runs_module = (
+    study_module(FOLDER, name) for name in ("number_formats", "mixed_precision", "runs")
 )
 FORMATS, Precision, rounded = formats.FORMATS, mixed_precision.Precision, formats.rounded
 
 
+class MadeUp(Context):
+    """A context whose data set are 40 made-up examples of three classes."""
+
+    def dataset(self, name):
+        g = torch.Generator().manual_seed(6)
+        x, y = torch.randn(40, 6, generator=g), torch.randint(3, (40,), generator=g)
+        return Dataset(x, y, x, y, classes=3)
+
+
 def context_of(**settings):
     where = {"device": torch.device("cpu"), "data_dir": Path("data")}
-    return Context(study="precision", scale="smoke", part="recipes", settings=Settings(settings), **where)
+    return MadeUp(study="precision", scale="smoke", part="recipes", settings=Settings(settings), **where)
 
 
 # ---- formats ----
@@ -134,25 +144,21 @@ def test_dynamic_scale_follows_torchs_scaler():
         assert float(scale) == theirs.get_scale()
 
 
-def tiny_training(recipe, log2_unit=0.0, steps=12, native=False):
-    """Two members after training on made-up data, and the data."""
-    g = torch.Generator().manual_seed(6)
-    data = Data({"x": torch.randn(40, 6, generator=g), "y": torch.randint(3, (40,), generator=g)})
-    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "log2_unit": log2_unit})
-    kept = []
+def tiny_training(recipe, log2_unit=0.0, steps=12):
+    """Two members after training on made-up data."""
+    runs, kept = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "log2_unit": log2_unit}), []
 
     def measure(training):
         kept.append(training)
         return pd.DataFrame({"run": runs["run"], "step": training.step})
 
-    how = {"steps": steps, "batch_size": 8, "learning_rate": 0.05, "interval": 4, "native": native}
-    task = mixed_precision.Task(recipe, data, data, (6, [8], 3), **how)
-    mixed_precision.train(runs, context_of(), task, {0, steps}, measure)
-    return kept[-1], data
+    how = {"dataset": "made up", "width": 8, "depth": 1, "batch_size": 8, "learning_rate": 0.05, "interval": 4}
+    mixed_precision.train(runs, context_of(**how, steps=steps), recipe, {0, steps}, measure)
+    return kept[-1]
 
 
 def test_fp32_recipe_is_torchs_momentum_sgd():
-    run, data = tiny_training(Precision("fp32"))
+    run = tiny_training(Precision("fp32"))
     context = context_of()
     network = networks.MLP(6, [8], 3, generator=context.generator(1, "init"))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
@@ -162,7 +168,7 @@ def test_fp32_recipe_is_torchs_momentum_sgd():
     for t in range(12):
         optimizer.param_groups[0]["lr"] = 0.05 * (1 - t / 12)
         optimizer.zero_grad()
-        F.cross_entropy(network(data.shared["x"][order[t]]), data.shared["y"][order[t]]).backward()
+        F.cross_entropy(network(run.data.shared["x"][order[t]]), run.data.shared["y"][order[t]]).backward()
         optimizer.step()
     for name, value in network.named_parameters():
         assert torch.allclose(run.ensemble.named()[name][1], value, atol=1e-5)
@@ -171,37 +177,37 @@ def test_fp32_recipe_is_torchs_momentum_sgd():
 @pytest.mark.parametrize("name", ["fp16", "bf16"])
 def test_the_formats_own_kernels_train_an_ensemble_as_the_emulation_does(name):
     recipe = Precision(name, log2_scale=10, dynamic=True, check=True)
-    emulated, _ = tiny_training(recipe)
-    native, _ = tiny_training(recipe, native=True)
-    start, _ = tiny_training(recipe, steps=0)
+    emulated = tiny_training(recipe)
+    native = tiny_training(dataclasses.replace(recipe, native=True))
+    start = tiny_training(recipe, steps=0)
     way = (emulated.ensemble.parameters - start.ensemble.parameters).norm()
     apart = (emulated.ensemble.parameters - native.ensemble.parameters).norm()
     assert apart < 16 * FORMATS[name].epsilon * way
 
 
 def test_units_of_the_loss_change_nothing_in_fp32_and_everything_in_fp16():
-    ordinary, _ = tiny_training(Precision("fp32"))
-    small, _ = tiny_training(Precision("fp32"), log2_unit=-20.0)
+    ordinary = tiny_training(Precision("fp32"))
+    small = tiny_training(Precision("fp32"), log2_unit=-20.0)
     assert torch.equal(ordinary.ensemble.parameters, small.ensemble.parameters)
-    flushed, _ = tiny_training(Precision("fp16"), log2_unit=-30.0)
-    start, _ = tiny_training(Precision("fp16"), log2_unit=-30.0, steps=0)
+    flushed = tiny_training(Precision("fp16"), log2_unit=-30.0)
+    start = tiny_training(Precision("fp16"), log2_unit=-30.0, steps=0)
     assert torch.equal(flushed.ensemble.parameters, start.ensemble.parameters), "every entry is flushed"
 
 
 def test_planted_overflow_is_skipped_or_fatal():
     how = {"number": "fp16", "log2_scale": 10, "planted": 40}
-    checked, _ = tiny_training(Precision(**how, dynamic=True, check=True), steps=60)
+    checked = tiny_training(Precision(**how, dynamic=True, check=True), steps=60)
     assert torch.isfinite(checked.ensemble.parameters).all()
     assert (checked.kept == 1).all()
     assert (checked.recovery >= 40 - 26).all(), "gradients of order 2^-10 and up fit below 2^16 only from 2^26 down"
     assert (checked.recovery <= 30).all()
-    ruined, _ = tiny_training(Precision(**how), steps=60)
+    ruined = tiny_training(Precision(**how), steps=60)
     assert not torch.isfinite(ruined.ensemble.parameters).all(1).any()
 
 
 def test_recall_shows_the_class_at_the_first_moment_only():
     runs = pd.DataFrame({"run": ["a", "b"], "seed": [3, 3]})
-    data = recall_task.recall(runs, context_of(classes=4, examples=50, length=6, noise=0.1), "recall")
+    data = runs_module.recall(runs, context_of(classes=4, examples=50, length=6, noise=0.1), "recall")
     x, y = data.per_member["x"], data.per_member["y"]
     assert x.shape == (2, 50, 6, 4)
     assert torch.equal(x[0], x[1])

@@ -78,9 +78,11 @@ def import_results(
     for remark in import_parts(folder, results_of(name, studies_dir=studies_dir, **options)):
         print(f"{name}: {remark}")
     results = results_of(name, studies_dir=studies_dir, **options)
-    if not results.missing_parts():
-        runner.assemble(results)
-        publish_unless(results, keep_view=False)
+    if missing := [files.part.name for files in results.missing_parts()]:
+        print(f"{name}: missing still: {', '.join(missing)}; make them: {results.remedy('run')}")
+        return
+    runner.assemble(results)
+    publish_unless(results, keep_view=False)
     print(f"{name}: judge and plot it next")
 
 

@@ -34,6 +34,7 @@ from claimcheck.cli.options import (
     config_of,
     listening,
     named,
+    one_part,
     parts_of,
     print_table,
     publish_unless,
@@ -114,7 +115,7 @@ def tune(
     from claimcheck.running import runner
     from claimcheck.running.devices import leased_device
 
-    name, wanted = named(part)
+    name, wanted = one_part(part)
     options = {
         "scale": scale,
         "seeds": seeds,
@@ -144,7 +145,7 @@ def merge(
     """Join the pieces that `run --shard i/n` made: the same records as of an uncut run, bit for bit."""
     from claimcheck.running import runner
 
-    name, wanted = named(part)
+    name, wanted = one_part(part)
     results = results_of(
         name,
         scale=scale,

@@ -98,6 +98,14 @@ def named(text: str) -> tuple[str, str | None]:
     return study, part or None
 
 
+def one_part(text: str) -> tuple[str, str]:
+    """Study and part of "STUDY/PART"."""
+    study, part = named(text)
+    if part is None:
+        raise ClaimcheckError("names no part", where=f"study {study}", found=text, expected="STUDY/PART")
+    return study, part
+
+
 def parts_of(results: Results, part: str | None, digest: str | None = None) -> list[str]:
     """The part named, or all parts that are asked for here.
 
