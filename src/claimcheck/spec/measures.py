@@ -146,7 +146,9 @@ class Measure(Model):
         if form in NEEDS and getattr(self, NEEDS[form]) is None:
             raise ValueError(f"the form {form} needs {NEEDS[form]}")
         if twice := {name for name in self.kept if self.kept.count(name) > 1}:
-            raise ValueError(f"{sorted(twice)[0]} is given more than once under over, best_over, mean_over, max_over and min_over")
+            raise ValueError(
+                f"{sorted(twice)[0]} is given more than once under over, best_over, mean_over, max_over and min_over"
+            )
         if self.above is not None and self.below is not None:
             raise ValueError("give above or below, not both")
         if "best" in given and form != "argbest" and not self.best_over:
