@@ -81,6 +81,35 @@ def test_a_new_study_runs_is_judged_and_drawn_at_once(command, tmp_path):
     assert command("new", "my_study")[0] == 2
 
 
+DAMAGE = {
+    "the assembled records": (".store/coin/records-*.parquet", "judge", ["run"]),
+    "their provenance": (".store/coin/provenance-*.json", "judge", ["run"]),
+    "a part": ("coin/parts/*.records.parquet", "assemble", ["run", "assemble"]),
+    "the verdicts": (".store/coin/verdicts-*.json", "calibrate", ["judge"]),
+    "a figure": (".store/coin/figures-*/shares.svg", "publish", ["plot", "publish"]),
+    "a published file": ("coin/verdicts.json", "crate", ["publish"]),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_the_command_that_an_error_names_makes_it_good(command, tmp_path, name):
+    pattern, step, remedies = DAMAGE[name]
+    for made in ("run", "judge", "plot"):
+        assert command(made, "coin", "--scale", "smoke")[0] == 0
+    (path,) = (tmp_path / "results" / "smoke").glob(pattern)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    words = {"calibrate": (), "crate": ("packed",)}.get(step, ("coin",))
+    status, _, errors = command(step, *words, "--scale", "smoke")
+    assert status == 2
+    assert f"claimcheck {remedies[0]} coin" in errors
+    for remedy in remedies:
+        status, _, errors = command(remedy, "coin", "--scale", "smoke")
+        assert status == 0, errors
+    assert name == "a part" or path.read_bytes() == whole
+    assert command("judge", "coin", "--scale", "smoke")[0] == 0
+
+
 def test_list_names_every_study_and_its_runs(command):
     status, output, _ = command("list")
     assert status == 0

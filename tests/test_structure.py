@@ -52,7 +52,7 @@ def _modules() -> dict[str, Path]:
 
 
 def test_no_module_imports_one_of_a_later_layer():
-    order = {name: -1 for name in BASE} | {name: position for position, name in enumerate(LAYERS)}
+    order = dict.fromkeys(BASE, -1) | {name: position for position, name in enumerate(LAYERS)}
     upwards = []
     for name, path in _modules().items():
         if _place(name) not in order:
@@ -80,11 +80,7 @@ def test_a_study_imports_what_its_step_needs_and_nothing_later():
     }
     wrong = []
     for path in sorted((REPOSITORY / "studies").glob("*/*.py")):
-        names = {
-            name
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            for name in _named(node)
-        }
+        names = {name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) for name in _named(node)}
         wrong += [
             f"{path.parent.name}/{path.name} -> {name}"
             for name in names

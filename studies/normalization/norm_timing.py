@@ -49,21 +49,21 @@ def kernels(kernel: str) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
 def seconds(norm: Callable[..., Tensor], tensors: list[Tensor], calls: int) -> float:
     """Time of ``calls`` forward and backward passes: the processor's on a CPU, so that waiting does not count."""
     x = tensors[0]
-    wait = torch.cuda.synchronize if x.is_cuda else lambda: None
+    wait = torch.cuda.synchronize if x.is_cuda else lambda device: None
     clock = time.perf_counter if x.is_cuda else time.process_time
-    wait()
+    wait(x.device)
     start = clock()
     for _ in range(calls):
         norm(*tensors).backward(x.detach())
         for tensor in tensors:
             tensor.grad = None
-    wait()
+    wait(x.device)
     return clock() - start
 
 
-def run_timing(runs: pd.DataFrame, context, device: torch.device | str = "cpu") -> pd.DataFrame:
+def run_timing(runs: pd.DataFrame, context) -> pd.DataFrame:
     """The median over turns of ``log_ratio``, log(time of RMS norm / of layer norm), and of both times."""
-    settings, rows = context.settings, []
+    settings, device, rows = context.settings, context.settings.get("device", context.device), []
     for run in runs.itertuples(index=False):
         norms, draws = kernels(run.kernel), context.generator(run.seed, "timing")
         x = torch.randn(settings.rows, run.width, generator=draws)

@@ -96,9 +96,4 @@ def run_batch(runs: pd.DataFrame, context) -> pd.DataFrame:
     return run_quality(runs, context, batch_size=int(runs["batch_size"].iloc[0]))
 
 
-run_timing_compiled = run_timing
-
-
-def run_timing_gpu(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Time of both norms on a GPU."""
-    return run_timing(runs, context, context.device)
+run_timing_compiled = run_timing_gpu = run_timing

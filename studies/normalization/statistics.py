@@ -26,34 +26,28 @@ def ranges(records: pd.DataFrame, column: str) -> pd.DataFrame:
     return records.groupby(["seed", "norm"])[column].agg(np.ptp).unstack("norm")
 
 
+def last_and_slope(records: pd.DataFrame) -> pd.DataFrame:
+    """A row per run: `last`, the last layer's log activation scale; `slope`, nats per layer of |delta|^2 to the input.
+
+    The slope leaves out the first fifth of the layers.
+    """
+    final = int(records["layer"].max())
+    first = 1 + final // 5
+    table = records.pivot(index=["seed", "norm", "gain"], columns="layer", values=["log_activation", "log_gradient"])
+    slope = (table["log_gradient", first] - table["log_gradient", final]) / (final - first)
+    return pd.DataFrame({"last": table["log_activation", final], "slope": slope}).reset_index()
+
+
 def worst_range(records: pd.DataFrame, column: str) -> pd.Series:
-    """Range of a column over initial gains, the largest among the norms / that without one."""
-    table = ranges(records, column)
+    """Range of `last` or `slope` over initial gains, the largest among the norms / that without one."""
+    table = ranges(last_and_slope(records), column)
     return table.drop(columns="none").max(axis=1) / table["none"]
-
-
-def activation_spread(records: pd.DataFrame) -> pd.Series:
-    """Range over gains of the last layer's log activation scale, worst norm / none."""
-    return worst_range(records[records["layer"] == records["layer"].max()], "log_activation")
-
-
-def gradient_slopes(records: pd.DataFrame) -> pd.DataFrame:
-    """Nats per layer by which |delta|^2 grows toward the input, but for the first fifth of layers; one row per run."""
-    last = int(records["layer"].max())
-    first = 1 + last // 5
-    table = records.pivot(index=["seed", "norm", "gain"], columns="layer", values="log_gradient")
-    return ((table[first] - table[last]) / (last - first)).rename("slope").reset_index()
-
-
-def gradient_spread(records: pd.DataFrame) -> pd.Series:
-    """Range over gains of the log gradient's slope, worst norm / none."""
-    return worst_range(gradient_slopes(records), "slope")
 
 
 def batch_norm_explosion(records: pd.DataFrame) -> pd.Series:
     """Slope of log |delta|^2 toward the input with batch norm at gain 1."""
-    slopes = gradient_slopes(records)
-    return slopes[(slopes["norm"] == "batch") & (slopes["gain"] == 1)].set_index("seed")["slope"]
+    runs = last_and_slope(records)
+    return runs[(runs["norm"] == "batch") & (runs["gain"] == 1)].set_index("seed")["slope"]
 
 
 def gain_range(records: pd.DataFrame, norm: str) -> pd.Series:

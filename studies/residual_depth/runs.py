@@ -14,8 +14,6 @@ from claimcheck.engine.networks import ResNet
 from claimcheck.engine.residual import Stack, stack_jacobian
 from claimcheck.engine.train import Data, train
 
-PIXELS, CLASSES = 64, 10
-
 
 def digits(context, count: int | None = None, dtype: torch.dtype = torch.float32) -> Data:
     """Training examples (the first `count`) as vectors, with the training pixels' mean 0 and standard deviation 1."""
@@ -29,8 +27,7 @@ def stack_of(context, watched: bool = False):
 
     def network(run, generator):
         said = {**context.settings, **run._asdict()}
-        size = (PIXELS, said["width"], CLASSES, said["depth"])
-        return Stack(*size, said["kind"], generator=generator, watched=watched)
+        return Stack(64, said["width"], 10, said["depth"], said["kind"], generator=generator, watched=watched)
 
     return network
 
@@ -120,7 +117,7 @@ def run_conv(runs: pd.DataFrame, context) -> pd.DataFrame:
 
     def network(run, generator):
         return ResNet(
-            data.x_train.shape[1], CLASSES, generator=generator, depth=run.depth, channels=settings.channels,
+            data.x_train.shape[1], 10, generator=generator, depth=run.depth, channels=settings.channels,
             residual=run.kind == "residual",
         )  # fmt: skip
 

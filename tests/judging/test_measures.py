@@ -373,9 +373,8 @@ def test_a_seed_without_rows_is_named():
 def test_two_cells_are_not_averaged_over_different_levels():
     rows = frame(RANDOM)
     rows = rows[~((rows["norm"] == "batch") & (rows["width"] == 64))]
-    assert "differ in their levels of width; found '[4, 16] and [4, 16, 64]'" in told(
-        rows, difference="loss", of={"norm": "batch"}, less={"norm": "none"}, mean_over=["width"]
-    )
+    said = {"difference": "loss", "of": {"norm": "batch"}, "less": {"norm": "none"}, "mean_over": ["width"]}
+    assert "differ in their levels of width; found '[4, 16] and [4, 16, 64]'" in told(rows, **said)
     listed = {"of": of("batch", [4, 16]), "less": {"norm": "none"}, "mean_over": ["width"]}
     assert list(measured(rows, difference="loss", **listed)) == pytest.approx(
         RANDOM[:, BATCH, :2].mean(axis=1) - RANDOM[:, NONE, :2].mean(axis=1)
@@ -387,10 +386,7 @@ def test_two_cells_are_not_averaged_over_different_levels():
     [
         ({"value": "los", "of": of("none", 4)}, "no such column; found 'los'; did you mean 'loss'?"),
         ({"value": "loss", "of": {"nrom": "none"}}, "no such column; found 'nrom'; did you mean 'norm'?"),
-        (
-            {"value": "loss", "of": of("none", 4), "best_over": [], "mean_over": ["depth"]},
-            "no such column; found 'depth'",
-        ),
+        ({"value": "loss", "of": of("none", 4), "mean_over": ["depth"]}, "no such column; found 'depth'"),
         ({"slope": "loss", "over": "norm", "of": {"width": 4}}, "its levels are no numbers; found 'norm'"),
         ({"slope": "loss", "over": "width", "of": of("none", 4)}, "a slope needs two levels that count"),
     ],
@@ -400,7 +396,5 @@ def test_an_error_says_what_is_wrong(said, message):
 
 
 def test_an_error_names_the_place_it_was_given():
-    with pytest.raises(
-        ClaimcheckError, match=r"study\.yaml: norm-helps\.measure: the part's records have no such column"
-    ):
+    with pytest.raises(ClaimcheckError, match=r"norm-helps\.measure: the part's records have no such column"):
         evaluate(Measure(value="los", of=of("none", 4)), frame(RANDOM), PART, where="study.yaml: norm-helps.measure")

@@ -361,3 +361,13 @@ def test_what_is_not_published_stays_in_the_store(own: Path, find: Find) -> None
 
 def _made(results: dict[str, Results]) -> dict[str, Results]:
     return {name: each for name, each in results.items() if each.judged() and each.drawn()}
+
+
+def test_a_damaged_calibration_is_refused_with_the_command_that_makes_it(own: Path, find: Find) -> None:
+    config, results = find(own)
+    path = Collection(config, _made(results)).calibration
+    for text_of_file in ('{"n":', "[]", json.dumps({"n": 16, "checksum": "0"})):
+        path.write_text(text_of_file, encoding="utf-8")
+        with pytest.raises(ClaimcheckError, match=r"calibration-.*make it again: claimcheck calibrate --scale quick"):
+            report.build(config, results)
+    assert not (own / "reports").exists()

@@ -77,7 +77,7 @@ def test_a_scale_overrides_a_base_once_for_all_that_extend_it():
     base, more = scaled("base", both, quick), scaled("more", both, quick)
     assert (base.settings["width"], base.seeds, base.tune.seeds) == (8, 5, 2)
     assert (more.settings["width"], more.seeds, more.tune.seeds) == (8, 96, 2), "its own number of seeds stands"
-    assert [cell for cell in more.cells()] == [{"norm": "batch", "gain": 1.0}]
+    assert more.cells() == [{"norm": "batch", "gain": 1.0}]
 
 
 def test_what_a_scale_says_of_the_part_itself_wins():

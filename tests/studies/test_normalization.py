@@ -3,7 +3,6 @@
 import math
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -198,9 +197,7 @@ def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
     monkeypatch.setattr(
         norm_timing, "seconds", lambda norm, tensors, calls: 3.0 if norm is norm_timing.rms_norm else 6.0
     )
-    context = SimpleNamespace(
-        settings=SimpleNamespace(rows=4, turns=3, calls=2), generator=lambda seed, purpose: generator()
-    )
+    context = context_of("timing", settings={"rows": 4, "turns": 3, "calls": 2})
     runs = pd.DataFrame({"run": ["a"], "seed": [0], "kernel": ["primitives"], "width": [8]})
     found = norm_timing.run_timing(runs, context).iloc[0]
     assert found["log_ratio"] == pytest.approx(math.log(0.5))

@@ -76,7 +76,7 @@ def run(
     if piece is not None and part is None:
         raise ClaimcheckError("a shard is one of a part", where="--shard", found=study, expected="STUDY/PART")
     missing = [each for each in wanted if force or results.parts[each].missing()]
-    if piece is None and not missing and (part is not None or results.has_records()):
+    if piece is None and not missing and (part is not None or results.whole()):
         publish_unless(results, keep_view or part is not None)
         print(f"{study}: up to date at scale {results.config.scale} (--force runs it all the same)")
         return

@@ -174,7 +174,11 @@ def gather(config: Config, results: Mapping[str, Results], calibration: Path | N
     studies.sort(key=lambda view: (min(order[section] for section in view.spec.sections), view.spec.name))
     tested = {claim.id: claim for view in studies for claim in view.claims if claim.lecture}
     claims = {name: tested.get(name) or _untested(claim) for name, claim in known.items()}
-    simulated = read_sealed(calibration, "claimcheck calibrate") if calibration and calibration.is_file() else None
+    simulated = (
+        read_sealed(calibration, f"claimcheck calibrate --scale {config.scale}")
+        if calibration and calibration.is_file()
+        else None
+    )
     return ReportView(config.scale, lecture, tuple(studies), claims, simulated)
 
 

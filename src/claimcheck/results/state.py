@@ -248,6 +248,17 @@ class Results:
         """Whether the assembled records are there (whether they are whole is seen when they are read)."""
         return all(path.is_file() for path in self.assembled)
 
+    def whole(self) -> bool:
+        """Whether the assembled records are there as they were written."""
+        if not self.has_records():
+            return False
+        try:
+            noted = self.read_provenance().files
+        except ClaimcheckError:
+            return False
+        made = {"records.parquet": self.records, "tuning.parquet": self.tuning}
+        return all(path is None or noted.get(name) == sha256(path) for name, path in made.items())
+
     def judged(self) -> bool:
         """Whether records and verdicts are there."""
         return self.has_records() and self.verdicts.is_file() and self.controls.is_file()

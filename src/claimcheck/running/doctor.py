@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
+
+from claimcheck.running.compiler import compiler_fault
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,12 @@ def _package(name: str, otherwise: str, remark: str = "run: make env") -> Check:
 
 
 def _compiler() -> Check:
-    found = shutil.which("g++") or shutil.which("clang++")
-    if found:
-        return Check("C++ compiler", "ok", Path(found).name)
-    return Check("C++ compiler", "missing", "none; training runs uncompiled, slower, to the same verdicts")
+    fault = compiler_fault()
+    if fault is None:
+        named = Path(os.environ.get("CXX", "the default one")).name
+        return Check("C++ compiler", "ok", f"{named}: a trial compiles, links and runs")
+    remark = "training runs uncompiled, slower, to the same verdicts; parts that need a compiler are skipped"
+    return Check("C++ compiler", "missing", f"{fault}; {remark}")
 
 
 def _accelerator() -> Check:
