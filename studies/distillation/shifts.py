@@ -1,21 +1,15 @@
 """Random shifts of examples inside a training step, from counter-based noise (see `noise`); no generator, no global state."""
 
-from __future__ import annotations
-
 import torch
-from torch import Tensor
 
 from claimcheck.engine import noise
 
 
-def shifted(x: Tensor, key: Tensor, reach: int, strength: Tensor | float = 1.0) -> Tensor:
-    """Examples moved by a random whole number of places, at most ``reach`` each way, each example on its own.
+def shifted(x, key, reach, strength=1.0):
+    """Examples moved by a random whole number of places, at most `reach` each way, each example on its own.
 
-    Series ``[B, L]`` go around the end. Images ``[B, 1, H, W]`` are filled with the darkest value of the batch.
-
-    Args:
-        key: int64 scalar of the member and step.
-        strength: 1 to move them, 0 to leave them as they are (may differ along an ensemble).
+    Series [B, L] go around the end. Images [B, 1, H, W] are filled with the darkest value of the batch. `key` is an int64
+    scalar of the member and step; `strength` is 1 to move them, 0 to leave them (may differ along an ensemble).
     """
     if x.dim() == 2:
         place = torch.arange(x.shape[1], device=x.device)
@@ -29,7 +23,7 @@ def shifted(x: Tensor, key: Tensor, reach: int, strength: Tensor | float = 1.0) 
     return torch.where(inside[:, None], moved, x.min())
 
 
-def _steps(key: Tensor, count: int, reach: int, strength: Tensor | float) -> Tensor:
-    """Whole numbers from -reach to reach, evenly, ``[count, 1]`` int64."""
+def _steps(key, count, reach, strength):
+    """Whole numbers from -reach to reach, evenly, [count, 1] int64."""
     drawn = torch.floor(noise.uniform(noise.fold(key, 7), (count, 1)) * (2 * reach + 1)) - reach
     return (drawn * strength).to(torch.int64)

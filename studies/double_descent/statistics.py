@@ -17,7 +17,7 @@ def _table(records, column, x="width"):
 def landmarks(error, threshold):
     """Landmarks of each seed's curve, from test error (seeds by widths) and the width at which interpolation begins.
 
-    Best and peak are chosen on the mean of the other seeds, so that a flat curve has no rise on average. The price: where
+    Best and peak are chosen on the other seeds, so that a flat curve has no rise on average. The price: where
     two widths nearly tie, a seed is judged at the one that suits the others, which pulls differences towards none.
 
     Returns:
@@ -26,7 +26,7 @@ def landmarks(error, threshold):
     """
     found = {}
     for seed, own in error.iterrows():
-        others = error.drop(index=seed).mean()
+        others = error.sum() - own
         best = others.loc[:threshold].idxmin()
         peak = others.loc[best:].idxmax()
         errors = {"narrowest": own.iloc[0], "best": own[best], "peak": own[peak], "widest": own.iloc[-1]}

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from claimcheck.engine.context import Context, Settings
+from claimcheck.engine.data import Data
 from claimcheck.figures import drawing
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
@@ -29,7 +30,7 @@ def answer(identifier, rows, scale="quick"):
     """What a prediction measures on the records of its part, a number for each seed."""
     prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
     if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows)
+        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
 
 
@@ -227,7 +228,7 @@ def test_recalls_before_and_after_the_correction():
     said = torch.zeros(10, 10)
     said[torch.arange(10), torch.arange(10)] = 5.0
     said[3] = torch.tensor([1.0, 0, 0, 0.5] + [0.0] * 6)
-    found = RUNS._recalls(said, torch.arange(10))
+    found = RUNS._recalls(said, torch.arange(10), missing=3)
     assert found["plain_recall"] == 0.0
     assert found["corrected_recall"] == 1.0
     assert found["plain_others"] == 1.0
@@ -264,28 +265,29 @@ def teachers(*kinds, **settings):
     """Logits of one teacher of each kind at smoke scale, seed 0."""
     given = {**STUDY.at("smoke")["students"].settings, **settings}
     context = Context("distillation", "smoke", "students", Settings(given), torch.device("cpu"), Path("data"))
-    logits, _ = RUNS._train_teachers(pd.DataFrame({"teacher": kinds, "seed": 0}), context, "digits")
+    logits, _ = RUNS._taught(pd.DataFrame({"teacher": kinds, "seed": 0}), context, "digits")
     return dict(zip(kinds, logits, strict=True))
 
 
 def test_an_equal_teacher_sees_its_student_s_examples_only(monkeypatch):
     """Labels changed outside a seed's own examples change what a rich teacher says, and nothing that the others say."""
-    pool, kinds = RUNS._pool, ("equal", "rich", "dropout", "shifts")
+    splits, kinds = RUNS._splits, ("equal", "rich", "dropout", "shifts")
 
     def relabelled(context, name):
-        x, y, validation, test = pool(context, name)
-        other = torch.ones(len(x), dtype=torch.bool)
-        other[RUNS._own_examples(context, [0], len(x), context.settings[name]["examples"])[0]] = False
-        return x, torch.where(other, (y + 1) % 10, y), validation, test
+        pool, *others = splits(context, name)
+        y, foreign = pool.shared["y"], torch.ones(len(pool), dtype=torch.bool)
+        foreign[RUNS._own_examples(context, [0], len(pool), context.settings[name]["examples"])[0]] = False
+        return Data({**pool.shared, "y": torch.where(foreign, (y + 1) % 10, y)}), *others
 
     before = teachers(*kinds)
-    monkeypatch.setattr(RUNS, "_pool", relabelled)
+    monkeypatch.setattr(RUNS, "_splits", relabelled)
     after = teachers(*kinds)
     assert [kind for kind in kinds if not torch.equal(before[kind], after[kind])] == ["rich"]
 
 
 def test_teachers_differ_in_what_their_kind_says_and_their_rate_is_their_own():
-    kinds, digits = list(RUNS.TEACHERS), STUDY.at("smoke")["students"].settings["digits"]
+    settings = STUDY.at("smoke")["students"].settings
+    kinds, digits = list(settings["teachers"]), settings["digits"]
     usual, other = (teachers(*kinds, digits={**digits, "teacher_rates": rates}) for rates in ({}, {"shifts": 0.02}))
     assert all(not torch.equal(usual[a], usual[b]) for k, a in enumerate(kinds) for b in kinds[:k])
     assert [kind for kind in kinds if not torch.equal(usual[kind], other[kind])] == ["shifts"]
