@@ -16,8 +16,10 @@ from claimcheck.engine.step import functional_losses_and_gradient, losses_and_gr
 from claimcheck.engine.train import Data, cross_entropy, train
 from claimcheck.figures import drawing as figures
 from claimcheck.judging.measures import evaluate
+from claimcheck.judging.rule import decide, fewest_true
 from claimcheck.results import records as recording
 from claimcheck.spec import design
+from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study
 from claimcheck.theory import mean_field
@@ -173,12 +175,13 @@ def two_kinds(kind, plain, other, **columns):
     return table.assign(status=np.where(table["train_loss"].isna(), "diverged", "ok"))
 
 
-def answer(name, rows, scale="quick"):
-    """What a prediction measures on made-up rows of its part: seed -> number."""
+def answer(name, rows, scale="quick", control=None):
+    """What a prediction, or one of its controls, measures on made-up rows of its part: seed -> number."""
     prediction = PREDICTIONS[name]
+    prediction = applied(prediction, control_of(prediction, control)) if control else prediction
     rows = rows.reset_index(drop=True)
     if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows).to_dict()
+        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments).to_dict()
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part]).to_dict()
 
 
@@ -213,23 +216,36 @@ def test_accuracy_of_a_thousand_layers_is_each_kinds_own_at_the_greatest_depth()
     assert answer("starting-at-zero-is-slower", rows) == pytest.approx({0: 0.75, 1: 0.5})
 
 
-def test_shallow_gap_is_plain_minus_residual():
+def test_shallow_gap_is_plain_minus_residual_and_its_controls_are_the_deep_stacks():
     rows = two_kinds("scaled", [0.3, 0.1], [0.1, 0.1], depth=4)
     assert answer("no-gain-when-shallow", rows) == pytest.approx({0: 0.2, 1: 0.0})
+    deep = two_kinds("scaled", [0.9, 0.9], [0.1, 0.2], depth=64)
+    assert answer("no-gain-when-shallow", deep, control="never") == pytest.approx({0: 0.8, 1: 0.7})
+    assert answer("no-gain-when-shallow", deep, control="against") == pytest.approx({0: -0.8, 1: -0.7})
 
 
-def test_bare_skips_fail_where_they_end_at_guessing_or_diverge():
-    rows = frame(seed=[0, 1, 2], kind="unscaled", depth=64, step=9, train_loss=[math.nan, 2.302, 1.0])
-    assert answer("bare-skips-fail-deep", rows) == {0: 1.0, 1: 1.0, 2: 0.0}
+def test_bare_skips_fail_where_they_end_at_guessing_or_diverge_and_stacks_that_learn_do_not():
+    losses = [math.nan, 2.302, 1.0]
+    rows = frame(seed=[0, 1, 2], kind="unscaled", depth=64, step=9, train_loss=losses)
+    assert answer("bare-skips-fail-deep", rows) == {0: math.inf, 1: 2.302, 2: 1.0}
+    assert decide(losses, PREDICTIONS["bare-skips-fail-deep"].region).k == 1  # without a number: not true
+    assert decide([math.inf, *losses[1:]], PREDICTIONS["bare-skips-fail-deep"].region).k == 2
+    for kind, control in (("zero_init", "never"), ("scaled", "against")):
+        learnt = frame(seed=[0], kind=kind, depth=64, step=9, train_loss=[0.3])
+        assert answer("bare-skips-fail-deep", learnt, control=control) == {0: 0.3}
 
 
-def test_stable_decades_count_the_grid_in_decades():
-    rates = [0.01, 0.1, 1.0]
+def test_steadiness_counts_the_rates_that_learn_in_decades_and_a_stack_is_not_steadier_than_itself():
+    rates = STUDY.at("quick")["stability"].factors["learning_rate"].values
+    plain, scaled = [0.9, 0.4, math.nan, *[0.9] * 4], [0.1] * 7
     rows = pd.concat(
-        frame(seed=0, kind=kind, learning_rate=rates, train_error=errors)
-        for kind, errors in (("plain", [0.9, 0.4, math.nan]), ("scaled", [0.1, 0.1, 0.1]))
+        frame(seed=0, step=9, kind=kind, learning_rate=rates, train_error=errors)
+        for kind, errors in (("plain", plain), ("scaled", scaled))
     )
-    assert answer("steadier-over-learning-rates", rows) == {0: pytest.approx(2.0)}
+    half_decades = np.ptp(np.log10(rates)) / (len(rates) - 1)
+    assert answer("steadier-over-learning-rates", rows) == {0: pytest.approx(6 * half_decades)}
+    assert answer("steadier-over-learning-rates", rows, control="never") == {0: 0.0}
+    assert answer("steadier-over-learning-rates", rows, control="against") == {0: pytest.approx(-6 * half_decades)}
 
 
 def test_gradient_ratio_is_first_over_last_before_training():
@@ -237,6 +253,8 @@ def test_gradient_ratio_is_first_over_last_before_training():
     assert answer("plain-gradient-vanishes", rows) == {0: pytest.approx(-8.0)}
     wide = frame(seed=[0] * 4, width=[8, 8, 64, 64], layer=[0, 2, 0, 2], gradient=[1.0, 10.0, 1.0, 100.0])
     assert answer("wide-plain-gradient-survives", wide) == {0: pytest.approx(-2.0)}
+    assert answer("wide-plain-gradient-survives", wide, control="never") == {0: pytest.approx(-1.0)}
+    assert answer("wide-plain-gradient-survives", rows, control="against") == {0: pytest.approx(-8.0)}
 
 
 def test_growth_error_is_nil_on_the_closed_form_and_the_excess_otherwise():
@@ -248,6 +266,8 @@ def test_growth_error_is_nil_on_the_closed_form_and_the_excess_otherwise():
         for v in (0.0, 2.0)
     )
     assert answer("bare-skips-explode-as-predicted", rows) == {0: pytest.approx(0.1)}
+    doubled = answer("bare-skips-explode-as-predicted", rows, control="never")
+    assert doubled == {0: pytest.approx(0.1 + math.log(1.25 * 3.0 / (1.5 * 5.0)) / 2)}
 
 
 def test_jacobian_predictions_pick_kind_and_slope():
@@ -277,6 +297,17 @@ def test_every_prediction_has_an_answer_for_every_seed(smoke, name):
     assert not any(math.isnan(value) for value in values.values())
 
 
+JUDGED = [name for name, prediction in PREDICTIONS.items() if prediction.kind != "fact" and prediction.part != "conv"]
+
+
+@pytest.mark.parametrize("control", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
+def test_every_control_has_an_answer_for_every_seed(smoke, name, control):
+    part = control_of(PREDICTIONS[name], control).part or PREDICTIONS[name].part
+    values = answer(name, recording.part_of(smoke, part), "smoke", control)
+    assert sorted(values) == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("spec", [spec for spec in STUDY.figures if spec.part != "conv"], ids=lambda spec: spec.id)
 def test_every_figure_draws_without_problems(smoke, drawn_well, spec):
     drawn_well(STUDY, spec, smoke)
@@ -297,13 +328,12 @@ def test_rates_of_the_very_deep_stacks_are_given_for_every_kind_and_depth():
         assert set(zip(runs["depth"], runs["kind"], strict=True)) == cells
 
 
-def test_quick_scale_has_the_seeds_that_the_verdicts_need():
-    quick = STUDY.at("quick")
-    assert {part.seeds for name, part in quick.items() if name not in ("thousand", "bare")} == {0, 16}
-    assert quick["thousand"].seeds >= 12
-    full = STUDY.at("full")
-    assert full["conv"].seeds == 16
-    assert all(part.seeds >= 64 for name, part in full.items() if name != "conv")
+@pytest.mark.parametrize("scale", ["quick", "full"])
+def test_every_prediction_has_the_units_that_could_support_it(scale):
+    parts = STUDY.at(scale)
+    judged = [each for each in PREDICTIONS.values() if each.kind != "fact" and parts[each.part].seeds]
+    assert {each.id for each in judged if fewest_true(parts[each.part].seeds, each.share) is None} == set()
+    assert {part for part in parts if not parts[part].seeds} == ({"conv"} if scale == "quick" else set())
 
 
 @pytest.mark.parametrize(
