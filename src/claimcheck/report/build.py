@@ -18,8 +18,8 @@ from typing import Any
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_atomically, write_text
-from claimcheck.judging import judge, statistics
-from claimcheck.report import convert, phrases, pictures, summary, text
+from claimcheck.judging import judge, rule
+from claimcheck.report import convert, dots, notes, pages, phrases, pictures, rule_page, summary, text
 from claimcheck.report.gather import ReportView, StudyView, gather
 from claimcheck.results import view
 from claimcheck.results.state import Collection, Results
@@ -59,8 +59,7 @@ def build(
     if publish:
         for each in shown.values():
             view.check(each)
-    calibration = collection.calibration if collection.calibrated else None
-    seen = gather(config, results if only is None else shown, calibration)
+    seen = gather(config, results if only is None else shown)
     readable = config.results if into is None else Path(into) / config.scale
     try:
         html, pdf = _make(seen, Path(os.path.relpath(readable, config.reports)))
@@ -101,7 +100,7 @@ def timestamp(seen: ReportView) -> int:
 
 
 def _write_pictures(seen: ReportView, folder: Path) -> None:
-    """Figures under figures/<study>/, regions and verdict shapes under pictures/."""
+    """Figures under figures/<study>/; units against their regions, and shapes of verdicts, under pictures/."""
     drawn = folder / "pictures"
     drawn.mkdir()
     for state in pictures.STATES:
@@ -110,12 +109,11 @@ def _write_pictures(seen: ReportView, folder: Path) -> None:
     for study in seen.studies:
         for prediction in study.predictions():
             if prediction.measured:
-                spec = prediction.spec
-                numbers = prediction.estimate, prediction.ends, spec.region
-                picture = pictures.region(*numbers, prediction.state, spec.unit)
-                (drawn / f"{study.spec.name}.{spec.id}.svg").write_text(picture, encoding="utf-8")
-                small = pictures.strip(*numbers, prediction.state)
-                (drawn / f"{study.spec.name}.{spec.id}.strip.svg").write_text(small, encoding="utf-8")
+                rows, ends = phrases.picture_rows(prediction), prediction.spec.region
+                name = f"{study.spec.name}.{prediction.spec.id}"
+                large = dots.region(rows, ends, phrases.picture_alt(prediction))
+                (drawn / f"{name}.svg").write_text(large, encoding="utf-8")
+                (drawn / f"{name}.strip.svg").write_text(dots.strip(rows, ends), encoding="utf-8")
         for figure, source in study.figures:
             if source is not None:
                 path = folder / "figures" / study.spec.name / f"{figure.id}.svg"
@@ -151,7 +149,6 @@ def _filters() -> dict[str, Any]:
         "block": text.block,
         "citation": text.citation,
         "number": text.number,
-        "region": text.region,
         "percent": phrases.percent,
         "mark": phrases.mark,
         "prediction_mark": phrases.prediction_mark,
@@ -164,35 +161,41 @@ def _names(seen: ReportView, results: Path) -> dict[str, Any]:
     """What the templates see beside the seen."""
     facts = summary.facts(seen)
     counts = seen.counts()
-    functions = (
-        "outline_claim outline_strip outline_measured outline_limits contradiction measured test_line region_alt reference_line "
-        "hash_of amendment published part_name varied fixed cost"
+    units = {outcome.n for view in seen.predictions() for outcome in view.outcomes if outcome.p is not None}
+    words = (
+        "outline_claim outline_strip outline_runs outline_limits contradiction not_measured true_in size_line test_line "
+        "side_by_side controls_line region_of picture_alt reference_line hash_of amendment"
     )
+    on_pages = "published part_name varied fixed cost"
     return {
         "view": seen,
         "facts": facts,
+        "fact_states": pictures.FACTS,
+        "always_counted": ("supported", "contradicted", "mixed", "inconclusive", "not run", "not testable", "planned"),
         "share_alt": "; ".join(f"{count} {state}" for state, count in counts.items() if count),
         "rehearsal": seen.scale == "smoke",
         "unfinished": [study for study in seen.studies if study.problem],
-        "contradicted": [claim for claim in seen.claims.values() if claim.state == "contradicted"],
-        "commands": lambda study: phrases.commands(study, seen.scale),
-        "study_notes": phrases.notes_of,
+        "contradicted": [c for c in seen.claims.values() if c.state in ("contradicted", "does not hold")],
+        "mixed": [claim for claim in seen.claims.values() if claim.state == "mixed"],
+        "commands": lambda study: pages.commands(study, seen.scale),
+        "study_notes": notes.notes_of,
         "links": {study.spec.name: _links(study, results) for study in seen.studies},
-        "rule": statistics.RULE,
-        "rule_amendment": statistics.AMENDMENT,
-        "confidence": phrases.percent(statistics.CONFIDENCE),
-        "level_text": f"{phrases.percent(statistics.LEVEL)}",
-        "level_number": text.number(statistics.LEVEL),
-        "chance_text": summary.chance(facts["decided"]),
-        "fragile": sum(p.decided and p.row.get("robust") == "fragile" for p in seen.predictions()),
-        "shuffled": summary.shuffled_rows(seen),
+        "r": rule_page.rule_words(facts["tests"]),
+        "power_tables": [
+            (f"{name} (in more than {phrases.percent(share)} of runs)", rule_page.power_table(share, units))
+            for name, share in zip(("Typically", "Nearly always"), rule.SHARES, strict=True)
+        ],
+        "registered": summary.registered(seen),
+        "registrations": summary.registrations(seen),
+        "registration_words": summary.registration_words,
+        "controls": summary.controls(seen),
+        "tuning": summary.tuning(seen),
         "amendments": summary.amendments(seen),
         "environment": summary.environment(seen),
         "runtime": summary.runtime(seen),
         "references_all": summary.references(seen),
-        "rate": summary.rate,
-        "effect": summary.effect,
-        **{name: getattr(phrases, name) for name in functions.split()},
+        **{name: getattr(phrases, name) for name in words.split()},
+        **{name: getattr(pages, name) for name in on_pages.split()},
     }
 
 

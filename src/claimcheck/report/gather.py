@@ -12,18 +12,50 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from claimcheck.judging.statistics import claim_verdict
+import numpy as np
+
+from claimcheck.judging.judge import claim_verdict, fact_holds
+from claimcheck.judging.rule import inside
 from claimcheck.report.pictures import STATES
-from claimcheck.report.text import to_float
 from claimcheck.results.provenance import PartFacts, Provenance
 from claimcheck.results.reasons import explain, last_failure
-from claimcheck.results.seals import read_sealed
 from claimcheck.results.state import Results
 from claimcheck.results.verdicts import read_verdicts
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Amendment, Claim, FigureSpec, Lecture, LectureClaim, Prediction, Study
 from claimcheck.spec.parts import ScaledPart
 from claimcheck.spec.reading import load_lecture, load_study, study_names
+
+DECIDED = ("supported", "contradicted", "mixed", "inconclusive")
+"""States of a prediction that was put to the test."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one data set says of a prediction; the only outcome of one that names no data set has `data` None.
+
+    Attributes:
+        values: a number a unit, NaN for a unit without one.
+        k, n, p: units of which the prediction is true, units in all, p-value of its test; None for a fact.
+        median, low, high: of the numbers, with the ends of its interval.
+    """
+
+    data: str | None
+    verdict: str
+    values: tuple[float, ...]
+    k: int | None = None
+    n: int | None = None
+    p: float | None = None
+    median: float | None = None
+    low: float | None = None
+    high: float | None = None
+    controls: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, test: Mapping[str, Any]) -> Outcome:
+        """A test of verdicts.json."""
+        names = ("data", "verdict", "k", "n", "p", "median", "low", "high", "controls")
+        return cls(values=tuple(test["values"]), **{name: test[name] for name in names if name in test})
 
 
 @dataclass(frozen=True)
@@ -37,24 +69,31 @@ class PredictionView:
     amended: tuple[Amendment, ...] = ()
 
     @property
-    def estimate(self) -> float | None:
-        """The measured average, or None."""
-        return to_float(self.row.get("estimate"))
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """What each data set says, where that is of the present; none for what was not run or is out of date."""
+        return () if self.state == "out of date" else tuple(map(Outcome.of, self.row.get("tests", ())))
+
+    def truths(self, outcome: Outcome) -> list[bool]:
+        """Whether the prediction is true of each unit."""
+        numbers = np.array(outcome.values, dtype=np.float64)
+        if self.is_fact:
+            return [fact_holds(numbers[[place]], self.spec) for place in range(len(numbers))]
+        return [bool(each) for each in inside(numbers, self.spec.region)]
 
     @property
-    def ends(self) -> tuple[float | None, float | None]:
-        """The ends of its interval."""
-        return to_float(self.row.get("low")), to_float(self.row.get("high"))
+    def is_fact(self) -> bool:
+        """Whether it is true or false by arithmetic or definition, and no test decides it."""
+        return self.spec.kind == "fact"
 
     @property
     def decided(self) -> bool:
-        """Whether it stands as supported, contradicted or inconclusive."""
-        return self.state in ("supported", "contradicted", "inconclusive")
+        """Whether a test stands behind its state."""
+        return self.state in DECIDED
 
     @property
     def measured(self) -> bool:
-        """Whether there is an estimate to show (also one on too few seeds to decide)."""
-        return self.state != "out of date" and self.estimate is not None
+        """Whether there are numbers to show (also too few to decide)."""
+        return bool(self.outcomes)
 
 
 @dataclass(frozen=True)
@@ -73,20 +112,35 @@ class ClaimView:
         """The id of its card; a study's own claim carries the study's name, since only the lecture's ids are unique."""
         return f"claim-{self.id}" if self.lecture or not self.study else f"claim-{self.study.name}-{self.id}"
 
+    def of_kind(self, kind: str) -> list[PredictionView]:
+        """Its predictions of one kind: main, limit or fact."""
+        return [view for view in self.predictions if view.spec.kind == kind]
+
     @property
     def main(self) -> list[PredictionView]:
         """Predictions that decide the claim."""
-        return [view for view in self.predictions if view.spec.kind == "main"]
+        return self.of_kind("main")
 
     @property
     def limits(self) -> list[PredictionView]:
         """Places where the claim is said to stop being true."""
-        return [view for view in self.predictions if view.spec.kind == "limit"]
+        return self.of_kind("limit")
+
+    @property
+    def facts(self) -> list[PredictionView]:
+        """What is true or false of it by arithmetic or definition."""
+        return self.of_kind("fact")
+
+    @property
+    def is_fact(self) -> bool:
+        """Whether it rests on facts alone, so that no test decides it."""
+        return bool(self.facts) and not self.main
 
     @property
     def deciding(self) -> PredictionView | None:
-        """The main prediction to quote in one line: the first that has the claim's own state."""
-        return next((view for view in self.main if view.state == self.state), self.main[0] if self.main else None)
+        """The prediction to quote in one line: the first of those that decide it which has the claim's own state."""
+        choice = self.main or self.facts
+        return next((view for view in choice if view.state == self.state), choice[0] if choice else None)
 
 
 @dataclass(frozen=True)
@@ -97,15 +151,9 @@ class PartView:
     facts: PartFacts | None = None
 
     @property
-    def networks(self) -> int:
-        """Judged runs: cells x seeds."""
+    def models(self) -> int:
+        """Models that are judged: cells x units."""
         return len(self.part.cells()) * self.part.seeds
-
-    @property
-    def pilots(self) -> int:
-        """Tuning runs."""
-        tune = self.part.tune
-        return len(self.part.cells()) * len(tune.values) * tune.seeds if tune else 0
 
 
 @dataclass(frozen=True)
@@ -117,7 +165,7 @@ class StudyView:
     parts: tuple[PartView, ...]
     figures: tuple[tuple[FigureSpec, Path | None], ...]
     provenance: Provenance | None
-    shuffled: dict[str, Any] | None
+    controls: dict[str, Any] | None
     files: tuple[str, ...]
     problem: str = ""
     changed: tuple[str, ...] = ()
@@ -132,6 +180,11 @@ class StudyView:
         """Every prediction, in the order of the file."""
         return [view for claim in self.claims for view in claim.predictions]
 
+    @property
+    def registration(self) -> dict[str, Any] | None:
+        """Which registration its verdicts are of, where there are any of the present."""
+        return next((view.row["registration"] for view in self.predictions() if view.measured), None)
+
 
 @dataclass(frozen=True)
 class ReportView:
@@ -141,12 +194,15 @@ class ReportView:
     lecture: Lecture
     studies: tuple[StudyView, ...]
     claims: dict[str, ClaimView]
-    calibration: dict[str, Any] | None
 
     def counts(self) -> dict[str, int]:
         """The lecture's claims by state, in a fixed order."""
         found = Counter(claim.state for claim in self.claims.values())
         return {state: found.get(state, 0) for state in STATES}
+
+    def judged_tests(self) -> int:
+        """Tests that could decide: one for each data set of each prediction; every one may err by chance."""
+        return sum(each.p is not None for view in self.predictions() for each in view.outcomes)
 
     def predictions(self) -> list[PredictionView]:
         """Every prediction of every study."""
@@ -157,12 +213,11 @@ class ReportView:
         return [part for study in self.studies if study.provenance for part in study.provenance.parts.values()]
 
 
-def gather(config: Config, results: Mapping[str, Results], calibration: Path | None = None) -> ReportView:
+def gather(config: Config, results: Mapping[str, Results]) -> ReportView:
     """Read everything that a report shows.
 
     Args:
         results: by study; of others the report says that they were not run at this scale.
-        calibration: the simulation of reports, where there is one.
 
     Raises:
         ClaimcheckError: a study, the lecture or a result cannot be read.
@@ -174,12 +229,7 @@ def gather(config: Config, results: Mapping[str, Results], calibration: Path | N
     studies.sort(key=lambda view: (min(order[section] for section in view.spec.sections), view.spec.name))
     tested = {claim.id: claim for view in studies for claim in view.claims if claim.lecture}
     claims = {name: tested.get(name) or _untested(claim) for name, claim in known.items()}
-    simulated = (
-        read_sealed(calibration, f"claimcheck calibrate --scale {config.scale}")
-        if calibration and calibration.is_file()
-        else None
-    )
-    return ReportView(config.scale, lecture, tuple(studies), claims, simulated)
+    return ReportView(config.scale, lecture, tuple(studies), claims)
 
 
 def _untested(claim: LectureClaim) -> ClaimView:
@@ -209,7 +259,7 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
     facts = found.provenance.parts if found.provenance else {}
     parts = [part for part in study.at(config.scale, config.seeds).values() if part.seeds]
     drawn = {path.stem: path for path in results.figure_files() if path.suffix == ".svg"} if results.drawn() else {}
-    names = ("records.parquet", "tuning.parquet", "verdicts.json", "provenance.json")
+    names = ("records.parquet", "tuning.parquet", "verdicts.json", "controls.json", "provenance.json")
     current = not found.changed and bool(found.rows)
     return StudyView(
         study,
@@ -217,7 +267,7 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
         tuple(PartView(part, facts.get(part.name)) for part in parts),
         tuple((figure, drawn.get(figure.id)) for figure in study.figures),
         found.provenance,
-        results.read_shuffled() if current else None,
+        results.read_controls() if current else None,
         tuple(name for name in names if current and (name != "tuning.parquet" or results.tuning)),
         found.problem,
         found.changed,
@@ -247,8 +297,10 @@ def _claim(claim: Claim, found: _Found, study: Study, entry: LectureClaim | None
     rows = {row["prediction"]: row for row in found.rows}
     predictions = tuple(_prediction(each, rows.get(each.id), found, study) for each in claim.predictions)
     mine = entry if entry is not None and entry.study == study.name else None
-    main = [view.state for view in predictions if view.spec.kind == "main"]
-    state = next((odd for odd in ("out of date", "failed") if odd in main), None) or claim_verdict(main)
+    judged = [{"kind": view.spec.kind, "verdict": view.state} for view in predictions]
+    deciding = {each["verdict"] for each in judged if each["kind"] == "main"}
+    deciding = deciding or {each["verdict"] for each in judged if each["kind"] == "fact"}
+    state = next((odd for odd in ("out of date", "failed") if odd in deciding), None) or claim_verdict(judged)
     says = claim.says or (mine.says if mine else claim.id)
     return ClaimView(claim.id, says, state, study, predictions, mine)
 

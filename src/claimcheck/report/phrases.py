@@ -1,28 +1,37 @@
-"""Sentences and cells of the report, made from what `gather` collected. Every number goes through `text`."""
+"""Sentences and cells of the report, made from what `gather` collected. Every number goes through `text`.
+
+A prediction's words begin with k of n, then come the size (the median) and the p-value.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
-from claimcheck.judging.statistics import CONFIDENCE
-from claimcheck.report import text
-from claimcheck.report.gather import ClaimView, PartView, PredictionView, StudyView
+from claimcheck.judging import rule
+from claimcheck.report import dots, text
+from claimcheck.report.gather import ClaimView, Outcome, PredictionView
 from claimcheck.report.pictures import slug
-from claimcheck.spec.models import Amendment, Reference
+from claimcheck.spec.models import Amendment, Prediction, Reference
+
+LIMIT_WORDS = {
+    "supported": "limit found",
+    "contradicted": "limit not found",
+    "mixed": "limit found in part",
+}
 
 
-def mark(state: str) -> str:
+def mark(state: str, words: str | None = None) -> str:
     """A state as Markdown: the word, which the filter gives its shape."""
-    return f"[{state}]{{.verdict .{slug(state)}}}"
+    return f"[{words or state}]{{.verdict .{slug(state)}}}"
 
 
-def prediction_mark(view: PredictionView) -> str:
-    """The state of one prediction; a limit that was looked for is *found* or *not found*."""
-    words = {"supported": "limit found", "contradicted": "limit not found"} if view.spec.kind == "limit" else {}
-    shown = mark(view.state).replace(f"[{view.state}]", f"[{words.get(view.state, view.state)}]")
-    return shown + (f" [was: {view.was}]{{.aside}}" if view.was else "")
+def prediction_mark(view: PredictionView, state: str | None = None) -> str:
+    """The state of one prediction (or of one of its data sets); a limit that was looked for is *found* or *not found*."""
+    shown = state or view.state
+    words = LIMIT_WORDS.get(shown) if view.spec.kind == "limit" else None
+    return mark(shown, words) + (f" [was: {view.was}]{{.aside}}" if view.was and state is None else "")
 
 
 def attribute(value: Any) -> str:
@@ -35,6 +44,59 @@ def percent(value: float) -> str:
     return f"{text.number(100 * value, 3)}\N{NO-BREAK SPACE}%"
 
 
+def runs(outcome: Outcome) -> str:
+    """In how many runs it is true: "31 of 32 runs"."""
+    return f"{outcome.k} of {outcome.n} runs"
+
+
+def region_of(spec: Prediction) -> str:
+    """Where the number must lie, with its unit; a fact's region goes as far as its tolerance beyond its ends."""
+    words = text.escape(text.region(spec.region, closed=spec.kind == "fact"))
+    unit = f" {text.inline(spec.unit)}" if spec.unit else ""
+    within = f", within {text.escape(text.number(spec.tolerance, 3))}" if spec.tolerance is not None else ""
+    return f"{words}{unit}{within}"
+
+
+def number_of(outcome: Outcome) -> str:
+    """The median with its interval, as plain text."""
+    ends = outcome.low, outcome.high
+    return f"{text.estimate(outcome.median, *ends)} {text.interval(*ends)}".strip()
+
+
+def size_of(view: PredictionView, outcome: Outcome) -> str:
+    """The median with its interval and unit, as Markdown."""
+    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
+    return f"{text.escape(number_of(outcome))}{unit}"
+
+
+def data_of(outcome: Outcome) -> str:
+    return text.escape(outcome.data or "")
+
+
+def _each(view: PredictionView) -> str:
+    """What each data set says, k of n first; a fact's number."""
+    pieces = []
+    for outcome in view.outcomes:
+        said = f"**{size_of(view, outcome)}**" if view.is_fact else f"**{runs(outcome)}**"
+        pieces.append(f"{data_of(outcome)}: {said}" if outcome.data else said)
+    return "; ".join(pieces)
+
+
+def depends(view: PredictionView) -> str:
+    """On which data a mixed prediction is supported and on which it is not: "depends on the data: …"."""
+    if view.state != "mixed":
+        return ""
+    found: dict[str, list[str]] = {}
+    for outcome in view.outcomes:
+        found.setdefault(outcome.verdict, []).append(data_of(outcome))
+    told = ", ".join(f"{verdict} on {_listed(names)}" for verdict, names in found.items())
+    return f"depends on the data: {told}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def outline_claim(claim: ClaimView) -> str:
     """A claim in the first table: a link to its card where there is one, and the reason where it cannot be tested."""
     says = text.inline(claim.says)
@@ -45,38 +107,65 @@ def outline_claim(claim: ClaimView) -> str:
 
 
 def outline_strip(claim: ClaimView) -> str:
-    """The deciding prediction's picture, small."""
+    """The deciding prediction's units, small."""
     view = claim.deciding
     if view is None or not view.measured or claim.study is None:
         return ""
     return f"![](pictures/{claim.study.name}.{view.spec.id}.strip.svg){{.strip}}"
 
 
-def outline_measured(claim: ClaimView) -> str:
-    """The deciding prediction's number, what was wanted, and how many of the claim's tests agree with its verdict."""
+def outline_runs(claim: ClaimView) -> str:
+    """The deciding prediction: k of n on each data set, then size, region and p, and what the claim's others say."""
     view = claim.deciding
     if view is None or not view.measured:
         return ""
-    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
-    number = f"**{text.escape(text.estimate(view.estimate, *view.ends))}**{unit}"
-    agree = sum(other.state == claim.state for other in claim.main)
-    fragile = sum(other.row.get("robust") == "fragile" for other in claim.main)
-    word = {"supported": "support it", "contradicted": "contradict it"}.get(claim.state, "are undecided")
-    tests = f"; {agree} of {len(claim.main)} tests {word}" if len(claim.main) > 1 else ""
-    if fragile:
-        tests += f", {fragile} fragile" if tests else "; fragile"
-    wanted = f"wanted {text.escape(text.region(view.spec.region))}; n = {view.row['n']}{tests}"
-    return f"{number} {text.escape(text.interval(*view.ends))} [{wanted}]{{.below}}"
+    below = []
+    if not view.is_fact:
+        sizes = text.escape("; ".join(map(number_of, view.outcomes)))
+        median = "medians" if len(view.outcomes) > 1 else "median"
+        below.append(f"{median} {sizes}")
+    below.append(f"{'a fact: ' if view.is_fact else ''}wanted {region_of(view.spec)}")
+    if ps := _ps(view):
+        below.append(ps)
+    line = "; ".join([", ".join(below), *filter(None, [depends(view), _others(claim)])])
+    return f"{_each(view)} [{line}]{{.below}}"
+
+
+def _ps(view: PredictionView) -> str:
+    found = [text.escape(text.number(outcome.p, 2)) for outcome in view.outcomes if outcome.p is not None]
+    return f"p = {'; '.join(found)}" if found else ""
+
+
+def _others(claim: ClaimView) -> str:
+    """What the claim's predictions say together, where it has several."""
+    views = claim.main or claim.facts
+    if len(views) < 2:
+        return ""
+    states = [view.state for view in views]
+    if claim.state == "mixed":
+        told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        return f"its {len(views)} predictions: {told}"
+    words = {
+        "supported": "support it",
+        "contradicted": "contradict it",
+        "holds": "hold",
+        "does not hold": "do not hold",
+        "inconclusive": "are undecided",
+    }
+    kind = "facts" if claim.is_fact else "predictions"
+    return f"{states.count(claim.state)} of {len(views)} {kind} {words.get(claim.state, claim.state)}"
 
 
 def contradiction(claim: ClaimView) -> str:
-    """What was tested, measured and wanted where a claim was contradicted."""
+    """What was asked, and in how many runs it is true, where a claim is contradicted, mixed, or a false fact."""
     view = claim.deciding
     if view is None:
         return ""
-    wanted = f"wanted {text.escape(text.region(view.spec.region))}"
     name = view.spec.id if claim.study is None else f"[{view.spec.id}](#prediction-{claim.study.name}-{view.spec.id})"
-    return f"[{name}: {text.inline(view.spec.says)} Measured {_with_interval(view)}, {wanted}.]{{.below}}"
+    found = f"It is {_each(view)}" if view.is_fact else f"True in {_each(view)}"
+    sizes = "" if view.is_fact else f" (median {text.escape('; '.join(map(number_of, view.outcomes)))})"
+    more = "".join(f"; {each}" for each in (depends(view), _others(claim)) if each)
+    return f"[{name}: {text.inline(view.spec.says)} {found}{sizes}, wanted {region_of(view.spec)}{more}.]{{.below}}"
 
 
 def outline_limits(claim: ClaimView) -> str:
@@ -89,54 +178,123 @@ def outline_limits(claim: ClaimView) -> str:
     return "; ".join([*pieces, f"{open_ones} not run"] if open_ones else pieces)
 
 
-def measured(view: PredictionView) -> str:
-    """A prediction's estimate with interval, unit and number of seeds."""
+def not_measured(view: PredictionView) -> str:
+    """Why there is nothing to show."""
     if view.state == "out of date":
         return "not with the study as it stands now; run it again."
-    if view.estimate is None:
-        note = f": {text.escape(view.row['note'])}" if view.row.get("note") else ""
-        return f"not at this scale{note}."
-    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
-    limits = text.escape(text.interval(*view.ends))
-    kind = view.row.get("average", view.spec.average)
-    rest = f", {percent(CONFIDENCE)} interval {limits}" if limits else ""
-    number = text.escape(text.estimate(view.estimate, *view.ends))
-    return f"**{number}**{unit}{rest}; {kind} over {view.row['n']} seeds."
+    note = view.row.get("note")
+    return f"not at this scale: {text.escape(note)}." if note else "not at this scale."
+
+
+def true_in(view: PredictionView) -> str:
+    """k of n, and how many decide; of a prediction on several data sets the numbers stand in a table."""
+    outcomes = view.outcomes
+    first = f"**{runs(outcomes[0])}**. " if len(outcomes) == 1 else ""
+    counts = list(dict.fromkeys(outcome.n for outcome in outcomes))
+    needed = " ".join(_needed(n, view.spec.share, len(counts) > 1) for n in counts if n is not None)
+    without = sum(math.isnan(value) for outcome in outcomes for value in outcome.values)
+    have = "1 run has" if without == 1 else f"{without} runs have"
+    missing = f" {have} no number, which is not true." if without else ""
+    excuse = (
+        f" Kept though its runs cannot decide: {text.inline(view.spec.undecidable)}" if view.spec.undecidable else ""
+    )
+    said = depends(view)
+    return f"{first}{needed}{missing}{excuse}{f' It {said}.' if said else ''}".strip()
+
+
+def _needed(n: int, share: float, named: bool) -> str:
+    """How many of n runs support, and how many contradict, as a sentence."""
+    most, least = rule.most_true(n, share), rule.fewest_true(n, share)
+    of = f"Of {n}, " if named else ""
+    supports = f"{least} or more support" if least is not None else "not even all would support"
+    contradicts = f"{most} or fewer contradict" if most is not None else "not even none would contradict"
+    sentence = f"{of}{supports} that it is true in more than {percent(share)} of runs, {contradicts} it."
+    return sentence[0].upper() + sentence[1:]
+
+
+def size_line(view: PredictionView) -> str:
+    """The median with its interval, the value of a fact."""
+    outcome, unit = view.outcomes[0], f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
+    number = f"**{text.escape(text.estimate(outcome.median, outcome.low, outcome.high))}**{unit}"
+    if view.is_fact:
+        values = [value for value in outcome.values if not math.isnan(value)]
+        spread = len(outcome.values) > 1 and min(values, default=0.0) < max(values, default=0.0)
+        ends = f"{text.number(min(values), 4)} to {text.number(max(values), 4)}" if spread else ""
+        return f"{number}{f', the middle of {len(values)} values from {text.escape(ends)}' if spread else ''}."
+    limits = text.escape(text.interval(outcome.low, outcome.high))
+    return f"median {number}{f', {percent(rule.CONFIDENCE)} interval {limits}' if limits else ''}."
 
 
 def test_line(view: PredictionView) -> str:
-    """p-value, robustness with the analyses that were tried, and the judge's remark."""
+    """The p-value, and the judge's remark."""
+    pieces = [each for each in (_ps(view), text.escape(view.row.get("note") or "")) if each]
+    return "; ".join(pieces) + "." if pieces else "none: so few runs cannot decide."
+
+
+def side_by_side(view: PredictionView) -> list[dict[str, str]]:
+    """A row for each data set of a prediction."""
+    return [
+        {
+            "data": data_of(outcome),
+            "runs": f"**{size_of(view, outcome)}**" if view.is_fact else f"**{runs(outcome)}**",
+            "verdict": prediction_mark(view, outcome.verdict),
+            "median": size_of(view, outcome),
+            "p": text.escape(text.number(outcome.p, 2)),
+        }
+        for outcome in view.outcomes
+    ]
+
+
+CONTROLS = {"never": "must not be supported", "against": "must be contradicted where this is supported"}
+
+
+def controls_line(view: PredictionView) -> str:
+    """What the controls gave, or why there are none."""
+    if view.spec.controls.none is not None:
+        return f"none. {text.inline(view.spec.controls.none)}"
     pieces = []
-    if view.row.get("p") is not None:
-        pieces.append(f"p = {text.escape(text.number(view.row['p'], 2))}")
-    if view.row.get("robust"):
-        pieces.append(f"[{view.row['robust']}]{{.{view.row['robust']}}}{_alternatives(view)}")
-    if view.row.get("note"):
-        pieces.append(text.escape(view.row["note"]))
-    return "; ".join(pieces) + "." if pieces else "none."
+    for name, task in CONTROLS.items():
+        asked = [(each, each.controls[name]) for each in view.outcomes if name in each.controls]
+        if asked:
+            says = text.inline(asked[0][1]["says"])
+            found = "; ".join(_control(outcome, control) for outcome, control in asked)
+            pieces.append(f"{says} ({task}): {found}.")
+    return " ".join(pieces) or "not asked at this scale."
 
 
-def _alternatives(view: PredictionView) -> str:
-    tried = {name: verdict for name, verdict in (view.row.get("sensitivity") or {}).items() if verdict is not None}
-    other = [f"{name}: {verdict}" for name, verdict in tried.items() if verdict != view.state]
-    if not tried:
-        return ""
-    same = len(tried) - len(other)
-    told = f"{text.escape('; '.join(other))}" if other else ""
-    agreeing = f"the same under {same} of {len(tried)} other analyses"
-    return f" ({agreeing}{'; ' + told if told else ''})"
+def _control(outcome: Outcome, control: dict[str, Any]) -> str:
+    data = f"{data_of(outcome)} " if outcome.data else ""
+    passed = ", **which it must not be**" if control["passed"] else ""
+    return f"{data}true in {control['k']} of {control['n']}, {control['verdict']}{passed}"
 
 
 def hash_of(view: PredictionView) -> str:
-    """The hash of what fixes a prediction (statistic, region, rule, design), as the verdict carries it."""
-    return f" [hash {view.row['spec_hash']}]{{.aside}}" if view.row.get("spec_hash") else ""
+    """The hash of what fixes a prediction (measure, region, rule, design), as the verdict carries it."""
+    return f" [fixed by {view.row['fixed']}]{{.aside}}" if view.row.get("fixed") else ""
 
 
-def region_alt(view: PredictionView) -> str:
-    """The picture of a region in words."""
+def picture_rows(view: PredictionView) -> list[dots.Row]:
+    """What the pictures of a prediction show: a row of marks for each data set."""
+    rows = []
+    for outcome in view.outcomes:
+        interval = outcome.median, outcome.low, outcome.high
+        name = f"{outcome.data}: " if outcome.data else ""
+        found = outcome.verdict if view.is_fact else runs(outcome)
+        number = f"{'' if view.is_fact else 'median '}{number_of(outcome)}"
+        rows.append(
+            dots.Row(outcome.values, view.truths(outcome), outcome.verdict, (f"{name}{found}", number), interval)
+        )
+    return rows
+
+
+def picture_alt(view: PredictionView) -> str:
+    """The picture of a prediction in words."""
     unit = f" {view.spec.unit}" if view.spec.unit else ""
-    estimate = f"{text.estimate(view.estimate, *view.ends)} {text.interval(*view.ends)}".strip()
-    return f"Region {text.region(view.spec.region)}{unit}; estimate {estimate}"
+    told = [f"Region {text.region(view.spec.region, closed=view.is_fact)}{unit}"]
+    for outcome, row in zip(view.outcomes, picture_rows(view), strict=True):
+        without = sum(math.isnan(value) for value in outcome.values)
+        told.append(f"{row.told[0]}, {row.told[1]}{f', {without} without a number' if without else ''}")
+    return "; ".join(told)
 
 
 def reference_line(view: PredictionView, reference: Reference) -> str:
@@ -158,137 +316,3 @@ def earlier_region(was: Any) -> str:
     if pair and all(end is None or isinstance(end, int | float) for end in was):
         return text.region(was)
     return text.value(was)
-
-
-def published(study: StudyView) -> list[dict[str, str]]:
-    """Rows of the table of measured against published values."""
-    return [
-        {
-            "what": text.inline(reference.says),
-            "measured": _with_interval(view) if view.measured else "–",
-            "published": text.escape(text.number(reference.value, 6)) if reference.value is not None else "–",
-            "source": text.citation(reference.source),
-        }
-        for view in study.predictions()
-        for reference in view.spec.reference
-    ]
-
-
-def _with_interval(view: PredictionView) -> str:
-    """Estimate, interval and unit."""
-    number = text.escape(text.estimate(view.estimate, *view.ends))
-    return f"{number} {text.escape(text.interval(*view.ends))} {text.inline(view.spec.unit)}".strip()
-
-
-def part_name(part: PartView) -> str:
-    """A part's name, and what it is for."""
-    name = text.escape(part.part.name.replace("_", " "))
-    return f"**{name}** {text.inline(part.part.describes)}" if part.part.describes else f"**{name}**"
-
-
-def varied(part: PartView) -> str:
-    """The factors with their values, and what is tuned."""
-    pieces = [f"{_name(name)}: {_values(factor.values)}" for name, factor in part.part.factors.items()]
-    tune = part.part.tune
-    if tune:
-        edge = part.facts.arms_at_edge if part.facts else 0
-        arms = f"; {edge} of {part.facts.arms} arms chose an end of the grid" if part.facts and edge else ""
-        pieces.append(f"{_name(tune.factor)} (tuned on {tune.seeds} other seeds{arms}): {_values(tune.values)}")
-    return "; ".join(pieces) or "–"
-
-
-def _name(identifier: str) -> str:
-    return f"*{text.escape(identifier.replace('_', ' '))}*"
-
-
-def _values(values: list[Any]) -> str:
-    if len(values) > 12 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        return text.escape(f"{len(values)} values from {text.value(min(values))} to {text.value(max(values))}")
-    return text.escape(text.value(values))
-
-
-def fixed(part: PartView) -> str:
-    """The settings that all runs share."""
-    return "; ".join(f"{_name(k)} {text.escape(text.value(v))}" for k, v in part.part.settings.items()) or "–"
-
-
-def cost(study: StudyView) -> str:
-    """What the study took, and on what."""
-    facts = study.provenance
-    if not facts:
-        return "It has not been run here. These commands do:"
-    parts = list(facts.parts.values())
-    machines = [part.machine.get("accelerator") or part.machine.get("processor") for part in parts]
-    device = " and ".join(dict.fromkeys(str(each or "an unknown processor") for each in machines))
-    runs, memory = sum(entry.runs for entry in facts.ensembles), facts.peak_memory_mib
-    most = max(part.threads for part in parts)
-    threads = f"{most} thread{'s' if most != 1 else ''}"
-    return (
-        f"{text.number(runs, 9)} runs (pilots included) in {text.duration(facts.seconds)} on "
-        f"{text.escape(device)}, {threads}, {text.number(memory, 3) if memory else '–'} MiB of memory at most. "
-        "These commands run this study alone again:"
-    )
-
-
-def commands(study: StudyView, scale: str) -> str:
-    """The commands that rerun just this study and renew the report."""
-    name, options = study.spec.name, f"--scale {scale}"
-    seeds = f" --seeds {study.seeds}" if study.seeds else ""
-    return "\n".join(
-        [
-            f"claimcheck run {name} {options}{seeds}",
-            f"claimcheck judge {name} {options}",
-            f"claimcheck plot {name} {options}",
-            f"claimcheck report {options}",
-        ]
-    )
-
-
-def notes_of(study: StudyView) -> str:
-    """The study's notes with its numbers filled in; empty where it has none."""
-    if not study.spec.notes.strip():
-        return ""
-    return text.notes(study.spec.notes, _functions(study), str(study.spec.yaml_path))
-
-
-def _exponential(value: float) -> float:
-    return math.exp(value) if value < 700 else math.inf
-
-
-def _functions(study: StudyView) -> dict[str, Callable[..., str]]:
-    where = str(study.spec.yaml_path)
-    predictions = {view.spec.id: view for view in study.predictions()}
-    states = {**{claim.id: claim.state for claim in study.claims}, **{i: v.state for i, v in predictions.items()}}
-
-    def of(identifier: str) -> PredictionView:
-        return text.known(predictions, identifier, where, "prediction")
-
-    def estimate(identifier: str) -> str:
-        view = of(identifier)
-        return text.estimate(view.estimate, *view.ends) if view.measured else "(not run)"
-
-    def interval(identifier: str) -> str:
-        view = of(identifier)
-        return (text.interval(*view.ends) or estimate(identifier)) if view.measured else "(not run)"
-
-    def scaled(change: Callable[[float], float]) -> Callable[[str], str]:
-        def show(identifier: str) -> str:
-            view = of(identifier)
-            if not view.measured or view.estimate is None:
-                return "(not run)"
-            ends = [change(end) if end is not None else None for end in view.ends]
-            known = [end for end in ends if end is not None]
-            low, high = (min(known), max(known)) if len(known) == 2 else (None, None)
-            return text.estimate(change(view.estimate), low, high)
-
-        return show
-
-    def verdict(identifier: str) -> str:
-        return text.known(states, identifier, where, "claim or prediction")
-
-    def n(identifier: str) -> str:
-        view = of(identifier)
-        return text.number(view.row["n"], 9) if view.measured else "0"
-
-    changed = {"size": scaled(abs), "percent": scaled(lambda v: 100 * v), "factor": scaled(_exponential)}
-    return {"estimate": estimate, "interval": interval, "verdict": verdict, "n": n, **changed}

@@ -1,44 +1,92 @@
-"""The first page's facts and the appendix: where the numbers come from, what they cost, how far they can be trusted."""
+"""The first page's facts and the appendix: which registration, which controls, where the numbers come from, what they cost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from claimcheck.judging import statistics
 from claimcheck.report import text
-from claimcheck.report.gather import ReportView
-from claimcheck.report.phrases import earlier_region, percent
+from claimcheck.report.gather import ReportView, StudyView
+from claimcheck.report.phrases import earlier_region, region_of
 from claimcheck.results.provenance import PartFacts
+from claimcheck.streams import FIRST_BLOCK
 
 
-def rate(entry: dict[str, float]) -> str:
-    """A simulated rate with its interval."""
-    return text.escape(f"{percent(entry['rate'])} [{percent(entry['low'])}, {percent(entry['high'])}]")
+def registration_words(registration: dict[str, Any]) -> str:
+    """Which registration verdicts are of, and what had been seen of its seeds."""
+    number, offset = registration["number"], registration["offset"]
+    if number is None:
+        return "draft: not registered as it stands; judged on seeds seen before"
+    words = f"registration {number} of {registration['of']}, judged on"
+    if registration["first_seed"] < FIRST_BLOCK:
+        return f"{words} seeds from {text.number(registration['first_seed'], 9)}"
+    if offset:
+        return f"{words} another block of seeds that nothing had used (number {offset} after the registered one)"
+    return f"{words} seeds that nothing had used"
 
 
-def effect(entry: dict[str, float]) -> str:
-    """A simulated effect size with its interval."""
-    low, high = entry["low"], entry["high"]
-    return f"**{text.estimate(entry['effect'], low, high)}** {text.escape(text.interval(low, high))}"
+def registered(view: ReportView) -> list[tuple[str, str]]:
+    """What all studies' verdicts are of: one line, with the studies' names where they differ."""
+    found: dict[str, list[str]] = {}
+    for study in view.studies:
+        if study.registration is not None:
+            found.setdefault(registration_words(study.registration), []).append(study.spec.title)
+    return [(words, "" if len(found) == 1 else "; ".join(names)) for words, names in found.items()]
 
 
-def shuffled_rows(view: ReportView) -> list[dict[str, Any]]:
-    """One row a study that has a null run."""
+def registrations(view: ReportView) -> list[dict[str, Any]]:
+    """Every registration of every study, in order."""
+    return [
+        {
+            "study": study.spec,
+            "number": entry.number,
+            "date": entry.date,
+            "seeds": text.number(entry.first_seed, 9),
+            "says": entry.says,
+            "superseded": entry.superseded,
+            "verdicts": ", ".join(f"{count} {verdict}" for verdict, count in entry.verdicts.items()),
+            "first": number == 0,
+        }
+        for study in view.studies
+        for number, entry in enumerate(study.spec.registrations)
+    ]
+
+
+def controls(view: ReportView) -> list[dict[str, Any]]:
+    """One row a study whose controls were asked, with links to what passed though it must not."""
     rows = []
     for study in view.studies:
-        if study.shuffled and not study.changed:
-            entries = {e["prediction"]: e for e in study.shuffled.get("verdicts", [])}
-            names = [name for name in study.shuffled.get("suspicious", []) if name in entries]
-            links = ", ".join(f"[{text.escape(name)}](#prediction-{study.spec.name}-{name})" for name in names)
+        if study.controls is not None:
+            judged = [each for each in study.predictions() if each.measured and not each.is_fact]
             rows.append(
                 {
                     "title": study.spec.title,
-                    "judged": study.shuffled.get("predictions", 0),
-                    "supported": study.shuffled.get("supported", 0),
-                    "suspicious": links or "none",
+                    "judged": len(judged),
+                    "asked": study.controls["asked"],
+                    "without": sum(each.spec.controls.none is not None for each in judged),
+                    "count": len(study.controls["passed"]),
+                    "passed": "; ".join(_passed(study, name) for name in study.controls["passed"]) or "none",
                 }
             )
+    return rows
+
+
+def _passed(study: StudyView, told: str) -> str:
+    """A link to the prediction of a control, which the judge names as "prediction (control)"."""
+    name, _, control = told.partition(" ")
+    return f"[{text.escape(name)}](#prediction-{study.spec.name}-{name}) {text.escape(control)}"
+
+
+def tuning(view: ReportView) -> list[dict[str, Any]]:
+    """One row a part that tuned: how many arms chose an end of their grid, and how many failed throughout."""
+    rows = []
+    for study in view.studies:
+        for part in study.parts:
+            if part.part.tune is not None and part.facts is not None and part.facts.arms:
+                facts = part.facts
+                counts = {"arms": facts.arms, "edge": facts.arms_at_edge, "failed": facts.arms_failed}
+                name, factor = (each.replace("_", " ") for each in (part.part.name, part.part.tune.factor))
+                rows.append({"study": study.spec, "part": name, "factor": factor, **counts})
     return rows
 
 
@@ -48,7 +96,7 @@ def amendments(view: ReportView) -> list[dict[str, Any]]:
     for study in view.studies:
         for prediction in study.predictions():
             spec = prediction.spec
-            region = text.escape(text.region(spec.region))
+            region = region_of(spec)
             link = f"[{text.escape(spec.id)}](#prediction-{study.spec.name}-{spec.id}) ({region})"
             for change in prediction.amended:
                 was = earlier_region(change.was)
@@ -99,7 +147,7 @@ def runtime(view: ReportView) -> list[dict[str, str]]:
                 {
                     "name": study.spec.name,
                     "title": study.spec.title,
-                    "runs": text.number(sum(entry.runs for entry in facts.ensembles), 9),
+                    "models": text.number(sum(entry.runs for entry in facts.ensembles), 9),
                     "wall": text.duration(facts.seconds),
                     "cpu": text.duration(sum(entry.cpu_seconds for entry in facts.ensembles)),
                     "memory": f"{text.number(facts.peak_memory_mib, 3)} MiB",
@@ -112,23 +160,27 @@ def runtime(view: ReportView) -> list[dict[str, str]]:
 
 def facts(view: ReportView) -> dict[str, Any]:
     """Figures and lines of the first page."""
-    made = view.provenances()
-    lines = []
+    made, predictions = view.provenances(), view.predictions()
+    lines = [("Registration", f"{words} ({names})" if names else words) for words, names in registered(view)]
     if made:
-        lines = [
+        lines += [
             ("Date", _days(made)),
             ("Machine", _all(made, _machine)),
             ("Wall time", text.duration(sum(fact.seconds for fact in made))),
             ("Code", _code(made)),
         ]
-    decided = [prediction for prediction in view.predictions() if prediction.decided]
+    decided = [prediction for prediction in predictions if prediction.decided]
     limits = [prediction.state for prediction in decided if prediction.spec.kind == "limit"]
+    known = [prediction.state for prediction in predictions if prediction.is_fact and prediction.measured]
     return {
         "decided": len(decided),
+        "tests": view.judged_tests(),
+        "facts": len(known),
+        "facts_held": known.count("holds"),
         "amended": sum(bool(prediction.amended) for prediction in decided),
         "limits": len(limits),
         "limits_found": limits.count("supported"),
-        "networks": sum(entry.runs for fact in made for entry in fact.ensembles),
+        "models": sum(entry.runs for fact in made for entry in fact.ensembles),
         "lines": lines,
     }
 
@@ -142,11 +194,6 @@ def _code(made: list[PartFacts]) -> str:
 def _days(made: list[PartFacts]) -> str:
     days = sorted({fact.start[:10] for fact in made})
     return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}" if days else "–"
-
-
-def chance(decided: int) -> str:
-    """The chance of any wrong verdict among `decided`, as a percentage."""
-    return percent(min(1.0, statistics.LEVEL * decided))
 
 
 def references(view: ReportView) -> list[str]:

@@ -87,11 +87,6 @@ def cell(text: str) -> str:
     return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))
 
 
-def to_float(value: Any) -> float | None:
-    """A number of a JSON file, where infinities are the strings "inf" and "-inf"; None stays None."""
-    return None if value is None else float(value)
-
-
 def number(value: float | None, digits: int = 3, decimals: int | None = None) -> str:
     """A number for reading: so many significant digits or, if given, decimals; − for minus, × 10ⁿ at extremes."""
     if value is None or math.isnan(value):
@@ -133,17 +128,23 @@ def interval(low: float | None, high: float | None) -> str:
     return f"[{number(low, 4, decimals)}, {number(high, 4, decimals)}]"
 
 
-def region(ends: Iterable[float | None]) -> str:
-    """A region in words: "at least 0.9", "at most 2", "0.97 to 1.03", "1 ± 10⁻⁶"."""
+def region(ends: Iterable[float | None], closed: bool = False) -> str:
+    """A region in words: "above 0.9", "below 2", "between 0.97 and 1.03", "1 ± 10⁻⁶".
+
+    Args:
+        closed: whether the ends belong to it, as they do for a fact: "at least 0.9", "at most 2", "0.97 to 1.03".
+    """
     low, high = ends
     if low is None:
-        return f"at most {number(high, 8)}"
+        return f"{'at most' if closed else 'below'} {number(high, 8)}"
     if high is None:
-        return f"at least {number(low, 8)}"
+        return f"{'at least' if closed else 'above'} {number(low, 8)}"
     centre, half = (low + high) / 2, (high - low) / 2
+    if half == 0:
+        return number(low, 8)
     if abs(centre) > 0 and half < 1e-3 * abs(centre):
         return f"{number(float(f'{centre:.6g}'), 8)} ± {number(float(f'{half:.2g}'), 2)}"
-    return f"{number(low, 8)} to {number(high, 8)}"
+    return f"{number(low, 8)} to {number(high, 8)}" if closed else f"between {number(low, 8)} and {number(high, 8)}"
 
 
 def value(entry: Any) -> str:

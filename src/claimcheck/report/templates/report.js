@@ -50,12 +50,13 @@
     const heads = [...table.tHead.rows[0].cells];
     const key = (row, column) => {
       const text = row.cells[column].textContent.trim();
-      const value = column === 4 ? parseFloat(text) : NaN;
+      const share = column === 2 ? text.match(/(\d+) of (\d+) runs/) : null; // in what share of runs it is true
+      const value = share ? share[1] / share[2] : column === 4 ? parseFloat(text) : NaN;
       return Number.isNaN(value) ? text.toLowerCase() : value;
     };
     const compare = (a, b) => typeof a === typeof b ? (a < b ? -1 : a > b ? 1 : 0) : typeof a === "number" ? -1 : 1;
     heads.forEach((head, column) => {
-      if (column === 2 || column === 3) return; // in many units: an order of them would mean nothing
+      if (column === 3) return; // pictures have no order
       const name = head.textContent;
       const button = make("button", { type: "button", textContent: name });
       head.replaceChildren(button);

@@ -1,0 +1,98 @@
+"""A study's page beside its claims: its design, published values next to measured ones, what it took, how to run it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from claimcheck.report import phrases, text
+from claimcheck.report.gather import Outcome, PartView, PredictionView, StudyView
+
+
+def published(study: StudyView) -> list[dict[str, str]]:
+    """Rows of the table of measured against published values."""
+    return [
+        {
+            "what": text.inline(reference.says),
+            "measured": "; ".join(_measured(view, outcome) for outcome in view.outcomes) or "–",
+            "published": text.escape(text.number(reference.value, 6)) if reference.value is not None else "–",
+            "source": text.citation(reference.source),
+        }
+        for view in study.predictions()
+        for reference in view.spec.reference
+    ]
+
+
+def _measured(view: PredictionView, outcome: Outcome) -> str:
+    size = phrases.size_of(view, outcome)
+    return f"{phrases.data_of(outcome)}: {size}" if outcome.data else size
+
+
+def part_name(part: PartView) -> str:
+    """A part's name, and what it is for."""
+    name = text.escape(part.part.name.replace("_", " "))
+    return f"**{name}** {text.inline(part.part.describes)}" if part.part.describes else f"**{name}**"
+
+
+def varied(part: PartView) -> str:
+    """The factors with their values, and what is tuned."""
+    pieces = [f"{_name(name)}: {_values(factor.values)}" for name, factor in part.part.factors.items()]
+    tune = part.part.tune
+    if tune:
+        arms = part.facts.arms if part.facts else 0
+        told = [
+            f"; {count} of {arms} arms {what}"
+            for count, what in (
+                (part.facts.arms_at_edge if part.facts else 0, "chose an end of the grid"),
+                (part.facts.arms_failed if part.facts else 0, "failed at every value"),
+            )
+            if count
+        ]
+        pieces.append(f"{_name(tune.factor)} (tuned on {tune.seeds} other runs{''.join(told)}): {_values(tune.values)}")
+    return "; ".join(pieces) or "–"
+
+
+def _name(identifier: str) -> str:
+    return f"*{text.escape(identifier.replace('_', ' '))}*"
+
+
+def _values(values: list[Any]) -> str:
+    if len(values) > 12 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return text.escape(f"{len(values)} values from {text.value(min(values))} to {text.value(max(values))}")
+    return text.escape(text.value(values))
+
+
+def fixed(part: PartView) -> str:
+    """The settings that all runs share."""
+    return "; ".join(f"{_name(k)} {text.escape(text.value(v))}" for k, v in part.part.settings.items()) or "–"
+
+
+def cost(study: StudyView) -> str:
+    """What the study took, and on what."""
+    facts = study.provenance
+    if not facts:
+        return "It has not been run here. These commands do:"
+    parts = list(facts.parts.values())
+    machines = [part.machine.get("accelerator") or part.machine.get("processor") for part in parts]
+    device = " and ".join(dict.fromkeys(str(each or "an unknown processor") for each in machines))
+    models, memory = sum(entry.runs for entry in facts.ensembles), facts.peak_memory_mib
+    most = max(part.threads for part in parts)
+    threads = f"{most} thread{'s' if most != 1 else ''}"
+    return (
+        f"{text.number(models, 9)} models (pilots included) in {text.duration(facts.seconds)} on "
+        f"{text.escape(device)}, {threads}, {text.number(memory, 3) if memory else '–'} MiB of memory at most. "
+        "These commands run this study alone again:"
+    )
+
+
+def commands(study: StudyView, scale: str) -> str:
+    """The commands that rerun just this study and renew the report."""
+    name, options = study.spec.name, f"--scale {scale}"
+    seeds = f" --seeds {study.seeds}" if study.seeds else ""
+    return "\n".join(
+        [
+            f"claimcheck run {name} {options}{seeds}",
+            f"claimcheck judge {name} {options}",
+            f"claimcheck plot {name} {options}",
+            f"claimcheck report {options}",
+        ]
+    )
