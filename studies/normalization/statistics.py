@@ -1,14 +1,17 @@
-"""What no measure can say: ranges over gains, slopes over layers, shares of a grid, updates to a target."""
+"""What no measure can say: ranges over gains, slopes over layers, shares of a grid, updates to a target, times."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 CHANCE = math.log(10)
 """Loss of guessing among ten classes."""
+
+NORMS = ("batch", "layer", "rms")
 
 
 def capped(records: pd.DataFrame) -> pd.DataFrame:
@@ -38,60 +41,73 @@ def last_and_slope(records: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"last": table["log_activation", final], "slope": slope}).reset_index()
 
 
-def worst_range(records: pd.DataFrame, column: str) -> pd.Series:
-    """Range of `last` or `slope` over initial gains, the largest among the norms / that without one."""
+def worst_range(records: pd.DataFrame, column: str, norms: Sequence[str] = NORMS, than=("none",)) -> pd.Series:
+    """Range of `last` or `slope` over initial gains, the largest among some norms / the largest among others."""
     table = ranges(last_and_slope(records), column)
-    return table.drop(columns="none").max(axis=1) / table["none"]
+    return table[[*norms]].max(axis=1) / table[[*than]].max(axis=1)
 
 
-def batch_norm_explosion(records: pd.DataFrame) -> pd.Series:
-    """Slope of log |delta|^2 toward the input with batch norm at gain 1."""
+def gradient_growth(records: pd.DataFrame, norm: str) -> pd.Series:
+    """Slope of log |delta|^2 toward the input with one norm at gain 1."""
     runs = last_and_slope(records)
-    return runs[(runs["norm"] == "batch") & (runs["gain"] == 1)].set_index("seed")["slope"]
+    return runs[(runs["norm"] == norm) & (runs["gain"] == 1)].set_index("seed")["slope"]
 
 
-def gain_range(records: pd.DataFrame, norm: str) -> pd.Series:
-    """Range of the final loss over initial gains, with a norm / without; 1 where neither learns at any gain."""
+def gain_range(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Series:
+    """Range of the final loss over initial gains, with a norm / with another; 1 where neither learns at any gain."""
     table = ranges(capped(records), "batch_loss")
-    return (table[norm] / table["none"]).fillna(1.0)
+    return (table[norm] / table[than]).fillna(1.0)
 
 
-def wider_basin(records: pd.DataFrame, norm: str) -> pd.Series:
-    """Share of the cells (learning rate x gain) within 0.2 nats of a norm's own best, minus the share without norm."""
+def wider_basin(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Series:
+    """Share of the cells (learning rate x gain) within 0.2 nats of a norm's own best, minus the share with another."""
     losses = capped(records).set_index(["seed", "norm"])["batch_loss"]
     best = losses.groupby(["seed", "norm"]).transform("min")
     near = (losses <= best + 0.2) & (losses < CHANCE - 0.2)
     shares = near.groupby(["seed", "norm"]).mean().unstack("norm")
-    return shares[norm] - shares["none"]
+    return shares[norm] - shares[than]
 
 
-def updates_ratio(records: pd.DataFrame, norm: str, shallow: bool = False) -> pd.Series:
-    """Updates to the loss at which the network without norm ends, relative to all its updates; infinite if never.
+def updates_ratio(
+    records: pd.DataFrame, norm: str, than: str = "none", shallow: bool = False, target_at: float = 1.0
+) -> pd.Series:
+    """Updates to a loss that the network with another norm has, relative to all updates; infinite if never.
 
-    The target is each seed's own; the loss is a mean over `window` updates.
+    The loss is each seed's own, that after a share `target_at` of the updates; a loss is a mean over `window` updates.
     """
     depth = records["depth"].min() if shallow else records["depth"].max()
     rows = capped(records[records["depth"] == depth])
     table = rows.pivot(index=["seed", "norm"], columns="step", values="batch_loss")
-    target = table.xs("none", level="norm").iloc[:, -1]
+    target = table.xs(than, level="norm").iloc[:, round(target_at * table.shape[1]) - 1]
     reached = table.xs(norm, level="norm").le(target, axis=0)
     return (reached.idxmax(axis=1) / table.columns[-1]).where(reached.any(axis=1), np.inf)
 
 
-def handicap(records: pd.DataFrame, column: str, worst: float) -> pd.DataFrame:
-    """Batch norm minus layer norm of a column, per seed and batch size; a diverged run, or more, counts as `worst`."""
+def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: str) -> pd.DataFrame:
+    """A norm minus another in a column, per seed and batch size; a diverged run, or more, counts as `worst`."""
     rows = records.assign(value=records[column].fillna(worst).clip(upper=worst))
     table = rows.pivot(index=["seed", "batch_size"], columns="norm", values="value")
-    return (table["batch"] - table["layer"]).unstack("batch_size")
+    return (table[norm] - table[than]).unstack("batch_size")
 
 
-def handicap_change(records: pd.DataFrame) -> pd.Series:
+def handicap_change(records: pd.DataFrame, norm: str = "batch", than: str = "layer") -> pd.Series:
     """Handicap in test error, mean over batch sizes of 4 and less, minus that at the largest size."""
-    table = handicap(records, "test_error", 1.0)
+    table = handicap(records, "test_error", 1.0, norm, than)
     return table.loc[:, :4].mean(axis=1) - table.iloc[:, -1]
 
 
-def eval_beyond_train_mode(records: pd.DataFrame) -> pd.Series:
-    """Handicap in train loss at the smallest batch: eval mode minus twice that in train mode."""
-    evaluated, trained = (handicap(records, column, 2 * CHANCE) for column in ("train_loss", "batch_loss"))
-    return (evaluated - 2.0 * trained).iloc[:, 0]
+def eval_beyond_train_mode(records: pd.DataFrame, norm: str = "batch", than: str = "layer") -> pd.Series:
+    """Handicap in train loss at the smallest batch: that in eval mode, or less twice that in train mode if it is less.
+
+    So it is above 0 only where there is a handicap in eval mode, more than twice that in train mode.
+    """
+    evaluated, trained = (
+        handicap(records, column, 2 * CHANCE, norm, than).iloc[:, 0] for column in ("train_loss", "batch_loss")
+    )
+    return np.minimum(evaluated, evaluated - 2.0 * trained)
+
+
+def log_time(records: pd.DataFrame, kernel: str, norm: str = "rms", than: str = "layer") -> pd.Series:
+    """log(time of a norm / of another) with one kind of kernel, mean over widths."""
+    direction = (norm == "rms") - (than == "rms")  # of `log_ratio`, which is RMS norm's to layer norm's
+    return direction * records[records["kernel"] == kernel].groupby("seed")["log_ratio"].mean()

@@ -12,9 +12,11 @@ import torch
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.networks import norm_of
 from claimcheck.judging.measures import evaluate
+from claimcheck.judging.rule import fewest_true
 from claimcheck.results import records as recording
 from claimcheck.running import devices
 from claimcheck.spec import design
+from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study
 
@@ -89,9 +91,10 @@ def frame(**columns):
     return pd.DataFrame(columns).assign(status="ok")
 
 
-def answer(name, rows, scale="quick"):
-    """What a prediction measures on made-up rows of its part: seed -> number."""
+def answer(name, rows, scale="quick", control=None):
+    """What a prediction, or one of its controls, measures on made-up rows of its part: seed -> number."""
     prediction = PREDICTIONS[name]
+    prediction = applied(prediction, control_of(prediction, control)) if control else prediction
     rows = rows.reset_index(drop=True)
     if prediction.measure is None:
         return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments).to_dict()
@@ -121,10 +124,15 @@ def test_spreads_compare_the_worst_norm_with_none():
     slopes = {("none", 0.25): -2.0, ("none", 1.0): 0.0, ("none", 4.0): 2.0}
     slopes |= {("batch", 0.25): 0.38, ("batch", 1.0): 0.38, ("batch", 4.0): 0.38}
     slopes |= {("layer", 0.25): 0.0, ("layer", 1.0): 0.1, ("layer", 4.0): 0.0}
+    slopes |= {("rms", 0.25): 0.0, ("rms", 1.0): 0.0, ("rms", 4.0): 0.0}
     rows = signal(slopes)
-    assert answer("gradient-slope-is-held", rows) == {0: pytest.approx(0.1 / 4.0)}
-    assert answer("activation-scale-is-held", rows) == {0: pytest.approx(0.1 / 4.0)}
+    for name in ("gradient-slope-is-held", "activation-scale-is-held"):
+        assert answer(name, rows) == {0: pytest.approx(0.1 / 4.0)}
+        assert answer(name, rows, control="never") == {0: 1.0}
+        assert answer(name, rows, control="against") == {0: pytest.approx(4.0 / 0.1)}
     assert answer("batch-norm-gradient-explodes", rows) == {0: pytest.approx(0.38)}
+    assert answer("batch-norm-gradient-explodes", rows, control="never") == {0: pytest.approx(0.0)}
+    assert answer("batch-norm-gradient-explodes", rows, control="against") == {0: pytest.approx(0.1)}
 
 
 def cells(losses):
@@ -143,6 +151,8 @@ def test_basin_is_the_share_of_cells_near_the_best_and_guessing_never_counts():
     rows = cells({"none": none, "batch": batch, "layer": layer})
     assert answer("batch-norm-basin-is-wider", rows) == {0: pytest.approx(0.25)}
     assert answer("layer-norm-basin-is-wider", rows) == {0: pytest.approx(-0.5)}
+    assert answer("batch-norm-basin-is-wider", rows, control="never") == {0: 0.0}
+    assert answer("batch-norm-basin-is-wider", rows, control="against") == {0: pytest.approx(-0.25)}
 
 
 def test_range_over_gains_counts_a_failure_as_guessing():
@@ -150,6 +160,8 @@ def test_range_over_gains_counts_a_failure_as_guessing():
     batch = {(0.25, 0.1): 1.5, (1.0, 0.1): 1.3, (4.0, 0.1): 1.55}
     rows = cells({"none": none, "batch": batch})
     assert answer("batch-norm-forgives-init", rows) == {0: pytest.approx(0.25)}
+    assert answer("batch-norm-forgives-init", rows, control="never") == {0: 1.0}
+    assert answer("batch-norm-forgives-init", rows, control="against") == {0: pytest.approx(4.0)}
     nothing = cells({"none": dict.fromkeys(none, math.nan), "batch": dict.fromkeys(none, math.nan)})
     assert answer("batch-norm-forgives-init", nothing) == {0: 1.0}
 
@@ -164,8 +176,21 @@ def test_updates_ratio_is_the_first_step_at_or_below_the_target_and_infinite_if_
     assert answer("batch-norm-is-faster", rows) == {0: 0.5}
     assert answer("no-speed-gain-when-shallow", rows) == {0: 0.5}
     assert answer("layer-norm-is-faster", rows) == {0: math.inf}
+    assert answer("batch-norm-is-faster", rows, control="never") == {0: 1.0}
+    assert answer("batch-norm-is-faster", rows, control="against") == {0: math.inf}
     diverged = rows.assign(batch_loss=rows["batch_loss"].mask(rows["norm"] == "batch"))
     assert answer("batch-norm-is-faster", diverged) == {0: math.inf}
+
+
+@pytest.mark.parametrize("control", NAMES)
+def test_no_network_needs_more_than_half_of_its_updates_to_the_loss_that_it_has_by_then(control):
+    draws = np.random.default_rng(0)
+    rows = pd.concat(
+        frame(seed=seed, norm=norm, depth=2, step=range(10, 210, 10), batch_loss=draws.uniform(1, 3, 20))
+        for seed in range(20)
+        for norm in ("none", "batch")
+    )
+    assert max(answer("no-speed-gain-when-shallow", rows, control=control).values()) <= 0.5
 
 
 def test_batch_size_statistics_are_batch_norm_minus_layer_norm():
@@ -182,15 +207,30 @@ def test_batch_size_statistics_are_batch_norm_minus_layer_norm():
     assert answer("batch-norm-fine-at-large-batches", rows) == {0: pytest.approx(-0.1)}
     assert answer("batch-norm-handicap-shrinks", rows) == {0: pytest.approx(0.45)}
     assert answer("handicap-shows-in-eval-mode", rows) == {0: pytest.approx(0.5 - 2 * 0.2)}
+    for name in ("batch-norm-handicap-shrinks", "handicap-shows-in-eval-mode"):
+        assert answer(name, rows, control="never") == {0: 0.0}
+        assert answer(name, rows, control="against")[0] < 0
+    assert answer("norms-alike-at-large-batches", rows, control="never") == {0: pytest.approx(0.4)}
+    assert answer("norms-alike-at-large-batches", rows, control="against") == {0: pytest.approx(-0.4)}
+
+
+def test_an_advantage_in_eval_mode_is_no_handicap_there_however_large_that_in_train_mode():
+    batch = frame(seed=0, norm="batch", batch_size=[2], train_loss=1.4, batch_loss=1.0)
+    layer = frame(seed=0, norm="layer", batch_size=[2], train_loss=1.5, batch_loss=1.6)
+    assert answer("handicap-shows-in-eval-mode", pd.concat([batch, layer])) == {0: pytest.approx(-0.1)}
 
 
 def test_rms_quality_and_time_ratio_keep_their_signs():
     rows = frame(seed=[0] * 4, norm=["rms", "layer"] * 2, architecture=["plain"] * 2 + ["residual"] * 2,
                  test_error=[0.32, 0.3, math.nan, 0.98])  # fmt: skip
     assert answer("rms-as-good", rows) == {0: pytest.approx(0.02)}
+    assert answer("rms-as-good", rows, control="never") == {0: pytest.approx(0.32 - 0.98)}
+    assert answer("rms-as-good", rows, control="against") == {0: pytest.approx(0.7)}
     times = frame(seed=0, kernel=["fused", "fused", "primitives"], width=[64, 512, 64], log_ratio=[1.0, 3.0, -0.5])
     assert answer("rms-saves-nothing-fused", times) == {0: 2.0}
     assert answer("rms-is-faster-from-primitives", times) == {0: -0.5}
+    assert answer("rms-is-faster-from-primitives", times, control="never") == {0: 0.0}
+    assert answer("rms-is-faster-from-primitives", times, control="against") == {0: 0.5}
 
 
 def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
@@ -212,6 +252,29 @@ def test_every_prediction_has_an_answer_for_every_seed(smoke, name):
     values = answer(name, recording.part_of(smoke, PREDICTIONS[name].part), "smoke")
     assert sorted(values) == [0, 1, 2, 3]
     assert not any(math.isnan(value) for value in values.values())
+
+
+JUDGED = [name for name, each in PREDICTIONS.items() if each.kind != "fact" and each.part not in ABSENT]
+
+
+@pytest.mark.parametrize("control", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
+def test_every_control_has_an_answer_for_every_seed(smoke, name, control):
+    part = control_of(PREDICTIONS[name], control).part or PREDICTIONS[name].part
+    assert sorted(answer(name, recording.part_of(smoke, part), "smoke", control)) == [0, 1, 2, 3]
+
+
+def test_the_facts_are_those_of_the_norms_definitions():
+    assert {name for name, each in PREDICTIONS.items() if each.kind == "fact"} == {
+        each.id for claim in STUDY.claims if claim.id == "norms-do-what-they-say" for each in claim.predictions
+    }
+
+
+@pytest.mark.parametrize("scale", ["quick", "full"])
+def test_every_prediction_has_the_units_that_could_support_it(scale):
+    parts = STUDY.at(scale)
+    judged = [each for each in PREDICTIONS.values() if each.kind != "fact"]
+    assert {each.id for each in judged if fewest_true(parts[each.part].seeds, each.share) is None} == set()
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
