@@ -38,11 +38,12 @@ def run_exact(runs: pd.DataFrame, context) -> pd.DataFrame:
     relu, tanh, swish = (networks.activation_of(name) for name in ("relu", "tanh", "swish"))
     relu_slope, tanh_slope, swish_slope = (torch.autograd.grad(f(x).sum(), x)[0] for f in (relu, tanh, swish))
     x = x.detach()
+    signs = swish_slope[x < 0].sign()
     facts = {
         "tanh_peak": tanh_slope.max(),
         "tanh_tail": tanh_slope[x.abs() >= 10].max(),
         "relu_active": (relu_slope[x > 0] - 1).abs().max() + 1,
-        "swish_zero_slopes": (swish_slope[x < 0] == 0).double().mean(),
+        "swish_roots": (signs == 0).sum() + (signs[1:] * signs[:-1] < 0).sum(),
         "swish_right": swish(x[-1]) / x[-1],
         "swish_left": swish(x[0]).abs(),
     }

@@ -6,14 +6,22 @@ import numpy as np
 import pandas as pd
 
 from claimcheck.theory.mean_field import chi_1
-from claimcheck.theory.slopes import backward_slope, bend, table
+from claimcheck.theory.slopes import backward_slope, table
 
 GUESSING = math.log(10.0)
+LAMBERT = 0.278465
+"""W(1/e), the greatest value of x / (1 + exp x)."""
 
 
-def slope_error(records: pd.DataFrame, activation: str, variances: list[float]) -> pd.Series:
-    """Change of ln delta per layer on its way back, less ln chi_1; in nats, mean over weight variances."""
-    errors = [backward_slope(table(records, activation, v)) - math.log(chi_1(activation, v)) for v in variances]
+def slope_error(records: pd.DataFrame, activation: str, variances: list[float], theory: str | None = None) -> pd.Series:
+    """Change of ln delta per layer on its way back, less ln chi_1; in nats, mean over weight variances.
+
+    Args:
+        theory: the activation whose chi_1 is subtracted; by default the network's own.
+    """
+    errors = [
+        backward_slope(table(records, activation, v)) - math.log(chi_1(theory or activation, v)) for v in variances
+    ]
     return sum(errors) / len(errors)
 
 
@@ -22,9 +30,22 @@ def factor(records: pd.DataFrame, activation: str, variance: float, sign: int = 
     return np.exp(sign * backward_slope(table(records, activation, variance)))
 
 
-def mean_bend(records: pd.DataFrame, cells: dict[str, list[float]]) -> pd.Series:
-    """Bend of ln delta over depth, below 0 where a decay slows down; mean over each activation's weight variances."""
-    bends = [bend(table(records, activation, v)) for activation, variances in cells.items() for v in variances]
+def mean_bend(
+    records: pd.DataFrame, cells: dict[str, list[float]], deeper: dict[str, list[float]] | None = None
+) -> pd.Series:
+    """Slope of ln delta on its way back over the half of the layers nearer to the input, less that over the other half.
+
+    In nats per layer, below 0 where a decay slows down; mean over activations and their weight variances.
+
+    Args:
+        deeper: other networks, as many, for the other half.
+    """
+    pairs, others = ([(a, v) for a, vs in each.items() for v in vs] for each in (cells, deeper or cells))
+    bends = []
+    for near, far in zip(pairs, others, strict=True):
+        near, far = table(records, *near), table(records, *far)
+        middle = len(near.columns) // 2
+        bends.append(backward_slope(near.iloc[:, :middle]) - backward_slope(far.iloc[:, middle:]))
     return sum(bends) / len(bends)
 
 
@@ -35,9 +56,9 @@ def saturation_growth(records: pd.DataFrame) -> pd.Series:
 
 
 def swish_gap(records: pd.DataFrame) -> pd.Series:
-    """beta * sup |Swish_beta - ReLU| for the beta at which it is furthest from 0.2785."""
+    """beta * sup |Swish_beta - ReLU| for the beta at which it is furthest from W(1/e)."""
     gaps = records.set_index("seed").filter(like="swish_gap_")
-    return gaps.apply(lambda own: own[(own - 0.2785).abs().idxmax()], axis=1)
+    return gaps.apply(lambda own: own[(own - LAMBERT).abs().idxmax()], axis=1)
 
 
 def loss_share(records: pd.DataFrame, activation: str, variance: float) -> pd.Series:
@@ -51,29 +72,24 @@ def distance_from_guessing(records: pd.DataFrame, cells: dict[str, float]) -> pd
     return pd.concat([(loss_share(records, *cell) - 1).abs() for cell in cells.items()], axis=1).max(axis=1)
 
 
-def dead_by_rate(records: pd.DataFrame, activation: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Dead share (1 where diverged), and whether the loss ended below ln 10, by seed and learning rate.
-
-    The lowest rate counts as survived, so that every seed has one.
-    """
+def dead_where_survived(records: pd.DataFrame, activation: str) -> pd.DataFrame:
+    """Dead share by seed and learning rate; NaN where the run diverged or ended above the loss of guessing."""
     runs = records[records["activation"] == activation].set_index(["seed", "learning_rate"])
-    survived = (runs["train_loss"] < GUESSING).unstack()
-    survived.iloc[:, 0] = True
-    return runs["dead"].fillna(1.0).unstack(), survived
+    return runs["dead"].where(runs["train_loss"] < GUESSING).unstack()
 
 
-def dead_near_divergence(records: pd.DataFrame) -> pd.Series:
-    """Dead share of ReLU at the largest learning rate that the seed survived."""
-    dead, survived = dead_by_rate(records, "relu")
-    return dead.where(survived).ffill(axis=1).iloc[:, -1]
+def dead_near_divergence(records: pd.DataFrame, activation: str = "relu", up_to: float | None = None) -> pd.Series:
+    """Dead share at the largest learning rate, of those up to `up_to`, that the seed survived."""
+    return dead_where_survived(records, activation).loc[:, :up_to].ffill(axis=1).iloc[:, -1]
 
 
-def dead_rise(records: pd.DataFrame) -> pd.Series:
-    """Dead share of ReLU near divergence less that at learning rate 0.1."""
-    return dead_near_divergence(records) - dead_by_rate(records, "relu")[0][0.1]
+def dead_rise(records: pd.DataFrame, up_to: float | None = None, swapped: bool = False) -> pd.Series:
+    """Dead share of ReLU near divergence less that at learning rate 0.1 (swapped: the other way round)."""
+    rise = dead_near_divergence(records, up_to=up_to) - dead_where_survived(records, "relu")[0.1]
+    return -rise if swapped else rise
 
 
-def swish_less_tenth_of_relu(records: pd.DataFrame) -> pd.Series:
-    """Dead share of Swish less a tenth of ReLU's, mean over the learning rates that both survived."""
-    (swish, swish_survived), (relu, relu_survived) = (dead_by_rate(records, name) for name in ("swish", "relu"))
-    return (swish - 0.1 * relu).where(swish_survived & relu_survived).mean(axis=1)
+def less_than_a_tenth(records: pd.DataFrame, activation: str, of: str) -> pd.Series:
+    """Dead share of one activation less a tenth of another's, mean over the learning rates that both survived."""
+    mine, other = (dead_where_survived(records, name) for name in (activation, of))
+    return (mine - 0.1 * other).mean(axis=1)

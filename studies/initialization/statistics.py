@@ -5,35 +5,36 @@ import math
 import numpy as np
 import pandas as pd
 
-from claimcheck.judging.cross_fitting import best_for_others
 from claimcheck.theory import mean_field
 from claimcheck.theory.slopes import bend, table
 
 GUESSING = math.log(10.0)
 
 
-def factor_relu(records: pd.DataFrame, variance: float, column: str = "pre_activation") -> pd.Series:
+def factor(records: pd.DataFrame, activation: str, variance: float, column: str = "pre_activation") -> pd.Series:
     """Factor of the mean square of signals from layer to layer, or of `delta` on its way back; mean over layers."""
-    squares = np.exp(table(records, "relu", variance, column)).iloc[:, :: -1 if column == "delta" else 1]
+    squares = np.exp(table(records, activation, variance, column)).iloc[:, :: -1 if column == "delta" else 1]
     return (squares.iloc[:, 1:].to_numpy() / squares.iloc[:, :-1]).mean(axis=1)
 
 
-def factor_over_theory_relu(records: pd.DataFrame, column: str) -> pd.Series:
-    """The same over theory's factor, mean over weight variances."""
-    variances = sorted(records.loc[records["activation"] == "relu", "weight_variance"].unique())
-    return sum(factor_relu(records, value, column) / (value / 2) for value in variances) / len(variances)
+def factor_over_theory(records: pd.DataFrame, activation: str, column: str, passed: float = 0.5) -> pd.Series:
+    """The same over sigma_w^2 times the share of a mean square that is passed on; mean over weight variances."""
+    variances = sorted(records.loc[records["activation"] == activation, "weight_variance"].unique())
+    ratios = [factor(records, activation, value, column) / (value * passed) for value in variances]
+    return sum(ratios) / len(ratios)
 
 
-def level_over_theory_tanh(records: pd.DataFrame, variance: float) -> pd.Series:
-    """Signal's mean square over theory's, mean over layers."""
+def level_over_theory_tanh(records: pd.DataFrame, variance: float, theory: float | None = None) -> pd.Series:
+    """Signal's mean square over theory's at the same weight variance, or at `theory`; mean over layers."""
     squares = np.exp(table(records, "tanh", variance, "pre_activation"))
-    theory = mean_field.variances("tanh", variance, max(squares.columns))
-    return (squares / theory[squares.columns - 1]).mean(axis=1)
+    expected = mean_field.variances("tanh", theory or variance, max(squares.columns))
+    return (squares / expected[squares.columns - 1]).mean(axis=1)
 
 
-def bend_tanh(records: pd.DataFrame, variance: float) -> pd.Series:
+def bend_tanh(records: pd.DataFrame, variance: float, swapped: bool = False) -> pd.Series:
     """Slope of the signal's ln mean square over the deeper half of the layers less that over the first half."""
-    return bend(table(records, "tanh", variance, "pre_activation"))
+    found = bend(table(records, "tanh", variance, "pre_activation"))
+    return -found if swapped else found
 
 
 def capped_loss(records: pd.DataFrame) -> pd.Series:
@@ -41,19 +42,20 @@ def capped_loss(records: pd.DataFrame) -> pd.Series:
     return records["train_loss"].fillna(2.0 * GUESSING).clip(upper=2.0 * GUESSING)
 
 
-def gain_range(records: pd.DataFrame, norm: str, activation: str = "relu", depth: int = 10) -> pd.Series:
-    """A seed's loss at the gain that is worst for the other seeds less that at the gain best for them."""
-    rows = records.assign(loss=capped_loss(records))
-    rows = rows.query("activation == @activation & norm == @norm & depth == @depth")
-    losses = rows.pivot(index="seed", columns="gain", values="loss")
-    return best_for_others(losses, losses, "highest") - best_for_others(losses, losses, "lowest")
+def halved(records: pd.DataFrame, cell: dict, beside: dict) -> pd.Series:
+    """Half the loss range over gains in another cell less the range in this one.
+
+    The other's is its loss at gain 4 less that at gain 1; this one's is the greatest less the least, which noise widens.
+
+    Args:
+        cell: levels of activation, depth and norm.
+        beside: what differs in the other cell.
+    """
+    losses, others = (_by_gain(records, each) for each in (cell, {**cell, **beside}))
+    return (others[4.0] - others[1.0]) / 2 - (losses.max(axis=1) - losses.min(axis=1))
 
 
-def halved(records: pd.DataFrame, norm: str, activation: str = "relu") -> pd.Series:
-    """Half the range over gains without normalisation less the range with it, at depth 10."""
-    return gain_range(records, "none", activation) / 2 - gain_range(records, norm, activation)
-
-
-def shallow_range(records: pd.DataFrame) -> pd.Series:
-    """Range over gains without normalisation at depth 3 less half of that at depth 10, ReLU."""
-    return gain_range(records, "none", depth=3) - gain_range(records, "none") / 2
+def _by_gain(records: pd.DataFrame, cell: dict) -> pd.DataFrame:
+    """The capped loss by seed and gain."""
+    same = (records[list(cell)] == pd.Series(cell)).all(axis=1)
+    return records[same].assign(loss=capped_loss).pivot(index="seed", columns="gain", values="loss")
