@@ -1,7 +1,8 @@
-"""A small lecture with four studies (finished, hostile, judged on an old region, never run), and its report."""
+"""A small lecture with five studies (finished, planted, hostile, judged on an old region, never run), and its report."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from claimcheck.results.state import Machine, Results, locate
 from claimcheck.running import runner
 from claimcheck.spec.config import Config
 from claimcheck.spec.reading import load_study, study_names
+
+PLANTED = Path(__file__).parent / "planted"
+"""A study whose numbers are known beforehand: two data sets, facts, infinite and missing numbers, two registrations."""
 
 LECTURE = r"""
 title: "Nets & <b>depth</b>"
@@ -36,6 +40,9 @@ sections:
       - {id: never-run, study: never, says: Nobody looked.}
       - {id: changed-later, study: old, says: It was so once.}
       - {id: later, study: someday, says: It will be tested.}
+      - {id: depends-on-data, study: planted, says: Treatment helps.}
+      - {id: one-is-one, study: planted, says: One is one by arithmetic.}
+      - {id: pi-is-three, study: planted, says: A circle is three times as long as it is wide.}
   - {id: silence, title: Silence, chapter: Basics}
 """
 
@@ -69,19 +76,21 @@ claims:
         unit: nats
         why: "The law of large numbers, arXiv:1611.01232."
         reference: [{says: expected, value: 0.0, source: "Gauss 1809. arXiv:1611.01232"}]
+        controls: {none: "A law | of large numbers."}
       - id: arms-differ
         says: The arms differ.
         statistic: arm_difference
         region: [1.0, null]
         kind: limit
         why: Nothing says so.
+        controls: {none: A limit.}
       - id: small-print
-        says: The mean is small in the median.
+        says: The mean is small.
         statistic: mean_value
         region: [null, 100]
-        average: median
         kind: limit
         why: Far away.
+        controls: {none: A limit.}
   - id: noise-is-large
     predictions:
       - id: mean-is-large
@@ -90,13 +99,19 @@ claims:
         region: [10, null]
         unit: nats
         why: The lecture says so.
+        controls: {none: Nothing is large.}
   - id: noise-decides
     predictions:
-      - {id: sign-decides, says: The mean is positive., statistic: mean_value, region: [0, null], why: A coin.}
+      - id: sign-decides
+        says: The mean is positive.
+        statistic: mean_value
+        region: [0, null]
+        why: A coin.
+        controls: {none: A coin.}
   - id: own-claim
     says: A claim of our own.
     predictions:
-      - {id: exact-one, says: One is one., statistic: one, region: [0.999999, 1.000001], why: Exact.}
+      - {id: ones, says: One is one., statistic: one, region: [0.999999, 1.000001], why: Exact., controls: {none: Exact.}}
 figures:
   - id: by-step
     part: tosses
@@ -106,7 +121,7 @@ figures:
 """
 
 COINS_NOTES = r"""
-The mean is {{ estimate('mean-is-zero') }} {{ interval('mean-is-zero') }} over {{ n('mean-is-zero') }} seeds:
+True in {{ runs('mean-is-zero') }}: the mean is {{ estimate('mean-is-zero') }} {{ interval('mean-is-zero') }} over {{ n('mean-is-zero') }} runs:
 {{ verdict('noise-is-centred') }}.
 That is {{ size('mean-is-zero') }} in size, {{ percent('mean-is-zero') }} % and a factor of {{ factor('mean-is-zero') }}.
 It stops where $$\mu \neq 0.$$
@@ -171,11 +186,17 @@ method: |
 parts:
   tosses: {{factors: {{arm: {{values: [left, right]}}}}, settings: {{draws: 10}}}}
 scales:
-  quick: {{seeds: 12}}
+  quick: {{seeds: {seeds}}}
 claims:
   - id: {claim}
     predictions:
-      - {{id: {claim}-mean, says: "{text}", statistic: mean_value, region: [-9, 9], why: "{text}", unit: "{unit}"}}
+      - id: {claim}-mean
+        says: "{text}"
+        statistic: mean_value
+        region: [-9, 9]
+        why: "{text}"
+        unit: "{unit}"
+        controls: {{none: "{text}"}}
 figures:
   - {{id: by-step, caption: "{text}", alt: "{text}"}}
 """
@@ -187,10 +208,10 @@ def write_studies(folder: Path) -> Path:
     """The lecture and its studies as files under `folder`."""
     folder.mkdir(parents=True)
     (folder / "lecture.yaml").write_text(LECTURE, encoding="utf-8")
-    plain = {"title": "Plain", "text": "Plain text.", "unit": ""}
+    plain = {"title": "Plain", "text": "Plain text.", "unit": "", "seeds": 16}
     texts = {
         "coins": COINS,
-        "hostile": SMALL.format(claim="hostile-claim", title=HOSTILE, text=HOSTILE, unit="<i>m</i>"),
+        "hostile": SMALL.format(claim="hostile-claim", title=HOSTILE, text=HOSTILE, unit="<i>m</i>", seeds=12),
         "never": SMALL.format(claim="never-run", **plain),
         "old": SMALL.format(claim="changed-later", **plain),
     }
@@ -200,6 +221,7 @@ def write_studies(folder: Path) -> Path:
         (folder / name).mkdir()
         for file, content in {"study.yaml": text, **beside, **code}.items():
             (folder / name / file).write_text(content, encoding="utf-8")
+    shutil.copytree(PLANTED, folder / "planted", ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
@@ -231,7 +253,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with studies/, results/quick and reports/quick made from them."""
     root = tmp_path_factory.mktemp("project")
     write_studies(root / "studies")
-    for name in ("coins", "hostile", "old"):
+    for name in ("coins", "planted", "hostile", "old"):
         run_judge_plot(located(root)[1][name])
     later = root / "studies/old/study.yaml"
     later.write_text(later.read_text(encoding="utf-8").replace("[-9, 9]", "[-8, 8]"), encoding="utf-8")

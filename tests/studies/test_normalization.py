@@ -166,31 +166,36 @@ def test_range_over_gains_counts_a_failure_as_guessing():
     assert answer("batch-norm-forgives-init", nothing) == {0: 1.0}
 
 
-def test_updates_ratio_is_the_first_step_at_or_below_the_target_and_infinite_if_never():
-    curves = {"none": [2.0, 1.8, 1.6, 1.5], "batch": [1.9, 1.5, 1.7, 1.0], "layer": [2.0, 2.0, 1.6, 1.51]}
-    rows = pd.concat(
-        frame(seed=0, norm=norm, depth=depth, step=[10, 20, 30, 40], batch_loss=curve)
-        for norm, curve in curves.items()
-        for depth in (2, 16)
+def curves(depths=(2, 16), **losses):
+    """Rows of seed 0 with losses by norm, at steps 10, 20, ...; a loss that is missing is a run that diverged."""
+    return pd.concat(
+        frame(seed=0, norm=norm, depth=depth, step=np.arange(1, len(curve) + 1) * 10, batch_loss=curve)
+        for norm, curve in losses.items()
+        for depth in depths
     )
+
+
+def test_updates_ratio_counts_both_to_the_first_time_and_is_infinite_if_never():
+    rows = curves(none=[2.0, 1.8, 1.6, 1.5], batch=[1.9, 1.5, 1.7, 1.0], layer=[2.0, 2.0, 1.6, 1.51])
     assert answer("batch-norm-is-faster", rows) == {0: 0.5}
     assert answer("no-speed-gain-when-shallow", rows) == {0: 0.5}
     assert answer("layer-norm-is-faster", rows) == {0: math.inf}
-    assert answer("batch-norm-is-faster", rows, control="never") == {0: 1.0}
     assert answer("batch-norm-is-faster", rows, control="against") == {0: math.inf}
     diverged = rows.assign(batch_loss=rows["batch_loss"].mask(rows["norm"] == "batch"))
     assert answer("batch-norm-is-faster", diverged) == {0: math.inf}
+    late = curves(none=[2.0, 1.4, 1.6, 1.5], batch=[1.9, 1.5, 1.7, 1.0])  # without norm it is there after 20 as well
+    assert answer("batch-norm-is-faster", late) == {0: 1.0}
+
+
+@pytest.mark.parametrize("losses", [[2.0, 1.1, 1.6, 1.5], [math.nan] * 4, [2.0, 1.8, 1.6, 1.5]])
+def test_no_network_is_faster_than_itself_however_noisy_its_losses(losses):
+    assert answer("batch-norm-is-faster", curves(none=losses), control="never") == {0: 1.0}
 
 
 @pytest.mark.parametrize("control", NAMES)
-def test_no_network_needs_more_than_half_of_its_updates_to_the_loss_that_it_has_by_then(control):
-    draws = np.random.default_rng(0)
-    rows = pd.concat(
-        frame(seed=seed, norm=norm, depth=2, step=range(10, 210, 10), batch_loss=draws.uniform(1, 3, 20))
-        for seed in range(20)
-        for norm in ("none", "batch")
-    )
-    assert max(answer("no-speed-gain-when-shallow", rows, control=control).values()) <= 0.5
+def test_half_of_the_updates_bring_a_network_to_the_loss_that_it_has_by_then(control):
+    rows = curves(none=[2.0, 1.8, 1.6, 1.5], batch=[1.9, 1.5, 1.2, 1.0])
+    assert answer("no-speed-gain-when-shallow", rows, control=control) == {0: 0.5}
 
 
 def test_batch_size_statistics_are_batch_norm_minus_layer_norm():

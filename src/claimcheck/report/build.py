@@ -164,7 +164,7 @@ def _names(seen: ReportView, results: Path) -> dict[str, Any]:
     units = {outcome.n for view in seen.predictions() for outcome in view.outcomes if outcome.p is not None}
     words = (
         "outline_claim outline_strip outline_runs outline_limits contradiction not_measured true_in size_line test_line "
-        "side_by_side controls_line region_of picture_alt reference_line hash_of amendment"
+        "side_by_side controls_lines region_of picture_alt reference_line hash_of amendment"
     )
     on_pages = "published part_name varied fixed cost"
     return {

@@ -60,6 +60,7 @@ class _Frame:
     left: float
     right: float
     edge: float
+    width: int
     apart: float | None
 
     def at(self, value: float) -> float:
@@ -124,7 +125,7 @@ def _frame(rows: Sequence[Row], region: Ends, width: int, margin: float, edge: f
     room = 0.0 if high > low else abs(low) * 0.5 or 1.0
     missing = bool(np.isnan(values).any())
     right = width - margin - (gutter if missing else 0)
-    return _Frame(low - room, high + room, margin, right, edge, width - gutter / 2 if missing else None)
+    return _Frame(low - room, high + room, margin, right, edge, width, width - gutter / 2 if missing else None)
 
 
 def _reach(numbers: np.ndarray, walls: list[float]) -> tuple[float, float]:
@@ -162,7 +163,7 @@ def _band(frame: _Frame, ends: Ends, middle: float, half: float) -> str:
 
 def _marks(frame: _Frame, row: Row, walls: list[float], middle: float, half: float, size: float) -> str:
     """A mark a unit, in one path a kind: each mark begins with its only M."""
-    places = _swarm([frame.at(value) for value in row.values], middle, half, size, walls)
+    places = _swarm(frame, row.values, walls, middle, half, size)
     kinds: dict[tuple[str, str], str] = {}
     for value, true, place in zip(row.values, row.true, places, strict=True):
         kind = "hollow" if not frame.placed(value) else "dot" if true else "cross"
@@ -189,11 +190,14 @@ def _mark(kind: str, x: float, y: float, r: float) -> str:
     return f"M{x - r:.1f} {y:.1f}a{r:g} {r:g} 0 1 0 {2 * r:g} 0a{r:g} {r:g} 0 1 0-{2 * r:g} 0"
 
 
-def _swarm(places: list[float], middle: float, half: float, size: float, walls: list[float]) -> list[Place]:
+def _swarm(
+    frame: _Frame, values: Sequence[float], walls: list[float], middle: float, half: float, size: float
+) -> list[Place]:
     """Marks in their places along the axis, those that would lie on one another side by side across it.
 
     More than fit across it in one and the same place make a block, which stays on its side of the region's walls.
     """
+    places = [frame.at(value) for value in values]
     columns: dict[int, list[int]] = {}
     for number, x in enumerate(places):
         columns.setdefault(round(x / size), []).append(number)
@@ -204,8 +208,10 @@ def _swarm(places: list[float], middle: float, half: float, size: float, walls: 
         same = places[ordered[-1]] - places[ordered[0]] < 0.05
         rows = fit if same and len(ordered) > fit else len(ordered)
         across = -(-len(ordered) // rows)
-        step, aside = min(size, 2 * half / max(1, rows - 1)), min(size, BLOCK / max(1, across - 1))
-        start = _beside(places[ordered[0]], (across - 1) * aside, size, walls) if across > 1 else 0.0
+        first = places[ordered[0]]
+        room = min(BLOCK, 2 * min(first, frame.width - first) - size)
+        step, aside = min(size, 2 * half / max(1, rows - 1)), min(size, room / max(1, across - 1))
+        start = _beside(first, (across - 1) * aside, size, walls) if across > 1 else 0.0
         for place, number in enumerate(ordered):
             x = start + place // rows * aside if across > 1 else places[number]
             found[number] = x, middle + (place % rows - (rows - 1) / 2) * step
@@ -236,6 +242,6 @@ def _end_labels(frame: _Frame, ends: Ends, height: float) -> str:
     pieces = []
     for end, anchor in ((low, "end" if near else "middle"), (high, "start" if near else "middle")):
         if end is not None and not (high == low and anchor == "start"):
-            shift = 0 if high == low else {"end": 2, "start": -2, "middle": 0}[anchor]
+            shift = 0 if high == low else {"end": -2, "start": 2, "middle": 0}[anchor]
             pieces.append(label(frame.at(end) + shift, height, text.number(end, 8), anchor, "end"))
     return "".join(pieces)

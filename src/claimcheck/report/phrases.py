@@ -15,6 +15,8 @@ from claimcheck.report.gather import ClaimView, Outcome, PredictionView
 from claimcheck.report.pictures import slug
 from claimcheck.spec.models import Amendment, Prediction, Reference
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
 LIMIT_WORDS = {
     "supported": "limit found",
     "contradicted": "limit not found",
@@ -41,7 +43,7 @@ def attribute(value: Any) -> str:
 
 def percent(value: float) -> str:
     """A share as a percentage."""
-    return f"{text.number(100 * value, 3)}\N{NO-BREAK SPACE}%"
+    return f"{text.number(100 * value, 3)}{NO_BREAK}%"
 
 
 def runs(outcome: Outcome) -> str:
@@ -75,11 +77,11 @@ def data_of(outcome: Outcome) -> str:
 
 def _each(view: PredictionView) -> str:
     """What each data set says, k of n first; a fact's number."""
-    pieces = []
-    for outcome in view.outcomes:
-        said = f"**{size_of(view, outcome)}**" if view.is_fact else f"**{runs(outcome)}**"
-        pieces.append(f"{data_of(outcome)}: {said}" if outcome.data else said)
-    return "; ".join(pieces)
+    return ", ".join(
+        f"**{size_of(view, outcome) if view.is_fact else runs(outcome)}**"
+        + (f" on {data_of(outcome)}" if outcome.data else "")
+        for outcome in view.outcomes
+    )
 
 
 def depends(view: PredictionView) -> str:
@@ -115,25 +117,26 @@ def outline_strip(claim: ClaimView) -> str:
 
 
 def outline_runs(claim: ClaimView) -> str:
-    """The deciding prediction: k of n on each data set, then size, region and p, and what the claim's others say."""
+    """The deciding prediction: k of n on each data set, with size and p; then its region, and what the others say."""
     view = claim.deciding
     if view is None or not view.measured:
         return ""
-    below = []
-    if not view.is_fact:
-        sizes = text.escape("; ".join(map(number_of, view.outcomes)))
-        median = "medians" if len(view.outcomes) > 1 else "median"
-        below.append(f"{median} {sizes}")
-    below.append(f"{'a fact: ' if view.is_fact else ''}wanted {region_of(view.spec)}")
-    if ps := _ps(view):
-        below.append(ps)
-    line = "; ".join([", ".join(below), *filter(None, [depends(view), _others(claim)])])
-    return f"{_each(view)} [{line}]{{.below}}"
+    lines = []
+    for outcome in view.outcomes:
+        said = size_of(view, outcome) if view.is_fact else runs(outcome)
+        line = f"{data_of(outcome)}: **{said}**" if outcome.data else f"**{said}**"
+        size = "" if view.is_fact else f" [median {size_of(view, outcome)}{_p_of(outcome, ', ')}]{{.below}}"
+        lines.append((f"[{line}]{{.another}}" if lines else line) + size)
+    wanted = f"{'a fact, ' if view.is_fact else ''}wanted {region_of(view.spec)}"
+    below = "; ".join([wanted, *filter(None, [depends(view), _others(claim)])])
+    return f"{' '.join(lines)} [{below}]{{.below}}"
 
 
-def _ps(view: PredictionView) -> str:
-    found = [text.escape(text.number(outcome.p, 2)) for outcome in view.outcomes if outcome.p is not None]
-    return f"p = {'; '.join(found)}" if found else ""
+def _p_of(outcome: Outcome, before: str = "") -> str:
+    """The p-value, on one line."""
+    if outcome.p is None:
+        return ""
+    return f"{before}{text.escape(f'p = {text.number(outcome.p, 2)}').replace(' ', NO_BREAK)}"
 
 
 def _others(claim: ClaimView) -> str:
@@ -193,8 +196,8 @@ def true_in(view: PredictionView) -> str:
     counts = list(dict.fromkeys(outcome.n for outcome in outcomes))
     needed = " ".join(_needed(n, view.spec.share, len(counts) > 1) for n in counts if n is not None)
     without = sum(math.isnan(value) for outcome in outcomes for value in outcome.values)
-    have = "1 run has" if without == 1 else f"{without} runs have"
-    missing = f" {have} no number, which is not true." if without else ""
+    have = "1 run has no number and counts" if without == 1 else f"{without} runs have no number and count"
+    missing = f" {have} as not true." if without else ""
     excuse = (
         f" Kept though its runs cannot decide: {text.inline(view.spec.undecidable)}" if view.spec.undecidable else ""
     )
@@ -205,11 +208,18 @@ def true_in(view: PredictionView) -> str:
 def _needed(n: int, share: float, named: bool) -> str:
     """How many of n runs support, and how many contradict, as a sentence."""
     most, least = rule.most_true(n, share), rule.fewest_true(n, share)
-    of = f"Of {n}, " if named else ""
-    supports = f"{least} or more support" if least is not None else "not even all would support"
-    contradicts = f"{most} or fewer contradict" if most is not None else "not even none would contradict"
-    sentence = f"{of}{supports} that it is true in more than {percent(share)} of runs, {contradicts} it."
-    return sentence[0].upper() + sentence[1:]
+    supports = (
+        "so few runs cannot support"
+        if least is None
+        else f"only all {n} support"
+        if least == n
+        else f"{least} or more support"
+    )
+    contradicts = f"{most} or fewer contradict it" if most else "only none contradicts it"
+    if most is None:
+        contradicts = "so few cannot contradict it"
+    sentence = f"{supports} that it is true in more than {percent(share)} of runs; {contradicts}."
+    return f"Of {n}, {sentence}" if named else sentence[0].upper() + sentence[1:]
 
 
 def size_line(view: PredictionView) -> str:
@@ -226,9 +236,9 @@ def size_line(view: PredictionView) -> str:
 
 
 def test_line(view: PredictionView) -> str:
-    """The p-value, and the judge's remark."""
-    pieces = [each for each in (_ps(view), text.escape(view.row.get("note") or "")) if each]
-    return "; ".join(pieces) + "." if pieces else "none: so few runs cannot decide."
+    """The p-value."""
+    found = _p_of(view.outcomes[0])
+    return f"{found}." if found else "none: so few runs cannot decide."
 
 
 def side_by_side(view: PredictionView) -> list[dict[str, str]]:
@@ -239,33 +249,33 @@ def side_by_side(view: PredictionView) -> list[dict[str, str]]:
             "runs": f"**{size_of(view, outcome)}**" if view.is_fact else f"**{runs(outcome)}**",
             "verdict": prediction_mark(view, outcome.verdict),
             "median": size_of(view, outcome),
-            "p": text.escape(text.number(outcome.p, 2)),
+            "p": text.escape(text.number(outcome.p, 2)).replace(" ", NO_BREAK),
         }
         for outcome in view.outcomes
     ]
 
 
-CONTROLS = {"never": "must not be supported", "against": "must be contradicted where this is supported"}
+CONTROLS = {"never": "must not be supported", "against": "must be contradicted if this is supported"}
+"""What must come of each control."""
 
 
-def controls_line(view: PredictionView) -> str:
-    """What the controls gave, or why there are none."""
+def controls_lines(view: PredictionView) -> list[str]:
+    """What each control gave, or why there is none."""
     if view.spec.controls.none is not None:
-        return f"none. {text.inline(view.spec.controls.none)}"
-    pieces = []
+        return [f"none. {text.inline(view.spec.controls.none)}"]
+    lines = []
     for name, task in CONTROLS.items():
         asked = [(each, each.controls[name]) for each in view.outcomes if name in each.controls]
         if asked:
-            says = text.inline(asked[0][1]["says"])
             found = "; ".join(_control(outcome, control) for outcome, control in asked)
-            pieces.append(f"{says} ({task}): {found}.")
-    return " ".join(pieces) or "not asked at this scale."
+            lines.append(f"{text.inline(asked[0][1]['says'])} ({task}): {found}.")
+    return lines or ["not asked at this scale."]
 
 
 def _control(outcome: Outcome, control: dict[str, Any]) -> str:
-    data = f"{data_of(outcome)} " if outcome.data else ""
+    data = f" on {data_of(outcome)}" if outcome.data else ""
     passed = ", **which it must not be**" if control["passed"] else ""
-    return f"{data}true in {control['k']} of {control['n']}, {control['verdict']}{passed}"
+    return f"true in {control['k']} of {control['n']} runs{data}, {control['verdict']}{passed}"
 
 
 def hash_of(view: PredictionView) -> str:
@@ -274,16 +284,18 @@ def hash_of(view: PredictionView) -> str:
 
 
 def picture_rows(view: PredictionView) -> list[dots.Row]:
-    """What the pictures of a prediction show: a row of marks for each data set."""
+    """What the pictures of a prediction show: a row for each data set, a mark a run; of a fact one for each value."""
     rows = []
     for outcome in view.outcomes:
-        interval = outcome.median, outcome.low, outcome.high
+        marks = list(zip(outcome.values, view.truths(outcome), strict=True))
+        if view.is_fact:
+            marks = list({str(value): (value, true) for value, true in marks}.values())
         name = f"{outcome.data}: " if outcome.data else ""
-        found = outcome.verdict if view.is_fact else runs(outcome)
-        number = f"{'' if view.is_fact else 'median '}{number_of(outcome)}"
-        rows.append(
-            dots.Row(outcome.values, view.truths(outcome), outcome.verdict, (f"{name}{found}", number), interval)
-        )
+        told = f"{name}{outcome.verdict if view.is_fact else runs(outcome)}"
+        number = f"{'value' if view.is_fact else 'median'} {number_of(outcome)}"
+        interval = outcome.median, outcome.low, outcome.high
+        values, true = zip(*marks, strict=True) if marks else ((), ())
+        rows.append(dots.Row(values, true, outcome.verdict, (told, number), interval))
     return rows
 
 

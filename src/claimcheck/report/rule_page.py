@@ -9,7 +9,7 @@ from claimcheck.judging import rule
 from claimcheck.report import text
 from claimcheck.report.phrases import percent
 
-UNITS = (14, 16, 24, 32, 48, 64, 88, 96, 128)
+UNITS = (14, 16, 24, 32, 48, 64, 88, 96, 128, 192, 256)
 """Numbers of runs that the table shows beside those of the report itself."""
 
 TRUE_SHARES = (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -61,7 +61,9 @@ def _count(needed: int | None) -> str:
 def _chance(power: float) -> str:
     """A probability as a percentage that claims no certainty."""
     if power == 0:
-        return "0"
+        return "–"
     if power < SMALL:
         return f"< {percent(SMALL)}"
-    return f"> {percent(1 - SMALL)}" if power > 1 - SMALL else percent(float(text.number(power, 3)))
+    if power > 1 - SMALL:
+        return f"> {percent(1 - SMALL)}"
+    return f"{text.number(100 * power, decimals=1)}\N{NO-BREAK SPACE}%"

@@ -25,13 +25,13 @@ def registration_words(registration: dict[str, Any]) -> str:
     return f"{words} seeds that nothing had used"
 
 
-def registered(view: ReportView) -> list[tuple[str, str]]:
-    """What all studies' verdicts are of: one line, with the studies' names where they differ."""
+def registered(view: ReportView) -> list[tuple[str, list[str]]]:
+    """What the verdicts are of, with the titles of the studies that it is true of."""
     found: dict[str, list[str]] = {}
     for study in view.studies:
         if study.registration is not None:
             found.setdefault(registration_words(study.registration), []).append(study.spec.title)
-    return [(words, "" if len(found) == 1 else "; ".join(names)) for words, names in found.items()]
+    return list(found.items())
 
 
 def registrations(view: ReportView) -> list[dict[str, Any]]:
@@ -161,7 +161,9 @@ def runtime(view: ReportView) -> list[dict[str, str]]:
 def facts(view: ReportView) -> dict[str, Any]:
     """Figures and lines of the first page."""
     made, predictions = view.provenances(), view.predictions()
-    lines = [("Registration", f"{words} ({names})" if names else words) for words, names in registered(view)]
+    found = registered(view)
+    counted = [f"{words} ({_studies(len(names))})" if len(found) > 1 else words for words, names in found]
+    lines = [("Registration", "; ".join(counted))] if found else []
     if made:
         lines += [
             ("Date", _days(made)),
@@ -183,6 +185,10 @@ def facts(view: ReportView) -> dict[str, Any]:
         "models": sum(entry.runs for fact in made for entry in fact.ensembles),
         "lines": lines,
     }
+
+
+def _studies(count: int) -> str:
+    return "1 study" if count == 1 else f"{count} studies"
 
 
 def _code(made: list[PartFacts]) -> str:

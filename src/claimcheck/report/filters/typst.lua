@@ -20,7 +20,7 @@ local function span_function(span)
   local first = span.classes[1]
   if first == "verdict" then
     return "#verdict(" .. quoted(span.classes[2]) .. ")"
-  elseif first == "aside" or first == "below" or first == "chapter" or first == "count" or first == "apart" then
+  elseif first == "aside" or first == "below" or first == "chapter" or first == "count" or first == "apart" or first == "another" then
     return "#" .. first
   end
 end
@@ -38,7 +38,7 @@ end
 -- Chapters that start on a new page (the levels are shifted after the filters).
 function Header(header)
   local id = header.identifier
-  if header.level == 2 and (id == "outline" or id == "rule" or id == "registrations" or id == "controls" or id:match("^study%-")) then
+  if header.level == 2 and (id == "outline" or id == "rule" or id:match("^study%-")) then
     return { raw("#pagebreak(weak: true)"), header }
   end
 end

@@ -23,6 +23,11 @@ def moved_down(records):
     return _difference(records, "down")
 
 
+def moved_far(records):
+    """An effect beyond every margin."""
+    return _difference(records, "up") + 10
+
+
 def exact(records):
     """A number without noise."""
     return records.groupby("seed")["two"].mean()
