@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -115,6 +117,14 @@ def test_sequences_keep_their_vocabularies(context):
     own = draw(context, "cmudict", 0, train=1000, test=100)
     assert own.x_train.shape == own.y_train.shape == (1000, 17)
     assert (own.x_vocabulary[3], own.y_vocabulary[3], own.classes) == ("a", "AA", 42)
+
+
+@pytest.mark.parametrize(("name", "apart"), [("digits", False), ("mnist1d_pool", True)])
+def test_a_pool_on_another_device_is_kept_once(data_dir, name, apart):
+    there = replace(a_context(data_dir), device=torch.device("meta"))
+    pool = draw_each(there, name, [0], train=100, test=50).pool
+    assert pool.x_train.device.type == "meta"
+    assert pool.test_apart == apart
 
 
 @pytest.mark.parametrize(
