@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from claimcheck.data import downloads
 from claimcheck.data.draws import draw, draw_each
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.data import Data
 from claimcheck.errors import ClaimcheckError
+from claimcheck.results import sources
 
 SMALL = ["digits", "mnist5k", "breast_cancer", "cmudict"]
 NAMES = ("x_train", "y_train", "x_test", "y_test")
@@ -111,6 +113,15 @@ def test_an_ensemble_trains_on_what_each_member_drew(context):
     batch = data.rows(torch.arange(64).expand(2, 64))
     assert torch.equal(batch["x"][1], draw(context, "digits", 5, train=64, test=32).x_train)
     assert torch.equal(batch["y"][0], own.of(0).y_train)
+
+
+def test_a_study_that_draws_depends_on_the_pool_and_one_that_does_not_does_not(tmp_path):
+    using = 'from claimcheck.data.draws import draw\n\n\ndef run(runs, context):\n    draw(context, "mnist5k", 0, train=1)\n'
+    (tmp_path / "runs.py").write_text(using + "\n\ndef other(runs, context):\n    pass\n")
+    found = {name: sources.reach(tmp_path, "runs", [name], ["engine.context"]) for name in ("run", "other")}
+    assert "mnist5k" in found["run"].words & set(downloads.NAMES)
+    assert {"claimcheck.data.draws", "claimcheck.data.pools"} <= found["run"].hashes.keys()
+    assert not {"claimcheck.data.draws", "claimcheck.data.pools"} & found["other"].hashes.keys()
 
 
 def test_sequences_keep_their_vocabularies(context):
