@@ -29,6 +29,8 @@ def there(path):
 
 def load():
     """The configuration, and every study's results that this scale has; a fault ends Snakemake with one line."""
+    if any("\udc80" <= letter <= "\udcff" for letter in str(config.values())):
+        raise WorkflowError("claimcheck: the locale cannot spell the folders' names; run: export PYTHONUTF8=1")
     named = ("studies_dir", "data_dir")
     folders = {name: relative(config[name]) for name in named if isinstance(config.get(name), str)}
     try:
