@@ -124,12 +124,17 @@ _FastSafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader of libyaml where PyYAML was built with it: ten times as fast, and every command reads YAML first."""
 
 
-class _UniqueKeyLoader(_FastSafeLoader):
-    """YAML 1.1 safe loader that refuses a key given twice (plain YAML keeps the last without a word)."""
+class _Loader(_FastSafeLoader):
+    """A safe loader that refuses a key given twice, and reads plain words as YAML 1.2 does.
+
+    So `no`, `on` and `off` are words, 12:30 and dates are text, and 1e-3 is a number. Merge keys (`<<`) merge.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, list | dict):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
@@ -139,15 +144,27 @@ class _UniqueKeyLoader(_FastSafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# PyYAML reads 1e-3 (no dot) as text; every user means a number.
-_UniqueKeyLoader.yaml_implicit_resolvers = {
-    letter: list(resolvers) for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+_CORE = {
+    "null": r"~|null|Null|NULL|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    "merge": r"<<",
 }
-_UniqueKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+"""How plain words are read: the core schema of YAML 1.2.2 (section 10.3.2), and merge keys."""
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern in _CORE.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), None)
+
+
+def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node)
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text if base == 10 else text[2:], base)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
 def read_yaml(path: Path) -> Any:
@@ -157,7 +174,7 @@ def read_yaml(path: Path) -> Any:
         ClaimcheckError: the file is missing, not text, not YAML, or holds a key twice.
     """
     try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError as error:
         raise ClaimcheckError("no such file", where=path) from error
     except yaml.YAMLError as error:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from claimcheck.data import downloads
 from claimcheck.data.draws import draw, draw_each
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.data import Data
 from claimcheck.errors import ClaimcheckError
+from claimcheck.results import sources
 
 SMALL = ["digits", "mnist5k", "breast_cancer", "cmudict"]
 NAMES = ("x_train", "y_train", "x_test", "y_test")
@@ -111,10 +115,27 @@ def test_an_ensemble_trains_on_what_each_member_drew(context):
     assert torch.equal(batch["y"][0], own.of(0).y_train)
 
 
+def test_a_study_that_draws_depends_on_the_pool_and_one_that_does_not_does_not(tmp_path):
+    using = 'from claimcheck.data.draws import draw\n\n\ndef run(runs, context):\n    draw(context, "mnist5k", 0, train=1)\n'
+    (tmp_path / "runs.py").write_text(using + "\n\ndef other(runs, context):\n    pass\n")
+    found = {name: sources.reach(tmp_path, "runs", [name], ["engine.context"]) for name in ("run", "other")}
+    assert "mnist5k" in found["run"].words & set(downloads.NAMES)
+    assert {"claimcheck.data.draws", "claimcheck.data.pools"} <= found["run"].hashes.keys()
+    assert not {"claimcheck.data.draws", "claimcheck.data.pools"} & found["other"].hashes.keys()
+
+
 def test_sequences_keep_their_vocabularies(context):
     own = draw(context, "cmudict", 0, train=1000, test=100)
     assert own.x_train.shape == own.y_train.shape == (1000, 17)
     assert (own.x_vocabulary[3], own.y_vocabulary[3], own.classes) == ("a", "AA", 42)
+
+
+@pytest.mark.parametrize(("name", "apart"), [("digits", False), ("mnist1d_pool", True)])
+def test_a_pool_on_another_device_is_kept_once(data_dir, name, apart):
+    there = replace(a_context(data_dir), device=torch.device("meta"))
+    pool = draw_each(there, name, [0], train=100, test=50).pool
+    assert pool.x_train.device.type == "meta"
+    assert pool.test_apart == apart
 
 
 @pytest.mark.parametrize(

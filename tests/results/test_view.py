@@ -136,11 +136,27 @@ def test_a_view_of_earlier_results_is_not_held_against_the_present_ones(locate, 
     view.check(locate("walk"))
 
 
-def test_an_edited_store_is_not_published(locate, make):
-    coin = make(locate("coin"))
-    coin.drawings[0].write_text("<svg/>")
-    with pytest.raises(ClaimcheckError, match=r"shares\.svg.*claimcheck plot coin --scale smoke"):
-        view.publish(coin)
+DAMAGE = {
+    "records": ("records", "run"),
+    "the pilots' table": ("tuning", "run"),
+    "provenance": ("provenance", "run"),
+    "verdicts": ("verdicts", "judge"),
+    "the null run": ("shuffled", "judge"),
+    "a figure": ("drawings", "plot"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_store_is_not_published(locate, make, listed, name):
+    file, step = DAMAGE[name]
+    walk = make(locate("walk"))
+    before = shown(walk, listed)
+    path = walk.drawings[0] if file == "drawings" else getattr(walk, file)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ClaimcheckError, match=f"claimcheck {step} walk --scale smoke") as raised:
+        view.publish(walk)
+    assert "\n" not in str(raised.value)
+    assert (shown(walk, listed), receipts(walk)) == (before, [walk.receipt])
 
 
 def test_the_report_is_published_with_its_table_and_its_calibration(locate, config, tmp_path):

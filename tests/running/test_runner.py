@@ -137,6 +137,26 @@ def test_shards_join_to_the_same_records(tuned, shards):
     assert sum(each.runs for each in facts.ensembles) == 2 * 3 * 3 + 2 * 4
 
 
+def test_processes_that_make_different_parts_leave_each_other_alone(results_of):
+    results = results_of("walk")
+    other = results.view / "parts" / ".work" / "aimed-of-another-process.parquet"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"half")
+    runner.run_parts(results, ["walks"])
+    assert [path.name for path in other.parent.iterdir()] == [other.name]
+
+
+def test_a_part_that_is_made_again_stays_until_the_new_one_is_there(studies, results_of):
+    results = made(results_of())
+    files = results.parts["tosses"].records
+    before = files.read_bytes()
+    path = studies / "coin" / "runs.py"
+    path.write_text(path.read_text().replace("time.sleep", "1 / (0.7 - runs['bias'].iloc[0]); time.sleep"))
+    with pytest.raises(ClaimcheckError):
+        runner.run_parts(results, results.parts, again=True)
+    assert files.read_bytes() == before
+
+
 def test_a_missing_shard_is_named_with_the_command_that_makes_it(tuned):
     runner.run_shard(tuned, "tosses", (1, 2))
     with pytest.raises(ClaimcheckError, match=r"2-of-2.*claimcheck run coin/tosses .*--shard 2/2"):

@@ -29,6 +29,8 @@ def there(path):
 
 def load():
     """The configuration, and every study's results that this scale has; a fault ends Snakemake with one line."""
+    if any("\udc80" <= letter <= "\udcff" for letter in str(config.values())):
+        raise WorkflowError("claimcheck: the locale cannot spell the folders' names; run: export PYTHONUTF8=1")
     named = ("studies_dir", "data_dir")
     folders = {name: relative(config[name]) for name in named if isinstance(config.get(name), str)}
     try:
@@ -76,8 +78,9 @@ def options(*names):
 
 # How a step is called is said here once, in functions of the shell: neither params nor the rules' own text change with
 # it, so nothing is made again because of it. The interpreter that runs Snakemake runs the steps, whether or not its
-# environment is activated. With storage elsewhere, files lie below a folder of Snakemake's: `results_above FILES` is the
-# folder where results begin, and `data_above FILES` the one in which data sets lie.
+# environment is activated; -P: no file of the working folder is taken for one of Python's modules. With storage
+# elsewhere, files lie below a folder of Snakemake's: `results_above FILES` is the folder where results begin, and
+# `data_above FILES` the one in which data sets lie.
 def shell_functions():
     """What every shell line begins with."""
     source = shlex.quote(f"{workflow.basedir}/src")
@@ -87,7 +90,7 @@ def shell_functions():
     lines = [
         "set -euo pipefail",
         f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}",
-        f'claimcheck() {{ {shlex.quote(sys.executable)} -m claimcheck "$@"; }}',
+        f'claimcheck() {{ {shlex.quote(sys.executable)} -P -m claimcheck "$@"; }}',
         f'step() {{ claimcheck "$@" {where}; }}',
         f'training() {{ step "$@" {options("memory_limit_mb")}; }}',
         f"publishing() {{ step \"$@\" {options('reports_dir')} {shlex.quote(f'--into={CONFIG.results_dir}')}; }}",

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
-from claimcheck.cli import keeping, looking, making  # noqa: F401  (they put their commands on the app)
+from claimcheck.cli import keeping, looking, making, surroundings  # noqa: F401  (three put their commands on the app)
 from claimcheck.cli.app import app
 from claimcheck.errors import ClaimcheckError
+
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""Faults of the machine, not of the program: another user's file, a read-only or full disk."""
 
 
 def main() -> None:
     """Run the command; a ClaimcheckError is one line on standard error and exit status 2."""
-    # One thread a job: the same bits in every run, and jobs side by side do not fight for cores.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    surroundings.settle()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -28,6 +31,11 @@ def main() -> None:
     except KeyboardInterrupt:
         print("claimcheck: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        print(f"claimcheck: {error.filename or 'a file'}: cannot be used ({error.strerror})", file=sys.stderr)
+        sys.exit(2)
     except Exception as error:
         # Wrong words on the command line; typer has its own copy of click, whose classes have no lasting name.
         if not hasattr(error, "format_message"):

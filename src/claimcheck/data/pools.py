@@ -39,6 +39,11 @@ class Examples(Dataset):
         """Whether test examples come from a set of their own."""
         return self.x_test is not self.x_train
 
+    def to(self, device: torch.device) -> Examples:
+        """The same on `device`; what is one set stays one."""
+        moved = super().to(device)
+        return moved if self.test_apart else replace(moved, x_test=moved.x_train, y_test=moved.y_train)
+
     def take(self, train: torch.Tensor, test: torch.Tensor) -> Examples:
         """The examples of these rows: of the training set, and of the test set or the one set there is."""
         return replace(

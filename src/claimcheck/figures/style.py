@@ -110,8 +110,13 @@ SETTINGS: dict[str, Any] = {
 
 
 def applied() -> AbstractContextManager[None]:
-    """A context in which matplotlib and seaborn draw in this style; what was set before comes back after it."""
-    settings = {**seaborn.axes_style("ticks"), **SETTINGS, "axes.prop_cycle": _cycle()}
+    """A context in which matplotlib and seaborn draw in this style; what was set before comes back after it.
+
+    What it does not set is matplotlib's own default, not that of a `matplotlibrc` in the working or the home folder.
+    """
+    windows = ("backend", "interactive", "toolbar")  # to set them would choose a way to show figures
+    default = {name: value for name, value in matplotlib.rcParamsDefault.items() if name not in windows}
+    settings = {**default, **seaborn.axes_style("ticks"), **SETTINGS, "axes.prop_cycle": _cycle()}
     return matplotlib.rc_context(settings)
 
 

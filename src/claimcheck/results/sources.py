@@ -189,7 +189,7 @@ def _walk(nodes: Iterable[ast.stmt]) -> list[ast.AST]:
 
 
 def _hash(nodes: Iterable[ast.stmt], *more: bytes) -> str:
-    digest = hashlib.sha256("\n".join(map(ast.dump, nodes)).encode())
+    digest = hashlib.sha256("\n".join(map(_dump, nodes)).encode())
     for extra in more:
         digest.update(extra)
     return digest.hexdigest()[:16]
@@ -197,6 +197,16 @@ def _hash(nodes: Iterable[ast.stmt], *more: bytes) -> str:
 
 def _own_file(folder: Path, module: str) -> Path:
     return folder.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def _dump(node: object) -> str:
+    """A syntax tree as text, the same under every version of Python: fields that are empty are left out."""
+    if isinstance(node, ast.AST):
+        fields = ((name, getattr(node, name, None)) for name in node._fields if name not in ("ctx", "kind"))
+        return f"{type(node).__name__}({', '.join(f'{n}={_dump(v)}' for n, v in fields if v is not None and v != [])})"
+    if isinstance(node, list):
+        return f"[{', '.join(map(_dump, node))}]"
+    return repr(node)
 
 
 def _imports(nodes: Iterable[ast.stmt], within: str = "") -> tuple[dict[str, set[str]], set[str], set[str]]:

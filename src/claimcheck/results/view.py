@@ -26,7 +26,11 @@ def publish(results: Results, into: Path | None = None) -> list[Path]:
 
     Returns:
         The files of the view.
+
+    Raises:
+        ClaimcheckError: a file of the store was cut off or changed; nothing is published then.
     """
+    _check_store(results)
     view = results.view if into is None else Path(into) / results.config.scale / results.study.name
     there = _published(results)
     _remove_receipts(view)
@@ -38,6 +42,18 @@ def publish(results: Results, into: Path | None = None) -> list[Path]:
     if results.judged() and results.drawn():
         write_text(view / results.receipt.name, "This folder shows the results of the digest in this file's name.\n")
     return [view / name for name in there]
+
+
+def _check_store(results: Results) -> None:
+    if results.has_records() and not results.whole():
+        raise ClaimcheckError(
+            "was cut off or changed after it was written, or a file beside it was",
+            where=results.records,
+            hint=f"make it again: {results.remedy('run')}",
+        )
+    if results.judged():
+        results.read_verdicts()
+        results.read_shuffled()
 
 
 def _published(results: Results) -> dict[str, Path]:

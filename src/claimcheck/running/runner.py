@@ -1,12 +1,12 @@
 """Makes the parts of a study: pilots and choice, judged runs, records. Survives a kill: finished ensembles are kept.
 
 Each ensemble's outcome is written to `parts/.work/` under a name that hashes what it was made from; a second call reads
-what is there and goes on. A part's files appear by renaming, whole; what is there already is not made again.
+what is there and goes on. Processes that make different parts of a study do not meet. A part's files appear by renaming, whole; what is there already is not made again.
 """
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -50,6 +50,7 @@ class _Job:
     results: Results
     device: torch.device
     listener: Listener
+    again: bool = False
     done: float = 0.0
     total: float = 1.0
 
@@ -91,13 +92,15 @@ def run_parts(
     if not missing:
         return []
     job = _job(results, listener)
+    job.again = again
     job.total = float(sum(_size(files.part) for files in missing))
     for files in missing:
-        if again:
-            for path in files.files:
-                path.unlink(missing_ok=True)
         _make(job, files)
-    shutil.rmtree(job.work, ignore_errors=True)
+    for files in missing:  # not sooner: a pipeline takes back the parts of a job that fails
+        for path in job.work.glob(f"{files.part.name}-{files.digest}.*"):
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is not empty: another process works there
+        job.work.rmdir()
     return [files.part.name for files in missing]
 
 
@@ -208,7 +211,7 @@ def _judged_runs(job: _Job, files: PartFiles) -> pd.DataFrame:
 def _tuned(job: _Job, files: PartFiles) -> pd.DataFrame:
     """The pilots' table, from its file where it is there and whole."""
     assert files.tuning is not None
-    if recording.whole(files.tuning):
+    if not job.again and recording.whole(files.tuning):
         return recording.read_sealed(files.tuning, files.remedy)[0]
     phase = _Phase(files, "pilot")
     pilots, part, where = [], files.part, job.results.study.yaml_path
@@ -269,9 +272,9 @@ def _ensembles(job: _Job, phase: _Phase, runs: pd.DataFrame) -> list[pd.DataFram
 def _ensemble(job: _Job, phase: _Phase, piece: design.EnsembleDesign) -> pd.DataFrame:
     """One ensemble's records, from `.work/` if a run before this one finished it, else computed and kept there."""
     key = hash_of([phase.files.digest, piece.name, piece.runs.to_csv(index=False), str(job.device)])
-    path = make_folder(job.work) / f"{key}.parquet"
+    path = make_folder(job.work) / f"{phase.files.part.name}-{phase.files.digest}.{key}.parquet"
     with FileLock(path.with_suffix(".lock")):
-        if recording.whole(path):
+        if not job.again and recording.whole(path):
             frame, facts = recording.read_sealed(path, "")
             job.say(piece.name, "kept from an earlier run")
         else:

@@ -1,0 +1,64 @@
+"""Reading YAML as its users mean it: YAML 1.2's words and numbers, merge keys, and no key twice."""
+
+import pytest
+
+from claimcheck.errors import ClaimcheckError
+from claimcheck.files import read_yaml
+
+
+@pytest.fixture
+def read(tmp_path):
+    """read(text): what a file with this text holds."""
+
+    def parsed(text):
+        path = tmp_path / "file.yaml"
+        path.write_text(text, encoding="utf-8")
+        return read_yaml(path)
+
+    return parsed
+
+
+@pytest.mark.parametrize(
+    "word", ["no", "yes", "on", "off", "NO", "y", "n", "12:30", "1:2:3", "2026-11-26", "1_000", "=", "batch"]
+)
+def test_a_plain_word_is_that_word(read, word):
+    assert read(f"norm: [{word}, layer]") == {"norm": [word, "layer"]}
+
+
+def test_on_may_be_a_key(read):
+    assert read("on: [digits]") == {"on": ["digits"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 1e-3), ("1E5", 1e5), (".5", 0.5), ("-2.", -2.0), ("010", 10), ("0o17", 15), ("0x1F", 31),
+        (".inf", float("inf")), ("-.inf", float("-inf")), ("true", True), ("False", False), ("null", None), ("~", None),
+    ],
+)  # fmt: skip
+def test_numbers_truth_and_nothing_are_those_of_yaml_1_2(read, text, value):
+    found = read(f"a: {text}")["a"]
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_an_empty_value_is_nothing_and_a_quoted_one_is_text(read):
+    assert read("a:\nb: ''\nc: '1'") == {"a": None, "b": "", "c": "1"}
+
+
+def test_merge_keys_merge_and_what_is_said_beside_them_wins(read):
+    text = "base: &base {seeds: 4, steps: 10}\nquick: {<<: *base, seeds: 16}\nboth: {<<: [*base, {width: 3}]}"
+    found = read(text)
+    assert found["quick"] == {"seeds": 16, "steps": 10}
+    assert found["both"] == {"seeds": 4, "steps": 10, "width": 3}
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2", "x: {b: 1, b: 1}", "base: &b {c: 1}\nd: {<<: *b, e: 1, e: 2}"])
+def test_a_key_given_twice_is_refused(read, text):
+    with pytest.raises(ClaimcheckError, match="is given twice"):
+        read(text)
+
+
+def test_no_python_object_is_made(read):
+    with pytest.raises(ClaimcheckError, match="is not valid YAML"):
+        read("a: !!python/name:os.system x")
