@@ -90,7 +90,7 @@ def values_of(evidence: Evidence, prediction: Prediction, data: str | None = Non
     if prediction.measure is not None:
         assert prediction.part is not None
         where = f"{study.yaml_path}: {prediction.id}.measure"
-        question = partial(evaluate, prediction.measure, part=evidence.parts[prediction.part], where=where)
+        question = partial(evaluate, prediction.measure, part=evidence.parts[prediction.part].on(data), where=where)
     else:
         assert prediction.statistic is not None
         where = f"{study.folder / 'statistics.py'}: {prediction.statistic} (prediction {prediction.id})"

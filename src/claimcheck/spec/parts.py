@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -130,6 +130,14 @@ class Design(Model):
         if getattr(self, "extends", None) is None:
             self._check_cells(set(self.factors))
         return self
+
+    def on(self, dataset: str | None) -> Self:
+        """The same design on one level of its factor `dataset`; itself for None."""
+        if dataset is None or "dataset" not in self.factors:
+            return self
+        narrowed = Factor(values=[dataset], static=self.factors["dataset"].static)
+        include = [cell for cell in self.include if cell["dataset"] == dataset]
+        return self.model_copy(update={"factors": {**self.factors, "dataset": narrowed}, "include": include})
 
     def cells(self) -> list[dict[str, Scalar]]:
         """Every combination of the factors' values, less `exclude`, plus `include`, each once, in the file's order."""

@@ -260,8 +260,10 @@ def _check_measures(study: Study) -> None:
     for _, prediction in study.predictions():
         if prediction.measure is None or prediction.part not in study.parts:
             continue
-        if found := faults(prediction.measure, *(study.at(scale)[prediction.part] for scale in study.scales)):
-            raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.measure")
+        parts = [study.at(scale)[prediction.part] for scale in study.scales]
+        for data in prediction.on or [None]:
+            if found := faults(prediction.measure, *(part.on(data) for part in parts)):
+                raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.measure")
 
 
 def _check_ids(study: Study) -> None:
