@@ -71,16 +71,27 @@ def wider_basin(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Seri
 def updates_ratio(
     records: pd.DataFrame, norm: str, than: str = "none", shallow: bool = False, target_at: float = 1.0
 ) -> pd.Series:
-    """Updates to a loss that the network with another norm has, relative to all updates; infinite if never.
+    """Updates of a norm to the loss at which the network with another ends / updates of that network to it.
 
-    The loss is each seed's own, that after a share `target_at` of the updates; a loss is a mean over `window` updates.
+    Both count to the first time, so that a network against itself gives 1 however noisy its losses; infinite where the
+    norm never reaches it. The loss is each seed's own, a mean over `window` updates.
+
+    Args:
+        target_at: share of its updates after which the other network's loss is what the norm must reach, for controls.
     """
     depth = records["depth"].min() if shallow else records["depth"].max()
     rows = capped(records[records["depth"] == depth])
-    table = rows.pivot(index=["seed", "norm"], columns="step", values="batch_loss")
-    target = table.xs(than, level="norm").iloc[:, round(target_at * table.shape[1]) - 1]
-    reached = table.xs(norm, level="norm").le(target, axis=0)
-    return (reached.idxmax(axis=1) / table.columns[-1]).where(reached.any(axis=1), np.inf)
+    curves = rows.pivot(index=["seed", "norm"], columns="step", values="batch_loss")
+    ours, theirs = (curves.xs(each, level="norm") for each in (norm, than))
+    target = theirs.iloc[:, round(target_at * curves.shape[1]) - 1]
+    needed, given = (first_at_most(*each) for each in ((ours, target), (theirs, theirs.iloc[:, -1])))
+    return needed / given
+
+
+def first_at_most(curves: pd.DataFrame, target: pd.Series) -> pd.Series:
+    """The first update at which each seed's curve is at or below its target; infinite if never."""
+    reached = curves.le(target, axis=0)
+    return reached.idxmax(axis=1).where(reached.any(axis=1), np.inf)
 
 
 def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: str) -> pd.DataFrame:
