@@ -1,49 +1,60 @@
 """What students gain beyond what a measure can say: shares of the teacher's lead, differences of differences, theory."""
 
 import numpy as np
-import pandas as pd
 
-from claimcheck.judging.cross_fitting import best_for_others
 from claimcheck.theory.logit_matching import expected_cosine
 
 GUESS = 0.1
 """Accuracy of a guess among ten classes: what a student that diverged is charged with."""
 
 
-def _by_temperature(records, dataset, column="test_accuracy"):
-    """Tables (seeds by temperature), one for each width, of students that learn from soft targets alone."""
-    rows = records[(records["dataset"] == dataset) & (records["teacher"] == "rich") & (records["label_share"] == 0)]
-    table = rows.pivot(index="seed", columns=["width", "temperature"], values=column).fillna(GUESS)
-    return [table[width] for width in sorted(rows["width"].unique())]
+def _accuracies(records, dataset, labels=False):
+    """Test accuracy, seeds by width and temperature, of students that learn from soft targets alone, or from labels."""
+    rows = records[(records["dataset"] == dataset) & (records["teacher"] == "rich")]
+    rows = rows[rows["label_share"] == float(labels)]
+    return rows.pivot(index="seed", columns=["width", "temperature"], values="test_accuracy").fillna(GUESS)
 
 
-def gap_closed(records, dataset):
-    """Share of the gap between label-only student and teacher that distillation closes, all widths averaged.
+def gap_closed(records, dataset, temperature, of="soft", less="labels"):
+    """Gain of one way of teaching (`soft`, `labels`) over another as a share of the teacher's lead over labels.
 
-    The temperature is, for each width and seed, the one that is best on the other seeds' validation sets.
+    All widths are averaged. Without a lead there is no number.
     """
-    tables = (_by_temperature(records, dataset, f"{split}_accuracy") for split in ("test", "validation"))
-    distilled = [best_for_others(accuracy, ranks, "highest") for accuracy, ranks in zip(*tables, strict=True)]
+    soft = _accuracies(records, dataset).xs(temperature, axis=1, level="temperature").mean(axis=1)
+    taught = {"soft": soft, "labels": _accuracies(records, dataset, labels=True).mean(axis=1)}
     alone = records[(records["dataset"] == dataset) & (records["label_share"] == 1)]
-    labels = alone.fillna({"test_accuracy": GUESS}).groupby("seed")["test_accuracy"].mean()
-    teacher = alone.groupby("seed")["teacher_accuracy"].max().fillna(GUESS)
-    return (pd.concat(distilled, axis=1).mean(axis=1) - labels) / (teacher - labels)
+    lead = alone.groupby("seed")["teacher_accuracy"].max().fillna(GUESS) - taught["labels"]
+    return (taught[of] - taught[less]) / lead.where(lead > 0)
 
 
-def small_against_large(records, dataset):
-    """Accuracy at the highest temperature less that at 1, of the narrowest students less of the widest."""
-    heated = [table.iloc[:, -1] - table[1] for table in _by_temperature(records, dataset)]
-    return heated[0] - heated[-1]
+def small_against_large(records, dataset, small="narrowest", large="widest"):
+    """Accuracy at the highest temperature less that at 1, of small students less of large ones."""
+    table = _accuracies(records, dataset)
+    heated = table.xs(table.columns.levels[1].max(), axis=1, level=1) - table.xs(1, axis=1, level=1)
+    sizes = {"narrowest": heated.columns.min(), "widest": heated.columns.max()}
+    return heated[sizes[small]] - heated[sizes[large]]
 
 
-def balanced_norm(records):
-    """Gradient norm with T^2: the larger over the smaller of those at T >= 4."""
-    logs = np.log(records[records["temperature"] >= 4].groupby("seed")["norm"].agg(["max", "min"]))
-    return np.exp(logs["max"] - logs["min"])
+def _hot(records, column):
+    """Logarithms of a column at temperatures of 4 and more, seeds by temperature."""
+    return np.log(records[records["temperature"] >= 4].pivot(index="seed", columns="temperature", values=column))
+
+
+def range_when_hot(records, column):
+    """The largest over the smallest of a gradient's norms at T >= 4."""
+    logs = _hot(records, column)
+    return np.exp(logs.max(axis=1) - logs.min(axis=1))
+
+
+def exponent_when_hot(records, column):
+    """The power of T, at T >= 4, that a gradient's norm goes with (least squares on logarithms)."""
+    logs = _hot(records, column)
+    at = np.log(logs.columns.to_numpy(dtype=float))
+    return logs.sub(logs.mean(axis=1), axis=0) @ (at - at.mean()) / ((at - at.mean()) ** 2).sum()
 
 
 def cosine_error(records):
     """Measured less expected cosine at the temperature where they differ most."""
     table = records.pivot(index="seed", columns="temperature", values="cosine")
     errors = table - [expected_cosine(float(t)) for t in table.columns]
-    return errors[errors.mean().abs().idxmax()]
+    return errors.abs().max(axis=1)

@@ -1,7 +1,6 @@
-"""Where a curve of error over size has its best point, its peak and its ends, and ratios that no measure can say."""
+"""Error between sizes that are fixed beforehand, where a curve peaks, and ratios that no measure can say."""
 
 import numpy as np
-import pandas as pd
 
 from .problems import PROBLEMS
 
@@ -14,24 +13,28 @@ def _table(records, column, x="width"):
     return records.pivot(index="seed", columns=x, values=column)
 
 
-def landmarks(error, threshold):
-    """Landmarks of each seed's curve, from test error (seeds by widths) and the width at which interpolation begins.
+def _listed(sizes):
+    return sizes if isinstance(sizes, list) else [sizes]
 
-    Best and peak are chosen on the other seeds, so that a flat curve has no rise on average. The price: where
-    two widths nearly tie, a seed is judged at the one that suits the others, which pulls differences towards none.
 
-    Returns:
-        by seed: the error at the `narrowest` width, at the `best` up to the threshold, at the `peak` (the highest from
-        that best on) and at the `widest`; the widths `peak_at` and `threshold`.
+def features_between(records, dataset, of, less, clean=False, ridge=False):
+    """Test error of random features at a size less that at another; of several sizes the highest error counts.
+
+    A size is a number of features per training example (the nearest on the grid is meant), `narrowest` or `widest`.
+    Labels are the noisy ones, or clean; the solution is that of least norm, or with the ridge penalty.
     """
-    found = {}
-    for seed, own in error.iterrows():
-        others = error.sum() - own
-        best = others.loc[:threshold].idxmin()
-        peak = others.loc[best:].idxmax()
-        errors = {"narrowest": own.iloc[0], "best": own[best], "peak": own[peak], "widest": own.iloc[-1]}
-        found[seed] = errors | {"peak_at": peak, "threshold": threshold}
-    return pd.DataFrame.from_dict(found, orient="index").rename_axis("seed")
+    noise = 0.0 if clean else records["label_noise"].max()
+    rows = records[(records["dataset"] == dataset) & (records["label_noise"] == noise)]
+    rows = rows[rows["ridge"] == (rows["ridge"].max() if ridge else 0)]
+    table = _table(rows, "test_error").fillna(CHANCE)
+    widths = table.columns.to_numpy(dtype=float)
+
+    def worst(sizes):
+        ends = {"narrowest": widths[0], "widest": widths[-1]}
+        wanted = [ends[size] if size in ends else size * rows["examples"].iloc[0] for size in _listed(sizes)]
+        return table.iloc[:, [np.abs(np.log(widths / width)).argmin() for width in wanted]].max(axis=1)
+
+    return worst(of) - worst(less)
 
 
 def interpolation_width(rows):
@@ -40,36 +43,30 @@ def interpolation_width(rows):
     return min(error.index[error <= 0.1], default=error.index[-1])
 
 
-def _landmarks(records, dataset=None, clean=False):
-    """Landmarks on clean labels or where most are wrong; of random features those of one data set without a penalty."""
-    rows = records[records["label_noise"] == (0.0 if clean else records["label_noise"].max())]
-    if dataset:  # random features of least norm interpolate from as many as examples on
-        rows = rows[(rows["dataset"] == dataset) & (rows["ridge"] == 0)]
-    threshold = rows["examples"].iloc[0] if dataset else interpolation_width(rows)
-    return landmarks(_table(rows, "test_error").fillna(CHANCE), threshold)
+def peak_to_threshold(records, dip, clean=False):
+    """log2 of the width from `dip` on where a seed's test error is highest, over that where it fits its noisy labels.
+
+    A seed's network fits from the first width on at which its train error is at most 10 %; else at the widest. With
+    `clean` the test error is that of clean labels.
+    """
+    noisy = records[records["label_noise"] == records["label_noise"].max()]
+    curve = records[records["label_noise"] == 0] if clean else noisy
+    highest = _table(curve, "test_error").fillna(CHANCE).loc[:, dip:].idxmax(axis=1)
+    fits = _table(noisy, "train_error").fillna(CHANCE) <= 0.1
+    fits[fits.columns[-1]] = True
+    return np.log2(highest / fits.idxmax(axis=1))
 
 
-def error_between(records, of, less, **which):
-    """Test error at one landmark less that at another."""
-    marks = _landmarks(records, **which)
-    return marks[of] - marks[less]
+def ratio_to_theory(records, model, penalty, theory=None):
+    """Measured over expected risk at the gamma where a seed's is farthest from one, gamma within 0.1 of 1 left out.
 
-
-def peak_to_threshold(records):
-    """log2 of the width of the peak over the width at which interpolation begins."""
-    marks = _landmarks(records)
-    return np.log2(marks["peak_at"] / marks["threshold"])
-
-
-def ratio_to_theory(records, model, penalty):
-    """Measured over expected risk at the gamma whose mean ratio is farthest from one, gamma within 0.1 of 1 left out.
-
-    Taking the worst cell makes it harder, never easier, to lie within a tolerance around one.
+    `theory` is the penalty of the closed form, that of the measurement unless given.
     """
     table = _table(records[(records["model"] == model) & (records["penalty"] == penalty)], "risk", "gamma")
     table = table[[gamma for gamma in table.columns if abs(gamma - 1) > 0.1 + 1e-9]]
-    ratio = table / [PROBLEMS[model].expected(gamma, penalty == "optimal") for gamma in table.columns]
-    return ratio[(ratio.mean() - 1).abs().idxmax()]
+    ratio = table / [PROBLEMS[model].expected(gamma, (theory or penalty) == "optimal") for gamma in table.columns]
+    worst = np.abs(np.log(ratio.to_numpy())).argmax(axis=1)
+    return ratio.iloc[:, 0] * 0 + ratio.to_numpy()[np.arange(len(ratio)), worst]
 
 
 def decomposition_ratio(records, near=0.0):
@@ -82,15 +79,20 @@ def decomposition_ratio(records, near=0.0):
     return np.exp(np.log(ratio).groupby(rows["seed"]).mean())
 
 
-def variance_ratio(records, of, to):
-    """Log ratio of variances at two of: `fewest` random features, as many as examples (`threshold`), `most`."""
-    table = _table(records, "variance")
-    widths = {"fewest": table.columns[0], "threshold": records["examples"].iloc[0], "most": table.columns[-1]}
-    return np.log(table[widths[of]] / table[widths[to]])
+def log_ratio(records, of, to, column="variance"):
+    """Log of a column's ratio between two widths; of several widths the one with the highest value counts.
+
+    A width is a number, `narrowest`, `widest`, or `threshold`: as many random features as examples.
+    """
+    table = _table(records, column)
+    names = {"narrowest": table.columns[0], "threshold": records["examples"].iloc[0], "widest": table.columns[-1]}
+    of, to = (table[[names.get(width, width) for width in _listed(widths)]].max(axis=1) for widths in (of, to))
+    return np.log(of / to)
 
 
-def gap_ratio(records):
+def gap_ratio(records, of="most", to="fewest"):
     """Gap of test to train error (the same noise in both labels) at the most examples over that at the fewest."""
     gap = records["noisy_test_error"] - records["train_error"]
     table = _table(records.assign(gap=gap.fillna(CHANCE)), "gap", "examples")
-    return table.iloc[:, -1] / table.iloc[:, 0]
+    ends = {"most": table.iloc[:, -1], "fewest": table.iloc[:, 0]}
+    return ends[of] / ends[to]

@@ -13,10 +13,15 @@ from claimcheck.engine import depth_profile, measure, networks
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.train import Data
+from claimcheck.judging.controls import outcomes
+from claimcheck.judging.evidence import Evidence
+from claimcheck.judging.judge import fact_holds
 from claimcheck.judging.measures import evaluate
+from claimcheck.judging.rule import inside
 from claimcheck.results import records as recording
 from claimcheck.results.state import Machine, locate
 from claimcheck.running import runner
+from claimcheck.spec.controls import applied, control_of
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_config, load_study
 from claimcheck.theory import mean_field
@@ -34,10 +39,28 @@ def context(part, **settings):
 
 def answer(identifier, records):
     """What a prediction measures on the records of its part, a number for each seed."""
-    prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
+    return measured(predicted(identifier), records)
+
+
+def predicted(identifier):
+    return next(p for _, p in STUDY.predictions() if p.id == identifier)
+
+
+def control(identifier, name):
+    """The question that a control of the prediction asks."""
+    prediction = predicted(identifier)
+    return applied(prediction, control_of(prediction, name))
+
+
+def measured(prediction, records):
     if prediction.measure is None:
         return getattr(STATISTICS, prediction.statistic)(records, **prediction.arguments)
     return evaluate(prediction.measure, records, STUDY.at("full")[prediction.part])
+
+
+def true_in(prediction, records):
+    """Of how many units the prediction is true."""
+    return int(inside(measured(prediction, records).to_numpy(), prediction.region).sum())
 
 
 # --- the measurement, against a loop written by hand -----------------------------------------------------------------
@@ -81,6 +104,18 @@ def test_layerwise_gives_a_study_what_enters_and_leaves_each_layer():
     assert table["high"][0] == pytest.approx(float(first.detach().relu().max()), rel=1e-5)
 
 
+def test_the_facts_hold_and_would_not_hold_of_another_number():
+    runs = pd.DataFrame({"run": ["a"], "seed": [0]})
+    settings = STUDY.at("quick")["exact"].settings
+    records = RUNS.run_exact(runs, context("exact", **settings)).assign(seed=0, status="ok")
+    facts = [p for _, p in STUDY.predictions() if p.kind == "fact" and p.part == "exact"]
+    assert len(facts) == 7
+    for fact in facts:
+        number = measured(fact, records).to_numpy()
+        assert fact_holds(number, fact), fact.id
+        assert not fact_holds(number + 0.001, fact), fact.id
+
+
 def test_a_layer_of_one_unit_is_silent_half_of_the_time():
     runs = pd.DataFrame({"run": ["a"], "seed": [0], "width": [1], "depth": [3]})
     dead = RUNS.run_dead_law(runs, context("dead_law", networks=20_000))["dead"][0]
@@ -92,6 +127,7 @@ def test_facts_about_the_functions():
     facts = RUNS.run_exact(runs, context("exact", betas=[1.0, 3.0])).iloc[0]
     assert (facts["tanh_peak"], facts["relu_active"]) == (1.0, 1.0)
     assert facts["tanh_tail"] == pytest.approx(4 * math.exp(-20), rel=1e-3)
+    assert facts["swish_roots"] == 1
     # The greatest distance from ReLU solves 1 = (x - 1) e^-x, so it is x - 1 = W(1/e).
     assert facts["swish_gap_0"] == pytest.approx(0.2784645, abs=1e-5)
     assert facts["swish_gap_1"] == pytest.approx(0.2784645, abs=1e-5)
@@ -128,9 +164,24 @@ def test_a_power_of_depth_bends_and_an_exponential_does_not():
     assert (answer("tanh-critical-slows-down", power) < -0.01).all()
     straight = profile("tanh", 1.0, lambda layer: 0.1 * layer)
     assert answer("tanh-critical-slows-down", straight).to_list() == pytest.approx([0.0] * 3, abs=1e-9)
-    cells = next(p for _, p in STUDY.predictions() if p.id == "exponential-in-depth").arguments["cells"]
+    cells = predicted("exponential-in-depth").arguments["cells"]
     constant = [profile(activation, v, lambda layer: 3 - layer) for activation, vs in cells.items() for v in vs]
     assert answer("exponential-in-depth", pd.concat(constant, ignore_index=True)).abs().max() < 1e-9
+
+
+def test_a_wrong_theory_and_a_kink_half_way_are_told_from_the_right_ones():
+    slopes = [
+        profile("tanh", v, lambda layer, v=v: -layer * math.log(mean_field.chi_1("tanh", v))) for v in (0.5, 2.0, 4.0)
+    ]
+    records = pd.concat([*slopes, profile("tanh", 1.0, math.log)], ignore_index=True)
+    for identifier in ("tanh-half-slope-error", "tanh-2-slope-error", "tanh-4-slope-error"):
+        assert true_in(predicted(identifier), records) == 3
+        assert [true_in(control(identifier, name), records) for name in ("never", "against")] == [0, 0]
+    kink = measured(control("exponential-in-depth", "against"), records)
+    expected = math.log(mean_field.chi_1("tanh", 2.0)) - math.log(mean_field.chi_1("tanh", 4.0))
+    assert kink.to_list() == pytest.approx([expected] * 3)
+    assert true_in(predicted("tanh-critical-slows-down"), records) == 3
+    assert true_in(control("tanh-critical-slows-down", "against"), records) == 0
 
 
 def trained(**losses):
@@ -154,10 +205,10 @@ def test_losses_are_told_as_shares_of_guessing_and_a_diverged_run_is_infinite():
     )  # fmt: skip
     assert answer("no-progress", records).to_list() == pytest.approx([0.03, 0.02])
     assert answer("neutral-trains", records).to_list() == pytest.approx([0.5, 1.0])
-    assert answer("exploding-fails", trained(relu_4=[None, 2 * guess])).to_list() == [1.0, 1.0]
+    assert true_in(predicted("exploding-fails"), trained(relu_4=[None, 2 * guess])) == 2
     assert answer("bounded-explosion", records).to_list() == [1.0, math.inf]
     assert answer("sgd-stuck-when-fading", records).to_list() == pytest.approx([0.1, 0.1])
-    assert answer("exploding-fails", trained(relu_4=[1.0, guess * 0.99])).to_list() == [0.0, 0.0]
+    assert true_in(predicted("exploding-fails"), trained(relu_4=[1.0, guess])) == 0
 
 
 def dead_records():
@@ -181,11 +232,18 @@ def test_dead_units_are_read_at_the_largest_rate_that_the_seed_survives():
     assert answer("swish-dies-ten-times-less", records).to_list() == pytest.approx([-0.0045, -0.0095])
 
 
-def test_a_seed_that_fails_at_every_rate_is_still_counted():
+def test_of_a_seed_that_fails_at_every_rate_no_prediction_on_dead_units_is_true():
     records = dead_records().assign(train_loss=np.nan, status="diverged", dead=np.nan)
-    for identifier in ("dead-near-divergence", "dead-at-ordinary-rate", "swish-dies-ten-times-less"):
-        assert answer(identifier, records).notna().all()
-    assert answer("dead-near-divergence", records).to_list() == [1.0, 1.0]
+    for identifier in ("dead-near-divergence", "dead-rises", "dead-at-ordinary-rate", "swish-dies-ten-times-less"):
+        assert true_in(predicted(identifier), records) == 0
+
+
+def test_rates_and_activations_against_themselves_and_swapped_are_not_supported():
+    records = dead_records()
+    for identifier in ("dead-near-divergence", "dead-rises", "swish-dies-ten-times-less"):
+        assert true_in(predicted(identifier), records) == 2
+        assert [true_in(control(identifier, name), records) for name in ("never", "against")] == [0, 0]
+    assert measured(control("dead-rises", "never"), records).to_list() == [0.0, 0.0]
 
 
 def test_gains_are_positive_when_swish_is_better():
@@ -207,12 +265,14 @@ def test_the_worst_nonlinear_fit_and_the_linear_one():
         columns=["activation", "seed", "train_error", "status"],
     )
     assert answer("nonlinear-fits", records).to_list() == pytest.approx([0.98, 0.99])
-    assert answer("linear-does-not-fit", records).to_list() == pytest.approx([0.5, 0.0])
+    assert answer("linear-does-not-fit", records).to_list() == pytest.approx([0.5, 1.0])
+    assert true_in(predicted("linear-does-not-fit"), records) == 1  # a run that diverged shows nothing
 
 
 def test_the_gap_furthest_from_theory_is_told_and_the_least_growth_of_saturation():
     facts = pd.DataFrame({"seed": [0, 1], "swish_gap_0": [0.2785, 0.30], "swish_gap_1": [0.25, 0.2785]})
     assert answer("swish-gap", facts).to_list() == [0.25, 0.30]
+    assert not fact_holds(np.array([0.25]), predicted("swish-gap"))
     shares = {1.0: 0.1, 4.0: 0.3, 9.0: 0.35, 16.0: 0.6, 0.25: 0.9}
     records = pd.DataFrame(
         [(0, layer, v, share if layer == 2 else 0.0) for layer in (1, 2) for v, share in shares.items()],
@@ -231,7 +291,14 @@ def test_every_prediction_has_one_number_for_every_seed(smoke, prediction):
     rows = recording.part_of(smoke, prediction.part)
     values = answer(prediction.id, rows)
     assert sorted(values.index) == sorted(rows["seed"].unique())
-    assert values.notna().all()
+    assert values.notna().all() or prediction.part == "dead"  # a rate that no network survives
+
+
+def test_every_control_can_be_asked_of_a_smoke_run(smoke):
+    parts = {name: part for name, part in STUDY.at("smoke").items() if part.seeds}
+    found = Evidence(STUDY, "smoke", parts, {"images": "not run"}, smoke)
+    judged = [p for _, p in STUDY.predictions() if p.kind != "fact" and p.part != "images"]
+    assert all(set(outcomes(found, prediction, "supported")) == {"never", "against"} for prediction in judged)
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)

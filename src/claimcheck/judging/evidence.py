@@ -55,6 +55,11 @@ class Evidence:
         rows = self._parts[part]
         return rows.copy() if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
 
+    def datasets_of(self, part: str | None) -> set[str]:
+        """The data sets that a part was run on."""
+        factor = self.parts[part].factors.get("dataset") if part in self.parts else None
+        return set(map(str, factor.values)) if factor else set()
+
     def reason_not_run(self, prediction: Prediction) -> str | None:
         """Why the prediction has nothing to be judged on, or None."""
         if prediction.part is not None:
