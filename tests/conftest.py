@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from claimcheck.files import read_yaml
+
 SOURCE = Path(__file__).parent / "end_to_end" / "studies"
 PLANTED = Path(__file__).parent / "judging" / "studies"
 
@@ -24,7 +26,7 @@ def edit(studies):
 
     def apply(name, change):
         path = studies / name / "study.yaml"
-        raw = yaml.safe_load(path.read_text())
+        raw = read_yaml(path)
         change(raw)
         path.write_text(yaml.safe_dump(raw, sort_keys=False))
         return path

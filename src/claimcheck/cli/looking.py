@@ -125,7 +125,7 @@ def verify(
 @app.command()
 def doctor(studies_dir: StudiesDir = STUDIES, results_dir: ResultsDir = RESULTS, data_dir: DataDir = DATA) -> None:
     """Check versions, compiler, GPU, disk, data and studies; exit status 1 when something is broken."""
-    from claimcheck.running.doctor import examine
+    from claimcheck.cli.doctor import examine
 
     checks = examine(studies_dir, results_dir, data_dir)
     print_table(["what", "state", "found"], [], [(check.subject, check.state, check.found) for check in checks])

@@ -1,18 +1,14 @@
 """The judge: every prediction of a study against its records, by the one rule of `rule`; facts by their tolerance.
 
 Writes verdicts.json (one object per prediction, with what it rests on for each data set, its controls, and a checksum)
-and controls.json (how many controls were asked, and which passed); `table` gathers all verdicts as CSV. Never changes a region, never looks at a result to choose a test.
+and controls.json (how many controls were asked, and which passed). Never looks at a result to choose a test.
 """
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_json
@@ -23,12 +19,6 @@ from claimcheck.spec.models import Claim, Prediction
 
 if TYPE_CHECKING:
     from claimcheck.results.state import Results
-
-CSV_COLUMNS = (
-    *("study", "claim", "prediction", "kind", "verdict", "data", "data_verdict", "k", "n", "share"),
-    *("median", "low", "high", "unit", "p", "region", "tolerance", "why", "registration", "fixed", "amended"),
-    *("claim_verdict", "section", "says", "controls_passed"),
-)
 
 
 def judge(results: Results) -> list[dict[str, Any]]:
@@ -122,22 +112,3 @@ def fact_holds(numbers: np.ndarray, prediction: Prediction) -> bool:
     assert prediction.tolerance is not None
     above = numbers >= (-np.inf if low is None else low - prediction.tolerance)
     return bool((above & (numbers <= (np.inf if high is None else high + prediction.tolerance))).all())
-
-
-def table(verdicts: Mapping[str, list[dict[str, Any]]]) -> str:
-    """Every study's verdicts as CSV: columns `CSV_COLUMNS`, a row per prediction and data set, studies by name.
-
-    A region is written as JSON, such as [0.5, null]; amendments as a JSON list; a draft has no registration.
-    """
-    rows = []
-    for study, entries in sorted(verdicts.items()):
-        for entry in entries:
-            whole = {**entry, "study": study, "registration": entry["registration"]["number"]}
-            whole |= {key: json.dumps(entry[key]) for key in ("region", "amended")}
-            for test in entry["tests"] or [{"data": None, "verdict": "not run", "controls": {}}]:
-                passed = sum(each["passed"] for each in test["controls"].values())
-                shown = {key: value for key, value in test.items() if key not in ("verdict", "values", "seeds")}
-                rows.append({**whole, **shown, "data_verdict": test["verdict"], "controls_passed": passed})
-    buffer = io.StringIO()
-    pd.DataFrame(rows, columns=list(CSV_COLUMNS)).to_csv(buffer, index=False, lineterminator="\n")
-    return buffer.getvalue()

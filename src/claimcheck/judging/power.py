@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from claimcheck.judging import rule
 from claimcheck.judging.evidence import Evidence, values_of
+from claimcheck.spec.models import Study
 
 WANTED = 0.9
 
@@ -57,14 +58,15 @@ def powers(found: Evidence, planned: Mapping[str, int], seconds: Mapping[str, fl
     return rows
 
 
-def undecidable(found_units: Mapping[str, tuple[int, float, str | None]]) -> list[str]:
-    """Predictions whose units could not support them whatever comes, unless they say why they are kept.
-
-    Args:
-        found_units: by prediction its units, its share and its `undecidable`.
-    """
-    return [
-        f"{name}: {units} units could not support it at share {share:g}, whatever comes of them"
-        for name, (units, share, excuse) in found_units.items()
-        if excuse is None and rule.fewest_true(units, share) is None
-    ]
+def undecidable(study: Study, scale: str) -> list[str]:
+    """Predictions whose units at `scale` could not support them whatever comes, unless they say why they are kept."""
+    units = {name: part.seeds for name, part in study.at(scale).items() if part.seeds > 0}
+    faults = []
+    for _, prediction in study.predictions():
+        found = [n for name, n in units.items() if prediction.part in (None, name)]
+        if prediction.kind == "fact" or prediction.undecidable is not None or not found:
+            continue
+        if rule.fewest_true(min(found), prediction.share) is None:
+            more = f"could not support it at share {prediction.share:g}, whatever comes of them"
+            faults.append(f"{prediction.id}: {min(found)} units {more}")
+    return faults

@@ -18,11 +18,12 @@ from typing import Any
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_atomically, write_text
-from claimcheck.judging import judge, rule
+from claimcheck.judging import rule
 from claimcheck.report import convert, dots, notes, pages, phrases, pictures, rule_page, summary, text
 from claimcheck.report.gather import ReportView, StudyView, gather
 from claimcheck.results import view
 from claimcheck.results.state import Collection, Results
+from claimcheck.results.verdicts import table
 from claimcheck.spec.config import Config
 
 EPOCH = 1_000_000_000
@@ -72,7 +73,7 @@ def build(
     with write_atomically(target / "report.pdf") as temporary:
         temporary.write_bytes(pdf)
     verdicts = {name: each.read_verdicts() for name, each in shown.items() if each.judged()}
-    write_text(target / "verdicts.csv", judge.table(verdicts))
+    write_text(target / "verdicts.csv", table(verdicts))
     if publish:
         return view.publish_report(collection)
     return [target / name for name in ("report.html", "report.pdf", "verdicts.csv")]

@@ -164,16 +164,25 @@ def _compare_verdicts(outcome: Comparison, first: Path, second: Path, tolerance:
             outcome.worsen("different", f"{name}: {one['verdict']} here, {other['verdict']} there")
         elif one["region"] != other["region"]:
             outcome.worsen("different", f"{name}: judged by the region {one['region']} here, {other['region']} there")
-        elif not _alike(one["values"], other["values"], tolerance):
-            outcome.worsen("same verdicts", f"{name}: {_estimate(one)} here, {_estimate(other)} there")
+        elif not _alike(_values(one), _values(other), tolerance):
+            outcome.worsen("same verdicts", f"{name}: {_in_words(one)} here, {_in_words(other)} there")
 
 
 def _alike(first: list[float], second: list[float], tolerance: float) -> bool:
-    return len(first) == len(second) and np.allclose(first, second, rtol=tolerance, atol=tolerance)
+    return len(first) == len(second) and np.allclose(first, second, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-def _estimate(entry: dict[str, Any]) -> str:
-    return f"{entry['estimate']:.6g} (n = {entry['n']})" if entry["estimate"] is not None else "not run"
+def _values(entry: dict[str, Any]) -> list[float]:
+    return [value for test in entry["tests"] for value in test["values"]]
+
+
+def _in_words(entry: dict[str, Any]) -> str:
+    """Per data set in how many units it is true, and the median."""
+    found = []
+    for test in entry["tests"]:
+        true = f"{test['k']} of {test['n']}" if "k" in test else test["verdict"]
+        found.append(true if test["median"] is None else f"{true} (median {test['median']:.6g})")
+    return "; ".join(found) or "not run"
 
 
 def _unlike(first: Provenance | None, second: Provenance | None) -> list[str]:

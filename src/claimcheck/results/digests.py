@@ -87,7 +87,7 @@ def records_ingredients(parts: Mapping[str, str]) -> Ingredients:
 
 def judge_ingredients(study: Study, scale: str, seeds: int | None, records: str) -> Ingredients:
     """What `study`'s verdicts depend on."""
-    names = [prediction.statistic for _, prediction in study.predictions() if prediction.statistic is not None]
+    names = _statistics_of(study)
     found = _reach_if_there(study.folder, "statistics", names, JUDGE_MODULES)
     return {
         "records": records,
@@ -124,7 +124,7 @@ def report_ingredients(studies_dir: Path, results: Mapping[str, Any]) -> Ingredi
     """What the report depends on: the results that it shows, every text of the studies, the templates and the code.
 
     Args:
-        results: digests of verdicts, figures and calibration, by name.
+        results: digests of verdicts and figures, by study.
     """
     modules, packages = sources.closure(REPORT_MODULES)
     texts = sorted(path for path in Path(studies_dir).glob("**/*") if path.suffix in (".yaml", ".md", ".bib"))
@@ -149,7 +149,7 @@ FIXED = {"id", "measure", "statistic", "arguments", "region", "kind", "share", "
 
 def registration_digest(study: Study) -> str:
     """Hash of what a registration fixes: the design at every scale, the predictions, the statistics, the rule."""
-    names = [prediction.statistic for _, prediction in study.predictions() if prediction.statistic is not None]
+    names = _statistics_of(study)
     found = _reach_if_there(study.folder, "statistics", names, REGISTERED_MODULES)
     designs = {
         scale: {name: {k: v for k, v in design_of(part).items() if k != "first seed"} for name, part in parts.items()}
@@ -169,6 +169,13 @@ def prediction_hash(prediction: Prediction, study: Study, scale: str, seeds: int
             "design": {name: design_of(part) for name, part in wanted.items()},
         }
     )
+
+
+def _statistics_of(study: Study) -> list[str]:
+    """The functions of statistics.py that predictions and their controls name."""
+    predictions = [prediction for _, prediction in study.predictions()]
+    controls = [each for one in predictions for each in (one.controls.never, one.controls.against) if each is not None]
+    return [each.statistic for each in (*predictions, *controls) if each.statistic is not None]
 
 
 def _reach_if_there(folder: Path, module: str, names: list[str], package_modules: tuple[str, ...]) -> sources.Reached:

@@ -21,12 +21,7 @@ def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
     """
     found = [path for results in collection.results.values() for path in superseded(results)]
     store = collection.config.results / STORE
-    kept = {collection.report.name, *collection.results}
-    found += [
-        path
-        for path in sorted(store.glob("*"))
-        if path.name.startswith(("calibration-", "report-")) and path.name not in kept
-    ]
+    found += [path for path in sorted(store.glob("report-*")) if path.name != collection.report.name]
     total, lines = 0, []
     for path in found:
         size = _size(path)

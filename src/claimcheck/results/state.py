@@ -129,7 +129,8 @@ class Results:
     def verdicts_ingredients(self) -> digests.Ingredients:
         """What the verdicts are made from."""
         config = self.config
-        return digests.judge_ingredients(self.study, config.scale, config.seeds, self.records_digest)
+        made = digests.judge_ingredients(self.study, config.scale, config.seeds, self.records_digest)
+        return {**made, "registration": digests.digest(self.registration_facts())}
 
     @property
     def verdicts_digest(self) -> str:

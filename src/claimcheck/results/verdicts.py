@@ -1,8 +1,12 @@
-"""Verdicts as files: a list of objects, each with a checksum of itself."""
+"""Verdicts as files: a list of objects, each with a checksum of itself; and all studies' verdicts as one table."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,13 @@ from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, read_json, write_json
 
 VERDICTS = ("supported", "contradicted", "mixed", "inconclusive", "not run", "holds", "does not hold")
+
+CSV_COLUMNS = (
+    *("study", "claim", "prediction", "kind", "verdict", "data", "data_verdict", "k", "n", "share"),
+    *("median", "low", "high", "unit", "p", "region", "tolerance", "why", "registration", "fixed", "amended"),
+    *("claim_verdict", "section", "says", "controls_passed"),
+)
+"""Of `table`."""
 
 
 def write_verdicts(path: Path, entries: list[dict[str, Any]]) -> None:
@@ -51,3 +62,24 @@ def _float_again(test: dict[str, Any]) -> dict[str, Any]:
     """Infinite numbers, which JSON has as words, are floats again, and a unit without a number is NaN."""
     ends = {key: float(test[key]) for key in ("median", "low", "high") if isinstance(test.get(key), str)}
     return {**test, **ends, "values": [math.nan if each is None else float(each) for each in test.get("values", [])]}
+
+
+def table(verdicts: Mapping[str, list[dict[str, Any]]]) -> str:
+    """Every study's verdicts as CSV: columns `CSV_COLUMNS`, a row per prediction and data set, studies by name.
+
+    A region is written as JSON, such as [0.5, null]; amendments as a JSON list; a draft has no registration, a fact
+    neither k, n, share nor p.
+    """
+    buffer = io.StringIO()
+    rows = csv.DictWriter(buffer, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    rows.writeheader()
+    for study, entries in sorted(verdicts.items()):
+        for entry in entries:
+            whole = {**entry, "study": study, "registration": entry["registration"]["number"]}
+            whole |= {key: json.dumps(entry[key]) for key in ("region", "amended")}
+            for test in entry["tests"] or [{"verdict": "not run", "controls": {}}]:
+                passed = sum(each["passed"] for each in test["controls"].values())
+                own = {"data_verdict": test["verdict"], "verdict": entry["verdict"], "controls_passed": passed}
+                own |= {"share": None} if entry["kind"] == "fact" else {}
+                rows.writerow({**whole, **test, **own})
+    return buffer.getvalue()

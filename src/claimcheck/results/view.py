@@ -53,7 +53,7 @@ def _check_store(results: Results) -> None:
         )
     if results.judged():
         results.read_verdicts()
-        results.read_shuffled()
+        results.read_controls()
 
 
 def _published(results: Results) -> dict[str, Path]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from claimcheck.spec.parts import Identifier, Model, ScaleName
+from claimcheck.spec.parts import BLOCK, ROOM, Identifier, Model, ScaleName
 
 
 class Config(Model):
@@ -16,8 +16,10 @@ class Config(Model):
     scale: ScaleName = Field("quick", description="smoke tests the plumbing, quick convinces, full is the evidence")
     studies: Literal["all"] | list[Identifier] = Field("all", description="all, or a list of studies")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
-    seeds: int | None = Field(None, ge=1, description="overrides every study's number of seeds")
-    registration_offset: int = Field(0, ge=0, le=100, description="judge on the block so many after the registered one")
+    seeds: int | None = Field(None, ge=1, le=BLOCK, description="overrides every study's number of seeds")
+    registration_offset: int = Field(
+        0, ge=0, lt=ROOM, description="judge on the block so many after the registered one"
+    )
     pilots: bool = Field(False, description="run pilot seeds in place of judged ones, for `claimcheck power`")
     shards: int = Field(1, ge=1, le=512, description="pieces a part is cut into, for more workers")
     memory_limit_mb: int | None = Field(

@@ -15,6 +15,7 @@ from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.measures import Measure
 from claimcheck.spec.modules import defined_names
 from claimcheck.spec.parts import BLOCK, Cell, Identifier, Model, Part, ScaledPart, ScaleName, Text, scaled
+from claimcheck.streams import PILOT_SEED, POWER_SEED
 
 
 def _kebab(name: str) -> str:
@@ -223,8 +224,17 @@ class Study(StudyFile):
         return latest if latest is not None and latest.superseded is None else None
 
     def first_seed(self, offset: int = 0) -> int:
-        """The first judged seed: of the registered block, `offset` blocks on; a draft is judged from 0."""
-        return (self.registration.first_seed if self.registration else 0) + offset * BLOCK
+        """The first judged seed: of the registered block, `offset` blocks on; a draft is judged from 0.
+
+        Raises:
+            ClaimcheckError: pilots have used seeds of that block.
+        """
+        first = (self.registration.first_seed if self.registration else 0) + offset * BLOCK
+        if any(abs(first - used) < BLOCK for used in (PILOT_SEED, POWER_SEED)):
+            raise ClaimcheckError(
+                "pilots use the seeds of this block", where=f"{self.name}: registration_offset", found=offset
+            )
+        return first
 
     def at(self, scale: str, seeds: int | None = None, first_seed: int | None = None) -> dict[str, ScaledPart]:
         """The parts as `scale` runs them.

@@ -34,6 +34,9 @@ DEFAULT_SEEDS = 16
 BLOCK = 5_000
 """Seeds of a registration's block: the next one begins so many on."""
 
+ROOM = 10
+"""Blocks from one registered block to the next: room for checks on fresh seeds (`registration_offset`)."""
+
 
 Scalar = bool | int | float | str
 
@@ -91,7 +94,11 @@ class Tune(Model):
     minimise: Identifier | None = Field(None, description="the column whose mean over pilots is to be small")
     maximise: Identifier | None = Field(None, description="the column whose mean over pilots is to be large")
     seeds: int = Field(
-        4, ge=1, validation_alias=AliasChoices("seeds", "units"), description="pilot seeds (from 10000 on) a value"
+        4,
+        ge=1,
+        le=BLOCK,
+        validation_alias=AliasChoices("seeds", "units"),
+        description="pilot seeds (from 10000 on) a value",
     )
     within: list[Identifier] | None = Field(None, description="factors that make an arm; all of them when left out")
     extend: float = Field(
@@ -179,7 +186,11 @@ class Part(Design):
     extends: Identifier | None = Field(None, description="a part of the study to take everything from")
     only: Cell = Field({}, description="with extends: the values kept, factor by factor")
     seeds: int | None = Field(
-        None, ge=0, validation_alias=AliasChoices("seeds", "units"), description="independent repetitions of every cell"
+        None,
+        ge=0,
+        le=BLOCK,
+        validation_alias=AliasChoices("seeds", "units"),
+        description="independent repetitions of every cell",
     )
     tune: Tune | dict[Identifier, Any] | None = Field(
         None, description="a factor chosen on pilot seeds for each arm; with extends: what differs"
@@ -233,7 +244,7 @@ def scaled(
     count = next(n for n in (own, _seeds_in(overrides), DEFAULT_SEEDS) if n is not None)
     count = seeds if seeds is not None and count > 0 else count
     if count > BLOCK:
-        raise ValueError(f"{count} seeds are more than a block has ({BLOCK}); as many runs would fill the memory")
+        raise ValueError(f"{count} seeds are more than a block has: at most {BLOCK} will do")
     return ScaledPart(name=name, seeds=count, first_seed=first_seed, **fields)
 
 

@@ -215,9 +215,9 @@ def _check_scales(study: Study) -> None:
 def _check_seeds(values: dict[str, Any], where: str) -> None:
     for key in ("seeds", "units"):
         seeds = values.get(key)
-        if seeds is not None and (isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 0):
+        if seeds is not None and (type(seeds) is not int or not 0 <= seeds <= BLOCK):
             raise ClaimcheckError(
-                "is not a number of seeds", where=f"{where}.{key}", found=seeds, expected="0, 1, 2, …"
+                "is not a number of seeds", where=f"{where}.{key}", found=seeds, expected=f"0, 1, 2, … at most {BLOCK}"
             )
 
 

@@ -10,11 +10,8 @@ import yaml
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_text, write_text
 from claimcheck.spec.models import Study
-from claimcheck.spec.parts import BLOCK
+from claimcheck.spec.parts import BLOCK, ROOM
 from claimcheck.streams import FIRST_BLOCK
-
-ROOM = 10
-"""Blocks kept free behind each registered one, for checks on fresh seeds (`registration_offset`)."""
 
 
 def register(study: Study, digest: str, says: str, superseded: str | None = None) -> Path:

@@ -8,8 +8,12 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from claimcheck.running.compiler import compiler_fault
+
+if TYPE_CHECKING:
+    from claimcheck.spec.models import Study
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,28 @@ def _studies(studies_dir: Path) -> list[Check]:
     checks = []
     for name in study_names(studies_dir):
         try:
-            load_study(studies_dir, name)
-            checks.append(Check(f"study {name}", "ok", "its yaml and code agree"))
+            faults = _faults(load_study(studies_dir, name))
         except ClaimcheckError as error:
-            checks.append(Check(f"study {name}", "broken", str(error)))
+            faults = [str(error)]
+        checks += [Check(f"study {name}", "broken", fault) for fault in faults]
+        if not faults:
+            checks.append(Check(f"study {name}", "ok", "its yaml and code agree"))
     return checks
+
+
+def _faults(study: Study) -> list[str]:
+    """What of a study cannot be judged: too few units at a scale that decides, or not what was registered."""
+    from claimcheck.judging.power import undecidable
+    from claimcheck.results.digests import registration_digest
+
+    found = []
+    for scale in [scale for scale in ("quick", "full") if scale in study.scales]:
+        remark = "give its part more, or say why it is kept: undecidable"
+        found += [f"{study.yaml_path}: scale {scale}: {fault}; {remark}" for fault in undecidable(study, scale)]
+    registration = study.registration
+    if registration is not None and registration.digest not in (None, registration_digest(study)):
+        found.append(
+            f"{study.folder / 'registrations.yaml'}: {registration.number}: design, predictions or rule changed since;"
+            " take the change back, or register anew"
+        )
+    return found
