@@ -9,8 +9,7 @@ from claimcheck.engine.schedules import multipliers
 from claimcheck.figures import style
 from claimcheck.results.records import part_of
 
-from .constants import GUESSING, RECIPES
-from .statistics import best_rate
+from .constants import BEST_RATE, GUESSING, RECIPES
 
 NAMES = {"wsd": "constant, then linear", "warmup_cosine": "warmup + cosine"}
 REGIME_NAMES = {"adam": "Adam", "momentum": "momentum", "momentum_large_init": "momentum, init × 1.5"}
@@ -64,16 +63,16 @@ def plot_plateau(records: pd.DataFrame):
 def plot_range_test(records: pd.DataFrame):
     """What a range test suggests, by rule and speed of the ramp."""
     _, axis = style.figure()
-    rows, best = part_of(records, "range_test"), best_rate(records)
+    rows = part_of(records, "range_test")
     rules = {"a tenth of the rate of the lowest loss": rows["at_minimum"] / 10.0, "steepest fall": rows["steepest"]}
     ramps, looks = sorted(rows["ramp"].unique()), style.looks(rules)
     for shift, (rule, rates) in zip((-0.14, 0.14), rules.items()):
         look = {name: looks[rule][name] for name in ("color", "marker")}
         axis.scatter(rows["ramp"].map(ramps.index) + shift, rates, s=18, alpha=0.6, label=rule, **look)
-    style.theory(axis, None, best, label="best constant rate")
+    style.theory(axis, None, BEST_RATE, label="best constant rate of the pilots")
     axis.set_yscale("log")
     axis.set_xticks(range(len(ramps)), ramps)
-    style.region(axis, best / 3.0, best * 3.0, label="within a factor of 3")
+    style.region(axis, BEST_RATE / 3.0, BEST_RATE * 3.0, label="within a factor of 3")
     return style.finish(axis, rows, xlabel="steps of the ramp", ylabel="suggested learning rate")
 
 

@@ -17,23 +17,27 @@ def softmax_rescued(records: pd.DataFrame) -> pd.Series:
     return rows["stable_finite"] * (1.0 - rows["naive_finite"])
 
 
-def flushed_rise(records: pd.DataFrame) -> pd.Series:
-    """Largest rise of the early flushed share from one loss scale to the next larger one, up to the first overflows."""
-    rows = records[(records["number"] == "fp16") & (records["step"] == 0) & (records["log2_scale"] <= 12)]
-    return rows.pivot(index="seed", columns="log2_scale", values="flushed").diff(axis=1).max(axis=1)
+def flushed_rise(records: pd.DataFrame, log2_scales: list[float]) -> pd.Series:
+    """Largest rise of the early flushed share in fp16 from one loss scale to the next, in the order given.
+
+    Scales that were not run are left out.
+    """
+    rows = records[(records["number"] == "fp16") & (records["step"] == 0)]
+    shares = rows.pivot(index="seed", columns="log2_scale", values="flushed")
+    return shares[[scale for scale in log2_scales if scale in shares]].diff(axis=1).max(axis=1)
 
 
-def failed_with(records: pd.DataFrame, threshold: float) -> pd.Series:
-    """Share of failed runs clipped at `threshold`, less a fifth of the share without: negative below a ratio of 0.2.
+def failed_with(records: pd.DataFrame, threshold: float, than: float) -> pd.Series:
+    """Share of failed runs clipped at `threshold`, less a fifth of the share clipped at `than` (0: not clipped).
 
-    Of exploding networks (gain 1.5) at the high learning rates.
+    Of exploding networks (gain 1.5) at the high learning rates. Negative below a ratio of 0.2.
     """
     high = records[records["learning_rate"].isin([0.5, 1.0]) & (records["gain"] == 1.5)]
     failed = high.groupby(["threshold", "seed"])["failed"].mean()
-    return failed[threshold] - 0.2 * failed[0.0]
+    return failed[threshold] - 0.2 * failed[than]
 
 
-def slower(records: pd.DataFrame, number: str) -> pd.Series:
-    """log2 of the time of a step in a format over that of an fp32 step."""
+def slower(records: pd.DataFrame, number: str, than: str) -> pd.Series:
+    """log2 of the time of a step in one format over that in another."""
     rows = records.set_index("seed")
-    return np.log2(rows[f"seconds_{number}"] / rows["seconds_fp32"])
+    return np.log2(rows[f"seconds_{number}"] / rows[f"seconds_{than}"])

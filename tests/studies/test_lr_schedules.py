@@ -16,12 +16,15 @@ from claimcheck.engine.networks import MLP
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
 from claimcheck.spec import design
+from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "lr_schedules")
 RUNS, STATISTICS = (study_module(STUDY.folder, name) for name in ("runs", "statistics"))
+PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
+CONTROLLED = [name for name, prediction in PREDICTIONS.items() if prediction.kind != "fact"]
 
 
 def context_of(part, data_dir=Path("data"), **settings):
@@ -29,9 +32,10 @@ def context_of(part, data_dir=Path("data"), **settings):
     return Context(study="lr_schedules", scale="smoke", part=part, settings=Settings(settings), **where)
 
 
-def answer(identifier, rows, scale="quick"):
-    """What a prediction measures on the records of its part, a number for each seed."""
-    prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
+def answer(name, rows, scale="quick", control=None):
+    """What a prediction, or one of its controls, measures on the records of its part, a number for each seed."""
+    prediction = PREDICTIONS[name]
+    prediction = applied(prediction, control_of(prediction, control)) if control else prediction
     if prediction.measure is None:
         return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
@@ -144,13 +148,17 @@ def warmup_records(failed):
     ]  # fmt: skip
     table = pd.DataFrame(cells, columns=["seed", "regime", "warmup", "doublings"])
     values = [float(failed(*cell[1:])) for cell in cells]
-    return table.assign(failed=values, test_error=0.5, learning_rate=0.1, step=160, status="ok")
+    losses = [2.3 if failed else 1.5 for failed in values]
+    table = table.assign(failed=values, train_loss=losses, test_loss=losses, test_error=0.5, learning_rate=0.1)
+    return table.assign(step=160, status="ok")
 
 
 def test_warmup_is_credited_with_log2_of_the_largest_stable_rates():
     table = warmup_records(lambda regime, w, d: d > (1 if w == 0.3 else -3))
     assert answer("warmup-moves-the-limit", table).to_dict() == {0: 4.0, 1: 4.0}
     assert answer("short-warmup-adam", table).to_dict() == {0: 0.0, 1: 0.0}
+    assert answer("warmup-moves-the-limit", table, control="never").to_dict() == {0: 0.0, 1: 0.0}
+    assert answer("warmup-moves-the-limit", table, control="against").to_dict() == {0: -4.0, 1: -4.0}
     table = warmup_records(lambda regime, w, d: w == 0.0 or d > 0)
     assert answer("warmup-momentum", table)[0] == 0.0 - (-7.0), "where every rate fails, one doubling below the grid"
 
@@ -162,14 +170,23 @@ def test_a_failure_at_a_low_rate_does_not_make_a_higher_one_unstable():
     assert answer("warmup-large-init", table)[0] == 2.0 - (-3.0)
 
 
-def test_failures_at_the_ends_are_shares_of_the_two_good_initialisations():
+def test_where_warmup_may_use_low_rates_only_it_moves_the_limit_down():
+    table = warmup_records(lambda regime, w, d: d > 0)
+    assert answer("warmup-momentum", table)[0] == 0.0
+    assert [answer("warmup-momentum", table, control=name)[0] for name in NAMES] == [-3.0, -3.0]
+
+
+def test_at_the_ends_both_good_initialisations_must_train_or_both_fail():
     table = warmup_records(lambda regime, w, d: regime == "adam" and d == 2)
     table = table[(table["regime"] != "momentum_large_init") & (table["warmup"] == 0.0)]
-    assert answer("highest-rate-fails", table)[1] == 0.5
-    assert answer("lowest-rate-trains", table)[1] == 0.0
+    assert answer("highest-rate-fails", table)[1] == 1.5, "momentum SGD trains"
+    assert answer("lowest-rate-trains", table)[1] == 1.5
+    assert answer("lowest-rate-trains", table, control="never")[1] == 2.3, "Adam at the highest rate"
+    assert answer("highest-rate-fails", table, control="never")[1] == 1.5, "Adam at the lowest rate"
     diverged = (table["regime"] == "momentum") & (table["doublings"] == 2)
     table.loc[diverged, "status"] = "diverged"
-    assert answer("highest-rate-fails", table)[1] == 1.0, "a run that diverged has failed"
+    assert answer("highest-rate-fails", table)[1] == 2.3, "a run that diverged has failed: the lesser loss is Adam's"
+    assert np.isinf(answer("lowest-rate-trains", table, control="against")[1])
 
 
 def test_at_a_cautious_rate_warmup_is_compared_with_none_in_points():
@@ -191,7 +208,9 @@ def test_schedules_are_compared_with_a_cosine():
     assert answer("annealing-beats-constant", table)[0] == pytest.approx(0.2)
     assert answer("step-worse-than-cosine", table)[0] == pytest.approx(0.02)
     assert answer("linear-like-cosine", table)[0] == pytest.approx(0.01)
+    assert answer("linear-like-cosine", table, control="never")[0] == pytest.approx(0.2)
     assert answer("warmup-cosine-not-worse", table)[2] == pytest.approx(10.0), "against wsd, in points"
+    assert answer("warmup-cosine-not-worse", table, control="never")[2] == pytest.approx(30.0)
 
 
 def test_a_diverged_schedule_counts_as_guessing():
@@ -200,16 +219,8 @@ def test_a_diverged_schedule_counts_as_guessing():
     assert answer("annealing-beats-constant", table)[0] == pytest.approx(math.log(10) - 1.1)
 
 
-def test_the_best_competitor_is_chosen_on_other_seeds():
-    table = schedule_records()
-    table.loc[(table["recipe"] == "step") & (table["seed"] == 0), "test_error"] = 0.0
-    table.loc[(table["recipe"] == "step") & (table["seed"] > 0), "test_error"] = 0.9
-    error = answer("warmup-cosine-not-worse", table)[0]
-    assert error == pytest.approx(10.0), "seed 0's lucky step schedule is not its rival"
-
-
 def grid_records():
-    rows = [(s, rate, loss) for s in (0, 1) for rate, loss in ((1e-3, 2.0), (0.1, 0.5), (1.0, np.nan))]
+    rows = [(s, rate, loss) for s in (0, 1) for rate, loss in ((1e-3, 2.0), (0.08, 0.5), (1.0, np.nan))]
     table = pd.DataFrame(rows, columns=["seed", "learning_rate", "train_loss"])
     return table.assign(part="grid", step=240, status="ok")
 
@@ -220,28 +231,49 @@ def test_arms_of_the_u_are_measured_from_the_best_rate():
     assert answer("high-rate-diverges", table)[0] == pytest.approx(math.log2(2 * math.log(10) / 0.5))
 
 
-def test_patience_leaves_a_share_of_the_gap():
-    patience = pd.DataFrame({"part": "patience", "seed": [0, 0], "step": [10, 100], "train_loss": [1.5, 0.7]})
-    whole = pd.concat([grid_records(), patience], ignore_index=True)
+def test_patience_leaves_a_share_of_the_gap_and_the_ordinary_budget_all_of_it():
+    losses = {10: 1.5, 20: 1.3, 100: 0.7}
+    patience = pd.DataFrame({"part": "patience", "seed": 0, "step": losses.keys(), "train_loss": losses.values()})
+    whole = pd.concat([grid_records().query("seed == 0"), patience], ignore_index=True)
     assert answer("low-rate-is-only-slow", whole)[0] == pytest.approx(0.2)
+    assert answer("low-rate-is-only-slow", whole, control="never")[0] == pytest.approx(1.0)
+    assert answer("low-rate-is-only-slow", whole, control="against")[0] == pytest.approx(0.8)
+    whole.loc[np.isclose(whole["learning_rate"], 0.08), "train_loss"] = np.nan
+    assert np.isnan(answer("low-rate-is-only-slow", whole)[0]), "no gap to a best rate that diverged"
 
 
 def test_range_tests_are_compared_with_the_best_constant_rate():
-    rows = [(0, 80, 2.0, 0.1), (0, 240, 1.0, 1.0), (0, 720, 0.5, 0.001)]
+    rows = [(0, 80, 1.6, 0.1), (0, 240, 0.8, 0.8), (0, 720, 0.4, 0.001)]
     ramps = pd.DataFrame(rows, columns=["seed", "ramp", "at_minimum", "steepest"]).assign(part="range_test")
-    whole = pd.concat([grid_records(), ramps], ignore_index=True)
-    assert answer("range-test-suggests", whole)[0] == pytest.approx(0.0)
-    assert answer("range-test-depends-on-its-speed", whole)[0] == pytest.approx(math.log10(0.25))
-    assert answer("range-test-steepest", whole)[0] == pytest.approx(1.0)
+    assert answer("range-test-suggests", ramps)[0] == pytest.approx(0.0)
+    assert answer("range-test-suggests", ramps, control="never")[0] == pytest.approx(math.log10(0.08 / 0.003))
+    assert answer("range-test-depends-on-its-speed", ramps)[0] == pytest.approx(math.log10(0.25))
+    assert answer("range-test-depends-on-its-speed", ramps, control="against")[0] == pytest.approx(math.log10(4.0))
+    assert answer("range-test-steepest", ramps)[0] == pytest.approx(1.0)
+    assert answer("range-test-steepest", ramps, control="against")[0] == pytest.approx(-1.0)
+    for name in ("range-test-depends-on-its-speed", "range-test-steepest"):
+        assert answer(name, ramps, control="never")[0] == 0.0
+
+
+def test_the_best_constant_rate_is_the_same_everywhere():
+    assert {each.arguments["best"] for each in PREDICTIONS.values() if "best" in each.arguments} == {0.08}
+    named = [each.measure.to for each in PREDICTIONS.values() if each.measure is not None and each.part == "grid"]
+    assert named == [{"learning_rate": 0.08}] * 2
+    assert study_module(STUDY.folder, "constants").BEST_RATE == 0.08
+    for scale in STUDY.scales:
+        assert 0.08 in STUDY.at(scale)["grid"].factors["learning_rate"].values
 
 
 def test_the_edge_is_late_sharpness_and_a_diverged_run_never_comes_to_rest():
-    rows = [(s, m, t, 1.1, 2.0 - t / 100) for s in (0, 1) for m in (1.2, 2.0) for t in (0, 70, 100)]
+    rows = [(s, m, t, m if t == 0 else 1.1, 2.0 - t / 100) for s in (0, 1) for m in (1.2, 2.0) for t in (0, 70, 100)]
     table = pd.DataFrame(rows, columns=["seed", "multiple", "step", "stability", "loss"])
     table.loc[(table["seed"] == 1) & (table["multiple"] == 2.0) & (table["step"] > 0), ["stability", "loss"]] = np.nan
-    assert answer("sharpness-at-the-edge", table)[0] == pytest.approx(1.1)
-    assert np.isinf(answer("sharpness-at-the-edge", table)[1])
-    assert answer("beyond-the-edge-survives", table).to_dict() == {0: 1.0, 1: 0.5}
+    assert answer("sharpness-at-the-edge", table).to_dict() == {0: pytest.approx(1.1), 1: np.inf}
+    assert answer("sharpness-at-the-edge", table, control="never")[0] == pytest.approx(1.6)
+    assert answer("sharpness-at-the-edge", table, control="against")[0] == 2.0
+    assert answer("beyond-the-edge-survives", table).to_dict() == {0: 0.5, 1: np.inf}
+    assert answer("beyond-the-edge-survives", table, control="never").to_dict() == {0: 1.0, 1: 1.0}
+    assert answer("beyond-the-edge-survives", table, control="against")[0] == 2.0
 
 
 def test_every_regime_says_how_it_trains():
@@ -261,8 +293,16 @@ def test_every_recipe_is_a_schedule():
 def test_every_prediction_gives_each_seed_a_number(smoke):
     for _, prediction in STUDY.predictions():
         values = answer(prediction.id, records.part_of(smoke, prediction.part), "smoke")
-        assert sorted(values.index) == [0, 1, 2, 3], prediction.id
+        seeds = [0] if prediction.kind == "fact" else [0, 1, 2, 3]
+        assert sorted(values.index) == seeds, prediction.id
         assert values.notna().all(), prediction.id
+
+
+@pytest.mark.parametrize("control", NAMES)
+@pytest.mark.parametrize("name", CONTROLLED)
+def test_every_control_has_an_answer_for_every_seed(smoke, name, control):
+    found = records.part_of(smoke, control_of(PREDICTIONS[name], control).part or PREDICTIONS[name].part)
+    assert sorted(answer(name, found, "smoke", control).index) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
