@@ -39,10 +39,10 @@ def test_the_new_study_loads_and_has_every_file(studies):
 
 def test_its_design_has_two_arms_with_tuned_rates_at_each_scale(studies):
     create("mine", studies)
-    for scale, seeds in {"smoke": 4, "quick": 16, "full": 64}.items():
+    for scale, seeds, pilots in (("smoke", 4, 2), ("quick", 16, 8), ("full", 64, 8)):
         part = load_study(studies, "mine").at(scale)["width"]
         assert len(confirmatory_runs(part)) == 2 * seeds
-        assert len(pilot_runs(part)) == 2 * 4 * 2
+        assert len(pilot_runs(part)) == 2 * 4 * pilots
 
 
 def test_its_modules_are_valid_python_and_judging_it_needs_neither_pytorch_nor_seaborn(studies):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.results.digests import prediction_hash
+from claimcheck.results.digests import prediction_hash, registration_digest
 from claimcheck.spec.reading import load_config, load_lecture, load_study, study_names
 
 REPOSITORY = Path(__file__).parents[2]
@@ -214,15 +214,42 @@ def test_configuration_faults_are_told(studies, overrides, pieces):
         assert piece in str(caught.value)
 
 
-def test_spec_hash_follows_the_region_and_the_design_only(studies, edit):
-    def hashed():
-        study = load_study(studies, "coin")
-        return prediction_hash(study.claims[0].predictions[0], study, "smoke")
+WORDS = {
+    "says": lambda raw: raw["claims"][0]["predictions"][0].update(says="Other words."),
+    "why": lambda raw: raw["claims"][0]["predictions"][0].update(why="Other words."),
+    "unit": lambda raw: raw["claims"][0]["predictions"][0].update(unit="heads"),
+    "undecidable": lambda raw: raw["claims"][0]["predictions"][0].update(undecidable="Kept for its size."),
+    "title": lambda raw: raw.update(title="Another title"),
+    "caption": lambda raw: raw["figures"][0].update(caption="Another caption."),
+}
+SUBSTANCE = {
+    "region": lambda raw: raw["claims"][0]["predictions"][0].update(region=[0.4, 0.61]),
+    "share": lambda raw: raw["claims"][0]["predictions"][0].update(share=0.9),
+    "kind": lambda raw: raw["claims"][0]["predictions"][0].update(kind="limit"),
+    "measure": lambda raw: raw["claims"][0]["predictions"][0]["measure"].update(times=2),
+    "controls": lambda raw: raw["claims"][0]["predictions"][0].update(controls={"none": "There are none."}),
+    "setting of the scale": lambda raw: raw["scales"]["smoke"]["tosses"].update(tosses=300),
+    "units": lambda raw: raw["scales"]["smoke"].update(seeds=20),
+}
 
-    first = hashed()
-    edit("coin", lambda raw: raw.update(title="Another title"))
-    assert hashed() == first
-    edit("coin", lambda raw: raw["claims"][0]["predictions"][0].update(region=[0.4, 0.61]))
-    second = hashed()
-    edit("coin", lambda raw: raw["scales"]["smoke"]["tosses"].update(tosses=300))
-    assert len({first, second, hashed()}) == 3
+
+@pytest.mark.parametrize("change", [*WORDS, *SUBSTANCE])
+def test_what_fixes_a_prediction_and_a_registration_is_substance_and_not_words(studies, edit, change):
+    def hashes():
+        study = load_study(studies, "coin")
+        return prediction_hash(study.claims[0].predictions[0], study, "smoke"), registration_digest(study)
+
+    before = hashes()
+    edit("coin", {**WORDS, **SUBSTANCE}[change])
+    after = hashes()
+    assert [old != new for old, new in zip(before, after)] == [change in SUBSTANCE] * 2
+
+
+def test_a_registration_fixes_every_scale_and_the_statistics(studies, edit, plant):
+    before = registration_digest(load_study(studies, "coin"))
+    edit("coin", lambda raw: raw["scales"]["full"].update(seeds=33))
+    assert registration_digest(load_study(studies, "coin")) != before
+    planted = registration_digest(plant())
+    for old in ('_difference(records, "up")\n', '_difference(records, "up") + 10'):
+        assert registration_digest(plant(statistics={old: f"1 * {old}"})) != planted, "of a prediction, of a control"
+    assert registration_digest(plant({"says: B exceeds A.": "says: B is above A."})) == planted

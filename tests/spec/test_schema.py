@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from claimcheck.files import read_yaml
 from claimcheck.spec import schema
 from claimcheck.spec.measures import Measure
+from claimcheck.spec.models import Controls, Prediction
 from claimcheck.spec.parts import Part
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +55,7 @@ def test_every_key_is_on_the_page():
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_schema_accepts_what_the_studies_say(name):
-    said = yaml.load((ROOT / "studies" / name / "study.yaml").read_bytes(), Loader=yaml.CSafeLoader)
+    said = read_yaml(ROOT / "studies" / name / "study.yaml")
     faults = [
         f"{'.'.join(map(str, fault.absolute_path))}: {fault.message[:200]}" for fault in validator().iter_errors(said)
     ]
@@ -93,6 +95,8 @@ def test_the_pages_examples_are_valid():
         Measure(**said)
     for said in blocks("A part")[0]["parts"].values():
         Part(**said)
+    Prediction(**{("on" if key is True else key): value for key, value in blocks("A prediction")[0][0].items()})
+    Controls(**blocks("Controls")[0]["controls"])
 
 
 def test_the_pages_links_lead_to_its_sections():

@@ -122,8 +122,8 @@ class Prediction(Model):
             raise ValueError("a fact needs a tolerance: how far beyond the region is still rounding")
         if self.kind != "fact" and self.tolerance is not None:
             raise ValueError("tolerance is a fact's: a prediction is judged on its region alone")
-        if low is not None and high is not None and not (low < high or (self.kind == "fact" and low == high)):
-            raise ValueError("the lower end of the region must be below the upper end (are they swapped?)")
+        if low is not None and low == high and self.kind != "fact":
+            raise ValueError("the lower end of the region must be below the upper end: one point is a fact's")
         return self
 
     @field_validator("share")
@@ -135,9 +135,12 @@ class Prediction(Model):
 
     @field_validator("region")
     @classmethod
-    def _not_open(cls, region: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
-        if region == (None, None):
+    def _in_order(cls, region: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+        low, high = region
+        if low is None and high is None:
             raise ValueError("both ends are open: nothing could contradict it")
+        if low is not None and high is not None and low > high:
+            raise ValueError("the lower end must be below the upper end (are they swapped?)")
         return region
 
 

@@ -11,7 +11,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 RESERVED = {
     "part",
@@ -200,7 +209,15 @@ class Part(Design):
     @classmethod
     def _whole_tuning(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and values.get("extends") is None and isinstance(values.get("tune"), Mapping):
-            return {**values, "tune": Tune.model_validate(values["tune"])}
+            try:
+                return {**values, "tune": Tune.model_validate(values["tune"])}
+            except ValidationError as error:
+                kept = ("type", "input", "ctx")
+                faults = [
+                    {**{key: each[key] for key in kept if key in each}, "loc": ("tune", *each["loc"])}
+                    for each in error.errors(include_url=False)
+                ]
+                raise ValidationError.from_exception_data("Part", faults) from None
         return values
 
     @model_validator(mode="after")

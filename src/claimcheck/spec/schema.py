@@ -17,7 +17,17 @@ from pydantic import AliasChoices, BaseModel
 
 from claimcheck.files import write_text
 from claimcheck.spec.measures import Measure
-from claimcheck.spec.models import Amendment, Claim, FigureSpec, Prediction, Reference, StudyFile
+from claimcheck.spec.models import (
+    Amendment,
+    Claim,
+    Control,
+    Controls,
+    FigureSpec,
+    Prediction,
+    Reference,
+    Registration,
+    StudyFile,
+)
 from claimcheck.spec.parts import Factor, Part, Tune
 
 SCHEMA, KEYS = "study.schema.json", "study-keys.md"
@@ -30,8 +40,11 @@ SECTIONS: dict[type[BaseModel], str] = {
     Claim: "A claim",
     Prediction: "A prediction",
     Measure: "A measure",
+    Controls: "Controls",
+    Control: "A control",
     Reference: "A reference",
     FigureSpec: "A figure",
+    Registration: "registrations.yaml",
     Amendment: "amendments.yaml",
 }
 """Sections of the page, in which a model's table of keys takes the place of its name in double brackets."""
@@ -78,7 +91,9 @@ def _table(model: type[BaseModel]) -> str:
 
 
 def _default(value: Any) -> str:
-    return "" if value in (None, "", [], {}) else f"`{json.dumps(value)}`".replace('"', "")
+    if isinstance(value, dict) and not any(value.values()):
+        return ""
+    return "" if value in (None, "", []) else f"`{json.dumps(value)}`".replace('"', "")
 
 
 WORDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
