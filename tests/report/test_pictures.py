@@ -1,12 +1,10 @@
-"""Shapes and region pictures: well-formed, told apart by form, numbers where they belong."""
+"""Shapes of verdicts and the bar of all claims: well-formed, told apart by form."""
 
 from __future__ import annotations
 
 import math
 import re
 from xml.etree import ElementTree
-
-import pytest
 
 from claimcheck.report import pictures
 
@@ -20,36 +18,9 @@ def test_every_state_has_a_shape_of_its_own() -> None:
         ElementTree.fromstring(body)
 
 
-@pytest.mark.parametrize("ends", [(0.0, 1.0), (None, 1.0), (0.0, None), (0.999999, 1.000001)])
-@pytest.mark.parametrize(
-    ("estimate", "interval"), [(0.5, (0.4, 0.6)), (1.0, (1.0, 1.0)), (math.inf, (3.0, math.inf)), (-40.0, (None, None))]
-)
-def test_a_region_picture_is_well_formed_and_stays_inside(estimate, interval, ends) -> None:
-    root = ElementTree.fromstring(pictures.region(estimate, interval, ends, "supported", "nats & <b>"))
-    width = float(root.get("width"))
-    assert root.get("role") == "img"
-    assert root.get("aria-label")
-    dot = root.find(f"{SVG}circle")
-    assert 0 <= float(dot.get("cx")) <= width
-    band = root.find(f"{SVG}rect")
-    assert float(band.get("x")) >= 0
-    assert float(band.get("x")) + float(band.get("width")) <= width
-
-
-def test_the_small_picture_is_decoration_without_words() -> None:
-    root = ElementTree.fromstring(pictures.strip(0.5, (0.4, 0.6), (0.0, None), "inconclusive"))
-    assert root.get("aria-hidden") == "true"
-    assert root.find(f"{SVG}text") is None
-    assert root.find(f"{SVG}circle") is not None
-
-
-def test_an_estimate_inside_its_region_is_drawn_inside_it() -> None:
-    for estimate, inside in [(0.5, True), (1.5, False), (-0.5, False)]:
-        drawn = pictures.region(estimate, (estimate - 0.1, estimate + 0.1), (0.0, 1.0), "supported")
-        root = ElementTree.fromstring(drawn)
-        band, dot = root.find(f"{SVG}rect"), root.find(f"{SVG}circle")
-        left = float(band.get("x"))
-        assert (left < float(dot.get("cx")) < left + float(band.get("width"))) is inside
+def test_every_state_has_a_colour_and_facts_come_last() -> None:
+    assert set(pictures.COLOURS) == set(pictures.STATES)
+    assert pictures.STATES[-2:] == pictures.FACTS
 
 
 def test_the_bar_of_all_claims_is_as_long_as_their_number() -> None:

@@ -17,12 +17,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import write_json
-from claimcheck.judging import calibration
 from claimcheck.report import build as report
 from claimcheck.report import text
 from claimcheck.report.gather import gather
-from claimcheck.results.seals import sealed
 from claimcheck.results.state import Collection, Results
 from claimcheck.spec.config import Config
 
@@ -113,7 +110,7 @@ def test_every_internal_link_resolves(page: Page, project: Path) -> None:
 
 def test_every_picture_has_an_alternative_text(page: Page) -> None:
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 2
+    assert len(images) == 3
     assert images[0]["alt"] == 'Two noisy curves "round" zero.'
     for attributes in images:
         assert attributes["alt"]
@@ -125,34 +122,46 @@ def test_every_picture_has_an_alternative_text(page: Page) -> None:
 
 
 def test_numbers_in_the_page_are_those_of_the_table(page: Page, verdicts: list[dict[str, str]]) -> None:
-    assert len(verdicts) == 7, "without the study that is out of date"
+    assert len(verdicts) == 15, "a row a data set, without the study that is out of date"
     for row in verdicts:
-        low, high, value = float(row["low"]), float(row["high"]), float(row["estimate"])
-        assert text.estimate(value, low, high) in page.text
-        assert text.interval(low, high) in page.text
-        assert f"{row['average']} over {row['n']} seeds" in page.text
+        ends = [float(row[key]) if row[key] else None for key in ("low", "high")]
+        assert text.estimate(float(row["median"]), *ends) in page.text
+        assert text.interval(*ends) in page.text
+        if row["kind"] != "fact":
+            assert f"{row['k']} of {row['n']} runs" in page.text
 
 
 def test_notes_carry_the_numbers_of_the_table(page: Page, verdicts: list[dict[str, str]]) -> None:
     row = next(row for row in verdicts if row["prediction"] == "mean-is-zero")
-    value, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
+    value, low, high = (float(row[key]) for key in ("median", "low", "high"))
     shown = {
         "size": text.estimate(abs(value), *sorted((abs(low), abs(high)))),
         "percent": text.estimate(100 * value, 100 * low, 100 * high),
         "factor": text.estimate(math.exp(value), math.exp(low), math.exp(high)),
     }
+    assert f"True in {row['k']} of {row['n']} runs: the mean is" in page.text
     assert f"That is {shown['size']} in size, {shown['percent']} % and a factor of {shown['factor']}." in page.text
+
+
+def test_notes_tell_data_sets_apart_and_facts_by_their_value(page: Page) -> None:
+    assert (
+        "It is true in 31 of 32 runs on clear data and in 2 of 32 runs on digits, in short 31 of 32 runs (clear), "
+        "2 of 32 runs (digits); the medians are 0.655 (clear), −0.3 (digits). One is 1 and holds; 32 numbers have the "
+        "median 3.00."
+    ) in page.text
 
 
 def test_pdf_says_what_the_page_says(pdf_text: list[str], page: Page, verdicts: list[dict[str, str]]) -> None:
     whole = " ".join(" ".join(pdf_text).split())
     for row in verdicts:
-        assert text.estimate(float(row["estimate"]), float(row["low"]), float(row["high"])) in whole
-        assert f"{row['average']} over {row['n']} seeds" in whole
+        ends = [float(row[key]) if row[key] else None for key in ("low", "high")]
+        assert text.estimate(float(row["median"]), *ends) in whole
+        if row["kind"] != "fact":
+            assert f"{row['k']} of {row['n']} runs" in whole
     for words in ("Noise is large.", "Noise decides.", "A claim of our own.", "It will be tested.", "A coin."):
         assert words in whole
         assert words in page.text
-    for state in ("supported", "contradicted", "inconclusive", "not run", "out of date", "planned", "not testable"):
+    for state in ("supported", "contradicted", "mixed", "inconclusive", "not run", "out of date", "holds", "planned"):
         assert len(re.findall(state, whole)) >= 1
         assert state in page.text
 
@@ -200,14 +209,17 @@ def test_hostile_text_is_shown_as_text(page: Page, pdf_text: list[str], source: 
 def test_counts_add_up_and_states_are_honest(project: Path, find: Find) -> None:
     view = gather(*find(project))
     assert view.counts() == {
-        "supported": 2,
+        "supported": 1,
         "contradicted": 1,
+        "mixed": 1,
         "inconclusive": 1,
-        "not run": 1,
+        "not run": 2,
         "out of date": 1,
         "failed": 0,
         "planned": 1,
         "not testable": 1,
+        "holds": 1,
+        "does not hold": 1,
     }
     assert sum(view.counts().values()) == len(view.lecture.claims())
     old = next(study for study in view.studies if study.spec.name == "old")
@@ -226,11 +238,11 @@ def test_the_page_tells_what_cannot_be_missed(page: Page) -> None:
     for words in (
         "claimcheck run coins --scale quick",
         "arXiv:1611.01232",
-        "it was −0.1 to 0.1",
+        "it was between −0.1 and 0.1",
         "Beside published and theoretical values",
-        "0.35 %",
         "A judgement, no measurement decides it.",
-        "not run with fewer than 11 seeds",
+        "none: so few runs cannot decide",
+        "Only all 16 support that it is true in more than 50 % of runs; only none contradicts it.",
     ):
         assert words in page.text, words
     assert "1 of the predictions, or how they are tested, was changed after a first run" in page.text
@@ -275,7 +287,7 @@ def test_changed_code_makes_verdicts_out_of_date(own: Path, find: Find) -> None:
     edit(own / "studies/coins/runs.py", ".standard_normal(", ".standard_cauchy(")
     view = gather(*find(own))
     assert view.counts()["out of date"] == 4
-    assert view.counts()["supported"] == 1
+    assert view.counts()["supported"] == 0
     coins = next(study for study in view.studies if study.spec.name == "coins")
     assert not any(prediction.measured for prediction in coins.predictions())
     assert "part tosses: would run: runs.py (run_tosses and what it reaches) changed" in coins.changed
@@ -294,7 +306,7 @@ def test_an_edited_verdict_is_refused(own: Path, find: Find) -> None:
     for path in (results["coins"].view / "verdicts.json", results["coins"].verdicts):
         whole = path.read_text(encoding="utf-8")
         entries = json.loads(whole)
-        entries[0]["estimate"] = 1.0
+        entries[0]["tests"][0]["k"] = 1
         path.write_text(json.dumps(entries), encoding="utf-8")
         with pytest.raises(ClaimcheckError, match=r"verdicts.*changed after it was (judged|published)"):
             report.build(config, results)
@@ -322,21 +334,6 @@ def test_what_cannot_be_set_is_one_clear_line(own: Path, find: Find, file: str, 
     assert not (own / "reports/quick/report.html").exists()
 
 
-def test_calibration_and_null_run_stand_in_the_appendix(own: Path, find: Find) -> None:
-    config, results = find(own)
-    found = calibration.calibrate(12, 5, reports=20, coverage_samples=20)
-    write_json(Collection(config, _made(results)).calibration, sealed(found))
-    page = Page(report.build(config, results)[0].read_text(encoding="utf-8"))
-    assert (own / "results/quick/calibration.json").is_file()
-    assert "Tried on 20 simulated reports with 5 predictions of 12 seeds each" in page.text
-    for row in found["false_alarms"]:
-        assert row["effects"] in page.text
-    for row in found["false_alarms"]:
-        broken = f"{row['effects']} judged on the {row['average']}"
-        assert (broken in page.text) == (not row["kept"]), broken
-    assert "Of these, suspicious" in page.text
-
-
 def test_what_was_changed_back_is_current_again(own: Path, find: Find) -> None:
     before = gather(*find(own)).counts()
     edit(own / "studies/coins/runs.py", ".standard_normal(", ".standard_cauchy(")
@@ -361,13 +358,3 @@ def test_what_is_not_published_stays_in_the_store(own: Path, find: Find) -> None
 
 def _made(results: dict[str, Results]) -> dict[str, Results]:
     return {name: each for name, each in results.items() if each.judged() and each.drawn()}
-
-
-def test_a_damaged_calibration_is_refused_with_the_command_that_makes_it(own: Path, find: Find) -> None:
-    config, results = find(own)
-    path = Collection(config, _made(results)).calibration
-    for text_of_file in ('{"n":', "[]", json.dumps({"n": 16, "checksum": "0"})):
-        path.write_text(text_of_file, encoding="utf-8")
-        with pytest.raises(ClaimcheckError, match=r"calibration-.*make it again: claimcheck calibrate --scale quick"):
-            report.build(config, results)
-    assert not (own / "reports").exists()

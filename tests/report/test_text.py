@@ -51,16 +51,23 @@ def test_a_printed_number_is_the_number_to_its_digits(value: float) -> None:
 @pytest.mark.parametrize(
     ("ends", "words"),
     [
-        ((None, 0.5), "at most 0.5"),
-        ((0.9, None), "at least 0.9"),
-        ((0.97, 1.03), "0.97 to 1.03"),
+        ((None, 0.5), "below 0.5"),
+        ((0.9, None), "above 0.9"),
+        ((0.97, 1.03), "between 0.97 and 1.03"),
         ((0.999999, 1.000001), "1 ± 10⁻⁶"),
-        ((-0.02, 0.02), "−0.02 to 0.02"),
-        ((0.0, 2.0), "0 to 2"),
+        ((-0.02, 0.02), "between −0.02 and 0.02"),
+        ((0.0, 2.0), "between 0 and 2"),
     ],
 )
 def test_regions_in_words(ends: tuple[float | None, float | None], words: str) -> None:
     assert text.region(ends) == words
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"), [((None, 0.5), "at most 0.5"), ((0.9, None), "at least 0.9"), ((0, 2), "0 to 2"), ((1, 1), "1")]
+)
+def test_the_ends_of_a_fact_belong_to_its_region(ends: tuple[float | None, float | None], words: str) -> None:
+    assert text.region(ends, closed=True) == words
 
 
 def test_an_estimate_has_two_digits_of_its_interval() -> None:

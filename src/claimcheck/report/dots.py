@@ -71,7 +71,8 @@ class _Frame:
             return self.left - self.edge
         if value > self.high:
             return self.right + self.edge
-        return self.left + (value - self.low) / (self.high - self.low) * (self.right - self.left)
+        share = (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)  # halves, for the difference may overflow
+        return self.left + share * (self.right - self.left)
 
     def placed(self, value: float) -> bool:
         """Whether a number has a place on the axis."""
@@ -133,12 +134,12 @@ def _reach(numbers: np.ndarray, walls: list[float]) -> tuple[float, float]:
     shown = [*numbers, *walls] or [0.0]
     if len(numbers) < ENOUGH:
         return min(shown), max(shown)
-    lower, middle, upper = np.quantile(numbers, [0.25, 0.5, 0.75])
-    core = [lower, upper, *walls]
-    spread = max(upper - lower, min((abs(middle - wall) for wall in walls), default=0.0))
-    if spread == 0:
-        return min(shown), max(shown)
-    near = [each for each in shown if min(core) - FAR * spread <= each <= max(core) + FAR * spread]
+    with np.errstate(over="ignore"):
+        lower, middle, upper = np.quantile(numbers, [0.25, 0.5, 0.75], method="nearest")
+        core = [lower, upper, *walls]
+        spread = max(upper - lower, min((abs(middle - wall) for wall in walls), default=0.0)) or np.inf
+        least, most = min(core) - FAR * spread, max(core) + FAR * spread
+    near = [each for each in shown if least <= each <= most]
     return float(min(near)), float(max(near))
 
 

@@ -83,8 +83,8 @@ def block(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Markdown made fit for a cell of a pipe table: one line, and `|` only as `\\|`."""
-    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))
+    """Markdown made fit for a cell of a pipe table: one line, and `|` only as `\\|`; no-break spaces are kept."""
+    return re.sub(r"(?<!\\)\|", r"\\|", re.sub(r"[ \t\r\n]+", " ", text).strip(" "))
 
 
 def number(value: float | None, digits: int = 3, decimals: int | None = None) -> str:

@@ -1,0 +1,243 @@
+"""k of n: the words, the table, the verdicts and the pictures say the same of every prediction, data set by data set."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from claimcheck.judging import rule
+from claimcheck.report import notes, pages, phrases, rule_page, summary
+from claimcheck.report.gather import PartView, PredictionView, ReportView, gather
+from claimcheck.results.provenance import PartFacts
+
+SVG = "{http://www.w3.org/2000/svg}"
+JUDGED = ["effect", "infinite", "law", "mean-is-zero", "arms-differ", "mean-is-large", "sign-decides"]
+FACTS = ["exact-one", "two-arms", "circle"]
+
+
+@pytest.fixture(scope="module")
+def seen(project: Path, find: Callable[..., Any]) -> ReportView:
+    return gather(*find(project))
+
+
+@pytest.fixture(scope="module")
+def source(project: Path) -> str:
+    return (project / "reports/quick/report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def table(project: Path) -> dict[tuple[str, str], dict[str, str]]:
+    with (project / "results/quick/verdicts.csv").open(encoding="utf-8", newline="") as file:
+        return {(row["prediction"], row["data"]): row for row in csv.DictReader(file)}
+
+
+def named(seen: ReportView, name: str) -> PredictionView:
+    return next(view for view in seen.predictions() if view.spec.id == name)
+
+
+def card(source: str, name: str) -> str:
+    """A prediction's card in the page, from its id to that of whatever follows."""
+    (begin,) = [found.start() for found in re.finditer(rf'id="prediction-\w+-{name}"', source)]
+    end = source.find('<div id="', begin + 10)
+    return source[begin : end if end > 0 else len(source)]
+
+
+def words(markup: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", re.sub(r"<svg.*?</svg>", " ", markup, flags=re.DOTALL)).split())
+
+
+def drawings(markup: str, kind: str) -> list[ElementTree.Element]:
+    return [
+        ElementTree.fromstring(each) for each in re.findall(rf'<svg [^>]*class="{kind}".*?</svg>', markup, re.DOTALL)
+    ]
+
+
+def counted(picture: ElementTree.Element, row: int, height: int) -> tuple[int, int]:
+    """Marks of true units, and of all, in a row of a picture: counted off the picture alone."""
+    true = whole = 0
+    for path in picture.iter(f"{SVG}path"):
+        if "unit" in path.get("class").split():
+            heights = [float(y) for y in re.findall(r"M-?[\d.]+ (-?[\d.]+)", path.get("d"))]
+            mine = sum(row * height <= y < (row + 1) * height for y in heights)
+            whole += mine
+            true += mine if "true" in path.get("class").split() else 0
+    return true, whole
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_words_table_and_picture_say_the_same(name: str, seen: ReportView, source: str, table: dict) -> None:
+    view = named(seen, name)
+    (picture,) = drawings(card(source, name), "region")
+    said, drawn = words(card(source, name)), [each.text for each in picture.iter(f"{SVG}text")]
+    rows = [row for (prediction, _), row in table.items() if prediction == name]
+    assert len(rows) == len(view.outcomes) == len(view.spec.on or [None])
+    for place, (row, outcome) in enumerate(zip(rows, view.outcomes, strict=True)):
+        k, n, share = int(float(row["k"])), int(float(row["n"])), float(row["share"])
+        assert (k, n, share) == (outcome.k, outcome.n, view.spec.share)
+        assert n == len(outcome.values)
+        told = f"{row['data']}: {k} of {n} runs" if row["data"] else f"{k} of {n} runs"
+        assert told.replace(":", "") in said
+        assert told in drawn
+        assert told in picture.get("aria-label")
+        assert counted(picture, place, 50) == (k, n)
+        assert f"in more than {100 * share:g} % of runs" in said
+        decision = rule.decide(outcome.values, view.spec.region, share)
+        assert (row["data_verdict"], decision.verdict) == (outcome.verdict, outcome.verdict)
+
+
+@pytest.mark.parametrize("name", ["effect", "mean-is-zero", "mean-is-large", "sign-decides"])
+def test_the_first_table_says_what_the_card_says(name: str, seen: ReportView, source: str) -> None:
+    view = named(seen, name)
+    claim = next(each for each in seen.claims.values() if view in each.predictions)
+    (row,) = re.findall(rf'<tr>\s*<td[^>]*><a href="#{claim.anchor}">.*?</tr>', source, re.DOTALL)
+    (picture,) = drawings(row, "strip")
+    for place, outcome in enumerate(view.outcomes):
+        assert f"{outcome.k} of {outcome.n} runs" in words(row)
+        assert counted(picture, place, 18) == (outcome.k, outcome.n)
+    assert words(row).index(" runs") < words(row).index("median") < words(row).index("p =")
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_a_fact_has_a_value_and_neither_runs_nor_p(name: str, seen: ReportView, source: str, table: dict) -> None:
+    said, view = words(card(source, name)), named(seen, name)
+    assert view.state in said
+    assert "runs" not in said
+    assert "p =" not in said
+    for (prediction, _), row in table.items():
+        if prediction == name:
+            assert (row["kind"], row["verdict"]) == ("fact", view.state)
+            assert not row["k"] + row["n"] + row["p"]
+    (picture,) = drawings(card(source, name), "region")
+    holding = int(view.state == "holds")
+    assert [counted(picture, place, 50) for place in range(len(view.outcomes))] == [(holding, 1)] * len(view.outcomes)
+
+
+def test_a_claim_of_facts_alone_is_shown_as_a_fact(seen: ReportView, source: str) -> None:
+    assert seen.claims["one-is-one"].is_fact
+    assert (seen.claims["one-is-one"].state, seen.claims["pi-is-three"].state) == ("holds", "does not hold")
+    assert not seen.claims["depends-on-data"].is_fact, "a fact beside a prediction does not make it one"
+    assert seen.claims["depends-on-data"].state == "mixed", "nor does it take part in the verdict"
+    shown = words(source)
+    assert "2 of the claims rest on facts alone" in shown
+    assert "With those that stand beside tested claims, 3 facts were computed; 2 of them hold." in shown
+    assert "One is one by arithmetic. a fact" in shown
+
+
+def test_a_mixed_prediction_says_on_which_data_it_depends(source: str) -> None:
+    assert "depends on the data: supported on clear, contradicted on digits" in words(card(source, "effect"))
+    assert "Where it depends" in words(source)
+
+
+def test_missing_numbers_are_told_and_are_not_true(source: str) -> None:
+    assert "3 runs have no number and count as not true." in words(card(source, "infinite"))
+
+
+def test_what_cannot_be_decided_says_why_it_is_kept(source: str) -> None:
+    said = words(card(source, "law"))
+    assert "So few runs cannot support that it is true in more than 90 % of runs" in said
+    assert "Kept though its runs cannot decide: Eighty-eight would be needed." in said
+
+
+def test_controls_are_shown_and_one_that_passed_is_told(seen: ReportView, source: str) -> None:
+    said = words(card(source, "effect"))
+    assert "the first arm against itself (must not be supported): true in 0 of 32 runs on clear, contradicted" in said
+    assert "which it must not be" in words(card(source, "infinite"))
+    assert "none. A law | of large numbers." in words(card(source, "mean-is-zero"))
+    row = next(each for each in summary.controls(seen) if each["title"] == "Planted")
+    asked = sum(len(outcome.controls) for study in seen.studies for v in study.predictions() for outcome in v.outcomes)
+    assert (row["asked"], row["without"], row["count"]) == (asked, 1, 1)
+    assert row["passed"] == r"[infinite](#prediction-planted-infinite) \(never\)"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (
+            {"number": 2, "of": 2, "offset": 0, "first_seed": 100_000},
+            "registration 2 of 2, judged on seeds that nothing had used",
+        ),
+        (
+            {"number": None, "of": 1, "offset": 0, "first_seed": 0},
+            "draft: not registered as it stands; judged on seeds seen before",
+        ),
+        ({"number": 1, "of": 1, "offset": 0, "first_seed": 0}, "registration 1 of 1, judged on seeds from 0"),
+        (
+            {"number": 2, "of": 2, "offset": 1, "first_seed": 105_000},
+            "registration 2 of 2, judged on another block of seeds that nothing had used (number 1 after the registered one)",
+        ),
+    ],
+)
+def test_which_registration_is_said_in_words(facts: dict, said: str) -> None:
+    assert summary.registration_words(facts) == said
+
+
+def test_every_registration_of_every_study_is_listed(source: str, seen: ReportView) -> None:
+    shown = words(source)
+    assert "A first try on seeds from nought | of two arms. Superseded: The arms were swapped." in shown
+    assert "3 supported, 1 contradicted" in shown
+    assert "seeds from 100,000" in shown
+    assert "registration 2 of 2, judged on seeds that nothing had used (1 study)" in shown
+    assert [row["number"] for row in summary.registrations(seen)] == [1, 2]
+
+
+def test_the_chance_of_any_wrong_verdict_is_that_of_all_tests(seen: ReportView, source: str) -> None:
+    tests = [
+        o for view in seen.predictions() for o in view.outcomes if view.spec.kind != "fact" and o.verdict != "not run"
+    ]
+    assert seen.judged_tests() == len(tests) == 10
+    assert (
+        f"at most {phrases.percent(len(tests) * rule.LEVEL)} ({len(tests)} × {phrases.percent(rule.LEVEL)})"
+        in words(source).replace("\N{NO-BREAK SPACE}", " ").replace(" %", "\N{NO-BREAK SPACE}%")
+    )
+
+
+def test_the_rule_is_told_without_a_typed_number() -> None:
+    path = Path(rule_page.__file__).parent / "templates/rule.md.j2"
+    typed = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\{#\w+\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert not re.search(r"\d", typed)
+
+
+@pytest.mark.parametrize("share", rule.SHARES)
+def test_the_power_table_is_the_rules(share: float) -> None:
+    rows = {row["n"]: row for row in rule_page.power_table(share, [20])}
+    assert {20, *rule_page.UNITS} == set(rows)
+    for n, row in rows.items():
+        needed = rule.fewest_true(n, share)
+        assert row["supports"] == ("never" if needed is None else str(needed))
+        assert len(row["power"]) == len(rule_page.TRUE_SHARES)
+    assert rows[32]["supports"] == {0.5: "27", 0.9: "never"}[share]
+    assert rows[128]["supports"] == {0.5: "86", 0.9: "127"}[share]
+    if share == 0.5:
+        assert rows[32]["power"][3] == "90.6\N{NO-BREAK SPACE}%"
+
+
+def test_arms_of_tuning_at_an_edge_or_failed_are_counted() -> None:
+    tune = SimpleNamespace(factor="learning_rate", seeds=8, values=[0.1, 1.0])
+    facts = PartFacts.model_construct(arms=12, arms_at_edge=3, arms_failed=1)
+    view = PartView(SimpleNamespace(factors={}, tune=tune), facts)
+    assert "3 of 12 arms chose an end of the grid; 1 of 12 arms failed at every value" in pages.varied(view)
+
+
+def test_notes_that_name_a_data_set_that_is_not_asked_are_refused(seen: ReportView) -> None:
+    study = next(each for each in seen.studies if each.spec.name == "planted")
+    functions = notes.functions(study)
+    assert functions["verdict"]("effect", "digits") == "contradicted"
+    assert functions["verdict"]("depends-on-data") == "mixed"
+    with pytest.raises(notes.ClaimcheckError, match=r"a data set that the prediction is not asked on.*mnist"):
+        functions["runs"]("effect", "mnist")
+
+
+def test_verdicts_and_report_count_alike(project: Path, seen: ReportView) -> None:
+    entries = json.loads((project / "results/quick/planted/verdicts.json").read_text(encoding="utf-8"))
+    for entry in entries:
+        for test, outcome in zip(entry["tests"], named(seen, entry["prediction"]).outcomes, strict=True):
+            true = named(seen, entry["prediction"]).truths(outcome)
+            assert sum(true) == test.get("k", len(true) if entry["verdict"] == "holds" else 0)
