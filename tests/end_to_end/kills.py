@@ -59,7 +59,7 @@ def records(project, studies: list[str]) -> dict[str, pd.DataFrame]:
     found = {}
     for name in studies:
         frame = pd.read_parquet(project.results(name) / "records.parquet")
-        timed = [part for part, spec in load_study(project.studies, name).all_parts().items() if spec.timing]
+        timed = [part for part, spec in load_study(project.studies, name).at("smoke").items() if spec.timing]
         metrics = [column for column in frame.columns if column not in KEYS]
         frame.loc[frame["part"].isin(timed), metrics] = None
         found[name] = frame
@@ -87,9 +87,9 @@ def trial(
 
 
 def slow_down(project, seconds: float) -> None:
-    """Let each of the toy study's ensembles take `seconds` longer, so that kills land between and inside them."""
-    path = project.studies / "coin" / "study.yaml"
-    path.write_text(path.read_text().replace("seconds: 0.0", f"seconds: {seconds}"))
+    """Let each of the toy studies' ensembles take `seconds` longer, so that kills land between and inside them."""
+    for path in project.studies.glob("*/study.yaml"):
+        path.write_text(path.read_text().replace("seconds: 0.0", f"seconds: {seconds}"))
 
 
 def main() -> None:

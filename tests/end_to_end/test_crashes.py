@@ -1,10 +1,14 @@
 """kill -9, full disks and folders that cannot be written: no half result, no lost result, one clear line."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
+import pandas as pd
 import pytest
 
 from .kills import records, slow_down, trial
@@ -14,7 +18,51 @@ from .kills import records, slow_down, trial
 @pytest.mark.parametrize(("moment", "whole_family"), [(5.0, True), (7.0, False)])
 def test_after_a_kill_the_same_command_finishes_with_equal_records(fresh, finished, moment, whole_family):
     slow_down(fresh, 1.5)
-    trial(fresh, ["coin"], records(finished, ["coin"]), moment, whole_family, "coin")
+    trial(fresh, ["walk"], records(finished, ["walk"]), moment, whole_family, "walk")
+
+
+@pytest.mark.slow
+def test_a_job_that_outlives_its_pipeline_is_not_done_again_and_what_follows_is(fresh):
+    slow_down(fresh, 2.0)
+    process = subprocess.Popen(
+        fresh.command("walk"), cwd=fresh.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + 120
+    while not list(fresh.results("walk").glob("parts/walks-*.records.parquet")) and time.monotonic() < end:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)  # to Snakemake alone, which waits for its job
+    process.wait(timeout=120)
+    assert list(fresh.store("walk").glob("records-*.parquet"))
+    assert "run_walk" not in fresh.planned("walk")
+    said = fresh.snakemake("walk")
+    assert said.returncode == 0, said.stdout
+    assert (fresh.results("walk") / "verdicts.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_parts_that_are_finished_stay_when_the_pipeline_is_stopped(fresh, finished, how):
+    slow_down(fresh, 3.0)
+    process = subprocess.Popen(
+        fresh.command("walk"),
+        cwd=fresh.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 120
+    while not (made := list(fresh.results("walk").glob("parts/walks-*.records.parquet"))) and time.monotonic() < end:
+        time.sleep(0.1)
+    os.killpg(process.pid, how)  # as Ctrl-C does: Snakemake and its jobs
+    process.wait(timeout=60)
+    (part,) = made
+    before = part.stat().st_ino
+    assert not (fresh.results("walk") / "records.parquet").exists()
+    said = fresh.snakemake("walk")
+    assert said.returncode == 0, said.stdout
+    assert part.stat().st_ino == before, "not written again"
+    for study, frame in records(fresh, ["walk"]).items():
+        pd.testing.assert_frame_equal(frame, records(finished, ["walk"])[study], check_exact=True)
 
 
 @contextmanager
@@ -38,7 +86,10 @@ def run(project, results, study="coin", *words):
     """`claimcheck run` by hand, with its results in `results`."""
     options = ["--scale", "smoke", "--studies-dir", str(project.studies), "--results-dir", str(results)]
     command = [sys.executable, "-m", "claimcheck", "run", study, *options, *words]
-    return subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=300, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(project.snakefile.parent / "src")}
+    return subprocess.run(
+        command, cwd=project.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def one_line(said, *pieces):
@@ -69,9 +120,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(fresh, tmp_path):
         before = (disk / "smoke/coin/records.parquet").read_bytes()
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         one_line(run(fresh, disk, "coin", "--seeds", "14"), "Read-only file system")
-        said = fresh.snakemake(results_dir=disk)
+        said = fresh.snakemake(results_dir=disk, studies="[walk]")
         assert said.returncode != 0
-        told = [line for line in said.stdout.splitlines() if line.startswith("claimcheck: ")]
+        told = [line for line in said.stdout.splitlines() if "Read-only file system" in line]
         assert len(told) == 1, said.stdout
-        assert "Read-only file system" in told[0]
+        assert "Traceback" not in said.stdout
         assert (disk / "smoke/coin/records.parquet").read_bytes() == before

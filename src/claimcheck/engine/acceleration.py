@@ -8,17 +8,15 @@ Where a step cannot be compiled or recorded, the reason is logged and the eager 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from claimcheck.engine import products, torch_private, trees
+from claimcheck.engine import products, programs, torch_private, trees
 from claimcheck.engine.data import Data
 from claimcheck.engine.memory import Footprint
 from claimcheck.engine.step import Recipe, Step, Table, TrainState, take
@@ -183,10 +181,10 @@ def compile_step(step: Step, log: Callable[[str], None], *example: Any) -> Calla
     """The step as a compiled program for tensors of the shapes of ``example`` (state, number, keys, positions).
 
     It takes the leaves of these and of :func:`constants_of`, overwrites the state, and returns the losses ``[R]``.
-    Everything that it reads is an input, so that programs of equal shapes are equal and are found again: they are kept
-    in ``.cache/torchinductor`` of the working folder, or where ``TORCHINDUCTOR_CACHE_DIR`` says.
+    Everything that it reads is an input, so that programs of equal shapes are equal and are found again where
+    :mod:`claimcheck.engine.programs` keeps them.
     """
-    folder = os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(".cache", "torchinductor").resolve()))
+    folder = programs.folder()
     form = (*example, *constants_of(step))
     inputs = trees.leaves(form)
 
@@ -199,9 +197,11 @@ def compile_step(step: Step, log: Callable[[str], None], *example: Any) -> Calla
 
     copies = trees.leaves(trees.mapped(_clone, example[0]))  # tracing executes, and the program overwrites the state
     graph = torch_private.trace(program, *copies, *inputs[len(copies) :])
-    log(products.replace(graph, Path(folder)))
+    log(products.replace(graph, folder))
     store_whole_numbers(graph)
-    return torch_private.compile_graph(graph, inputs)
+    compiled = torch_private.compile_graph(graph, inputs)
+    programs.keep_new()
+    return compiled
 
 
 def store_whole_numbers(graph: fx.GraphModule) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -52,7 +53,7 @@ def library(folder: Path) -> None:
     """Compile the kernels into ``folder``, unless they are there, and load them as ``torch.ops.claimcheck.bmm``, once.
 
     Raises:
-        ClaimcheckError: the processor has no AVX-512, or there is no compiler that compiles them.
+        ClaimcheckError: the processor has no AVX-512, or there is no compiler that makes them for it.
     """
     if hasattr(torch.ops.claimcheck, "bmm"):
         return
@@ -61,7 +62,10 @@ def library(folder: Path) -> None:
     path = folder / f"products-{_digest()}.so"
     if not path.exists():
         _compile(path)
-    torch.ops.load_library(path)
+    try:
+        torch.ops.load_library(path)
+    except OSError as error:
+        raise ClaimcheckError(f"they cannot be loaded ({' '.join(str(error).split())})") from error
     torch.library.register_fake("claimcheck::bmm", _shape)
 
 
@@ -77,16 +81,16 @@ def _digest() -> str:
 def _compile(path: Path) -> None:
     from torch.utils import cpp_extension
 
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
-    if compiler is None:
+    compiler = shlex.split(os.environ.get("CXX", "g++"))
+    if not compiler or shutil.which(compiler[0]) is None:
         raise ClaimcheckError("no C++ compiler was found")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Jobs may compile at the same time: each into a name of its own, then renamed.
     unfinished = path.with_suffix(f".{os.getpid()}.so")
     headers = [f"-I{folder}" for folder in cpp_extension.include_paths()]
     libraries = [f"-L{folder}" for folder in cpp_extension.library_paths()]
-    command = [compiler, *FLAGS, str(SOURCE), "-o", str(unfinished), *headers, *libraries, "-lc10", "-ltorch_cpu"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [*compiler, *FLAGS, str(SOURCE), "-o", str(unfinished), *headers, *libraries, "-lc10", "-ltorch_cpu"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
         unfinished.unlink(missing_ok=True)
         raise ClaimcheckError(f"they do not compile ({(done.stderr.strip().splitlines() or ['no reason given'])[0]})")

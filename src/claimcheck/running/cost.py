@@ -21,10 +21,10 @@ from statistics import median
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
 from claimcheck.running.devices import has_compiler, memory_limit, resolve_device
+from claimcheck.running.runner import context_for
 from claimcheck.spec import design
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Study
@@ -204,19 +204,7 @@ def _rehearse(
     """Rehearse the runs of the first ``seeds`` seeds."""
     runs = piece.runs[piece.runs["seed"].isin(piece.runs["seed"].unique()[:seeds])].reset_index(drop=True)
     rehearsal = Rehearsal(device, len(runs), compiled=not eager)
-    pilot = part.tune.settings if part.tune and piece.phase == "pilot" else {}
-    context = Context(
-        study=study.name,
-        scale=config.scale,
-        part=part.name,
-        settings=Settings({**part.settings, **pilot}, f"{study.yaml_path}: {part.name}"),
-        device=device,
-        data_dir=Path(config.data_dir),
-        memory_limit=memory_limit(config, device),
-        design_runs=piece.design_runs,
-        steps=rehearsal.steps,
-        eager=eager,
-    )
+    context = context_for(study, config, part, piece, device, steps=rehearsal.steps, eager=eager)
     name = study.run_function(part.name)
     function = getattr(study_module(study.folder, "runs"), name)
     try:

@@ -28,6 +28,8 @@ from claimcheck.results.state import PartFiles, Results
 from claimcheck.running.devices import memory_limit, resolve_device
 from claimcheck.running.tuning import beyond, choose, with_choice
 from claimcheck.spec import design
+from claimcheck.spec.config import Config
+from claimcheck.spec.models import Study
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.parts import ScaledPart
 
@@ -288,16 +290,12 @@ def _ensemble(job: _Job, phase: _Phase, piece: design.EnsembleDesign) -> pd.Data
 
 def _compute(job: _Job, files: PartFiles, piece: design.EnsembleDesign) -> tuple[pd.DataFrame, dict[str, Any]]:
     part, study = files.part, job.results.study
-    pilot = part.tune.settings if part.tune and piece.phase == "pilot" else {}
-    context = Context(
-        study=study.name,
-        scale=job.results.config.scale,
-        part=part.name,
-        settings=Settings({**part.settings, **pilot}, f"{study.yaml_path}: {part.name}"),
-        device=job.device,
-        data_dir=Path(job.results.config.data_dir),
-        memory_limit=memory_limit(job.results.config, job.device),
-        design_runs=piece.design_runs,
+    context = context_for(
+        study,
+        job.results.config,
+        part,
+        piece,
+        job.device,
         log=lambda text: job.say(piece.name, text),
         advance=lambda share: job.listener.update(job.done + share * len(piece.runs), job.total, piece.name),
     )
@@ -322,3 +320,25 @@ def _compute(job: _Job, files: PartFiles, piece: design.EnsembleDesign) -> tuple
     }
     job.say(piece.name, f"{len(piece.runs)} runs in {facts['seconds']:.1f} s")
     return frame, facts
+
+
+def context_for(
+    study: Study, config: Config, part: ScaledPart, piece: design.EnsembleDesign, device: torch.device, **more: Any
+) -> Context:
+    """What a run function is given beside the runs of `piece`; pilots have the tuning's own settings.
+
+    Args:
+        more: further attributes of the context, such as where it logs.
+    """
+    pilot = part.tune.settings if part.tune and piece.phase == "pilot" else {}
+    return Context(
+        study=study.name,
+        scale=config.scale,
+        part=part.name,
+        settings=Settings({**part.settings, **pilot}, f"{study.yaml_path}: {part.name}"),
+        device=device,
+        data_dir=Path(config.data_dir),
+        memory_limit=memory_limit(config, device),
+        design_runs=piece.design_runs,
+        **more,
+    )

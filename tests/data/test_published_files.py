@@ -1,0 +1,94 @@
+"""The published files are the data: what else lies in their folder, and when they were touched, is nobody's concern."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from claimcheck.data import datasets, downloads
+from claimcheck.errors import ClaimcheckError
+
+
+def idx(array):
+    """An array of bytes in the format in which MNIST is published."""
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def data_dir(tmp_path, monkeypatch):
+    """A small data set laid out as MNIST, with its own checksums in the published ones' place."""
+    generator = np.random.default_rng(0)
+    source, files = downloads.SOURCES["mnist"], {}
+    folder = tmp_path / source.folder
+    folder.mkdir(parents=True)
+    for name in source.files:
+        shape = (6, 28, 28) if "images" in name else (6,)
+        (folder / name).write_bytes(idx(generator.integers(0, 10, shape)))
+        files[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
+    monkeypatch.setitem(downloads.SOURCES, "mnist", replace(source, files=files))
+    datasets.load.cache_clear()
+    yield tmp_path
+    datasets.load.cache_clear()
+
+
+def finder(folder):
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (folder / "._train-images-idx3-ubyte").write_bytes(b"\0\5\x16\7")
+
+
+def explorer(folder):
+    (folder / "Thumbs.db").write_bytes(b"thumbnails")
+    (folder / "desktop.ini").write_text("[.ShellClassInfo]\n")
+
+
+def network_drive(folder):
+    (folder / ".nfs0000000000c0ffee").write_bytes(b"still open somewhere")
+
+
+def own_notes(folder):
+    (folder / "README").write_text("where these come from")
+    (folder / "old").mkdir()
+    (folder / "old" / "train-images-idx3-ubyte").write_bytes(b"an older copy")
+
+
+def touched(folder):
+    for path in folder.iterdir():
+        os.utime(path, (4e9, 4e9))
+        path.chmod(0o444)
+
+
+@pytest.mark.parametrize("litter", [finder, explorer, network_drive, own_notes, touched])
+def test_what_lies_beside_the_published_files_changes_nothing(litter, data_dir, monkeypatch):
+    digest, before = downloads.digest_of("mnist"), datasets.load("mnist", data_dir)
+    for folder in (data_dir / "MNIST" / "raw", data_dir):
+        litter(folder)
+    datasets.load.cache_clear()
+    monkeypatch.setattr(downloads, "_download", lambda *words: pytest.fail("it is whole"))
+    assert downloads.faults("mnist", data_dir) == {}
+    assert downloads.digest_of("mnist") == digest
+    assert downloads.fetch("mnist", data_dir, log=lambda text: None) == data_dir / "MNIST" / "raw"
+    after = datasets.load("mnist", data_dir)
+    assert bool((after.x_train == before.x_train).all())
+    assert bool((after.y_test == before.y_test).all())
+
+
+def test_a_published_file_that_is_another_is_refused_whatever_lies_beside_it(data_dir):
+    own_notes(data_dir / "MNIST" / "raw")
+    path = data_dir / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x0b")
+    datasets.load.cache_clear()
+    with pytest.raises(ClaimcheckError, match="the file is damaged"):
+        datasets.load("mnist", data_dir)
+
+
+@pytest.mark.parametrize("litter", [finder, explorer, own_notes])
+def test_made_data_are_read_from_their_own_file_alone(litter, tmp_path):
+    first = datasets.load("digits", tmp_path)
+    litter(tmp_path)
+    datasets.load.cache_clear()
+    assert bool((datasets.load("digits", tmp_path).x_train == first.x_train).all())
