@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from claimcheck.cli import doctor
+from claimcheck.results.digests import registration_digest
 from claimcheck.results.state import locate
-from claimcheck.running import compiler, devices, doctor
+from claimcheck.running import compiler, devices
 from claimcheck.running.compiler import fault
 from claimcheck.spec.reading import load_study
 
@@ -125,3 +127,56 @@ def test_the_doctor_says_what_the_trial_found(told, state, monkeypatch):
     check = doctor._compiler()
     assert check.state == state
     assert (told or "a trial compiles, links and runs") in check.found
+
+
+# ------------------------------------------------------------------------------------------------ studies
+
+
+def _of(studies, name):
+    """What the doctor says of a study."""
+    return [(check.state, check.found) for check in doctor._studies(studies) if check.subject == f"study {name}"]
+
+
+def test_a_study_that_can_be_judged_is_whole(studies):
+    assert _of(studies, "coin") == [("ok", "its yaml and code agree")]
+
+
+def test_too_few_units_to_support_a_prediction_are_told_at_the_scales_that_decide(studies, edit):
+    edit("coin", lambda raw: raw["scales"].update(smoke={"seeds": 3}, quick={"seeds": 13}))
+    ((state, found),) = _of(studies, "coin")
+    assert state == "broken"
+    assert "coin/study.yaml: scale quick: half: 13 units could not support it at share 0.5" in found
+    edit("coin", lambda raw: raw["claims"][0]["predictions"][0].update(undecidable="Kept for its size."))
+    assert _of(studies, "coin") == [("ok", "its yaml and code agree")]
+
+
+def test_nearly_always_takes_88_units(studies, edit):
+    edit("coin", lambda raw: raw["claims"][0]["predictions"][0].update(share=0.9))
+    assert [found.split(": scale ")[1].split(": half: ") for _, found in _of(studies, "coin")] == [
+        [scale, f"{n} units could not support it at share 0.9, whatever comes of them; "
+                "give its part more, or say why it is kept: undecidable"]
+        for scale, n in (("quick", 16), ("full", 32))
+    ]  # fmt: skip
+    edit("coin", lambda raw: [raw["scales"][scale].update(seeds=88) for scale in ("quick", "full")])
+    assert _of(studies, "coin") == [("ok", "its yaml and code agree")]
+
+
+def test_a_part_that_a_scale_leaves_out_and_facts_need_no_units(studies, edit):
+    edit("coin", lambda raw: raw["scales"]["quick"].update(tosses={"seeds": 0}))
+    assert _of(studies, "coin") == [("ok", "its yaml and code agree")]
+    edit("coin", lambda raw: raw["scales"]["quick"].update(tosses={"seeds": 1}))
+    assert [state for state, _ in _of(studies, "coin")] == ["broken"]
+    edit("coin", lambda raw: raw["claims"][0]["predictions"][0].update(kind="fact", tolerance=0.1))
+    assert _of(studies, "coin") == [("ok", "its yaml and code agree")]
+
+
+def test_a_study_that_is_not_what_was_registered_is_told(studies, edit):
+    digest = registration_digest(load_study(studies, "coin"))
+    said = f"[{{number: 1, date: 2026-12-01, first_seed: 100000, digest: '{digest}', says: A coin.}}]"
+    (studies / "coin" / "registrations.yaml").write_text(said)
+    assert _of(studies, "coin") == [("ok", "its yaml and code agree")]
+    edit("coin", lambda raw: raw["claims"][0]["predictions"][0].update(region=[0.4, 0.7]))
+    ((state, found),) = _of(studies, "coin")
+    assert (state, "registrations.yaml: 1: design, predictions or rule changed since" in found) == ("broken", True)
+    (studies / "coin" / "registrations.yaml").write_text(said.replace("says:", "superseded: Too narrow., says:"))
+    assert _of(studies, "coin") == [("ok", "its yaml and code agree")], "a draft"

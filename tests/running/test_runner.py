@@ -52,6 +52,7 @@ def tuned(studies, edit, results_of):
         raw["scales"] = {"smoke": {"seeds": 4}}
         raw["figures"] = []
         raw["claims"][0]["predictions"][0]["measure"] = {"value": "loss", "of": {"gain": 0.1}}
+        raw["claims"][0]["predictions"][0]["controls"] = {"none": "The choice is what is tested."}
 
     edit("coin", change)
     (studies / "coin" / "runs.py").write_text(TUNED)
@@ -70,7 +71,7 @@ def test_records_are_tidy_and_lie_where_people_read(results_of):
     results = made(results_of())
     frame = load_records(results.view)
     assert list(frame.columns) == ["part", "run", "seed", "bias", "heads", "status"]
-    assert len(frame) == 2 * 12
+    assert len(frame) == 2 * 14
     assert frame["heads"].dtype == "float64"
     assert not (results.view / "parts" / ".work").exists()
 
@@ -99,9 +100,23 @@ def test_tuning_uses_pilot_seeds_only_and_is_recorded(tuned):
     assert frame["seed"].max() < 10_000
     chosen = table[table["chosen"]].set_index("gain")
     assert chosen["learning_rate"].to_dict() == {0.1: 0.1, 0.2: 0.2}
-    assert chosen["at_edge"].to_dict() == {0.1: True, 0.2: False}
+    assert chosen["at_edge"].to_dict() == {0.1: False, 0.2: False}
+    tried = table.groupby("gain")["learning_rate"].apply(list).to_dict()
+    assert tried == {0.1: [0.05, 0.1, 0.2, 0.3], 0.2: [0.05, 0.1, 0.2, 0.3]}, "the grid went on for both"
     facts = results.read_provenance().parts["tosses"]
-    assert (facts.pilot_seeds, facts.arms, facts.arms_at_edge) == (3, 2, 1)
+    assert (facts.pilot_seeds, facts.arms, facts.arms_at_edge, facts.arms_failed) == (3, 2, 0, 0)
+
+
+def test_arms_at_an_edge_and_arms_that_failed_are_counted(edit, studies, tuned, results_of):
+    edit("coin", lambda raw: raw["parts"]["tosses"]["tune"].update(extend=1))
+    facts = made(results_of()).read_provenance().parts["tosses"]
+    assert (facts.arms, facts.arms_at_edge, facts.arms_failed) == (2, 1, 0)
+    lost = TUNED.replace('"loss": (', '"loss": float("nan") if run.gain == 0.1 else (')
+    (studies / "coin" / "runs.py").write_text(
+        lost.replace('"step": step,', '"step": step, "status": "ok" if run.gain == 0.2 else "diverged",')
+    )
+    facts = made(results_of()).read_provenance().parts["tosses"]
+    assert (facts.arms, facts.arms_at_edge, facts.arms_failed) == (2, 0, 1)
 
 
 def test_pilots_that_were_run_already_are_read(tuned):
@@ -122,19 +137,21 @@ def test_a_part_of_which_every_run_diverged_keeps_its_metrics():
     assert "loss" not in records.part_of(half, "lost"), "with a run that went well, an empty column is another part's"
 
 
-@pytest.mark.parametrize("shards", [2, 5, 11])
-def test_shards_join_to_the_same_records(tuned, shards):
+@pytest.mark.parametrize("shards", [2, 11])
+def test_shards_join_to_the_same_records_and_the_same_choice(tuned, shards):
     runner.run_parts(tuned, tuned.parts)
     files = tuned.parts["tosses"]
-    whole = files.read()[0]
-    files.records.unlink()
+    whole, choice = files.read()[0], records.read_sealed(files.tuning, "")[0]
+    for path in files.files:
+        path.unlink()
     for i in range(1, shards + 1):
         runner.run_shard(tuned, "tosses", (i, shards))
     runner.join_shards(tuned, "tosses", shards)
     joined, facts = files.read()
     pd.testing.assert_frame_equal(joined, whole)
+    pd.testing.assert_frame_equal(records.read_sealed(files.tuning, "")[0], choice)
     assert (facts.shards, facts.arms) == (shards, 2)
-    assert sum(each.runs for each in facts.ensembles) == 2 * 3 * 3 + 2 * 4
+    assert sum(each.runs for each in facts.ensembles) == 2 * 4 * 3 + 2 * 4, "with the grid's fourth value"
 
 
 def test_processes_that_make_different_parts_leave_each_other_alone(results_of):
@@ -223,7 +240,7 @@ def test_a_misspelt_setting_is_told(studies, results_of):
 def test_provenance_names_seeds_versions_and_machine_but_no_user(results_of):
     results = made(results_of())
     facts = results.read_provenance()
-    assert facts.seeds == {"tosses": 12}
+    assert facts.seeds == {"tosses": 14}
     part = facts.parts["tosses"]
     assert part.versions["torch"]
     assert part.machine["cores"] >= 1
