@@ -5,11 +5,17 @@ import numpy as np
 from claimcheck.figures import style
 
 from .problems import FEATURES, PROBLEMS
-from .statistics import interpolation_width
+from .statistics import CHANCE
 
 PENALTIES = {"none": "least norm", "optimal": "optimal ridge"}
 ERRORS = {"test_error": "test error", "train_error": "train error"}
 FITTED = "train error ≤ 10 %"
+
+
+def _interpolation_width(rows):
+    """The first width with a mean train error of at most 10 % (epsilon of Nakkiran et al. 2020); else the widest."""
+    error = rows.fillna({"train_error": CHANCE}).groupby("width")["train_error"].mean()
+    return min(error.index[error <= 0.1], default=error.index[-1])
 
 
 def _risk(axis, rows, x, problem, places, gamma):
@@ -78,7 +84,7 @@ def plot_network(records, xlabel="hidden units", every=1):
     _, panels = style.panels(records, "label_noise", titles, sharey=True)
     for axis, _, rows in panels:
         style.column_curves(axis, rows, x="width", columns=ERRORS, times=100)
-        style.threshold(axis, interpolation_width(rows), FITTED)
+        style.threshold(axis, _interpolation_width(rows), FITTED)
         style.log_axis(axis, sorted(records["width"].unique())[::every])
         axis.set_xlabel(xlabel)
     panels[0].axis.set(ylabel="error / %", ylim=(0, min(50, axis.get_ylim()[1])))
@@ -94,7 +100,7 @@ def plot_network_signals(records):
     """Networks with one hidden layer on MNIST-1D, noisy and clean labels; test error on a scale of its own."""
     _, axes = style.figure(1, 2)
     kinds = {0.15: "noisy labels", 0.0: "clean labels"}
-    looks, begins = style.looks(kinds), interpolation_width(records[records["label_noise"] > 0])
+    looks, begins = style.looks(kinds), _interpolation_width(records[records["label_noise"] > 0])
     for axis, (column, name) in zip(axes, ERRORS.items(), strict=True):
         style.curves(axis, records, x="width", y=column, by="label_noise", looks=looks, labels=kinds, times=100)
         style.threshold(axis, begins, FITTED)
@@ -109,7 +115,7 @@ def plot_decomposition(records):
     fills = {"colors": ["#d9d9d9", "#fdae6b", "#9ecae1"], "hatch": ["", "..", "//"], "edgecolor": "#555555"}
     _, panels = style.panels(records, "part", {"resamples": "random features", "network_resamples": "networks"})
     for axis, part, rows in panels:
-        means, threshold = rows.groupby("width")[[*terms, "error"]].mean(), interpolation_width(rows)
+        means, threshold = rows.groupby("width")[[*terms, "error"]].mean(), _interpolation_width(rows)
         if part == "resamples":
             threshold = rows["examples"].iloc[0]
             means.loc[threshold] = np.nan  # off the scale

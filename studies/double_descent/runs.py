@@ -19,7 +19,7 @@ from .problems import FEATURES, PROBLEMS
 
 
 def _least_squares(cells, context, examples, width):
-    """Excess risk, and gap of test to train error, of fits to the first `n` examples and `p` features of a seed's draws.
+    """Excess risk, and gap of test to train error, of fits to a seed's first `n` examples and `p` features.
 
     A run is one design matrix, [examples, width], with many draws of signal and noise.
     """
@@ -134,8 +134,8 @@ def _five_layers(data, width):
 def run_network(runs, context, kind=_one_hidden_layer):
     """Train error (of the labels given) and test errors (of true and of noisy labels) on each seed's own examples.
 
-    Width and number of examples are each the ensemble's or, where fixed, the part's. Runs of one seed share the noise of
-    their labels: a higher rate moves more of them.
+    Width and number of examples are each the ensemble's or, where fixed, the part's. Runs of one seed share the noise
+    of their labels: a higher rate moves more of them.
     """
     given = {**context.settings, **runs.iloc[0]}
     data = _data(context, given["dataset"])

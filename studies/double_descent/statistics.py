@@ -37,12 +37,6 @@ def features_between(records, dataset, of, less, clean=False, ridge=False):
     return worst(of) - worst(less)
 
 
-def interpolation_width(rows):
-    """The first width with a mean train error of at most 10 % (epsilon of Nakkiran et al. 2020); else the widest."""
-    error = _table(rows, "train_error").fillna(CHANCE).mean()
-    return min(error.index[error <= 0.1], default=error.index[-1])
-
-
 def peak_to_threshold(records, dip, clean=False):
     """log2 of the width from `dip` on where a seed's test error is highest, over that where it fits its noisy labels.
 
@@ -65,8 +59,13 @@ def ratio_to_theory(records, model, penalty, theory=None):
     table = _table(records[(records["model"] == model) & (records["penalty"] == penalty)], "risk", "gamma")
     table = table[[gamma for gamma in table.columns if abs(gamma - 1) > 0.1 + 1e-9]]
     ratio = table / [PROBLEMS[model].expected(gamma, (theory or penalty) == "optimal") for gamma in table.columns]
-    worst = np.abs(np.log(ratio.to_numpy())).argmax(axis=1)
-    return ratio.iloc[:, 0] * 0 + ratio.to_numpy()[np.arange(len(ratio)), worst]
+    return ratio.apply(lambda found: found.iloc[np.abs(np.log(found)).argmax()], axis=1)
+
+
+def second_descent(records, model, penalty, dip=0.2, end=4.0):
+    """Fall of risk from gamma = `dip` to `end`, or the rise between them, from `dip` to 1, where that is less."""
+    table = _table(records[(records["model"] == model) & (records["penalty"] == penalty)], "risk", "gamma")
+    return (table[dip] - table[end]).combine(table[1.0] - table[dip], min)
 
 
 def decomposition_ratio(records, near=0.0):

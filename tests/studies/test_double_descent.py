@@ -1,5 +1,6 @@
 """The study of double descent: theory and solvers against other routes, statistics, figures, the full-scale path."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 
 from claimcheck.engine.context import Context, Settings
 from claimcheck.figures import drawing
-from claimcheck.judging.cross_fitting import best_for_others
+from claimcheck.judging import judge, rule
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
 from claimcheck.spec import design
+from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study
 from claimcheck.theory import bias_variance, risk
@@ -22,12 +24,12 @@ STUDY = load_study(ROOT / "studies", "double_descent")
 RUNS, STATISTICS, FIGURES, PROBLEMS = (
     study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures", "problems")
 )
-landmarks = STATISTICS.landmarks
+PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 
 
-def answer(identifier, rows, scale="quick"):
+def answer(prediction, rows, scale="quick"):
     """What a prediction measures on the records of its part, a number for each seed."""
-    prediction = next(p for _, p in STUDY.predictions() if p.id == identifier)
+    prediction = PREDICTIONS[prediction] if isinstance(prediction, str) else prediction
     if prediction.measure is None:
         return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
@@ -169,55 +171,103 @@ def test_decomposition_closes_for_a_learner_made_by_hand():
     assert found["error"] == pytest.approx(total, rel=0.03)
 
 
-# ---- landmarks ----
+# ---- predictions ----
 
 
-def test_cross_fitting_chooses_on_the_other_seeds():
-    table = pd.DataFrame({1: [0.0, 5.0, 5.0], 2: [1.0, 1.0, 1.0]}, index=[0, 1, 2])
-    found = best_for_others(table, table, "lowest")
-    assert found.tolist() == [1.0, 1.0, 1.0]  # seed 0 would take 0.0 for itself, the others' mean forbids it
+def hump(size, at, height=0.2, width=0.3):
+    """A curve that falls, with a hump."""
+    return 0.3 * size**-0.5 + height * np.exp(-(np.log(size / at) ** 2) / width)
 
 
-def test_landmarks_are_chosen_on_the_other_seeds():
-    curve = pd.DataFrame({1: [0.0, 5.0, 5.0], 2: [1.0, 1.0, 1.0], 4: [9.0, 3.0, 3.0], 8: [2.0, 4.0, 4.0]})
-    marks = landmarks(curve, threshold=2)
-    assert marks[["best", "peak"]].iloc[0].tolist() == [1.0, 2.0]  # alone it would be judged at 0.0 and 9.0
+def by_width(peak):
+    """Networks whose error peaks where they fit the noise, and only falls on clean labels."""
+
+    def errors(run, n):
+        size = run.width * 15 / peak
+        error = 0.1 + hump(size, 15) if run.label_noise else 0.1 * size**-0.5
+        return {"test_error": error, "train_error": 0.2 if run.width < peak else 0.0}
+
+    return errors
 
 
-def test_landmarks_of_a_known_curve():
-    curve = pd.DataFrame({1: 0.5, 2: 0.2, 4: 0.3, 8: 0.6, 16: 0.25}, index=[0, 1, 2])
-    marks = landmarks(curve, threshold=8)
-    assert marks[["narrowest", "best", "peak", "widest"]].iloc[0].tolist() == [0.5, 0.2, 0.6, 0.25]
-    assert marks[["peak_at", "threshold"]].iloc[0].tolist() == [8, 8]
+def features(run, n):
+    size = 15 * run.width / n
+    return {"test_error": 0.3 * size**-0.5 if run.ridge else hump(size, 15), "examples": n}
 
 
-def test_a_falling_curve_has_no_rise():
-    curve = pd.DataFrame({1: 0.5, 2: 0.4, 4: 0.3}, index=[0, 1])
-    marks = landmarks(curve, threshold=2)
-    assert (marks["peak"] - marks["best"]).tolist() == [0.0, 0.0]
+def decomposed(peak=None, height=50):
+    def terms(run, n):
+        variance = 0.001 * run.width**0.5 + hump(run.width, peak or n, height, 0.1)
+        found = {"squared_bias": 2 / run.width, "variance": variance, "noise": 0.3}
+        return {**found, "error": sum(found.values()), "examples": n}
+
+    return terms
 
 
-def test_noise_alone_gives_no_rise_and_no_left_arm_on_average():
-    """A flat curve: chosen on the same seeds best and peak would differ by several tenths, cross-fitted they do not."""
-    generator, rises, arms = np.random.default_rng(0), [], []
-    for _ in range(150):
-        marks = landmarks(pd.DataFrame(generator.normal(size=(8, 6))), threshold=5)
-        rises.append((marks["peak"] - marks["best"]).mean())
-        arms.append((marks["narrowest"] - marks["best"]).mean())
-    assert abs(np.mean(rises)) < 4 * np.std(rises) / len(rises) ** 0.5 + 0.05
-    assert abs(np.mean(arms)) < 4 * np.std(arms) / len(arms) ** 0.5 + 0.05
+def expected(model, gamma, penalty):
+    return min(PROBLEMS.PROBLEMS[model].expected(gamma, penalty == "optimal"), 1e3)
 
 
-# ---- statistics ----
+MADE = {
+    "linear": lambda run, n: {"risk": expected(run.model, run.gamma, run.penalty)},
+    "linear_samples": lambda run, n: {
+        "risk": expected("isotropic", 100 / run.examples, run.penalty), "gap": 100 / run.examples
+    },
+    "features": features,
+    "resamples": decomposed(),
+    "network": by_width(15),
+    "network_signals": by_width(38),
+    "network_resamples": decomposed(12, 1),
+    "network_samples": lambda run, n: {"noisy_test_error": 0.3 + 10 / run.examples, "train_error": 0.3},
+    "convolution": by_width(4),
+}  # fmt: skip
+"""Records in which every prediction is true: the columns of a run on `n` examples, by part."""
 
 
-def test_every_prediction_gives_each_seed_a_number(smoke):
-    for _, prediction in STUDY.predictions():
-        rows = records.part_of(smoke, prediction.part)
-        if len(rows):
-            values = answer(prediction.id, rows, "smoke")
-            assert sorted(values.index) == [0, 1, 2, 3], prediction.id
-            assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
+def made(name, scale="quick", columns=None):
+    """Records of a part as a scale has it, two seeds, with made columns."""
+    part = STUDY.at(scale)[name].model_copy(update={"seeds": 2})
+    runs, n = design.confirmatory_runs(part), float(part.settings.get("examples", 0))
+    found = [(columns or MADE[name])(run, n) for run in runs.itertuples()]
+    return runs.assign(status="ok").join(pd.DataFrame(found, runs.index))
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS.values(), ids=lambda prediction: prediction.id)
+def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
+    """At both scales, since the sizes that it names are other ones at each."""
+    for scale in ("full",) if prediction.part == "convolution" else ("quick", "full"):
+        rows = made(prediction.part, scale)
+        found = answer(prediction, rows, scale).to_numpy()
+        if prediction.kind == "fact":
+            assert judge.fact_holds(found, prediction)
+            continue
+        assert rule.inside(found, prediction.region).all(), scale
+        for name in NAMES:
+            asked = applied(prediction, control_of(prediction, name))
+            assert not rule.inside(answer(asked, rows, scale).to_numpy(), asked.region).any(), (scale, name)
+
+
+@pytest.mark.parametrize("power", [-0.5, 0.0, 0.5], ids=["falling", "flat", "rising"])
+def test_a_monotone_curve_has_neither_a_peak_nor_a_second_descent(power):
+    def curve(run, n):
+        size = getattr(run, "width", getattr(run, "gamma", None))
+        columns = {"test_error": size**power / 10, "risk": size**power, "variance": size**power, "examples": n}
+        return {key: columns[key] for key in columns if key != "examples" or not hasattr(run, "examples")}
+
+    for identifier in (
+        *("network-second-descent", "signals-network-second-descent", "digits-second-descent"),
+        *(
+            "signals-second-descent",
+            "linear-second-descent",
+            "least-norm-peaks-on-clean-labels",
+            "images-second-descent",
+        ),
+        *("variance-is-unimodal", "network-variance-is-unimodal"),
+    ):
+        prediction = PREDICTIONS[identifier]
+        scale = "full" if prediction.part == "convolution" else "quick"
+        found = answer(prediction, made(prediction.part, scale, curve), scale)
+        assert not rule.inside(found.to_numpy(), prediction.region).any(), identifier
 
 
 def network_records(errors, train, label_noise=0.15):
@@ -226,59 +276,50 @@ def network_records(errors, train, label_noise=0.15):
         for seed in range(3)
         for (width, error), fitted in zip(errors.items(), train, strict=True)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(status="ok")
 
 
-def test_network_statistics_on_a_curve_made_by_hand():
-    made = network_records({3: 0.4, 6: 0.2, 12: 0.3, 24: 0.25, 99: 0.1}, [0.4, 0.2, 0.08, 0.0, 0.0])
-    expected = {
-        "network-u-left-arm": 0.2,
-        "network-u-right-arm": 0.1,
-        "network-second-descent": 0.2,
-        "network-ends-near-optimum": -0.1,
-        "peak-at-threshold": 0.0,
-    }
-    for name, value in expected.items():
-        assert answer(name, made).tolist() == pytest.approx([value] * 3), name
-
-
-def test_networks_are_judged_where_most_labels_are_wrong_or_on_clean_ones():
-    fitted = [0.4, 0.05, 0.0]
-    parts = {0.2: {3: 0.5, 6: 0.3, 9: 0.6}, 0.1: {3: 0.5, 6: 0.5, 9: 0.5}, 0.0: {3: 0.4, 6: 0.2, 9: 0.2}}
-    made = pd.concat([network_records(errors, fitted, noise) for noise, errors in parts.items()])
-    assert answer("images-peak", made).tolist() == pytest.approx([0.3] * 3)
-    assert answer("images-no-peak-on-clean-labels", made).tolist() == [0.0] * 3
+def test_the_peak_is_sought_from_the_dip_on_and_the_threshold_in_each_seed_s_own_train_error():
+    noisy = network_records({3: 0.9, 6: 0.2, 12: 0.3, 24: 0.25, 48: 0.1}, [0.4, 0.2, 0.2, 0.08, 0.0])
+    clean = network_records({3: 0.9, 6: 0.2, 12: 0.1, 24: 0.1, 48: 0.1}, [0.4, 0.1, 0.0, 0.0, 0.0], 0.0)
+    rows = pd.concat([noisy, clean])
+    rows.loc[(rows["seed"] == 1) & (rows["width"] == 12), "train_error"] = 0.1
+    rows.loc[rows["seed"] == 2, "train_error"] = 0.5  # never fits: the widest stands for its threshold
+    assert STATISTICS.peak_to_threshold(rows, dip=6).tolist() == [-1, 0, -2]
+    assert STATISTICS.peak_to_threshold(rows, dip=6, clean=True).tolist() == [-2, -1, -3]
 
 
 def test_a_diverged_network_counts_as_a_guess():
-    made = network_records({3: 0.4, 6: 0.2, 12: np.nan, 24: 0.1}, [0.4, 0.2, 0.05, 0.0])
-    assert answer("network-u-right-arm", made).tolist() == pytest.approx([0.7] * 3)
+    rows = made("network")
+    rows.loc[(rows["width"] == 15) & (rows["label_noise"] > 0), ["status", "test_error"]] = "diverged", np.nan
+    at_dip = rows[(rows["width"] == 6) & (rows["label_noise"] > 0)]["test_error"].iloc[0]
+    assert answer("network-u-right-arm", rows).tolist() == pytest.approx([0.9 - at_dip] * 2)
 
 
-def test_random_features_interpolate_at_as_many_as_examples_and_are_judged_without_a_penalty():
-    """Best up to 40 features, the number of examples; lower error with a penalty, or beyond, plays no part."""
-    curve = {5: 0.5, 20: 0.2, 40: 0.8, 80: 0.1}
+def test_random_features_are_compared_at_the_nearest_width_and_with_the_worst_of_several():
+    curve = {5: 0.5, 20: 0.2, 40: 0.8, 80: 0.3}
     rows = [
-        {"seed": seed, "width": width, "ridge": ridge, "test_error": 0.0 if ridge else error}
+        {"seed": seed, "width": width, "ridge": ridge, "label_noise": noise, "test_error": error - ridge - 0.1 * noise}
         for seed in range(3)
         for width, error in curve.items()
-        for ridge in (0.0, 0.01)
+        for ridge, noise in ((0.0, 0.0), (0.0, 0.15), (0.1, 0.15))
     ]
-    made = pd.DataFrame(rows).assign(dataset="digits", label_noise=0.15, examples=40.0)
-    assert answer("digits-u-left-arm", made).tolist() == pytest.approx([0.3] * 3)
-    assert answer("digits-u-right-arm", made).tolist() == pytest.approx([0.6] * 3)
-    assert answer("digits-second-descent", made).tolist() == pytest.approx([0.7] * 3)
-    assert answer("digits-ends-near-optimum", made).tolist() == pytest.approx([-0.1] * 3)
+    rows = pd.DataFrame(rows).assign(dataset="digits", examples=40.0)
+    between = partial(STATISTICS.features_between, rows, "digits")
+    assert between(of=1, less=0.6).tolist() == pytest.approx([0.6] * 3)  # 24 features: 20 are nearest
+    assert between(of=1, less=[0.5, "widest"]).tolist() == pytest.approx([0.5] * 3)
+    assert between(of="narrowest", less="widest", clean=True).tolist() == pytest.approx([0.2] * 3)
+    assert between(of=1, less="narrowest", ridge=True).tolist() == pytest.approx([0.3] * 3)
 
 
-def test_ratio_to_theory_takes_the_worst_gamma_and_leaves_the_threshold_out():
+def test_ratio_to_theory_takes_each_seed_s_worst_gamma_and_leaves_the_threshold_out():
     rows = [
         {"seed": seed, "gamma": gamma, "risk": factor * risk.ridgeless(gamma, 1, 0.25)}
         for seed in range(2)
-        for gamma, factor in ((0.5, 1.02), (0.9, 7.0), (1.1, 7.0), (2.0, 0.93))
+        for gamma, factor in ((0.5, 1.02 + 0.1 * seed), (0.9, 7.0), (1.1, 7.0), (2.0, 0.93))
     ]
-    made = pd.DataFrame(rows).assign(model="isotropic", penalty="none")
-    assert answer("ridgeless-matches-theory", made).tolist() == pytest.approx([0.93, 0.93])
+    rows = pd.DataFrame(rows).assign(model="isotropic", penalty="none")
+    assert answer("ridgeless-matches-theory", rows).tolist() == pytest.approx([0.93, 1.12])
 
 
 def test_decomposition_ratio_leaves_the_threshold_out():
@@ -287,20 +328,8 @@ def test_decomposition_ratio_leaves_the_threshold_out():
         for seed in range(2)
         for width, error in ((10, 4.4), (100, 400.0), (300, 4.0 / 1.1))
     ]
-    made = pd.DataFrame(rows).assign(examples=100.0, squared_bias=1.0, variance=2.0, noise=1.0)
-    assert answer("decomposition-closes", made).tolist() == pytest.approx([1.0, 1.0])
-
-
-def test_variance_of_networks_is_judged_at_its_highest_width():
-    rows = [
-        {"seed": seed, "width": width, "variance": value, "squared_bias": 1.0, "noise": 1.0, "error": 2.2 + 1.1 * value}
-        for seed in range(3)
-        for width, value in ((3, 1.0), (6, 2.0), (12, 4.0), (24, 0.5))
-    ]
-    made = pd.DataFrame(rows).assign(examples=500.0, status="ok")
-    assert answer("network-variance-rises", made).tolist() == pytest.approx([np.log(4)] * 3)
-    assert answer("network-variance-is-unimodal", made).tolist() == pytest.approx([np.log(1 / 8)] * 3)
-    assert answer("network-decomposition-closes", made).tolist() == pytest.approx([1.1] * 3)
+    rows = pd.DataFrame(rows).assign(examples=100.0, squared_bias=1.0, variance=2.0, noise=1.0)
+    assert answer("decomposition-closes", rows).tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_log_ratios_have_the_sign_of_what_they_say():
@@ -308,20 +337,19 @@ def test_log_ratios_have_the_sign_of_what_they_say():
         {"seed": 0, "width": width, "examples": 100.0, "squared_bias": bias, "variance": variance}
         for width, bias, variance in ((10, 0.8, 0.1), (100, 0.3, 5.0), (300, 0.2, 0.4))
     ]
-    made = pd.DataFrame(rows).assign(status="ok")
-    expected = {"bias-falls": 0.25, "variance-rises": 50, "variance-is-unimodal": 0.08}
+    rows = pd.DataFrame(rows).assign(status="ok")
+    expected = {"bias-falls": 0.25, "variance-rises": 50, "variance-is-unimodal": 12.5}
     for name, ratio in expected.items():
-        assert answer(name, made).iloc[0] == pytest.approx(np.log(ratio)), name
+        assert answer(name, rows).iloc[0] == pytest.approx(np.log(ratio)), name
 
 
-def test_gaps_close_from_the_fewest_examples_to_the_most():
-    rows = [
-        {"seed": 0, "examples": n, "noisy_test_error": 0.5, "train_error": 0.5 - gap, "gap": gap, "penalty": "none"}
-        for n, gap in ((20, 0.4), (90, 0.3), (1000, 0.1))
-    ]
-    made = pd.DataFrame(rows).assign(status="ok")
-    assert answer("network-gap-closes", made).tolist() == pytest.approx([0.25])
-    assert answer("linear-gap-closes", made).tolist() == pytest.approx([0.25])
+def test_every_prediction_gives_each_seed_a_number(smoke):
+    for prediction in PREDICTIONS.values():
+        rows = records.part_of(smoke, prediction.part)
+        if len(rows):
+            values = answer(prediction, rows, "smoke")
+            assert sorted(values.index) == [0, 1, 2, 3], prediction.id
+            assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 
 
 # ---- runs ----
