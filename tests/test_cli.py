@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from claimcheck import cli
@@ -73,7 +74,8 @@ def test_a_new_study_runs_is_judged_and_drawn_at_once(command, tmp_path):
         status, output, errors = command(step, "my_study", "--scale", "smoke")
         assert status == 0, errors
     folder = tmp_path / "results" / "smoke" / "my_study"
-    assert json.loads((folder / "verdicts.json").read_text())[0]["verdict"] == "not run"
+    (entry,) = json.loads((folder / "verdicts.json").read_text())
+    assert (entry["verdict"], entry["tests"][0]["n"], entry["registration"]["number"]) == ("not run", 4, None)
     drawn = {path.name for path in (folder / "figures").iterdir()}
     assert drawn == {"error-by-width.svg", "error-by-width.png", "checksums.json"}
     status, output, _ = command("run", "my_study", "--scale", "smoke")
@@ -85,7 +87,8 @@ DAMAGE = {
     "the assembled records": (".store/coin/records-*.parquet", "judge", ["run"]),
     "their provenance": (".store/coin/provenance-*.json", "judge", ["run"]),
     "a part": ("coin/parts/*.records.parquet", "assemble", ["run", "assemble"]),
-    "the verdicts": (".store/coin/verdicts-*.json", "calibrate", ["judge"]),
+    "the verdicts": (".store/coin/verdicts-*.json", "publish", ["judge"]),
+    "what came of the controls": (".store/coin/controls-*.json", "publish", ["judge"]),
     "a figure": (".store/coin/figures-*/shares.svg", "publish", ["plot", "publish"]),
     "a published file": ("coin/verdicts.json", "crate", ["publish"]),
 }
@@ -99,7 +102,7 @@ def test_the_command_that_an_error_names_makes_it_good(command, tmp_path, name):
     (path,) = (tmp_path / "results" / "smoke").glob(pattern)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    words = {"calibrate": (), "crate": ("packed",)}.get(step, ("coin",))
+    words = {"crate": ("packed",)}.get(step, ("coin",))
     status, _, errors = command(step, *words, "--scale", "smoke")
     assert status == 2
     assert f"claimcheck {remedies[0]} coin" in errors
@@ -113,7 +116,7 @@ def test_the_command_that_an_error_names_makes_it_good(command, tmp_path, name):
 def test_list_names_every_study_and_its_runs(command):
     status, output, _ = command("list")
     assert status == 0
-    assert re.search(r"coin .* 1 +1 +24 +32 +64", output)
+    assert re.search(r"coin .* 1 +1 +28 +32 +64", output)
 
 
 def test_why_says_what_would_be_made_and_when_nothing_would(command, studies):
@@ -152,7 +155,7 @@ def test_the_view_may_be_kept_as_it_is_until_it_is_published(command, tmp_path):
     status, output, _ = command("publish", "coin", "--scale", "smoke")
     assert status == 0
     assert {Path(line).name for line in output.split()} == {
-        "records.parquet", "provenance.json", "verdicts.json", "shuffled.json",
+        "records.parquet", "provenance.json", "verdicts.json", "controls.json",
         "shares.svg", "shares.png", "checksums.json",
     }  # fmt: skip
     assert list(folder.glob(".view-*"))
@@ -227,6 +230,12 @@ def test_foreign_results_that_are_not_whole_or_not_of_this_design_are_refused(co
         (["run", "coni"], ["coni", "did you mean 'coin'"]),
         (["run", "coin", "--scale", "quik"], ["--scale", "quik", "quick"]),
         (["run", "coin", "--seeds", "0"], ["--seeds"]),
+        (["run", "coin", "--seeds", "100000000000000"], ["seeds", "100000000000000", "5000"]),
+        (["run", "coin", "--registration-offset", "10"], ["registration_offset", "10"]),
+        (["power", "coin", "--units", "100000000000000"], ["--units", "500"]),
+        (["controls", "coin", "--scale", "smoke"], ["coin", "claimcheck run coin"]),
+        (["register", "coin"], ["register", "--says"]),
+        (["register", "coin", "--counts"], ["no such file", "claimcheck judge coin"]),
         (["run", "coin/tosses", "--shard", "3/2"], ["--shard", "3/2", "i/n"]),
         (["run", "coin", "--shard", "1/2"], ["--shard", "STUDY/PART"]),
         (["run", "coin/toses"], ["coin", "toses", "did you mean 'tosses'"]),
@@ -257,6 +266,63 @@ def test_wrong_words_are_one_line_and_write_nothing(command, tmp_path, words, pi
     assert sorted(path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts) == before
 
 
+def _verdicts(tmp_path):
+    return json.loads((tmp_path / "results" / "smoke" / "coin" / "verdicts.json").read_text())
+
+
+def test_controls_end_well_only_where_none_passes(command, studies):
+    assert command("run", "coin", "--scale", "smoke")[0] == 0
+    status, output, errors = command("controls", "coin", "--scale", "smoke")
+    assert status == 0, errors
+    assert re.search(r"half +never +the bent coin +contradicted +0 of 14 +as it must be", output)
+    path = studies / "coin" / "study.yaml"
+    path.write_text(path.read_text().replace("never: {of: {bias: 0.7}", "never: {of: {bias: 0.5}"))
+    status, output, _ = command("controls", "coin", "--scale", "smoke")
+    assert status == 1
+    assert re.search(r"half +never +the bent coin +supported +14 of 14 +PASSED, it must not", output)
+
+
+def test_a_registered_study_is_judged_on_its_own_seeds_and_beside_them_on_fresh_ones(command, studies, tmp_path):
+    assert "--says" in command("register", "coin")[2]
+    assert command("register", "coin", "--says", "A coin.")[0] == 0
+    status, _, errors = command("register", "coin", "--says", "Another.")
+    assert (status, "registration 1 stands" in errors) == (2, True)
+    for words, first in (((), 100_000), (("--registration-offset", "1"), 105_000)):
+        for step in ("run", "judge"):
+            status, _, errors = command(step, "coin", "--scale", "smoke", *words)
+            assert status == 0, errors
+        (entry,) = _verdicts(tmp_path)
+        assert entry["registration"] == {"number": 1, "of": 1, "offset": bool(words), "first_seed": first}
+        assert entry["tests"][0]["seeds"] == list(range(first, first + 14))
+    status, _, errors = command("register", "coin", "--counts", "--scale", "smoke")
+    assert status == 0, errors
+    assert "verdicts:\n    supported: 1\n" in (studies / "coin" / "registrations.yaml").read_text()
+    assert command("register", "coin", "--says", "Anew.", "--superseded", "It was wrong.")[0] == 0
+    assert "first_seed: 150000" in (studies / "coin" / "registrations.yaml").read_text()
+
+
+def test_what_changed_after_its_registration_is_run_but_not_judged(command, studies, tmp_path):
+    assert command("register", "coin", "--says", "A coin.")[0] == 0
+    path = studies / "coin" / "study.yaml"
+    path.write_text(path.read_text().replace("[0.4, 0.6]", "[0.4, 0.7]"))
+    assert command("run", "coin", "--scale", "smoke")[0] == 0
+    status, _, errors = command("judge", "coin", "--scale", "smoke")
+    assert status == 2
+    assert "registrations.yaml: 1.digest" in errors
+    assert "claimcheck register coin" in errors
+    assert not (tmp_path / "results" / "smoke" / "coin" / "verdicts.json").exists()
+
+
+def test_power_runs_pilots_of_its_own_and_judges_nothing(command, tmp_path):
+    status, output, errors = command("power", "coin", "--units", "16", "--scale", "smoke")
+    assert status == 0, errors
+    assert re.search(r"half +16 of 16 +0\.5 +\d+ +\d+ s +14 +\d+%", output)
+    folder = tmp_path / "results" / "smoke"
+    assert not list(folder.rglob("verdicts*.json"))
+    (part,) = (folder / "coin" / "parts").glob("*.records.parquet")
+    assert pd.read_parquet(part)["seed"].min() == 20_000
+
+
 def test_doctor_tells_a_broken_study(command, studies):
     (studies / "walk" / "runs.py").write_text("def run(:")
     status, output, _ = command("doctor")
@@ -267,7 +333,7 @@ def test_doctor_tells_a_broken_study(command, studies):
 def test_cost_counts_every_run_and_writes_nothing(command, tmp_path):
     status, output, errors = command("cost", "coin", "--scale", "smoke")
     assert status == 0, errors
-    assert re.search(r"coin +24 ", output)
+    assert re.search(r"coin +28 ", output)
     assert not (tmp_path / "results").exists()
 
 
