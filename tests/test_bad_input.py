@@ -25,9 +25,10 @@ STUDIES = Path(__file__).parent / "end_to_end" / "studies"
 COIN = "results/smoke/coin"
 SPEC, CODE, LECTURE = "studies/coin/study.yaml", "studies/coin/runs.py", "studies/lecture.yaml"
 NOTES, AMENDMENTS = "studies/coin/notes.md", "studies/coin/amendments.yaml"
+REGISTRATIONS = "studies/coin/registrations.yaml"
 STORE = "results/smoke/.store/coin"
 PART, RECORDS = f"{COIN}/parts/tosses-*.records.parquet", f"{STORE}/records-*.parquet"
-PROVENANCE, VERDICTS, SHUFFLED = f"{STORE}/provenance-*.json", f"{STORE}/verdicts-*.json", f"{STORE}/shuffled-*.json"
+PROVENANCE, VERDICTS, CONTROLS = f"{STORE}/provenance-*.json", f"{STORE}/verdicts-*.json", f"{STORE}/controls-*.json"
 FIGURE, LIST = f"{STORE}/figures-*/shares.svg", f"{STORE}/figures-*/checksums.json"
 
 
@@ -176,7 +177,7 @@ def elsewhere(harm):
 
 JUDGE, RUN, REPORT = "judge coin --scale smoke", "run coin --scale smoke", "report --scale smoke"
 IMPORT, VERIFY = "import coin --scale smoke", "verify results/smoke results/smoke"
-CRATE = "crate packed --scale smoke"
+CRATE, PUBLISH = "crate packed --scale smoke", "publish coin --scale smoke"
 
 SPECS = {
     "spec is empty": (write(SPEC, ""), RUN, ["study.yaml", "not a mapping"]),
@@ -203,9 +204,34 @@ SPECS = {
         replace(SPEC, "    factors:", "    extends: throws\n    factors:"), RUN, ["parts.tosses", "throws"],
     ),
     "a scale is missing": (
-        replace(SPEC, "  smoke: {seeds: 12, tosses: {tosses: 200}}\n", ""), RUN, ["scale", "smoke"],
+        replace(SPEC, "  smoke: {seeds: 14, tosses: {tosses: 200}}\n", ""), RUN, ["scale", "smoke"],
     ),
     "a setting is missing": (replace(SPEC, "seconds: 0.0", "minutes: 0.0"), RUN, ["seconds"]),
+    "a share of its own": (replace(SPEC, "[0.4, 0.6]", "[0.4, 0.6]\n        share: 0.8"), RUN, ["share", "0.5", "0.9"]),
+    "a fact without a tolerance": (
+        replace(SPEC, "[0.4, 0.6]", "[0.4, 0.6]\n        kind: fact"), RUN, ["predictions.0", "needs a tolerance"],
+    ),
+    "an unknown data set": (
+        replace(SPEC, "[0.4, 0.6]", "[0.4, 0.6]\n        on: [dimes]"), RUN, ["half.on", "'dimes'"],
+    ),
+    "a control is missing": (
+        replace(SPEC, "          never: {of: {bias: 0.7}, says: the bent coin}\n", ""), RUN, ["half.controls", "never"],
+    ),
+    "a huge number of seeds": (
+        replace(SPEC, "smoke: {seeds: 14", "smoke: {seeds: 1e14"), RUN, ["scales.smoke.seeds", "at most 5000"],
+    ),
+    "registrations on one block": (
+        write(REGISTRATIONS, "- {number: 1, date: 1, first_seed: 100000, says: a, superseded: b}\n"
+                             "- {number: 2, date: 1, first_seed: 100001, says: a}"),
+        RUN, ["registrations.yaml: 2.first_seed", "overlaps", "100001"],
+    ),
+    "a registration on the pilots' seeds": (
+        write(REGISTRATIONS, "- {number: 1, date: 1, first_seed: 10000, says: a}"), RUN, ["1.first_seed", "of pilots"],
+    ),
+    "a registration of another digest": (
+        write(REGISTRATIONS, "- {number: 1, date: 1, first_seed: 0, digest: '0123456789abcdef', says: a}"),
+        JUDGE, ["registrations.yaml: 1.digest", "0123456789abcdef", "claimcheck register coin"],
+    ),
     "amendments of nothing": (
         write(AMENDMENTS, "hlaf: [{date: 2026-01-05, was: [0, 1], reason: Why.}]"), RUN, ["amendments.yaml", "'half'"],
     ),
@@ -246,9 +272,6 @@ RESULTS = {
     "a row twice": (rows(lambda r: pd.concat([r, r.iloc[3:4]])), JUDGE, ["records", "(run, index)", "bias=0.5:3"]),
     "a column is missing": (rows(lambda r: r.drop(columns="heads")), JUDGE, ["half.measure", "'heads'"]),
     "no status": (rows(lambda r: r.drop(columns="status")), JUDGE, ["records-", "'status'"]),
-    "a number is NaN": (
-        rows(lambda r: r.assign(heads=r.heads.where(r.seed != 5))), JUDGE, ["half.measure", "NaN", "seeds 5"],
-    ),
     "a metric in words": (rows(lambda r: r.assign(heads="many")), JUDGE, ["half.measure"]),
     "a part of another study": (rows(lambda r: r.assign(part="dice")), JUDGE, ["coin has no such part", "dice"]),
     "provenance is cut off": (cut(PROVENANCE, 0.5), JUDGE, ["provenance-", "not readable JSON"]),
@@ -266,20 +289,23 @@ RESULTS = {
     "a figure is edited before packing": (write(FIGURE, "<svg/>"), CRATE, ["shares.svg", "claimcheck plot coin"]),
     "a verdict is edited by hand": (
         edit(VERDICTS, lambda entries: entries[0].update(verdict="contradicted")),
-        "calibrate --scale smoke", ["verdicts-", "half", "changed", "claimcheck judge coin"],
+        PUBLISH, ["verdicts-", "half", "changed", "claimcheck judge coin"],
     ),
-    "verdicts are cut off": (cut(VERDICTS, 0.5), "calibrate --scale smoke", ["verdicts-", "not readable JSON"]),
-    "verdicts are a number": (write(VERDICTS, "3"), "calibrate --scale smoke", ["verdicts-", "not a list"]),
-    "the null run is cut off": (
-        lambda folder: (cut(SHUFFLED, 0.4)(folder), cut(f"{COIN}/shuffled.json", 0.4)(folder)),
-        REPORT, ["shuffled-", "not readable JSON"],
+    "a number of a verdict is edited by hand": (
+        edit(VERDICTS, lambda entries: entries[0]["tests"][0].update(k=13)), PUBLISH, ["verdicts-", "half", "changed"],
+    ),
+    "verdicts are cut off": (cut(VERDICTS, 0.5), PUBLISH, ["verdicts-", "not readable JSON"]),
+    "verdicts are a number": (write(VERDICTS, "3"), PUBLISH, ["verdicts-", "not a list"]),
+    "what came of the controls is cut off": (cut(CONTROLS, 0.4), PUBLISH, ["controls-", "not readable JSON"]),
+    "what came of the controls is edited": (
+        edit(CONTROLS, lambda found: found.update(passed=["half (never)"])), PUBLISH, ["controls-", "claimcheck judge coin"],
     ),
     "a published verdict is edited": (
-        edit(f"{COIN}/verdicts.json", lambda entries: entries[0].update(estimate=0.5)),
+        edit(f"{COIN}/verdicts.json", lambda entries: entries[0].update(verdict="mixed")),
         REPORT, ["verdicts.json", "changed after it was published", "claimcheck publish coin"],
     ),
-    "a published estimate is compared": (
-        edit(f"{COIN}/verdicts.json", lambda entries: entries[0].update(estimate=0.5)),
+    "an edited verdict is compared": (
+        edit(f"{COIN}/verdicts.json", lambda entries: entries[0]["tests"][0].update(median=0.5)),
         VERIFY, ["verdicts.json", "half", "changed"],
     ),
     "published records are cut off": (
@@ -316,8 +342,11 @@ WORDS = {
     "no such device": ("run coin --scale smoke --device abacus", ["abacus"]),
     "a shard beyond the last": ("run coin --shard 3/2", ["--shard", "3/2"]),
     "no studies": ("list --studies-dir nowhere", ["nowhere"]),
-    "too few seeds to calibrate": ("calibrate --n 5 --predictions 3", ["5 seeds", "at least 11"]),
-    "nothing to calibrate": ("calibrate --scale full", ["no prediction with enough seeds"]),
+    "more seeds than a block has": (f"run coin --seeds {10**14}", ["seeds", "100000000000000", "5000"]),
+    "a draft on the pilots' seeds": ("judge coin --registration-offset 2", ["coin: registration_offset", "pilots"]),
+    "controls of what was not run": ("controls coin --scale full", ["no records that fit", "claimcheck run coin"]),
+    "a registration of nothing": ("register coin", ["register", "--says TEXT"]),
+    "counts of no registration": ("register coin --counts --scale smoke", ["registrations.yaml", "no registration"]),
     "a file for a folder": ("run coin --scale smoke --results-dir studies/lecture.yaml", ["lecture.yaml"]),
     "no such data set": ("data fetch mnits", ["mnits", "did you mean 'mnist'"]),
     "shards that were not run": ("merge coin/tosses --shards 2 --scale smoke", ["1-of-2", "--shard 1/2"]),
@@ -368,4 +397,4 @@ def test_nothing_is_unpickled_and_yaml_is_loaded_safely():
         for call in re.findall(r"torch\.load\([^)]*\)", text):
             assert "weights_only=True" in call, path
         for call in re.findall(r"yaml\.(?:unsafe_load|full_load|load)\([^\n]*", text):
-            assert "Loader=_UniqueKeyLoader" in call, path
+            assert "Loader=_Loader" in call, path
