@@ -301,58 +301,13 @@ def test_times_plus_and_absolute_come_last_in_this_order():
     ]
 
 
-# --- the level that is best for the other seeds -----------------------------------------------------------------------
-
-
-def test_each_seed_is_judged_at_the_level_that_is_best_for_the_others():
-    losses = np.array([[9.0, 1.0, 2.0], [0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
-    rows = frame(lambda seed, norm, width: losses[min(seed, 2), [4, 16, 64].index(width)])
-    found = measured(rows, value="loss", of={"norm": "none"}, best_over=["width"])
-    assert list(found) == [9.0, 1.0, 1.0, 1.0, 1.0]  # seed 0 pays for the others' choice, they for its 9
-    highest = measured(rows, value="loss", of={"norm": "none"}, best_over=["width"], best="highest")
-    assert list(highest) == [2.0, 0.0, 0.0, 0.0, 0.0]
-
-
-@given(arrays(float, (SEEDS, 2, 3), elements=NUMBERS))
-@settings(max_examples=25, deadline=None)
-def test_it_equals_a_plain_loop_over_seeds_also_for_every_level_that_is_averaged(values):
-    expected = []
-    for seed in range(SEEDS):
-        others = np.delete(values, seed, axis=0)
-        means = [others[:, norm].mean(axis=0) for norm in (NONE, BATCH)]
-        if any(np.diff(np.sort(mean)).min() < 1e-9 for mean in means):
-            return  # a tie, which rounding decides
-        expected.append(np.mean([values[seed, norm, mean.argmin()] for norm, mean in enumerate(means)]))
-    assert list(measured(frame(values), value="loss", best_over=["width"], mean_over=["norm"])) == pytest.approx(
-        expected
+def test_a_peak_stands_above_both_ends_and_all_means_all():
+    peaks = measured(
+        frame(RANDOM), difference="loss", of=of("none", 16), less={"width": ["lowest", "highest"]}, max_over=["width"]
     )
-
-
-def test_another_column_may_decide_and_a_run_that_diverged_is_its_worst():
-    rows = frame(lambda seed, norm, width: width).assign(valid=lambda rows: -rows["loss"])
-    assert (measured(rows, value="loss", of={"norm": "none"}, best_over=["width"], by="valid") == 64).all()
-    rows.loc[(rows["width"] == 64) & (rows["seed"] == 1), "status"] = "diverged"
-    found = measured(rows, value="loss", of={"norm": "none"}, best_over=["width"], by="valid", if_diverged=0.0)
-    assert list(found) == [16, 0, 16, 16, 16]
-
-
-def test_on_a_side_with_one_level_that_level_is_taken_and_all_means_all():
-    found = measured(
-        frame(RANDOM), difference="loss", of=of("none", "lowest"), less={"width": "all"}, best_over=["width"]
-    )
-    best = measured(frame(RANDOM), value="loss", of={"norm": "none"}, best_over=["width"])
-    assert list(found) == list(RANDOM[:, NONE, 0] - best)
-
-
-def test_on_noise_alone_the_best_level_is_no_better_than_another():
-    noise = np.random.default_rng(2).normal(size=(2000, 3))
-    rows = pd.DataFrame(itertools.product(range(2000), [4, 16, 64]), columns=["seed", "width"])
-    rows = rows.assign(loss=noise.ravel(), status="ok")
-    part = Part(factors={"width": Factor(values=[4, 16, 64])})
-    gain = measured(rows, part, difference="loss", of={"width": 4}, less={"width": "all"}, best_over=["width"])
-    own = measured(rows, part, value="loss", min_over=["width"])
-    assert abs(gain.mean()) < 0.1
-    assert own.mean() < -0.8
+    assert list(peaks) == list(RANDOM[:, NONE, 1] - RANDOM[:, NONE, [0, 2]].max(axis=1))
+    found = measured(frame(RANDOM), difference="loss", of=of("none", 4), less={"width": "all"}, max_over=["width"])
+    assert list(found) == list(RANDOM[:, NONE, 0] - RANDOM[:, NONE].max(axis=1))
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

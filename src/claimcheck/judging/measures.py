@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from claimcheck.errors import ClaimcheckError, closest
-from claimcheck.judging.cross_fitting import best_for_others
 from claimcheck.spec.cells import among, in_words, resolved, several
 from claimcheck.spec.measures import Measure
 from claimcheck.spec.parts import Cell, Design, Scalar
@@ -34,7 +33,7 @@ def evaluate(measure: Measure, rows: pd.DataFrame, part: Design, where: object =
     question = _Question(measure, rows, part, where)
     cell = _resolved(question, measure.cell)
     with np.errstate(all="ignore"):
-        table = _reduced(question, *_tables(question, cell))
+        table = _reduced(question, _table(question, cell))
         if measure.form == "value":
             result = table.iloc[:, 0]
         elif measure.form == "slope":
@@ -102,8 +101,8 @@ def _at(question: _Question, rows: pd.DataFrame, cell: dict[str, list[Scalar]]) 
 # --- the column in a cell ---------------------------------------------------------------------------------------------
 
 
-def _tables(question: _Question, cell: dict[str, list[Scalar]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The column in a cell, and what chooses for `best_over`: seeds by combinations of the levels that are kept."""
+def _table(question: _Question, cell: dict[str, list[Scalar]]) -> pd.DataFrame:
+    """The column in a cell: seeds by combinations of the levels that are kept."""
     measure, rows = question.measure, _at(question, _selected(question, cell), cell)
     by = ["seed", *(question.column(name).name for name in measure.kept)]
     if rows.duplicated(by).any():
@@ -114,12 +113,8 @@ def _tables(question: _Question, cell: dict[str, list[Scalar]]) -> tuple[pd.Data
     if (there < combinations).any():
         seed = there.idxmin()
         raise question.error("a seed lacks rows in the cell", f"seed {seed}: {there[seed]} of {combinations}")
-    values = _prepared(question, rows)
-    worst = np.inf if measure.best == "lowest" else -np.inf
-    ranks = rows[question.column(measure.by).name].where(rows["status"] == "ok").fillna(worst) if measure.by else values
-    tables = (rows[by].assign(value=each).set_index(by)["value"] for each in (values, ranks))
-    values, ranks = (each.unstack(by[1:]).sort_index(axis=1) if by[1:] else each.to_frame() for each in tables)
-    return values.reindex(seeds), ranks.reindex(seeds)
+    values = rows[by].assign(value=_prepared(question, rows)).set_index(by)["value"]
+    return (values.unstack(by[1:]).sort_index(axis=1) if by[1:] else values.to_frame()).reindex(seeds)
 
 
 def _several(question: _Question, rows: pd.DataFrame) -> str:
@@ -149,11 +144,10 @@ def _prepared(question: _Question, rows: pd.DataFrame) -> pd.Series:
     return values
 
 
-def _reduced(question: _Question, table: pd.DataFrame, ranks: pd.DataFrame) -> pd.DataFrame:
-    """The table with one level chosen, averaged, or its extreme taken, of the factors that the measure names."""
+def _reduced(question: _Question, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the levels of the factors that the measure names averaged, or their extreme taken."""
     measure = question.measure
     for names, how in (
-        (measure.best_over, lambda each: best_for_others(each, ranks[each.columns], measure.best)),
         (measure.mean_over, lambda each: each.mean(axis=1, skipna=False)),
         (measure.max_over, lambda each: each.max(axis=1, skipna=False)),
         (measure.min_over, lambda each: each.min(axis=1, skipna=False)),
@@ -173,14 +167,14 @@ def _compared(question: _Question, cell: dict[str, list[Scalar]], first: pd.Seri
     """Difference or ratio of two cells; what both average, they average over the same levels."""
     measure = question.measure
     other = _resolved(question, {**cell, **measure.second})
-    for name in set(measure.kept) - set(measure.best_over) - set(measure.second):
+    for name in set(measure.kept) - set(measure.second):
         ours, theirs = ({*_selected(question, each)[name]} for each in (cell, other))
         if ours != theirs:
             found = " and ".join(str(sorted(levels)) for levels in (ours, theirs))
             raise question.error(
                 f"the two cells differ in their levels of {name}", found, f"list them for {name} in `of`"
             )
-    second = _reduced(question, *_tables(question, other)).iloc[:, 0]
+    second = _reduced(question, _table(question, other)).iloc[:, 0]
     if measure.form == "difference":
         return first - second
     return LOGARITHMS[measure.log](first / second) if measure.log else first / second

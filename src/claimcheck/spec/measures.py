@@ -41,8 +41,8 @@ def _number(value: float) -> float:
 class Measure(Model):
     """One of five forms: what is measured, in which cells, and what is done to the column before and after.
 
-    In this order: the cell, `at`, `if_diverged`, `at_least` and `at_most`, `log`, `above` or `below`, `best_over`,
-    `mean_over`, `max_over`, `min_over`, the form, `times`, `plus`, `absolute`.
+    In this order: the cell, `at`, `if_diverged`, `at_least` and `at_most`, `log`, `above` or `below`, `mean_over`,
+    `max_over`, `min_over`, the form, `times`, `plus`, `absolute`.
     """
 
     value: str | None = Field(None, description="the column whose value is taken")
@@ -67,15 +67,7 @@ class Measure(Model):
     at: Annotated[Literal["last", "first"] | dict[str, Scalar], BeforeValidator(_place)] = Field(
         "last", description="which rows of an index that is named nowhere else: last, first, or {index: value}"
     )
-    best_over: list[str] = Field(
-        [],
-        description="factors or indices of whose levels one is taken: the one that is best on the mean of the other "
-        "seeds, so that no seed is judged where it happens to be best",
-    )
-    best: Literal["lowest", "highest"] = Field("lowest", description="argbest and `best_over`: what counts as best")
-    by: str | None = Field(
-        None, description="`best_over`: the column that decides (a diverged run is worst); by default the one measured"
-    )
+    best: Literal["lowest", "highest"] = Field("lowest", description="argbest: what counts as best")
     mean_over: list[str] = Field([], description="factors or indices whose levels are averaged")
     max_over: list[str] = Field([], description="factors or indices of whose levels the highest value is taken")
     min_over: list[str] = Field([], description="factors or indices of whose levels the lowest value is taken")
@@ -117,9 +109,9 @@ class Measure(Model):
 
     @property
     def kept(self) -> list[str]:
-        """Factors and indices that keep their levels until one is chosen, or they are averaged, fitted or searched."""
+        """Factors and indices that keep their levels until they are averaged, fitted or searched."""
         over = [self.over] if self.over else []
-        return [*self.best_over, *self.mean_over, *self.max_over, *self.min_over, *over]
+        return [*self.mean_over, *self.max_over, *self.min_over, *over]
 
     def names(self) -> set[str]:
         """Every factor and index that it names."""
@@ -146,15 +138,11 @@ class Measure(Model):
         if form in NEEDS and getattr(self, NEEDS[form]) is None:
             raise ValueError(f"the form {form} needs {NEEDS[form]}")
         if twice := {name for name in self.kept if self.kept.count(name) > 1}:
-            raise ValueError(
-                f"{sorted(twice)[0]} is given more than once under over, best_over, mean_over, max_over and min_over"
-            )
+            raise ValueError(f"{sorted(twice)[0]} is given more than once under over, mean_over, max_over and min_over")
         if self.above is not None and self.below is not None:
             raise ValueError("give above or below, not both")
-        if "best" in given and form != "argbest" and not self.best_over:
-            raise ValueError("best belongs to argbest or to best_over")
-        if self.by and not self.best_over:
-            raise ValueError("by belongs to best_over")
+        if "best" in given and form != "argbest":
+            raise ValueError("best belongs to argbest")
         if isinstance(self.log, list) and set(self.log) - {self.slope, self.over}:
             raise ValueError("a list under log belongs to a slope and names its column, over, or both")
         return self
