@@ -63,7 +63,7 @@ def test_rounding_is_the_same_numbers(trees):
     trees.run(lambda records: records.assign(up=records["up"] * (1 + 1e-9)))
     found = verify.compare(trees.mine, trees.theirs)[0]
     assert found.level == "same numbers"
-    assert "up: 32 of 32 values differ, by at most" in found.differences[0]
+    assert "up: 48 of 48 values differ, by at most" in found.differences[0]
 
 
 def test_other_numbers_with_the_same_outcome_are_the_same_verdicts(trees, capsys, monkeypatch):
@@ -91,15 +91,15 @@ def test_nan_and_infinity_compare_as_values(trees):
         trees.run(odd, side)
     assert verify.compare(trees.mine, trees.theirs)[0].level == "same bits"
     trees.run(lambda records: odd(records).assign(spare=1.0))
-    assert "spare: 32 of 32 values differ, by at most inf" in verify.compare(trees.mine, trees.theirs)[0].differences[0]
+    assert "spare: 48 of 48 values differ, by at most inf" in verify.compare(trees.mine, trees.theirs)[0].differences[0]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda records: records.assign(extra=1.0), "columns only on one side: extra"),
-        (lambda records: records.assign(arm=records["arm"].replace({"a": "c"})), "32 rows stand on one side only"),
-        (lambda records: records.assign(status="diverged"), "status: 32 of 32 rows differ"),
+        (lambda records: records.assign(arm=records["arm"].replace({"a": "c"})), "48 rows stand on one side only"),
+        (lambda records: records.assign(status="diverged"), "status: 48 of 48 rows differ"),
     ],
 )
 def test_records_of_another_shape_are_told(trees, change, words):
@@ -112,7 +112,9 @@ def test_records_of_another_shape_are_told(trees, change, words):
 
 
 def test_other_regions_are_different_even_on_the_same_records(trees, plant):
-    moved = plant({"statistic: moved_up, region: [0.0, null]": "statistic: moved_up, region: [0.1, null]"})
+    moved = plant(
+        {"statistic: moved_up\n        region: [0.0, null]": "statistic: moved_up\n        region: [0.1, null]"}
+    )
     trees.run(study=moved)
     found = verify.compare(trees.mine, trees.theirs)[0]
     assert found.level == "different"

@@ -71,7 +71,7 @@ WITHOUT_EFFECT = {
     "a region": ("walk/study.yaml", "region: [-4, 4]", "region: [-3, 4]"),
     "a measure": ("walk/study.yaml", "max_over: [goal]", "mean_over: [goal]"),
     "the notes": ("walk/notes.md", "The spread was", "The spread is"),
-    "a statistic": ("walk/statistics.py", '== 0.0', '== 0.5'),
+    "a statistic": ("walk/statistics.py", '== drift', '>= drift'),
     "a figure": ("walk/figures.py", "figsize=(4, 3)", "figsize=(5, 3)"),
     "another scale": ("walk/study.yaml", "walks: {steps: 4000}", "walks: {steps: 5000}"),
     "the lecture": ("lecture.yaml", "Dice are older", "Dice may be older"),
@@ -100,6 +100,7 @@ DESIGNS = {
     "a setting of the scale": (lambda raw: raw["scales"]["smoke"]["walks"].update(steps=201), {"walks"}),
     "the number of seeds": (lambda raw: raw["scales"]["smoke"].update(seeds=13), {"walks", "aimed"}),
     "the tuned values": (lambda raw: raw["parts"]["aimed"]["tune"].update(values=[0.5, 1.0]), {"aimed"}),
+    "how far the grid extends itself": (lambda raw: raw["parts"]["aimed"]["tune"].update(extend=4), {"aimed"}),
     "the pilots' seeds": (lambda raw: raw["parts"]["aimed"]["tune"].update(seeds=9), {"aimed"}),
     "a cell left out": (lambda raw: raw["parts"]["walks"].update(exclude=[{"drift": 0.5}]), {"walks"}),
     "whether it needs a GPU": (lambda raw: raw["parts"]["walks"].update(needs_compiler=False), set()),
@@ -117,7 +118,7 @@ def test_a_part_follows_its_design(digest, edit, name):
 
 def test_seeds_on_the_command_line_are_another_design(digest):
     assert changed(digest("walk"), digest("walk", seeds=13)) == {"walks", "aimed"}
-    assert changed(digest("walk"), digest("walk", seeds=12)) == set(), "the study's own number"
+    assert changed(digest("walk"), digest("walk", seeds=14)) == set(), "the study's own number"
 
 
 def test_a_part_that_extends_another_has_the_digest_of_the_same_design_written_out(digest, edit, studies):
@@ -148,7 +149,8 @@ def test_a_part_that_extends_another_has_the_digest_of_the_same_design_written_o
 def test_files_beside_the_code_that_it_may_read_count_and_texts_do_not(digest, studies):
     folder = studies / "walk"
     before = digest("walk")
-    for name in ("registrations.yaml", ".notes.swp", "unused.py"):
+    (folder / "registrations.yaml").write_text("- {number: 1, date: 1, first_seed: 0, says: It came so.}")
+    for name in (".notes.swp", "unused.py"):
         (folder / name).write_text("x = 1\n")
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__" / "runs.pyc").write_bytes(b"compiled")
@@ -269,7 +271,7 @@ def test_what_changed_is_told_in_words():
 STEPS = {
     "a region": ("walk/study.yaml", "region: [-4, 4]", "region: [-3, 4]", {"verdicts"}),
     "why": ("walk/study.yaml", "why: The central", "why: By the central", {"verdicts"}),
-    "a statistic": ("walk/statistics.py", "== 0.0", "== 0.5", {"verdicts"}),
+    "a statistic": ("walk/statistics.py", "== drift", ">= drift", {"verdicts"}),
     "the lecture's section of a claim": ("lecture.yaml", "id: chance", "id: chances", {"verdicts"}),
     "a figure": ("walk/figures.py", "figsize=(4, 3)", "figsize=(5, 3)", {"figures"}),
     "a caption": ("walk/study.yaml", "caption: Ends of walks.", "caption: The ends.", set()),
@@ -304,17 +306,39 @@ def test_the_hash_of_a_prediction_follows_its_region_its_measure_and_its_design_
     def hashed():
         return locate("walk").prediction_hashes()
 
-    first = hashed()
-    change("walk/study.yaml", "A push chosen on pilots brings", "Pilots bring")
     between = hashed()
+    change("walk/study.yaml", "A push chosen on pilots brings", "Pilots bring")
     change("walk/study.yaml", "title: A walk", "title: Another walk")
     assert hashed() == between
-    assert changed(first, between) == {"goal-is-near"}, "what it says is part of it"
     change("walk/study.yaml", "region: [null, 4]", "region: [null, 5]")
     second = hashed()
     assert changed(between, second) == {"goal-is-near"}
     change("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
     assert changed(second, hashed()) == {"root"}
+
+
+def test_a_registration_is_judged_with_and_moves_the_seeds(locate, studies):
+    draft = locate("walk")
+    path = studies / "walk" / "registrations.yaml"
+    path.write_text("- {number: 1, date: 2026-12-01, first_seed: 0, says: As it came.}\n")
+    first = locate("walk")
+    assert (first.records, first.verdicts == draft.verdicts) == (draft.records, False), "verdicts say which it is"
+    path.write_text("- {number: 1, date: 2026-12-01, first_seed: 100000, says: Fixed.}\n")
+    second = locate("walk")
+    assert changed(dict(first.parts), dict(second.parts)) == {"walks", "aimed"}
+    fresh = locate("walk", registration_offset=1)
+    assert [each.parts["walks"].part.first_seed for each in (draft, second, fresh)] == [0, 100_000, 105_000]
+    assert len({each.parts["walks"].digest for each in (draft, second, fresh)}) == 3
+    assert first.prediction_hashes().keys() == second.prediction_hashes().keys()
+
+
+def test_a_control_is_judged_with_down_to_its_function(locate, change, studies):
+    change("walk/study.yaml", "never: {arguments: {drift: 0.5}, says:", "never: {statistic: far, says:")
+    path = studies / "walk" / "statistics.py"
+    path.write_text(path.read_text() + "\n\ndef far(records):\n    return spread(records) + 9\n")
+    before = locate("walk").verdicts
+    change("walk/statistics.py", "+ 9", "+ 99")
+    assert locate("walk").verdicts != before
 
 
 def test_the_report_follows_results_and_texts(locate, config, change):

@@ -105,15 +105,15 @@ def test_a_studys_provenance_is_that_of_its_parts(locate, make):
     walk = make(locate("walk"), "run", "assemble")
     facts = walk.read_provenance()
     assert (facts.study, facts.scale, facts.digest) == ("walk", "smoke", walk.records_digest)
-    assert facts.seeds == {"walks": 12, "aimed": 12}
+    assert facts.seeds == {"walks": 14, "aimed": 14}
     assert {name: part.digest for name, part in facts.parts.items()} == {
         name: files.digest for name, files in walk.parts.items()
     }
     assert [each.name for each in facts.ensembles] == [
         "walks/confirm/drift=0.0", "walks/confirm/drift=0.5", "aimed/pilot", "aimed/confirm"
     ]  # fmt: skip
-    # two goals x four pushes x eight pilot seeds; two goals x twelve seeds
-    assert [each.runs for each in facts.ensembles] == [12, 12, 64, 24]
+    # two goals x four pushes x eight pilot seeds; two goals x fourteen seeds
+    assert [each.runs for each in facts.ensembles] == [14, 14, 64, 28]
     aimed = facts.parts["aimed"]
     assert (aimed.pilot_seeds, aimed.arms) == (8, 2)
     assert aimed.ingredients == walk.parts["aimed"].ingredients

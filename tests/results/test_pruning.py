@@ -16,7 +16,7 @@ FARTHER = ("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
 def outdated(locate, make, change):
     """Results of two versions of the walk, the present one and an earlier; gives the names of the earlier's files."""
     old = make(locate("walk"))
-    names = [*old.parts["walks"].files, *old.assembled, old.verdicts, old.shuffled, old.figures]
+    names = [*old.parts["walks"].files, *old.assembled, old.verdicts, old.controls, old.figures]
     change(*FARTHER)
     make(locate("walk"))
     return names
@@ -85,13 +85,12 @@ def test_other_scales_strangers_and_the_view_are_left_alone(outdated, collection
     assert (config.results / "walk" / "verdicts.json").is_file()
 
 
-def test_earlier_reports_and_calibrations_go(collection, config):
+def test_earlier_reports_go(collection, config):
     store = config.results / ".store"
     present = collection()
     present.report.mkdir(parents=True)
     (present.report / "report.html").write_text("the present one")
     (store / "report-0123456789abcdef").mkdir()
     (store / "report-0123456789abcdef" / "report.html").write_text("an earlier one")
-    (store / "calibration-0123456789abcdef.json").write_text("{}")
     prune(present)
     assert [path.name for path in store.iterdir()] == [present.report.name]

@@ -18,9 +18,9 @@ def finished(locate, make):
 def test_whole_results_are_read(finished):
     assert finished.read_provenance().study == "coin"
     assert finished.read_verdicts()[0]["prediction"] == "half"
-    assert finished.read_shuffled()["study"] == "coin"
+    assert finished.read_controls()["passed"] == []
     assert [path.name for path in finished.figure_files()] == ["shares.svg", "shares.png"]
-    assert len(finished.read_records()) == 24
+    assert len(finished.read_records()) == 28
 
 
 def test_what_was_sealed_comes_back(tmp_path):
@@ -30,10 +30,16 @@ def test_what_was_sealed_comes_back(tmp_path):
 
 
 CHANGES = {
-    "a number of the null run": ("shuffled", lambda value: value.update(supported=7), "judge"),
-    "a verdict of the null run": ("shuffled", lambda value: value["verdicts"].pop(), "judge"),
-    "the null run's checksum": ("shuffled", lambda value: value.pop("checksum"), "judge"),
-    "a p-value": ("verdicts", lambda value: value[0].update(p=0.5), "judge"),
+    "how many controls were asked": ("controls", lambda value: value.update(asked=7), "judge"),
+    "a control that passed": ("controls", lambda value: value["passed"].append("half (never)"), "judge"),
+    "the controls' checksum": ("controls", lambda value: value.pop("checksum"), "judge"),
+    "a p-value": ("verdicts", lambda value: value[0]["tests"][0].update(p=0.5), "judge"),
+    "a control's verdict": (
+        "verdicts",
+        lambda value: value[0]["tests"][0]["controls"]["never"].update(passed=True),
+        "judge",
+    ),
+    "which registration it is of": ("verdicts", lambda value: value[0]["registration"].update(number=1), "judge"),
     "the number of seeds": ("provenance", lambda value: value["seeds"].update(tosses=17), "run"),
     "the time": ("provenance", lambda value: value.update(seconds=1), "run"),
     "an ingredient": ("provenance", lambda value: value["parts"]["tosses"]["ingredients"].update(torch="0"), "run"),
@@ -47,7 +53,7 @@ def _read(results):
         results.read_provenance(),
         results.read_records(),
         results.read_verdicts(),
-        results.read_shuffled(),
+        results.read_controls(),
         results.figure_files(),
     )
 
@@ -66,7 +72,7 @@ def test_what_was_changed_is_named_in_one_line_with_the_command_that_makes_it_ag
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", '{"n": 1', "null"])
-@pytest.mark.parametrize("what", ["shuffled", "provenance"])
+@pytest.mark.parametrize("what", ["controls", "provenance"])
 def test_what_is_no_json_object_is_told(finished, text, what):
     getattr(finished, what).write_text(text)
     with pytest.raises(ClaimcheckError, match=f"{getattr(finished, what).name}.*make it again: claimcheck"):

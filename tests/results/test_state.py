@@ -9,7 +9,7 @@ import pytest
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results.reasons import explain, last_failure
-from claimcheck.results.state import Collection, Machine
+from claimcheck.results.state import Machine
 
 FARTHER = ("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
 
@@ -219,14 +219,3 @@ def test_the_first_step_that_failed_is_told(locate, make):
     for step in ("judge", "plot"):
         _log(coin, step, "claimcheck: no\n")
     assert "to judge it" in last_failure(coin)
-
-
-# ------------------------------------------------------------------------------------------ all studies together
-
-
-def test_a_report_is_calibrated_where_something_is_decided(locate, config):
-    found = {"coin": locate("coin")}
-    quick = config.model_copy(update={"scale": "quick"})
-    assert Collection(quick, found).calibrated
-    assert not Collection(config, found).calibrated, "smoke decides nothing"
-    assert not Collection(quick.model_copy(update={"seeds": 12}), found).calibrated, "a trial with other seeds"

@@ -32,7 +32,7 @@ def test_it_shows_what_the_store_holds(locate, make, listed):
         "tuning.parquet": walk.tuning,
         "provenance.json": walk.provenance,
         "verdicts.json": walk.verdicts,
-        "shuffled.json": walk.shuffled,
+        "controls.json": walk.controls,
         **{f"figures/{path.name}": path for path in walk.drawings},
     }
     assert shown(walk, listed) == {name: sha256(path) for name, path in stored.items()}
@@ -45,7 +45,7 @@ def test_without_verdicts_or_figures_there_is_no_receipt(locate, make, listed):
     for steps in (("run", "assemble"), ("judge",)):
         make(coin, *steps, "publish")
         assert receipts(coin) == []
-    assert set(shown(coin, listed)) == {"records.parquet", "provenance.json", "verdicts.json", "shuffled.json"}
+    assert set(shown(coin, listed)) == {"records.parquet", "provenance.json", "verdicts.json", "controls.json"}
 
 
 def test_what_is_not_of_the_present_digest_is_taken_out(locate, make, change, listed):
@@ -111,7 +111,7 @@ EDITS = {
     "the pilots' table is cut off": ("tuning.parquet", lambda path: path.write_bytes(path.read_bytes()[:-9])),
     "a figure is edited": ("figures/ends.svg", lambda path: path.write_text("<svg/>")),
     "a figure is gone": ("figures/ends.svg", lambda path: path.unlink()),
-    "the null run is gone": ("shuffled.json", lambda path: path.unlink()),
+    "what came of the controls is gone": ("controls.json", lambda path: path.unlink()),
     "provenance is another": ("provenance.json", lambda path: path.write_text("{}")),
 }
 
@@ -141,7 +141,7 @@ DAMAGE = {
     "the pilots' table": ("tuning", "run"),
     "provenance": ("provenance", "run"),
     "verdicts": ("verdicts", "judge"),
-    "the null run": ("shuffled", "judge"),
+    "what came of the controls": ("controls", "judge"),
     "a figure": ("drawings", "plot"),
 }
 
@@ -159,13 +159,12 @@ def test_a_damaged_store_is_not_published(locate, make, listed, name):
     assert (shown(walk, listed), receipts(walk)) == (before, [walk.receipt])
 
 
-def test_the_report_is_published_with_its_table_and_its_calibration(locate, config, tmp_path):
+def test_the_report_is_published_with_its_table(locate, config, tmp_path):
     quick = config.model_copy(update={"scale": "quick", "reports_dir": tmp_path / "reports"})
     found = Collection(quick, {"coin": locate("coin", scale="quick")})
     found.report.mkdir(parents=True)
     for name in ("report.html", "report.pdf", "verdicts.csv"):
         (found.report / name).write_text(name)
-    found.calibration.write_text("calibrated")
     (quick.reports).mkdir(parents=True)
     (quick.reports / ".view-0123456789abcdef").write_text("of an earlier report")
     (quick.reports / "mine.txt").write_text("mine")
@@ -174,6 +173,5 @@ def test_the_report_is_published_with_its_table_and_its_calibration(locate, conf
         "report.html", "report.pdf", "mine.txt", found.receipt.name
     }  # fmt: skip
     assert (quick.results / "verdicts.csv").read_text() == "verdicts.csv"
-    assert (quick.results / "calibration.json").read_text() == "calibrated"
     shutil.rmtree(quick.results / ".store")
     assert (quick.results / "verdicts.csv").is_file(), "a copy, not a link"
