@@ -1,0 +1,73 @@
+"""What every study promises: units that can decide, pilots enough, grids of moderate steps, controls, registrations."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from claimcheck.judging import rule
+from claimcheck.spec.controls import missing
+from claimcheck.spec.reading import load_lecture, load_study, study_names
+
+STUDIES = Path(__file__).parents[2] / "studies"
+NAMES = study_names(STUDIES)
+PILOTS = 8
+STEP = (1.9, 3.4)
+"""Ratios of neighbours in a grid: from 2 to the root of ten, rounding aside."""
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def study(request):
+    """Each study of the project."""
+    return load_study(STUDIES, request.param)
+
+
+@pytest.mark.parametrize("scale", ["quick", "full"])
+def test_every_judged_prediction_has_the_units_that_could_support_it(study, scale):
+    parts = study.at(scale)
+    short = [
+        (prediction.id, parts[prediction.part].seeds)
+        for _, prediction in study.predictions()
+        if prediction.kind != "fact" and prediction.part and parts[prediction.part].seeds
+        if prediction.undecidable is None and rule.fewest_true(parts[prediction.part].seeds, prediction.share) is None
+    ]
+    assert not short
+
+
+@pytest.mark.parametrize("scale", ["quick", "full"])
+def test_every_arm_is_tuned_on_pilots_enough(study, scale):
+    few = {name: part.tune.seeds for name, part in study.at(scale).items() if part.tune and part.tune.seeds < PILOTS}
+    assert not few
+
+
+@pytest.mark.parametrize("scale", ["quick", "full"])
+def test_grids_have_neither_gaps_nor_crowds(study, scale):
+    odd = {
+        (name, value, following)
+        for name, part in study.at(scale).items()
+        if part.tune
+        for value, following in pairwise(part.tune.values)
+        if not STEP[0] <= following / value <= STEP[1]
+    }
+    assert not odd
+
+
+def test_every_judged_prediction_could_fail(study):
+    judged = [prediction for _, prediction in study.predictions() if prediction.kind != "fact"]
+    assert not [prediction.id for prediction in judged if missing(prediction)]
+    without = [prediction.id for prediction in judged if prediction.controls.none is not None]
+    assert len(without) <= len(judged) / 5, without
+
+
+def test_every_claim_has_something_that_decides_it(study):
+    lecture = load_lecture(STUDIES).claims()
+    for claim in study.claims:
+        kinds = {prediction.kind for prediction in claim.predictions}
+        assert kinds & {"main", "fact"}, f"{claim.id}: limits alone decide nothing"
+        assert claim.says or claim.id in lecture
+
+
+def test_registrations_say_what_was_wrong_with_those_that_no_longer_stand(study):
+    assert study.registrations, "the first registration is the state of 2026-11-23"
+    assert all(entry.says for entry in study.registrations)
+    assert all(entry.superseded for entry in study.registrations[:-1])
