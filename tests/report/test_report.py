@@ -241,7 +241,7 @@ def test_the_page_tells_what_cannot_be_missed(page: Page) -> None:
         "it was between −0.1 and 0.1",
         "Beside published and theoretical values",
         "A judgement, no measurement decides it.",
-        "none: so few runs cannot decide",
+        "So few runs cannot decide whether it is true in more than 50 % of runs.",
         "Only all 16 support that it is true in more than 50 % of runs; only none contradicts it.",
     ):
         assert words in page.text, words

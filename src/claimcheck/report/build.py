@@ -178,7 +178,7 @@ def _names(seen: ReportView, results: Path) -> dict[str, Any]:
         "unfinished": [study for study in seen.studies if study.problem],
         "contradicted": [c for c in seen.claims.values() if c.state in ("contradicted", "does not hold")],
         "mixed": [claim for claim in seen.claims.values() if claim.state == "mixed"],
-        "commands": lambda study: pages.commands(study, seen.scale),
+        "commands": lambda study: pages.commands(study, seen),
         "study_notes": notes.notes_of,
         "links": {study.spec.name: _links(study, results) for study in seen.studies},
         "r": rule_page.rule_words(facts["tests"]),

@@ -169,7 +169,6 @@ class StudyView:
     files: tuple[str, ...]
     problem: str = ""
     changed: tuple[str, ...] = ()
-    seeds: int | None = None
 
     @property
     def current(self) -> bool:
@@ -188,12 +187,14 @@ class StudyView:
 
 @dataclass(frozen=True)
 class ReportView:
-    """The whole report."""
+    """The whole report. `seeds` and `offset` are those of the configuration, where they are not the studies' own."""
 
     scale: str
     lecture: Lecture
     studies: tuple[StudyView, ...]
     claims: dict[str, ClaimView]
+    seeds: int | None = None
+    offset: int = 0
 
     def counts(self) -> dict[str, int]:
         """The lecture's claims by state, in a fixed order."""
@@ -229,7 +230,7 @@ def gather(config: Config, results: Mapping[str, Results]) -> ReportView:
     studies.sort(key=lambda view: (min(order[section] for section in view.spec.sections), view.spec.name))
     tested = {claim.id: claim for view in studies for claim in view.claims if claim.lecture}
     claims = {name: tested.get(name) or _untested(claim) for name, claim in known.items()}
-    return ReportView(config.scale, lecture, tuple(studies), claims)
+    return ReportView(config.scale, lecture, tuple(studies), claims, config.seeds, config.registration_offset)
 
 
 def _untested(claim: LectureClaim) -> ClaimView:
@@ -271,7 +272,6 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
         tuple(name for name in names if current and (name != "tuning.parquet" or results.tuning)),
         found.problem,
         found.changed,
-        config.seeds,
     )
 
 

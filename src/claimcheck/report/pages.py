@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from claimcheck.report import phrases, text
-from claimcheck.report.gather import Outcome, PartView, PredictionView, StudyView
+from claimcheck.report.gather import Outcome, PartView, PredictionView, ReportView, StudyView
 
 
 def published(study: StudyView) -> list[dict[str, str]]:
@@ -84,15 +84,10 @@ def cost(study: StudyView) -> str:
     )
 
 
-def commands(study: StudyView, scale: str) -> str:
+def commands(study: StudyView, view: ReportView) -> str:
     """The commands that rerun just this study and renew the report."""
-    name, options = study.spec.name, f"--scale {scale}"
-    seeds = f" --seeds {study.seeds}" if study.seeds else ""
-    return "\n".join(
-        [
-            f"claimcheck run {name} {options}{seeds}",
-            f"claimcheck judge {name} {options}",
-            f"claimcheck plot {name} {options}",
-            f"claimcheck report {options}",
-        ]
-    )
+    options = f"--scale {view.scale}"
+    options += f" --seeds {view.seeds}" if view.seeds else ""
+    options += f" --registration-offset {view.offset}" if view.offset else ""
+    steps = [f"claimcheck {step} {study.spec.name} {options}" for step in ("run", "judge", "plot")]
+    return "\n".join([*steps, f"claimcheck report {options}"])

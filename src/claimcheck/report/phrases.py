@@ -208,17 +208,13 @@ def true_in(view: PredictionView) -> str:
 def _needed(n: int, share: float, named: bool) -> str:
     """How many of n runs support, and how many contradict, as a sentence."""
     most, least = rule.most_true(n, share), rule.fewest_true(n, share)
-    supports = (
-        "so few runs cannot support"
-        if least is None
-        else f"only all {n} support"
-        if least == n
-        else f"{least} or more support"
-    )
-    contradicts = f"{most} or fewer contradict it" if most else "only none contradicts it"
-    if most is None:
-        contradicts = "so few cannot contradict it"
-    sentence = f"{supports} that it is true in more than {percent(share)} of runs; {contradicts}."
+    if most is None and least is None:
+        return f"So few runs cannot decide whether it is true in more than {percent(share)} of runs."
+    enough = f"only all {n}" if least == n else f"{least} or more"
+    supports = "so few runs cannot support" if least is None else f"{enough} support"
+    few = f"{most} or fewer contradict" if most else "only none contradicts"
+    contradicts = "so few cannot contradict" if most is None else few
+    sentence = f"{supports} that it is true in more than {percent(share)} of runs; {contradicts} it."
     return f"Of {n}, {sentence}" if named else sentence[0].upper() + sentence[1:]
 
 
@@ -236,9 +232,9 @@ def size_line(view: PredictionView) -> str:
 
 
 def test_line(view: PredictionView) -> str:
-    """The p-value."""
+    """The p-value of a prediction's one test; nothing where so few runs were no test."""
     found = _p_of(view.outcomes[0])
-    return f"{found}." if found else "none: so few runs cannot decide."
+    return f"{found}." if found else ""
 
 
 def side_by_side(view: PredictionView) -> list[dict[str, str]]:

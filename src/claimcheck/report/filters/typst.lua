@@ -89,7 +89,8 @@ local function is_section(row)
   return span and span.tag == "Span" and span.classes:includes("section") and span
 end
 
--- A table written out by itself: column widths as fractions, a repeated head, rows that do not break across pages.
+-- A table written out by itself: column widths as fractions, a repeated head, rows that do not break across
+-- pages; a short table stays on one page.
 function Table(t)
   local columns, aligns, total = {}, {}, 0
   for _, spec in ipairs(t.colspecs) do
@@ -100,7 +101,12 @@ function Table(t)
     columns[i] = total > 0 and string.format("%.3ffr", width / total) or "auto"
     aligns[i] = ALIGN[spec[1]] or "left"
   end
-  local short = #t.bodies[1].body <= 12
+  local rows = t.bodies[1].body
+  local letters = 0
+  for _, row in ipairs(rows) do
+    for _, cell in ipairs(row.cells) do letters = letters + #pandoc.utils.stringify(pandoc.Div(cell.contents)) end
+  end
+  local short = #rows <= 12 and letters <= 1500
   local out = { "#report-table(keep: " .. tostring(short) .. ", columns: (" .. table.concat(columns, ", ") .. ",), align: (" .. table.concat(aligns, ", ") .. ",), " }
   local head = t.head.rows[1]
   local words = head and pandoc.utils.stringify(pandoc.Div(head.cells:map(function(c) return pandoc.Div(c.contents) end))) or ""
