@@ -32,6 +32,8 @@ def applied(prediction: Prediction, control: Control) -> Prediction:
     if prediction.measure is not None:
         cells = {key: getattr(control, key) for key in ("of", "less", "to") if getattr(control, key) is not None}
         changes["measure"] = prediction.measure.model_copy(update=cells)
+    if control.measure is not None:
+        changes |= {"measure": control.measure, "statistic": None}
     if control.statistic is not None:
         changes |= {"statistic": control.statistic, "measure": None}
     if control.part is not None:

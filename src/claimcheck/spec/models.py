@@ -55,9 +55,10 @@ class Reference(Model):
 class Control(Model):
     """Another question to the same records, whose answer is known: it shows that the prediction could have failed.
 
-    What it says is laid over the prediction's measure (`of`, `less`, `to` as a whole) or its statistic's arguments.
+    It is another measure or statistic, or is laid over the prediction's (`of`, `less`, `to` as a whole; arguments).
     """
 
+    measure: Measure | None = Field(None, description="another measure")
     of: Cell | None = Field(None, description="another cell for the measure")
     less: Cell | None = Field(None, description="another cell to subtract")
     to: Cell | None = Field(None, description="another cell to divide by")

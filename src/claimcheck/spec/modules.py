@@ -1,7 +1,8 @@
 """A study's Python files, imported as the modules of a package that is the study's folder.
 
 Each step imports only its own module (`runs`, `statistics` or `figures`), so that judging loads no PyTorch and training
-no seaborn. Python's own importer does the work; the folder needs no `__init__.py` and is not put on `sys.path`.
+no seaborn. Python's own importer does the work; the folder needs no `__init__.py` and is not put on `sys.path`. What a
+function of theirs raises is told in one line.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ import ast
 import hashlib
 import importlib
 import sys
+import traceback
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from claimcheck.errors import ClaimcheckError
+from claimcheck.errors import ClaimcheckError, closest
 
 
 def study_module(folder: Path, name: str) -> ModuleType:
@@ -34,6 +38,39 @@ def study_module(folder: Path, name: str) -> ModuleType:
         raise
     except Exception as error:
         raise ClaimcheckError(f"cannot be imported ({type(error).__name__}: {error})", where=path) from error
+
+
+def answer(question: Callable[[Any], Any], records: Any, path: Path, where: str) -> Any:
+    """What a study's function says of records (a data frame).
+
+    Args:
+        path: the file that it is in; an error says which of its lines was at fault.
+
+    Raises:
+        ClaimcheckError: the function failed, or asked for a column or label that is not there.
+    """
+    try:
+        return question(records)
+    except ClaimcheckError:
+        raise
+    except KeyError as error:
+        name = str(error.args[0] if error.args else "").removeprefix("Column not found: ")
+        raise ClaimcheckError(
+            f"asks for a column or label that is not there{_line_in(error, path)}",
+            where=where,
+            found=name,
+            expected=f"one of {', '.join(map(str, records.columns))}",
+            hint=closest(name, map(str, records.columns)),
+        ) from error
+    except Exception as error:
+        fault = f"failed{_line_in(error, path)} ({type(error).__name__}: {error})"
+        raise ClaimcheckError(fault, where=where) from error
+
+
+def _line_in(error: Exception, path: Path) -> str:
+    """ " in line N" of the file, where the error passed through it."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.resolve()]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 def defined_names(folder: Path, name: str) -> set[str]:

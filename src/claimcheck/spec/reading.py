@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.files import read_text, read_yaml
 from claimcheck.spec.config import Config
-from claimcheck.spec.controls import NAMES, control_of, missing
+from claimcheck.spec.controls import NAMES, applied, control_of, missing
 from claimcheck.spec.measures import faults
 from claimcheck.spec.models import Amendment, Lecture, Registration, Study, StudyFile, unique
 from claimcheck.spec.modules import defined_names
@@ -168,6 +168,11 @@ def _check_controls(study: Study) -> None:
                     found=control.part,
                     hint=closest(control.part, study.parts),
                 )
+            asked = applied(prediction, control) if control is not None else prediction
+            parts = [study.at(scale)[asked.part] for scale in study.scales] if asked.measure is not None else []
+            for data in prediction.on or [None]:
+                if parts and (found := faults(asked.measure, *(part.on(data) for part in parts))):
+                    raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.controls.{name}")
 
 
 def _check_data_sets(study: Study) -> None:
