@@ -40,7 +40,7 @@ def test_an_object_store_and_jobs_in_folders_of_their_own_give_the_same_records(
         assert said.returncode == 0, said.stdout + kept.said()
         ran = [path for path in kept.jobs.iterdir() if (path / "work/Snakefile").is_file()]
         assert len(ran) > 8, "every step but publishing is a job elsewhere"
-        for name in ("records.parquet", "tuning.parquet", "verdicts.json", "shuffled.json"):
+        for name in ("records.parquet", "tuning.parquet", "verdicts.json", "controls.json"):
             assert sha256(here.results("walk") / name) == sha256(finished.results("walk") / name), name
         assert not list(here.results("walk").glob("parts/*")), "parts stay in the store"
         assert (here.folder / "reports/smoke/report.pdf").is_file()

@@ -23,7 +23,7 @@ def pages_of(pdf, folder):
 def test_every_file_of_a_result_is_there(finished):
     for study, figure in (("coin", "shares"), ("walk", "ends")):
         made = {path.name for path in finished.results(study).rglob("*")}
-        assert {"records.parquet", "provenance.json", "verdicts.json", "shuffled.json", f"{figure}.svg"} <= made
+        assert {"records.parquet", "provenance.json", "verdicts.json", "controls.json", f"{figure}.svg"} <= made
     assert (finished.folder / "reports/smoke/report.html").read_text().count("A fair coin shows heads") >= 1
     assert set(pd.read_csv(finished.folder / "results/smoke/verdicts.csv")["study"]) == {"coin", "walk"}
 
@@ -48,11 +48,6 @@ def test_studies_and_seeds_are_chosen_on_the_command_line(fresh):
     said = fresh.snakemake("coin", seeds=11)
     assert said.returncode == 0, said.stdout
     assert pd.read_parquet(fresh.results("coin") / "records.parquet")["seed"].nunique() == 11
-
-
-def test_a_calibration_belongs_to_the_report_from_quick_on(fresh):
-    assert "calibrate" in fresh.planned(scale="quick")
-    assert "calibrate" not in fresh.planned(scale="smoke")
 
 
 def test_pieces_give_the_same_records(fresh, finished):

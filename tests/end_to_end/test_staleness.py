@@ -58,7 +58,7 @@ def test_a_file_dated_in_the_future_keeps_nothing_stale(project):
     edit(project.studies / "walk/study.yaml", "region: [-4, 4]", "region: [40, 44]")
     assert project.planned() == again("walk", "judge")
     assert project.snakemake().returncode == 0
-    assert '"refuted"' in (project.results("walk") / "verdicts.json").read_text()
+    assert '"contradicted"' in (project.results("walk") / "verdicts.json").read_text()
     assert project.planned() == set()
 
 
@@ -78,7 +78,7 @@ EDITS = {
         ["part aimed: would run: runs.py (run_aimed and what it reaches) changed"],
     ),
     "design": (
-        ("walk/study.yaml", "smoke: {seeds: 12, walks: {steps: 200}}", "smoke: {seeds: 12, walks: {steps: 201}}"),
+        ("walk/study.yaml", "smoke: {seeds: 14, walks: {steps: 200}}", "smoke: {seeds: 14, walks: {steps: 201}}"),
         again("walk", "run", "judge", "plot"),
         ["part walks: would run: design changed"],
     ),
@@ -230,7 +230,7 @@ def test_a_published_file_that_is_gone_is_published_again(project, name):
 
 
 def test_other_seeds_are_other_results_and_both_stay(project):
-    assert project.snakemake("coin", seeds=14).returncode == 0
+    assert project.snakemake("coin", seeds=16).returncode == 0
     assert len(list(project.results("coin").glob("parts/tosses-*"))) == 2
     assert project.planned("coin") == {"publish_coin"}
-    assert copy_of(project, project.folder.with_name("elsewhere")).planned("coin", seeds=14) == set()
+    assert copy_of(project, project.folder.with_name("elsewhere")).planned("coin", seeds=16) == set()

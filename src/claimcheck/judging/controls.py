@@ -1,4 +1,4 @@
-"""What came of the controls: they show that a prediction could have failed (`claimcheck.spec.controls` says what they are)."""
+"""What came of the controls, which show that a prediction could have failed (`claimcheck.spec.controls`)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def outcomes(found: Evidence, prediction: Prediction, verdict: str, data: str | 
         decision = rule.decide(values.to_numpy(), prediction.region, prediction.share)
         wrong = decision.verdict == "supported" if name == "never" else decision.verdict != "contradicted"
         passed = wrong and (name == "never" or verdict == "supported")
-        known = {"k": decision.k, "n": decision.n, "verdict": decision.verdict, "passed": passed}
-        shown[name] = {"says": control.says, **known}
+        counted = {"k": decision.k, "n": decision.n, "verdict": decision.verdict}
+        shown[name] = {"says": control.says, **counted, "passed": passed}
     return shown
 
 

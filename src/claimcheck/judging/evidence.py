@@ -6,23 +6,21 @@ names the study, the prediction and the rows or seeds.
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from claimcheck.errors import ClaimcheckError, closest
+from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records as recording
 from claimcheck.results.fitting import check_fit, some
 from claimcheck.spec.models import Prediction, Study
-from claimcheck.spec.modules import study_module
+from claimcheck.spec.modules import answer, study_module
 from claimcheck.spec.parts import ScaledPart
 
 if TYPE_CHECKING:
@@ -69,16 +67,11 @@ class Evidence:
 
 
 def read(results: Results) -> Evidence:
-    """Read and check a study's records against its design.
-
-    Raises:
-        ClaimcheckError: no records, a damaged file, or records that do not fit the design.
-    """
+    """A study's records; missing or damaged ones, or such that do not fit the design, are an error."""
     records = results.read_records()
     parts = {name: files.part for name, files in results.parts.items()}
     check_fit(records, results.study, parts, results.records)
-    checksum = sha256(results.records)
-    return Evidence(results.study, results.config.scale, parts, results.not_run, records, checksum)
+    return Evidence(results.study, results.config.scale, parts, results.not_run, records, sha256(results.records))
 
 
 def values_of(evidence: Evidence, prediction: Prediction, data: str | None = None) -> pd.Series:
@@ -102,7 +95,8 @@ def values_of(evidence: Evidence, prediction: Prediction, data: str | None = Non
         question = partial(
             getattr(study_module(study.folder, "statistics"), prediction.statistic), **prediction.arguments
         )
-    values = _called(question, rows, study, where)
+    with np.errstate(all="ignore"):
+        values = answer(question, rows, study.folder / "statistics.py", where)
     if not isinstance(values, pd.Series):
         raise ClaimcheckError("must return a pandas Series indexed by seed", where=where, found=type(values).__name__)
     _check_seeds(list(values.index), _expected_seeds(evidence, prediction), where)
@@ -110,33 +104,6 @@ def values_of(evidence: Evidence, prediction: Prediction, data: str | None = Non
         return values.astype("float64").sort_index()
     except (TypeError, ValueError) as error:
         raise ClaimcheckError("is not a number for every seed", where=where, found=str(values.dtype)) from error
-
-
-def _called(function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame, study: Study, where: str) -> Any:
-    try:
-        with np.errstate(all="ignore"):
-            return function(rows)
-    except ClaimcheckError:
-        raise
-    except KeyError as error:
-        name = str(error.args[0] if error.args else "").removeprefix("Column not found: ")
-        raise ClaimcheckError(
-            f"asks for a column or label that is not there{_line_in(error, study)}",
-            where=where,
-            found=name,
-            expected=f"one of {', '.join(map(str, rows.columns))}",
-            hint=closest(name, map(str, rows.columns)),
-        ) from error
-    except Exception as error:
-        fault = f"failed{_line_in(error, study)} ({type(error).__name__}: {error})"
-        raise ClaimcheckError(fault, where=where) from error
-
-
-def _line_in(error: Exception, study: Study) -> str:
-    """ " in line N" of statistics.py, where the error passed through it."""
-    path = (study.folder / "statistics.py").resolve()
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
-    return f" in line {lines[-1]}" if lines else ""
 
 
 def _expected_seeds(evidence: Evidence, prediction: Prediction) -> list[set[int]]:

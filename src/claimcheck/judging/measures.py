@@ -25,10 +25,7 @@ def evaluate(measure: Measure, rows: pd.DataFrame, part: Design, where: object =
     Args:
         rows: the part's records (`claimcheck.results.records.part_of`).
         part: its design; factors and index say what has levels.
-        where: what an error names as its place.
-
-    Raises:
-        ClaimcheckError: a column or level is not there, a seed lacks rows, or more than one number a seed is left.
+        where: what an error names as its place: of a column or level that is not there, of more than one number a seed.
     """
     question = _Question(measure, rows, part, where)
     cell = _resolved(question, measure.cell)
@@ -67,9 +64,6 @@ class _Question:
         return ClaimcheckError(what, where=self.where, found=found, hint=hint)
 
 
-# --- which rows -------------------------------------------------------------------------------------------------------
-
-
 def _resolved(question: _Question, cell: Cell) -> dict[str, list[Scalar]]:
     """The cell as lists of levels that its rows have."""
     for name in cell:
@@ -96,9 +90,6 @@ def _at(question: _Question, rows: pd.DataFrame, cell: dict[str, list[Scalar]]) 
             place = rows[name].min() if question.measure.at == "first" else rows[name].max()
             rows = rows[rows[name] == place]
     return rows
-
-
-# --- the column in a cell ---------------------------------------------------------------------------------------------
 
 
 def _table(question: _Question, cell: dict[str, list[Scalar]]) -> pd.DataFrame:
@@ -147,20 +138,14 @@ def _prepared(question: _Question, rows: pd.DataFrame) -> pd.Series:
 def _reduced(question: _Question, table: pd.DataFrame) -> pd.DataFrame:
     """The table with the levels of the factors that the measure names averaged, or their extreme taken."""
     measure = question.measure
-    for names, how in (
-        (measure.mean_over, lambda each: each.mean(axis=1, skipna=False)),
-        (measure.max_over, lambda each: each.max(axis=1, skipna=False)),
-        (measure.min_over, lambda each: each.min(axis=1, skipna=False)),
-    ):
+    for names, how in ((measure.mean_over, "mean"), (measure.max_over, "max"), (measure.min_over, "min")):
         if names:
             rest = table.columns.to_frame(index=False).drop(columns=names)
             groups = rest.groupby(list(rest)).indices if len(rest.columns) else {0: slice(None)}
-            table = pd.concat({key: how(table.iloc[:, at]) for key, at in groups.items()}, axis=1)
+            columns = {key: getattr(table.iloc[:, at], how)(axis=1, skipna=False) for key, at in groups.items()}
+            table = pd.concat(columns, axis=1)
             table.columns = table.columns.set_names(list(rest) or [None])
     return table
-
-
-# --- the forms --------------------------------------------------------------------------------------------------------
 
 
 def _compared(question: _Question, cell: dict[str, list[Scalar]], first: pd.Series) -> pd.Series:

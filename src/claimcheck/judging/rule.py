@@ -26,8 +26,7 @@ from scipy import stats
 
 LEVEL = 1e-4
 SHARES = (0.5, 0.9)
-CONFIDENCE = 0.95
-"""Of the interval of the median."""
+CONFIDENCE = 0.95  # of the interval of the median
 
 Region = tuple[float | None, float | None]
 Verdict = Literal["supported", "contradicted", "inconclusive", "not run"]
@@ -128,8 +127,6 @@ def median(values: np.ndarray) -> tuple[float | None, float | None, float | None
     left, right = float(ordered[(n - 1) // 2]), float(ordered[n // 2])
     middle = left if left == right else 0.0 if np.isinf(left) and np.isinf(right) else (left + right) / 2
     rank = int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5))
-    while rank > 0 and stats.binom.cdf(rank - 1, n, 0.5) > (1 - CONFIDENCE) / 2:
-        rank -= 1
     return (middle, float(ordered[rank - 1]), float(ordered[-rank])) if rank > 0 else (middle, None, None)
 
 
