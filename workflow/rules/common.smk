@@ -163,7 +163,7 @@ def hold_lock():
     global lock
     try:
         RESULTS.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{RESULTS}/.lock")
+        lock = FileLock(f"{RESULTS}/.lock", mode=0o666)  # other users may share the results
         lock.acquire(blocking=False)
         # Snakemake refuses outputs that look older than their inputs; clocks decide nothing here.
         for path in RESULTS.rglob("*"):
@@ -174,7 +174,8 @@ def hold_lock():
             f"{RESULTS} is being written by another snakemake; wait for it, or stop it"
         ) from None
     except OSError as error:
-        raise WorkflowError(f"{RESULTS}: cannot write ({error.strerror})") from None
+        place = error.filename or RESULTS
+        raise WorkflowError(f"{place}: cannot write ({error.strerror}); choose another results_dir") from None
 
 
 def report_what_there_is():
