@@ -130,3 +130,20 @@ def test_a_study_is_run_judged_drawn_and_reported_in_any_locale(name, project, r
         done = subprocess.run(words, cwd=project, env=kept, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
     assert "σ ≥ ½ and é" in (project / "reports" / "smoke" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_snakemake_says_in_one_line_when_its_locale_cannot_spell_a_folder(project):
+    pytest.importorskip("snakemake", reason="Snakemake is not installed")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "PYTHON"))}
+    kept |= LOCALES["ASCII, and Python's UTF-8 mode switched off"]
+    config = ["studies_dir=studies", "scale=smoke", "results_dir=für mich"]
+    words = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--dry-run"]
+    words = [*words, "--config", *config]
+    done = subprocess.run(words, cwd=project, env=kept, capture_output=True, check=False)
+    assert done.returncode != 0
+    said = (done.stdout + done.stderr).decode(errors="replace")
+    assert "the locale cannot spell the folders' names; run: export PYTHONUTF8=1" in said
+    assert "UnicodeEncodeError" not in said
+    done = subprocess.run(words, cwd=project, env={**kept, "PYTHONUTF8": "1"}, capture_output=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")

@@ -30,7 +30,7 @@ def there(path):
 
 def load():
     """The configuration, and every study's results that this scale has; a fault ends Snakemake with one line."""
-    if any("\udc80" <= letter <= "\udcff" for letter in str(config.values())):
+    if any("\udc80" <= letter <= "\udcff" for value in config.values() for letter in str(value)):
         raise WorkflowError(
             "claimcheck: the locale cannot spell the folders' names; run: export PYTHONUTF8=1"
         )
