@@ -33,6 +33,7 @@ from claimcheck.cli.options import (
     listening,
     named,
     one_part,
+    only_known,
     parts_of,
     print_table,
     publish_unless,
@@ -235,7 +236,8 @@ def publish(
     if study is not None:
         made = view.publish(results_of(study, **options), into)
     else:
-        found = {name: each for name, each in all_results(**options).items() if not only or name in only}
+        chosen = only_known(only, studies_dir)
+        found = {name: each for name, each in all_results(**options).items() if not chosen or name in chosen}
         made = view.publish_report(Collection(config_of(**options), found), into)
     for path in made:
         print(path)
@@ -258,8 +260,8 @@ def report(
 
     options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir}
     options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
-    found = all_results(**options)
-    for path in reporting.build(config_of(**options), found, only, publish=not keep_view, into=into):
+    chosen, found = only_known(only, studies_dir), all_results(**options)
+    for path in reporting.build(config_of(**options), found, chosen, publish=not keep_view, into=into):
         print(path)
 
 
@@ -281,7 +283,8 @@ def calibrate(
     from claimcheck.results.state import Collection
 
     options = {"scale": scale, "seeds": seeds, "device": device, "results_dir": results_dir, "studies_dir": studies_dir}
-    there = {k: each for k, each in all_results(**options).items() if (k in only if only else each.judged())}
+    chosen = only_known(only, studies_dir)
+    there = {k: each for k, each in all_results(**options).items() if (k in chosen if chosen else each.judged())}
     found = [verdict for each in there.values() for verdict in each.read_verdicts()]
     result = calibration.calibrate_verdicts(found, n=n, m=predictions)
     if n is None and predictions is None:

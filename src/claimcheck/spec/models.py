@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.measures import Measure
 from claimcheck.spec.modules import defined_names
-from claimcheck.spec.parts import Identifier, Model, Part, ScaledPart, ScaleName, Text, scaled
+from claimcheck.spec.parts import Identifier, Model, Part, ScaledPart, ScaleName, Setting, Text, scaled
 
 
 def _kebab(name: str) -> str:
@@ -30,7 +30,7 @@ class Amendment(Model):
     """A region that was changed after it was first fixed: when, from what, and why."""
 
     date: str = Field(description="when the region was changed")
-    was: Any = Field(description="the region before")
+    was: Setting = Field(description="the region before")
     reason: Text = Field(description="why it was wrong in itself")
 
     @field_validator("date", mode="before")
@@ -54,13 +54,16 @@ class Prediction(Model):
     says: Text = Field(description="the prediction in one sentence")
     measure: Measure | None = Field(None, description="what is measured, in one of five forms")
     statistic: Identifier | None = Field(None, description="a function of statistics.py, where no measure can say it")
-    arguments: dict[Identifier, Any] = Field({}, description="what the statistic is given beside the records")
+    arguments: dict[Identifier, Setting] = Field({}, description="what the statistic is given beside the records")
     region: tuple[float | None, float | None] = Field(
         description="the values that support it: [low, high], null is open"
     )
     unit: str = Field("", description="unit of the number")
     why: Text = Field(description="where the region comes from")
-    part: Identifier | None = Field(None, description="the part that it is judged on; all of them when left out")
+    part: Identifier | None = Field(
+        None,
+        description="the part that it is judged on; required with `measure`; with `statistic`, all of them when left out",
+    )
     kind: Literal["main", "limit"] = Field("main", description="main decides the claim, limit says where it ends")
     average: Literal["mean", "median", "proportion"] = Field("mean", description="what of the seeds' numbers is judged")
     reference: list[Reference] = Field([], description="published or theoretical values beside it")
@@ -122,11 +125,13 @@ class StudyFile(Model):
 
     title: Text = Field(description="what the study is about, as a heading")
     question: Text = Field(description="the question that it answers")
-    sections: list[Kebab] = Field(min_length=1, description="sections of the lecture that it belongs to")
+    sections: list[Kebab] = Field(
+        min_length=1, description="ids of the lecture's sections (studies/lecture.yaml) that it belongs to"
+    )
     method: Text = Field(description="what is trained and measured, in a paragraph (Markdown)")
     references: list[Text] = Field([], description="works that the texts name")
     parts: dict[Identifier, Part] = Field(min_length=1, description="the experiments, by name")
-    scales: dict[ScaleName, dict[Identifier, Any]] = Field(
+    scales: dict[ScaleName, dict[Identifier, Setting]] = Field(
         min_length=1, description="for each scale what differs, part by part; `seeds` counts for all parts"
     )
     claims: list[Claim] = Field(min_length=1, description="claims with their predictions")

@@ -7,11 +7,21 @@ the work of `design`.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 RESERVED = {
     "part",
@@ -31,7 +41,34 @@ RESERVED = {
 
 DEFAULT_SEEDS = 16
 
-Scalar = bool | int | float | str
+LARGEST = 2**63 - 1
+"""The largest whole number that a column of the records can hold."""
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("must be a word, a finite number, true or false")
+    return value
+
+
+Scalar = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
+
+
+def _plain(value: Any) -> Any:
+    """What both a digest and a function can do with: words, numbers, truth, nothing, and lists and mappings of them."""
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError("must be a number, and .nan is none (null says that there is none)")
+    if isinstance(value, Mapping):
+        if strange := [key for key in value if not isinstance(key, str | int | float) or key != key]:
+            raise ValueError(f"must have words or numbers for keys, not {strange[0]!r}")
+        if len({str(key) for key in value}) < len(value):
+            raise ValueError("has two keys that are written alike")
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise ValueError(f"must be text, a number, true, false, null, a list or a mapping, not {type(value).__name__}")
+    return value
 
 
 def _identifier(name: str) -> str:
@@ -50,6 +87,7 @@ def _text(value: str) -> str:
 
 Identifier = Annotated[str, BeforeValidator(lambda value: _identifier(value) if isinstance(value, str) else value)]
 Text = Annotated[str, BeforeValidator(lambda value: _text(value) if isinstance(value, str) else value)]
+Setting = Annotated[Any, BeforeValidator(_plain)]
 Cell = dict[Identifier, Scalar | list[Scalar]]
 
 
@@ -57,6 +95,20 @@ class Model(BaseModel):
     """What all models of the project's files share: unknown keys are refused, numbers are finite, nothing changes later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+def _one_column(values: list[Scalar]) -> list[Scalar]:
+    """Values that fit into one column of the records.
+
+    Raises:
+        ValueError: they are of different kinds, or too large.
+    """
+    kinds = {"true or false" if isinstance(v, bool) else "words" if isinstance(v, str) else "numbers" for v in values}
+    if len(kinds) > 1:
+        raise ValueError(f"values must be of one kind, these are {' and '.join(sorted(kinds))}: quote what is a word")
+    if any(isinstance(value, int) and abs(value) > LARGEST for value in values):
+        raise ValueError("whole numbers must be below 2^63; write larger ones with a point, as 1.0e+23")
+    return values
 
 
 class Factor(Model):
@@ -72,7 +124,7 @@ class Factor(Model):
     def _distinct(cls, values: list[Scalar]) -> list[Scalar]:
         if len({(type(value) is bool, value) for value in values}) < len(values):
             raise ValueError("a value is given twice")
-        return values
+        return _one_column(values)
 
 
 class Tune(Model):
@@ -90,7 +142,9 @@ class Tune(Model):
         4, ge=1, validation_alias=AliasChoices("seeds", "units"), description="pilot seeds (from 10000 on) a value"
     )
     within: list[Identifier] | None = Field(None, description="factors that make an arm; all of them when left out")
-    settings: dict[Identifier, Any] = Field({}, description="settings of the pilots that differ from the part's")
+    settings: dict[Identifier, Setting] = Field({}, description="settings of the pilots that differ from the part's")
+
+    _fit = field_validator("values")(_one_column)
 
     @model_validator(mode="after")
     def _one_goal(self) -> Tune:
@@ -106,7 +160,9 @@ class Design(Model):
     factors: dict[Identifier, Factor] = Field({}, description="what is varied")
     exclude: list[Cell] = Field([], description="cells left out of the grid; every key must match, a list matches any")
     include: list[dict[Identifier, Scalar]] = Field([], description="cells added to the grid; each gives every factor")
-    settings: dict[Identifier, Any] = Field({}, description="what the run function reads and the part does not vary")
+    settings: dict[Identifier, Setting] = Field(
+        {}, description="what the run function reads and the part does not vary"
+    )
     index: list[Identifier] = Field([], description="columns that number the rows of a run, such as step or layer")
     tune: Tune | None = Field(None, description="a factor chosen on pilot seeds for each arm")
     needs_gpu: bool = Field(False, description="skipped where there is no GPU")
@@ -143,9 +199,13 @@ class Design(Model):
         for entry in self.include:
             if set(entry) != known:
                 raise ValueError(f"include must give every factor ({sorted(known)}), got {sorted(entry)}")
+            for name, value in entry.items():
+                _one_column([*self.factors[name].values, value])
         if self.tune:
             if self.tune.factor in known:
                 raise ValueError(f"tune.factor {self.tune.factor!r} is also an ordinary factor")
+            if self.tune.factor in self.settings:
+                raise ValueError(f"{self.tune.factor!r} is tuned and a setting, too: give one of them")
             if unknown := set(self.tune.within or []) - known:
                 raise ValueError(f"tune.within names {sorted(unknown)}, but the factors are {sorted(known)}")
 
@@ -174,7 +234,11 @@ class Part(Design):
     @classmethod
     def _whole_tuning(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and values.get("extends") is None and isinstance(values.get("tune"), Mapping):
-            return {**values, "tune": Tune.model_validate(values["tune"])}
+            try:
+                return {**values, "tune": Tune.model_validate(values["tune"])}
+            except ValidationError as error:
+                inside = [{**each, "loc": ("tune", *each["loc"])} for each in error.errors(include_url=False)]
+                raise ValidationError.from_exception_data(error.title, inside) from None
         return values
 
     @model_validator(mode="after")
