@@ -16,8 +16,9 @@ ARGS ?=
 BIN := .venv/bin
 USERS_PATH := $(PATH)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Names of files are UTF-8, whatever the locale.
+# Names of files are UTF-8, whatever the locale, and nobody draws into a notebook.
 export PYTHONUTF8 := 1
+export MPLBACKEND := agg
 
 # Of what a user has set for pip and uv, only where packages come from, and how, is heard: nothing that would put them
 # elsewhere, leave some out or add others. (A variable that is set here wins over their files of settings.)

@@ -16,8 +16,8 @@ include: "workflow/rules/publish.smk"
 rule all:
     default_target: True
     input:
-        [results.receipt for results in CHOSEN.values()],
-        REPORT.receipt,
+        [published(results) for results in CHOSEN.values()],
+        published_report(),
 
 
 for study, results in EVERY.items():
@@ -26,7 +26,7 @@ for study, results in EVERY.items():
         name:
             study
         input:
-            results.receipt,
+            published(results),
 
 
 onstart:

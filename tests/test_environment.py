@@ -219,6 +219,12 @@ def test_no_setting_of_the_user_reaches_into_the_environment_but_where_packages_
     assert {name: seen.get(name) for name in SOURCES} == SOURCES
 
 
+@needs_make
+def test_what_make_calls_speaks_utf8_and_draws_into_no_window(clone):
+    clone.make(PYTHONUTF8="0", MPLBACKEND="module://matplotlib_inline.backend_inline")
+    assert (clone.seen()["PYTHONUTF8"], clone.seen()["MPLBACKEND"]) == ("1", "agg")
+
+
 def locked(*names):
     """The lines of requirements.lock for some packages."""
     lock = (REPOSITORY / "requirements.lock").read_text()

@@ -92,3 +92,24 @@ def test_made_data_are_read_from_their_own_file_alone(litter, tmp_path):
     litter(tmp_path)
     datasets.load.cache_clear()
     assert bool((datasets.load("digits", tmp_path).x_train == first.x_train).all())
+
+
+def test_users_of_one_data_folder_can_open_each_others_locks(tmp_path):
+    before = os.umask(0o077)
+    try:
+        with downloads._locked(tmp_path, "mnist"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / ".mnist.lock").stat().st_mode & 0o777 == 0o666
+
+
+@pytest.mark.parametrize("left", ["a folder", "a link to nowhere"])
+def test_a_lock_that_cannot_be_opened_is_named_in_one_line(left, tmp_path):
+    path = tmp_path / ".mnist.lock"
+    path.mkdir() if left == "a folder" else path.symlink_to(tmp_path / "gone" / "lock")
+    with pytest.raises(ClaimcheckError) as told, downloads._locked(tmp_path, "mnist"):
+        pass
+    assert str(told.value).startswith(str(path) if left == "a folder" else str(tmp_path))
+    assert "cannot write" in str(told.value)
+    assert "\n" not in str(told.value)

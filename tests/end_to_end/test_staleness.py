@@ -174,7 +174,7 @@ def test_another_version_of_a_package_trains_what_it_counts_for(finished, tmp_pa
 def flip(path):
     """Change one byte, of what the file holds rather than of its footer, and leave its times as they were."""
     times, content = (path.stat().st_atime, path.stat().st_mtime), path.read_bytes()
-    place = len(content) // 4
+    place = len(content) // 12
     path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
     os.utime(path, times)
 
@@ -214,7 +214,7 @@ def test_a_damaged_file_is_refused_with_the_command_that_makes_it_again(project,
     assert "Traceback" not in said
     status, said = project.claimcheck(remedy, "coin")
     assert status == 0, said
-    assert sha256(path) == whole or what == "provenance"
+    assert sha256(path) == whole or what in ("provenance", "part"), "times stand in both"
     status, said = project.claimcheck(step, *words)
     assert status == 0, said
 

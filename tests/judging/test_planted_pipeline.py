@@ -1,4 +1,4 @@
-"""The planted study through the whole pipeline: run, judge, plot, calibrate, report."""
+"""The planted study through the whole pipeline: run, judge, controls, plot, report."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from claimcheck import cli
+from claimcheck.judging.rule import LEVEL
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def pipeline(tmp_path_factory):
     shutil.copytree(Path(__file__).parent / "studies", folder / "studies")
     patch = pytest.MonkeyPatch()
     patch.chdir(folder)
-    for words in ("run planted", "judge planted", "plot planted", "calibrate", "report"):
+    for words in ("run planted", "judge planted", "controls planted", "plot planted", "report"):
         patch.setattr(sys, "argv", ["claimcheck", *words.split()])
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -34,11 +35,12 @@ def test_the_table_of_verdicts_has_what_was_planted(pipeline):
     table = pd.read_csv(pipeline / "results" / "quick" / "verdicts.csv").set_index("prediction")
     assert table["verdict"].to_dict() == {
         "better": "supported",
-        "sum-is-fixed": "supported",
+        "sum-is-fixed": "holds",
         "differs": "inconclusive",
         "alike": "supported",
         "wins": "contradicted",
     }
+    assert table["controls_passed"].sum() == 0
     claims = table.groupby("claim")["claim_verdict"].first().to_dict()
     assert claims == {"b-is-better": "supported", "b-differs": "inconclusive", "b-wins-again": "contradicted"}
 
@@ -54,12 +56,10 @@ def test_the_report_says_so(pipeline):
     assert (pipeline / "reports" / "quick" / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_the_report_prints_the_rule_the_bound_the_null_run_and_the_calibration(pipeline):
+def test_the_report_prints_counts_the_level_and_the_bound(pipeline):
     page = (pipeline / "reports" / "quick" / "report.html").read_text()
-    text = html.unescape(re.sub(r"<[^>]*>", "", page))
-    assert "sign-flip permutation tests" in text
-    assert "0.0005" in text
-    assert "0.25\N{NO-BREAK SPACE}%" in text, "five predictions at 0.0005 each"
-    assert "shuffled" in text.lower()
-    assert "simulated reports" in text
-    assert "two-valued" in text
+    text = html.unescape(re.sub(r"<[^>]*>", "", page)).replace("\N{NO-BREAK SPACE}", " ")
+    assert "24 of 24 runs" in text
+    assert "binomial" in text
+    assert f"binomial test at level {LEVEL:.2%}".replace("%", " %") in text
+    assert "wrong by chance is at most 0.04 % (4 × 0.01 %)" in text, "four judged predictions"

@@ -192,8 +192,12 @@ def folder_of_the_locks_name(folder):
     (folder / "card-0.lock").mkdir()
 
 
+def link_to_nowhere(folder):
+    (folder / "card-0.lock").symlink_to(folder / "of a folder that was removed" / "card-0.lock")
+
+
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become another user")
-@pytest.mark.parametrize("left", [unreadable, private_folder, folder_of_the_locks_name])
+@pytest.mark.parametrize("left", [unreadable, private_folder, folder_of_the_locks_name, link_to_nowhere])
 def test_a_lock_that_another_user_left_stops_nobody_and_is_told(left, common, monkeypatch):
     left(common)
     monkeypatch.setattr(leases.tempfile, "gettempdir", lambda: str(common / "own"))

@@ -3,7 +3,8 @@
 import pytest
 
 from claimcheck.spec.design import confirmatory_runs, pilot_runs
-from claimcheck.spec.parts import Part, scaled
+from claimcheck.spec.parts import Part
+from claimcheck.spec.scaling import scaled
 
 BASE = {
     "describes": "All of it",

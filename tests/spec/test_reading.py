@@ -99,6 +99,19 @@ FAULTS = {
     ),
     "negative seeds": (lambda raw: raw["scales"]["smoke"].update(seeds=-1), ["scales.smoke.seeds", "-1"]),
     "seeds in words": (lambda raw: raw["scales"]["smoke"].update(seeds="many"), ["scales.smoke.seeds", "many"]),
+    "misspelt key of tune": (
+        lambda raw: raw["parts"]["tosses"].update(
+            tune={"factor": "rate", "values": [1.0], "minimize": "heads", "maximise": "heads"}
+        ),
+        ["parts.tosses.tune.minimize", "did you mean 'minimise'"],
+    ),
+    "tuned and a setting": (
+        lambda raw: raw["parts"]["tosses"].update(
+            settings={"tosses": 20, "seconds": 0.0, "rate": 1.0},
+            tune={"factor": "rate", "values": [1.0, 2.0], "minimise": "heads"},
+        ),
+        ["parts.tosses", "'rate' is tuned and a setting"],
+    ),
     "no parts": (lambda raw: raw.pop("parts"), ["parts", "missing"]),
     "extends an unknown part": (
         lambda raw: raw["parts"].update(more={"extends": "tossis"}),
@@ -153,7 +166,7 @@ def test_misspelt_study_is_told_with_the_nearest(studies):
 
 def test_missing_code_is_told(studies):
     (studies / "coin" / "runs.py").unlink()
-    with pytest.raises(ClaimcheckError, match=r"runs\.py does not define this function .*found 'run_tosses'"):
+    with pytest.raises(ClaimcheckError, match=r"runs\.py: defines no function run_tosses"):
         load_study(studies, "coin")
 
 

@@ -4,6 +4,7 @@
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -29,8 +30,10 @@ def there(path):
 
 def load():
     """The configuration, and every study's results that this scale has; a fault ends Snakemake with one line."""
-    if any("\udc80" <= letter <= "\udcff" for letter in str(config.values())):
-        raise WorkflowError("claimcheck: the locale cannot spell the folders' names; run: export PYTHONUTF8=1")
+    if any("\udc80" <= letter <= "\udcff" for value in config.values() for letter in str(value)):
+        raise WorkflowError(
+            "claimcheck: the locale cannot spell the folders' names; run: export PYTHONUTF8=1"
+        )
     named = ("studies_dir", "data_dir")
     folders = {name: relative(config[name]) for name in named if isinstance(config.get(name), str)}
     try:
@@ -138,19 +141,41 @@ def ancients(paths):
     return [ancient(str(path)) for path in paths]
 
 
+def published(results):
+    """What people read of a study: the receipt first; always on the machine where Snakemake was called."""
+    names = ("records.parquet", "provenance.json", "verdicts.json", "controls.json", "figures/checksums.json")
+    return [local(str(path)) for path in (results.receipt, *(results.view / name for name in names))]
+
+
+def published_report():
+    """The report where people read it, and its receipt."""
+    named = (
+        REPORT.receipt,
+        CONFIG.reports / "report.html",
+        CONFIG.reports / "report.pdf",
+        RESULTS / "verdicts.csv",
+    )
+    return [local(str(path)) for path in named]
+
+
 def hold_lock():
     """One Snakemake at a time for a scale's results; the lock dies with the process, even when killed."""
     global lock
     try:
         RESULTS.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{RESULTS}/.lock")
+        lock = FileLock(f"{RESULTS}/.lock", mode=0o666)  # other users may share the results
         lock.acquire(blocking=False)
+        # Snakemake refuses outputs that look older than their inputs; clocks decide nothing here.
+        for path in RESULTS.rglob("*"):
+            if path.stat().st_mtime > time.time():
+                os.utime(path)
     except Timeout:
         raise WorkflowError(
             f"{RESULTS} is being written by another snakemake; wait for it, or stop it"
         ) from None
     except OSError as error:
-        raise WorkflowError(f"{RESULTS}: cannot write ({error.strerror})") from None
+        place = error.filename or RESULTS
+        raise WorkflowError(f"{place}: cannot write ({error.strerror}); choose another results_dir") from None
 
 
 def report_what_there_is():

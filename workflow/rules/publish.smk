@@ -8,19 +8,7 @@ for study, results in EVERY.items():
         input:
             ancients([*results.assembled, results.verdicts, results.controls, *results.drawings]),
         output:
-            local(str(results.receipt)),
-            local(
-                [
-                    update(f"{results.view}/{name}")
-                    for name in (
-                        "records.parquet",
-                        "provenance.json",
-                        "verdicts.json",
-                        "controls.json",
-                        "figures/checksums.json",
-                    )
-                ]
-            ),
+            update(published(results)),
         log:
             f"{RESULTS}/.logs/publish-{study}.log",
         localrule: True
@@ -34,17 +22,7 @@ rule publish_report:
     input:
         ancients(f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "verdicts.csv")),
     output:
-        local(str(REPORT.receipt)),
-        local(
-            [
-                update(str(path))
-                for path in (
-                    CONFIG.reports / "report.html",
-                    CONFIG.reports / "report.pdf",
-                    RESULTS / "verdicts.csv",
-                )
-            ]
-        ),
+        update(published_report()),
     log:
         f"{RESULTS}/.logs/publish-report.log",
     localrule: True

@@ -74,7 +74,8 @@ def why(
     options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
     for line in explain(results_of(study, **options)):
         print(line)
-    written = Collection(config_of(**options), all_results(**options)).receipt.is_file()
+    made = {name: each for name, each in all_results(**options).items() if each.judged() and each.drawn()}
+    written = bool(made) and Collection(config_of(**options), made).receipt.is_file()
     print("report: up to date" if written else "report: would be written again")
 
 

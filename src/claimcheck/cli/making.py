@@ -35,6 +35,7 @@ from claimcheck.cli.options import (
     listening,
     named,
     one_part,
+    only_known,
     parts_of,
     print_table,
     publish_unless,
@@ -283,7 +284,8 @@ def publish(
     if study is not None:
         made = view.publish(results_of(study, **options), into)
     else:
-        found = {name: each for name, each in all_results(**options).items() if not only or name in only}
+        chosen = only_known(only, studies_dir)
+        found = {name: each for name, each in all_results(**options).items() if not chosen or name in chosen}
         made = view.publish_report(Collection(config_of(**options), found), into)
     for path in made:
         print(path)
@@ -313,8 +315,8 @@ def report(
         "results_dir": results_dir,
     }
     options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
-    found = all_results(**options)
-    for path in reporting.build(config_of(**options), found, only, publish=not keep_view, into=into):
+    chosen, found = only_known(only, studies_dir), all_results(**options)
+    for path in reporting.build(config_of(**options), found, chosen, publish=not keep_view, into=into):
         print(path)
 
 

@@ -74,6 +74,14 @@ def study_of(name: str, studies_dir: Path) -> Study:
     return load_study(studies_dir, name)
 
 
+def only_known(names: list[str] | None, studies_dir: Path) -> list[str] | None:
+    """What `--study` names, each the name of a study."""
+    from claimcheck.spec.reading import check_studies
+
+    check_studies(names or [], studies_dir, "--study")
+    return names
+
+
 def results_of(study: str, **options: object) -> Results:
     """A study's results as the present sources and options would make them."""
     from claimcheck.results.state import locate

@@ -241,14 +241,17 @@ def fetch(
 
 @contextmanager
 def _locked(data_dir: Path, name: str) -> Iterator[None]:
-    """One download of a data set at a time; the lock is released when its process ends."""
+    """One download of a data set at a time, by whichever user; the lock is released when its process ends."""
+    path = data_dir / f".{name}.lock"
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_dir / f".{name}.lock"):
+        with FileLock(path, mode=0o666):
             yield
     except OSError as error:
         raise ClaimcheckError(
-            f"cannot write ({error.strerror or error})", where=data_dir, hint="choose another --data-dir"
+            f"cannot write ({error.strerror or error})",
+            where=path if path.exists() else data_dir,
+            hint="choose another --data-dir",
         ) from error
 
 

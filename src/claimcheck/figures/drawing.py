@@ -26,7 +26,7 @@ from claimcheck.figures import style
 from claimcheck.files import make_folder, sha256, write_atomically
 from claimcheck.results import records as recording
 from claimcheck.results.seals import write_figure_list
-from claimcheck.spec.modules import study_module
+from claimcheck.spec.modules import place_in, study_module
 
 if TYPE_CHECKING:
     from claimcheck.results.state import Results
@@ -65,7 +65,8 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
                 raise ClaimcheckError("; ".join(problems))
             written += save(figure, target / spec.id)
         except Exception as error:
-            failed.append(f"figure {spec.id!r}: {type(error).__name__}: {error}")
+            place = place_in(study.folder, error)
+            failed.append(f"figure {spec.id!r}{place}: {type(error).__name__}: {error}")
             continue
         for problem in problems:
             print(f"{study.name}: figure {spec.id!r}: {problem}", file=sys.stderr)

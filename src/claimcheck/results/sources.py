@@ -16,7 +16,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 
 WITHOUT_EFFECT = frozenset(
-    {"errors", "files", "spec.parts", "spec.models", "spec.config", "spec.reading", "spec.modules"} | {"data.downloads"}
+    {"errors", "files", "spec.parts", "spec.scaling", "spec.models", "spec.config", "spec.reading", "spec.modules"}
+    | {"data.downloads"}
 )
 """Modules that cannot change a number: words of errors, writing of files, downloads, and the schema, whose outcome is
 hashed by itself."""

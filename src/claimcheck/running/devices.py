@@ -227,7 +227,8 @@ def _lock(card: str, folder: Path, log: Callable[[str], None]) -> FileLock:
     """The lock of a card, which every user can open; where another user's cannot be, one of this user's own, and why."""
     path = folder / f"card-{card.replace('/', '-')}.lock"
     try:
-        handle = os.open(path, os.O_RDWR if path.exists() else os.O_RDWR | os.O_CREAT, 0o666)
+        # O_CREAT alone would be refused for another user's file in a folder like /tmp.
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | (0 if path.exists() else os.O_CREAT), 0o666)
         with suppress(PermissionError):  # whatever the umask; only the owner may
             os.fchmod(handle, 0o666)
         os.close(handle)

@@ -26,11 +26,11 @@ from claimcheck.results import provenance
 from claimcheck.results import records as recording
 from claimcheck.results.state import PartFiles, Results
 from claimcheck.running.devices import memory_limit, resolve_device
-from claimcheck.running.tuning import beyond, choose, with_choice
+from claimcheck.running.tuning import beyond, choose, chosen_in_words, with_choice
 from claimcheck.spec import design
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Study
-from claimcheck.spec.modules import study_module
+from claimcheck.spec.modules import place_in, study_module
 from claimcheck.spec.parts import ScaledPart
 
 Shard = tuple[int, int]
@@ -224,6 +224,8 @@ def _tuned(job: _Job, files: PartFiles) -> pd.DataFrame:
         table = choose(pd.concat(pilots, ignore_index=True), part, where)
         values = beyond(table, part)
     recording.write_sealed(files.tuning, table, _facts(job, phase))
+    for line in chosen_in_words(table, files.part):
+        job.say(files.part.name, line)
     return table
 
 
@@ -308,7 +310,8 @@ def _compute(job: _Job, files: PartFiles, piece: design.EnsembleDesign) -> tuple
     except (ClaimcheckError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:
-        raise ClaimcheckError(f"failed on {piece.name} ({type(error).__name__}: {error})", where=where) from error
+        fault = f"failed on {piece.name}{place_in(study.folder, error)} ({type(error).__name__}: {error})"
+        raise ClaimcheckError(fault, where=where) from error
     frame = recording.check_outcome(raw, piece.runs, part, where=where)
     facts = {
         "name": piece.name,

@@ -85,6 +85,17 @@ def beyond(table: pd.DataFrame, part: ScaledPart) -> list[float]:
     return found
 
 
+def chosen_in_words(table: pd.DataFrame, part: ScaledPart) -> list[str]:
+    """What was chosen for each arm, a line each."""
+    assert part.tune is not None
+    lines = []
+    for row in table[table["chosen"]].to_dict("records"):
+        arm = ", ".join(f"{name}={row[name]}" for name in arm_columns(part)) or "all runs"
+        end = " (an end of the grid)" if row["at_edge"] else ""
+        lines.append(f"{arm}: {part.tune.factor} {row[part.tune.factor]}{end}")
+    return lines
+
+
 def with_choice(runs: pd.DataFrame, table: pd.DataFrame, part: ScaledPart) -> pd.DataFrame:
     """The part's judged runs with the tuned factor's value that `table` (what `choose` gave) chose for their arm."""
     assert part.tune is not None

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from claimcheck.spec.parts import BLOCK, ROOM, Identifier, Model, ScaleName
+from claimcheck.spec.parts import BLOCK, ROOM, Model, ScaleName
+
+
+def _names(value: Any) -> Any:
+    """`all`, or a list of names: a single name and names with commas between them are lists, too."""
+    named = value.split(",") if isinstance(value, str) else value
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise ValueError("must be all, the name of a study, or a list of names")
+    named = list(dict.fromkeys(name.strip() for name in named if name.strip()))
+    if not named:
+        raise ValueError("names no study: give all, a name, or a list of names")
+    return "all" if "all" in named else named
 
 
 class Config(Model):
     """What is run, at which scale, where."""
 
     scale: ScaleName = Field("quick", description="smoke tests the plumbing, quick convinces, full is the evidence")
-    studies: Literal["all"] | list[Identifier] = Field("all", description="all, or a list of studies")
+    studies: Annotated[Literal["all"] | list[str], BeforeValidator(_names)] = Field(
+        "all", description="all, the name of a study, or a list of names"
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     seeds: int | None = Field(None, ge=1, le=BLOCK, description="overrides every study's number of seeds")
     registration_offset: int = Field(

@@ -14,7 +14,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.measures import Measure
 from claimcheck.spec.modules import defined_names
-from claimcheck.spec.parts import BLOCK, Cell, Identifier, Model, Part, ScaledPart, ScaleName, Text, scaled
+from claimcheck.spec.parts import BLOCK, Cell, Identifier, Model, Part, ScaledPart, ScaleName, Setting, Text
+from claimcheck.spec.scaling import scaled
 from claimcheck.streams import PILOT_SEED, POWER_SEED
 
 
@@ -35,7 +36,7 @@ class Amendment(Model):
     """A region that was changed after it was first fixed: when, from what, and why."""
 
     date: str = Field(description="when the region was changed")
-    was: Any = Field(description="the region before")
+    was: Setting = Field(description="the region before")
     reason: Text = Field(description="why it was wrong in itself")
 
     @field_validator("date", mode="before")
@@ -83,13 +84,16 @@ class Prediction(Model):
     says: Text = Field(description="the prediction in one sentence")
     measure: Measure | None = Field(None, description="what is measured, in one of five forms")
     statistic: Identifier | None = Field(None, description="a function of statistics.py, where no measure can say it")
-    arguments: dict[Identifier, Any] = Field({}, description="what the statistic is given beside the records")
+    arguments: dict[Identifier, Setting] = Field({}, description="what the statistic is given beside the records")
     region: tuple[float | None, float | None] = Field(
         description="[low, high], null is open: a unit whose number lies strictly between them supports it"
     )
     unit: str = Field("", description="unit of the number")
     why: Text = Field(description="where the region comes from")
-    part: Identifier | None = Field(None, description="the part that it is judged on; all of them when left out")
+    part: Identifier | None = Field(
+        None,
+        description="the part that it is judged on; required with `measure`; with `statistic`, all of them when left out",
+    )
     on: list[Identifier] = Field(
         [], description="data sets, each judged by itself: levels of the part's factor dataset"
     )
@@ -192,11 +196,13 @@ class StudyFile(Model):
 
     title: Text = Field(description="what the study is about, as a heading")
     question: Text = Field(description="the question that it answers")
-    sections: list[Kebab] = Field(min_length=1, description="sections of the lecture that it belongs to")
+    sections: list[Kebab] = Field(
+        min_length=1, description="ids of the lecture's sections (studies/lecture.yaml) that it belongs to"
+    )
     method: Text = Field(description="what is trained and measured, in a paragraph (Markdown)")
     references: list[Text] = Field([], description="works that the texts name")
     parts: dict[Identifier, Part] = Field(min_length=1, description="the experiments, by name")
-    scales: dict[ScaleName, dict[Identifier, Any]] = Field(
+    scales: dict[ScaleName, dict[Identifier, Setting]] = Field(
         min_length=1, description="for each scale what differs, part by part; `seeds` counts for all parts"
     )
     claims: list[Claim] = Field(min_length=1, description="claims with their predictions")

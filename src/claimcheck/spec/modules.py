@@ -37,7 +37,15 @@ def study_module(folder: Path, name: str) -> ModuleType:
     except ClaimcheckError:
         raise
     except Exception as error:
-        raise ClaimcheckError(f"cannot be imported ({type(error).__name__}: {error})", where=path) from error
+        fault = f"cannot be imported{place_in(folder, error)} ({type(error).__name__}: {error})"
+        raise ClaimcheckError(fault, where=path) from error
+
+
+def place_in(folder: Path, error: Exception) -> str:
+    """ " at runs.py:31 in fit", where the error passed last through the study in `folder`; empty where it did not."""
+    root = Path(folder).resolve()
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve().parent == root]
+    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
 
 
 def answer(question: Callable[[Any], Any], records: Any, path: Path, where: str) -> Any:
@@ -80,13 +88,15 @@ def defined_names(folder: Path, name: str) -> set[str]:
         ClaimcheckError: the file is not Python.
     """
     path = Path(folder) / f"{name}.py"
-    return _names_in(path.read_text(encoding="utf-8-sig"), path) if path.is_file() else set()
+    return _names_in(path.read_bytes(), path) if path.is_file() else set()
 
 
 @lru_cache(maxsize=64)
-def _names_in(text: str, path: Path) -> set[str]:
+def _names_in(code: bytes, path: Path) -> set[str]:
     try:
-        tree = ast.parse(text)
+        tree = ast.parse(
+            code
+        )  # bytes: a byte-order mark and a line that names the encoding count, as for Python itself
     except (SyntaxError, ValueError) as error:
         raise ClaimcheckError(f"is not valid Python ({error})", where=path) from None
     names: set[str] = set()

@@ -7,6 +7,7 @@ the work of `design`.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -46,8 +47,34 @@ BLOCK = 5_000
 ROOM = 10
 """Blocks from one registered block to the next: room for checks on fresh seeds (`registration_offset`)."""
 
+LARGEST = 2**63 - 1
+"""The largest whole number that a column of the records can hold."""
 
-Scalar = bool | int | float | str
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("must be a word, a finite number, true or false")
+    return value
+
+
+Scalar = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
+
+
+def _plain(value: Any) -> Any:
+    """What both a digest and a function can do with: words, numbers, truth, nothing, and lists and mappings of them."""
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError("must be a number, and .nan is none (null says that there is none)")
+    if isinstance(value, Mapping):
+        if strange := [key for key in value if not isinstance(key, str | int | float) or key != key]:
+            raise ValueError(f"must have words or numbers for keys, not {strange[0]!r}")
+        if len({str(key) for key in value}) < len(value):
+            raise ValueError("has two keys that are written alike")
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise ValueError(f"must be text, a number, true, false, null, a list or a mapping, not {type(value).__name__}")
+    return value
 
 
 def _identifier(name: str) -> str:
@@ -66,6 +93,7 @@ def _text(value: str) -> str:
 
 Identifier = Annotated[str, BeforeValidator(lambda value: _identifier(value) if isinstance(value, str) else value)]
 Text = Annotated[str, BeforeValidator(lambda value: _text(value) if isinstance(value, str) else value)]
+Setting = Annotated[Any, BeforeValidator(_plain)]
 Cell = dict[Identifier, Scalar | list[Scalar]]
 
 
@@ -73,6 +101,20 @@ class Model(BaseModel):
     """What all models of the project's files share: unknown keys are refused, numbers are finite, nothing changes later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+def _one_column(values: list[Scalar]) -> list[Scalar]:
+    """Values that fit into one column of the records.
+
+    Raises:
+        ValueError: they are of different kinds, or too large.
+    """
+    kinds = {"true or false" if isinstance(v, bool) else "words" if isinstance(v, str) else "numbers" for v in values}
+    if len(kinds) > 1:
+        raise ValueError(f"values must be of one kind, these are {' and '.join(sorted(kinds))}: quote what is a word")
+    if any(isinstance(value, int) and abs(value) > LARGEST for value in values):
+        raise ValueError("whole numbers must be below 2^63; write larger ones with a point, as 1.0e+23")
+    return values
 
 
 class Factor(Model):
@@ -88,7 +130,7 @@ class Factor(Model):
     def _distinct(cls, values: list[Scalar]) -> list[Scalar]:
         if len({(type(value) is bool, value) for value in values}) < len(values):
             raise ValueError("a value is given twice")
-        return values
+        return _one_column(values)
 
 
 class Tune(Model):
@@ -113,7 +155,9 @@ class Tune(Model):
     extend: float = Field(
         10.0, ge=1, description="how many times beyond either end the grid may be extended while a choice is at an end"
     )
-    settings: dict[Identifier, Any] = Field({}, description="settings of the pilots that differ from the part's")
+    settings: dict[Identifier, Setting] = Field({}, description="settings of the pilots that differ from the part's")
+
+    _fit = field_validator("values")(_one_column)
 
     @model_validator(mode="after")
     def _one_goal(self) -> Tune:
@@ -129,7 +173,9 @@ class Design(Model):
     factors: dict[Identifier, Factor] = Field({}, description="what is varied")
     exclude: list[Cell] = Field([], description="cells left out of the grid; every key must match, a list matches any")
     include: list[dict[Identifier, Scalar]] = Field([], description="cells added to the grid; each gives every factor")
-    settings: dict[Identifier, Any] = Field({}, description="what the run function reads and the part does not vary")
+    settings: dict[Identifier, Setting] = Field(
+        {}, description="what the run function reads and the part does not vary"
+    )
     index: list[Identifier] = Field([], description="columns that number the rows of a run, such as step or layer")
     tune: Tune | None = Field(None, description="a factor chosen on pilot seeds for each arm")
     needs_gpu: bool = Field(False, description="skipped where there is no GPU")
@@ -174,9 +220,13 @@ class Design(Model):
         for entry in self.include:
             if set(entry) != known:
                 raise ValueError(f"include must give every factor ({sorted(known)}), got {sorted(entry)}")
+            for name, value in entry.items():
+                _one_column([*self.factors[name].values, value])
         if self.tune:
             if self.tune.factor in known:
                 raise ValueError(f"tune.factor {self.tune.factor!r} is also an ordinary factor")
+            if self.tune.factor in self.settings:
+                raise ValueError(f"{self.tune.factor!r} is tuned and a setting, too: give one of them")
             if unknown := set(self.tune.within or []) - known:
                 raise ValueError(f"tune.within names {sorted(unknown)}, but the factors are {sorted(known)}")
 
@@ -238,126 +288,6 @@ class ScaledPart(Design):
     def judged_seeds(self) -> range:
         """The seeds that are judged."""
         return range(self.first_seed, self.first_seed + self.seeds)
-
-
-def scaled(
-    name: str,
-    parts: Mapping[str, Part],
-    overrides: Mapping[str, Any],
-    seeds: int | None = None,
-    first_seed: int = 0,
-) -> ScaledPart:
-    """The part `name` with one scale's overrides.
-
-    Args:
-        parts: every part of the study.
-        overrides: the scale's entry in study.yaml: settings of parts by name, and `seeds` for all.
-        seeds: replaces the number of seeds of a part that is run at the scale at all.
-
-    Raises:
-        ValueError: the result contradicts itself, or parts extend each other in a circle.
-    """
-    fields, own = _scaled_fields(name, parts, overrides, ())
-    count = next(n for n in (own, _seeds_in(overrides), DEFAULT_SEEDS) if n is not None)
-    count = seeds if seeds is not None and count > 0 else count
-    if count > BLOCK:
-        raise ValueError(f"{count} seeds are more than a block has: at most {BLOCK} will do")
-    return ScaledPart(name=name, seeds=count, first_seed=first_seed, **fields)
-
-
-def _scaled_fields(
-    name: str, parts: Mapping[str, Part], overrides: Mapping[str, Any], seen: tuple[str, ...]
-) -> tuple[dict[str, Any], int | None]:
-    """The fields of a `Design` with the scale's overrides, and the number of seeds if the part or the scale says one."""
-    if name in seen:
-        raise ValueError(f"parts extend each other in a circle: {' -> '.join([*seen, name])}")
-    part = parts[name]
-    if part.extends is None:
-        fields, seeds = {key: getattr(part, key) for key in Design.model_fields}, part.seeds
-    elif part.extends not in parts:
-        raise ValueError(f"extends {part.extends!r}, but the parts are {', '.join(parts)}")
-    else:
-        base, inherited = _scaled_fields(part.extends, parts, overrides, (*seen, name))
-        fields = _extended(base, part, parts)
-        seeds = part.seeds if part.seeds is not None else inherited
-    override = dict(overrides.get(name) or {})
-    said = _seeds_in(override)
-    for key in ("seeds", "units"):
-        override.pop(key, None)
-    return _overridden(fields, override), said if said is not None else seeds
-
-
-def _seeds_in(entry: Mapping[str, Any]) -> int | None:
-    return next((entry[key] for key in ("seeds", "units") if entry.get(key) is not None), None)
-
-
-def _extended(base: dict[str, Any], part: Part, parts: Mapping[str, Part]) -> dict[str, Any]:
-    """The fields of the extended part with what the extending one says laid over them."""
-    factors = {**base["factors"], **part.factors}
-    for factor, wanted in part.only.items():
-        kept = wanted if isinstance(wanted, list) else [wanted]
-        known = list(dict.fromkeys([*_values_anywhere(part.extends, factor, parts), *_values(factors, factor)]))
-        if strange := [value for value in kept if value not in known]:
-            raise ValueError(f"only.{factor} names {strange[0]!r}, but part {part.extends} has {known}")
-        factors[factor] = Factor(values=[value for value in known if value in kept], static=factors[factor].static)
-    include = [cell for cell in base["include"] if all(cell[key] in factors[key].values for key in part.only)]
-    tune = base["tune"]
-    if "tune" in part.model_fields_set:
-        said = (
-            part.tune
-            if isinstance(part.tune, dict)
-            else part.tune.model_dump(exclude_unset=True)
-            if part.tune
-            else None
-        )
-        tune = None if said is None else _retuned(tune, said)
-    laid_over = {key: getattr(part, key) for key in part.model_fields_set & set(_REPLACED)}
-    return {
-        **base,
-        **laid_over,
-        "factors": factors,
-        "exclude": [*base["exclude"], *part.exclude],
-        "include": [*include, *part.include],
-        "settings": {**base["settings"], **part.settings},
-        "tune": tune,
-    }
-
-
-def _retuned(tune: Tune | None, said: Mapping[str, Any]) -> Tune:
-    renamed = {"seeds" if key == "units" else key: value for key, value in said.items()}
-    return Tune(**{**(tune.model_dump() if tune else {}), **renamed})
-
-
-_REPLACED = ("describes", "index", "needs_gpu", "needs_compiler", "timing")
-
-
-def _values(factors: Mapping[str, Factor], name: str) -> list[Scalar]:
-    if name not in factors:
-        raise ValueError(f"only names the factor {name!r}, but the factors are {sorted(factors)}")
-    return factors[name].values
-
-
-def _values_anywhere(name: str | None, factor: str, parts: Mapping[str, Part]) -> list[Scalar]:
-    """A factor's values in the extended part as the file gives it, scales aside."""
-    while name is not None and name in parts:
-        if factor in parts[name].factors:
-            return parts[name].factors[factor].values
-        name = parts[name].extends
-    return []
-
-
-def _overridden(fields: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    """The fields with one scale's entry for the part: values of factors, settings, cells, keys of the tuning."""
-    factors, settings, tune = dict(fields["factors"]), dict(fields["settings"]), fields["tune"]
-    changed = {key: override.pop(key) for key in ("exclude", "include") if key in override}
-    if (said := override.pop("tune", None)) and tune is not None:
-        tune = _retuned(tune, said)
-    for key, value in override.items():
-        if key in factors:
-            factors[key] = Factor(values=value, static=factors[key].static)
-        else:
-            settings[key] = value
-    return {**fields, **changed, "factors": factors, "settings": settings, "tune": tune}
 
 
 ScaleName = Literal["smoke", "quick", "full"]

@@ -6,6 +6,7 @@ Never imports torch, pandas or a study's code.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,8 @@ from claimcheck.spec.controls import NAMES, applied, control_of, missing
 from claimcheck.spec.measures import faults
 from claimcheck.spec.models import Amendment, Lecture, Registration, Study, StudyFile, unique
 from claimcheck.spec.modules import defined_names
-from claimcheck.spec.parts import BLOCK, Part, scaled
+from claimcheck.spec.parts import BLOCK, Part
+from claimcheck.spec.scaling import scaled
 from claimcheck.streams import FIRST_BLOCK, PILOT_SEED, POWER_SEED
 
 M = TypeVar("M", bound=BaseModel)
@@ -83,15 +85,26 @@ def study_names(studies_dir: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob("*/study.yaml"))
 
 
+def check_studies(names: Iterable[str], studies_dir: Path, where: str) -> None:
+    """Each name is that of a study.
+
+    Args:
+        where: option or key that names them, for the error.
+    """
+    known = study_names(studies_dir)
+    for name in names:
+        if name not in known:
+            expected = f"one of {', '.join(known)}"
+            raise ClaimcheckError(
+                "no such study", where=where, found=name, expected=expected, hint=closest(name, known)
+            )
+
+
 def load_study(studies_dir: Path, name: str) -> Study:
     """Read and check one study: its yaml, its scales, its claims against the lecture, the functions of its modules."""
     folder = Path(studies_dir) / name
     path = folder / "study.yaml"
-    if not path.is_file():
-        known = study_names(studies_dir)
-        raise ClaimcheckError(
-            "no such study", where=folder, found=name, expected=f"one of {', '.join(known)}", hint=closest(name, known)
-        )
+    check_studies([name], studies_dir, str(folder))
     said = _validated(StudyFile, read_yaml(path), path)
     fields = {key: getattr(said, key) for key in StudyFile.model_fields}
     notes, amendments = folder / "notes.md", folder / "amendments.yaml"
@@ -347,29 +360,26 @@ def _check_functions(study: Study) -> None:
         defined = defined_names(study.folder, module)
         if name not in defined:
             raise ClaimcheckError(
-                f"{study.folder / module}.py does not define this function ({purpose})",
-                where=study.yaml_path,
-                found=name,
-                expected=f"a function at the top level of {module}.py",
+                f"defines no function {name} (for {purpose} of study.yaml)",
+                where=study.folder / f"{module}.py",
                 hint=closest(name, defined),
             )
 
 
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
-    """Read workflow/config.yaml and lay `overrides` (command line) over it; the studies named must exist."""
+    """Read workflow/config.yaml and lay `overrides` (command line) over it; the studies named must exist.
+
+    A fault is told of the file, or of the command line where that is what says something else.
+    """
     raw = read_yaml(path) if path is not None else {}
     raw = {} if raw is None else raw
     if not isinstance(raw, dict):
         raise ClaimcheckError("is not a mapping", where=path, found=type(raw).__name__, expected="keys and values")
-    config = _validated(Config, {**raw, **(overrides or {})}, path or "configuration")
-    known = study_names(config.studies_dir)
-    for name in config.studies if config.studies != "all" else []:
-        if name not in known:
-            raise ClaimcheckError(
-                "no such study",
-                where=f"{path or 'configuration'}: studies",
-                found=name,
-                expected=f"one of {', '.join(known)}",
-                hint=closest(name, known),
-            )
+    file = path or "configuration"
+    said = {key: value for key, value in (overrides or {}).items() if key not in raw or raw[key] != value}
+    _validated(Config, {key: value for key, value in raw.items() if key not in said}, file)
+    option = "--config" if path is not None else file
+    config = _validated(Config, {**raw, **said}, option)
+    if config.studies != "all":
+        check_studies(config.studies, config.studies_dir, f"{option if 'studies' in said else file}: studies")
     return config

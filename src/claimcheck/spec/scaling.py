@@ -1,0 +1,128 @@
+"""What a scale makes of a part: everything that the part extends, the cells it keeps, and the scale's own settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from claimcheck.spec.parts import BLOCK, DEFAULT_SEEDS, Design, Factor, Part, Scalar, ScaledPart, Tune
+
+
+def scaled(
+    name: str,
+    parts: Mapping[str, Part],
+    overrides: Mapping[str, Any],
+    seeds: int | None = None,
+    first_seed: int = 0,
+) -> ScaledPart:
+    """The part `name` with one scale's overrides.
+
+    Args:
+        parts: every part of the study.
+        overrides: the scale's entry in study.yaml: settings of parts by name, and `seeds` for all.
+        seeds: replaces the number of seeds of a part that is run at the scale at all.
+
+    Raises:
+        ValueError: the result contradicts itself, or parts extend each other in a circle.
+    """
+    fields, own = _scaled_fields(name, parts, overrides, ())
+    count = next(n for n in (own, _seeds_in(overrides), DEFAULT_SEEDS) if n is not None)
+    count = seeds if seeds is not None and count > 0 else count
+    if count > BLOCK:
+        raise ValueError(f"{count} seeds are more than a block has: at most {BLOCK} will do")
+    return ScaledPart(name=name, seeds=count, first_seed=first_seed, **fields)
+
+
+def _scaled_fields(
+    name: str, parts: Mapping[str, Part], overrides: Mapping[str, Any], seen: tuple[str, ...]
+) -> tuple[dict[str, Any], int | None]:
+    """The fields of a `Design` with the scale's overrides, and the number of seeds if the part or the scale says one."""
+    if name in seen:
+        raise ValueError(f"parts extend each other in a circle: {' -> '.join([*seen, name])}")
+    part = parts[name]
+    if part.extends is None:
+        fields, seeds = {key: getattr(part, key) for key in Design.model_fields}, part.seeds
+    elif part.extends not in parts:
+        raise ValueError(f"extends {part.extends!r}, but the parts are {', '.join(parts)}")
+    else:
+        base, inherited = _scaled_fields(part.extends, parts, overrides, (*seen, name))
+        fields = _extended(base, part, parts)
+        seeds = part.seeds if part.seeds is not None else inherited
+    override = dict(overrides.get(name) or {})
+    said = _seeds_in(override)
+    for key in ("seeds", "units"):
+        override.pop(key, None)
+    return _overridden(fields, override), said if said is not None else seeds
+
+
+def _seeds_in(entry: Mapping[str, Any]) -> int | None:
+    return next((entry[key] for key in ("seeds", "units") if entry.get(key) is not None), None)
+
+
+def _extended(base: dict[str, Any], part: Part, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """The fields of the extended part with what the extending one says laid over them."""
+    factors = {**base["factors"], **part.factors}
+    for factor, wanted in part.only.items():
+        kept = wanted if isinstance(wanted, list) else [wanted]
+        known = list(dict.fromkeys([*_values_anywhere(part.extends, factor, parts), *_values(factors, factor)]))
+        if strange := [value for value in kept if value not in known]:
+            raise ValueError(f"only.{factor} names {strange[0]!r}, but part {part.extends} has {known}")
+        factors[factor] = Factor(values=[value for value in known if value in kept], static=factors[factor].static)
+    include = [cell for cell in base["include"] if all(cell[key] in factors[key].values for key in part.only)]
+    tune = base["tune"]
+    if "tune" in part.model_fields_set:
+        said = (
+            part.tune
+            if isinstance(part.tune, dict)
+            else part.tune.model_dump(exclude_unset=True)
+            if part.tune
+            else None
+        )
+        tune = None if said is None else _retuned(tune, said)
+    laid_over = {key: getattr(part, key) for key in part.model_fields_set & set(_REPLACED)}
+    return {
+        **base,
+        **laid_over,
+        "factors": factors,
+        "exclude": [*base["exclude"], *part.exclude],
+        "include": [*include, *part.include],
+        "settings": {**base["settings"], **part.settings},
+        "tune": tune,
+    }
+
+
+def _retuned(tune: Tune | None, said: Mapping[str, Any]) -> Tune:
+    renamed = {"seeds" if key == "units" else key: value for key, value in said.items()}
+    return Tune(**{**(tune.model_dump() if tune else {}), **renamed})
+
+
+_REPLACED = ("describes", "index", "needs_gpu", "needs_compiler", "timing")
+
+
+def _values(factors: Mapping[str, Factor], name: str) -> list[Scalar]:
+    if name not in factors:
+        raise ValueError(f"only names the factor {name!r}, but the factors are {sorted(factors)}")
+    return factors[name].values
+
+
+def _values_anywhere(name: str | None, factor: str, parts: Mapping[str, Part]) -> list[Scalar]:
+    """A factor's values in the extended part as the file gives it, scales aside."""
+    while name is not None and name in parts:
+        if factor in parts[name].factors:
+            return parts[name].factors[factor].values
+        name = parts[name].extends
+    return []
+
+
+def _overridden(fields: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """The fields with one scale's entry for the part: values of factors, settings, cells, keys of the tuning."""
+    factors, settings, tune = dict(fields["factors"]), dict(fields["settings"]), fields["tune"]
+    changed = {key: override.pop(key) for key in ("exclude", "include") if key in override}
+    if (said := override.pop("tune", None)) and tune is not None:
+        tune = _retuned(tune, said)
+    for key, value in override.items():
+        if key in factors:
+            factors[key] = Factor(values=value, static=factors[key].static)
+        else:
+            settings[key] = value
+    return {**fields, **changed, "factors": factors, "settings": settings, "tune": tune}
