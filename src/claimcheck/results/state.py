@@ -36,6 +36,10 @@ class Machine:
     gpu: bool = False
     compiler: bool = False
 
+    def compiler_fault(self) -> str:
+        """What is wrong with the compiler, in words, where somebody has tried it."""
+        return ""
+
 
 @dataclass(frozen=True)
 class PartFiles:
@@ -343,7 +347,9 @@ def locate(
 def _lacks(part: ScaledPart, machine: Machine) -> str | None:
     if part.needs_gpu and not machine.gpu:
         return "a GPU"
-    return "a C++ compiler" if part.needs_compiler and not machine.compiler else None
+    if part.needs_compiler and not machine.compiler:
+        return f"a C++ compiler; {machine.compiler_fault()}".removesuffix("; ")
+    return None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,10 @@ class ThisMachine(Machine):
         """A C++ compiler that torch.compile can use."""
         return has_compiler()
 
+    def compiler_fault(self) -> str:
+        """What the trial of the compiler found."""
+        return compiler_fault() or ""
+
 
 def machine_for(device: str) -> Machine:
     """What this machine has that some parts need: a GPU that `device` would use, a C++ compiler."""
