@@ -12,7 +12,6 @@ import torch
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.networks import norm_of
 from claimcheck.judging.measures import evaluate
-from claimcheck.judging.rule import fewest_true
 from claimcheck.results import records as recording
 from claimcheck.running import devices
 from claimcheck.spec import design
@@ -275,24 +274,9 @@ def test_the_facts_are_those_of_the_norms_definitions():
     }
 
 
-@pytest.mark.parametrize("scale", ["quick", "full"])
-def test_every_prediction_has_the_units_that_could_support_it(scale):
-    parts = STUDY.at(scale)
-    judged = [each for each in PREDICTIONS.values() if each.kind != "fact"]
-    assert {each.id for each in judged if fewest_true(parts[each.part].seeds, each.share) is None} == set()
-
-
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
 def test_every_figure_draws_without_problems(smoke, drawn_well, spec):
     drawn_well(STUDY, spec, smoke)
-
-
-def test_pilot_seeds_and_confirmatory_seeds_never_meet():
-    for scale in ("quick", "full"):
-        for part in STUDY.at(scale).values():
-            if part.tune:
-                pilots, runs = design.pilot_runs(part), design.confirmatory_runs(part)
-                assert not set(pilots["seed"]) & set(runs["seed"])
 
 
 def test_grid_of_learning_rates_spans_four_decades_at_every_scale_that_counts():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from claimcheck.judging import rule
+from claimcheck.spec import design
 from claimcheck.spec.controls import missing
 from claimcheck.spec.reading import load_lecture, load_study, study_names
 
@@ -38,6 +39,13 @@ def test_every_judged_prediction_has_the_units_that_could_support_it(study, scal
 def test_every_arm_is_tuned_on_pilots_enough(study, scale):
     few = {name: part.tune.seeds for name, part in study.at(scale).items() if part.tune and part.tune.seeds < PILOTS}
     assert not few
+
+
+@pytest.mark.parametrize("scale", ["quick", "full"])
+def test_pilot_seeds_and_judged_seeds_never_meet(study, scale):
+    for part in study.at(scale).values():
+        if part.tune and part.seeds:
+            assert not set(design.pilot_runs(part)["seed"]) & set(design.confirmatory_runs(part)["seed"])
 
 
 @pytest.mark.parametrize("scale", ["quick", "full"])

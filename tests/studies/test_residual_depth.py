@@ -16,7 +16,7 @@ from claimcheck.engine.step import functional_losses_and_gradient, losses_and_gr
 from claimcheck.engine.train import Data, cross_entropy, train
 from claimcheck.figures import drawing as figures
 from claimcheck.judging.measures import evaluate
-from claimcheck.judging.rule import decide, fewest_true
+from claimcheck.judging.rule import decide
 from claimcheck.results import records as recording
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
@@ -313,27 +313,11 @@ def test_every_figure_draws_without_problems(smoke, drawn_well, spec):
     drawn_well(STUDY, spec, smoke)
 
 
-def test_pilot_seeds_and_confirmatory_seeds_never_meet():
-    for scale in ("quick", "full"):
-        for part in STUDY.at(scale).values():
-            if part.tune and part.seeds:
-                pilots, runs = design.pilot_runs(part), design.confirmatory_runs(part)
-                assert not set(pilots["seed"]) & set(runs["seed"])
-
-
 def test_rates_of_the_very_deep_stacks_are_given_for_every_kind_and_depth():
     every = {(d, k) for d in (256, 1024) for k in residual.KINDS} - {(1024, "unscaled")}
     for scale, cells in (("full", every), ("quick", every - {(1024, "pre_norm"), (256, "unscaled")})):
         runs = design.confirmatory_runs(STUDY.at(scale)["thousand"])
         assert set(zip(runs["depth"], runs["kind"], strict=True)) == cells
-
-
-@pytest.mark.parametrize("scale", ["quick", "full"])
-def test_every_prediction_has_the_units_that_could_support_it(scale):
-    parts = STUDY.at(scale)
-    judged = [each for each in PREDICTIONS.values() if each.kind != "fact" and parts[each.part].seeds]
-    assert {each.id for each in judged if fewest_true(parts[each.part].seeds, each.share) is None} == set()
-    assert {part for part in parts if not parts[part].seeds} == ({"conv"} if scale == "quick" else set())
 
 
 @pytest.mark.parametrize(
