@@ -94,6 +94,8 @@ def test_units_that_could_not_support_are_named_unless_it_is_said_why(plant):
     excused = plant({"quick: {seeds: 24}": "quick: {seeds: 87}",
                      "says: B exceeds A.": "share: 0.9\n        undecidable: Too dear.\n        says: B exceeds A.",
                      "says: B exceeds A elsewhere.": "says: B exceeds A elsewhere.\n        share: 0.9"})  # fmt: skip
+    some = plant({"\nscales:": "\n  formula: {extends: main, seeds: 1}\nscales:"})
+    assert undecidable(some, "quick") == [], "of several parts one has enough"
     assert undecidable(excused, "quick") == [
         "differs: 87 units could not support it at share 0.9, whatever comes of them"
     ]

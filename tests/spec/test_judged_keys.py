@@ -58,7 +58,7 @@ FAULTS = {
     ),
     "a control without words": (lambda raw: first(raw)["controls"]["never"].pop("says"), ["controls.never.says"]),
     "a control by a function that is not there": (
-        lambda raw: first(raw)["controls"]["never"].update(statistic="peak"), ["statistics.py", "'peak'"],
+        lambda raw: first(raw)["controls"]["never"].update(statistic="peak"), ["statistics.py", "no function peak", "control of half"],
     ),
     "an average": (lambda raw: first(raw).update(average="median"), ["predictions.0.average", "unknown key"]),
 }  # fmt: skip
@@ -68,7 +68,7 @@ FAULTS = {
 def test_a_fault_is_one_line_with_file_key_and_cause(studies, edit, fault):
     change, pieces = FAULTS[fault]
     edit("coin", change)
-    refused(lambda: load_study(studies, "coin"), "coin/study.yaml", *pieces)
+    refused(lambda: load_study(studies, "coin"), "studies/coin/", *pieces)
 
 
 def test_on_is_a_word_and_not_true(studies, edit):

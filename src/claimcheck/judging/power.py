@@ -59,14 +59,15 @@ def powers(found: Evidence, planned: Mapping[str, int], seconds: Mapping[str, fl
 
 
 def undecidable(study: Study, scale: str) -> list[str]:
-    """Predictions whose units at `scale` could not support them whatever comes, unless they say why they are kept."""
+    """Predictions that no outcome of their units at `scale` could support, unless they say why they are kept."""
     units = {name: part.seeds for name, part in study.at(scale).items() if part.seeds > 0}
     faults = []
     for _, prediction in study.predictions():
         found = [n for name, n in units.items() if prediction.part in (None, name)]
         if prediction.kind == "fact" or prediction.undecidable is not None or not found:
             continue
-        if rule.fewest_true(min(found), prediction.share) is None:
+        n = max(found)  # one that names no part has as many units as some part
+        if rule.fewest_true(n, prediction.share) is None:
             more = f"could not support it at share {prediction.share:g}, whatever comes of them"
-            faults.append(f"{prediction.id}: {min(found)} units {more}")
+            faults.append(f"{prediction.id}: {n} units {more}")
     return faults
