@@ -106,7 +106,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(fresh, tmp_path):
         assert run(fresh, disk).returncode == 0
         before = (disk / "smoke/coin/records.parquet").read_bytes()
         (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - 2 * 4096))
-        one_line(run(fresh, disk, "coin", "--seeds", "14"), "No space left on device")
+        one_line(run(fresh, disk, "coin", "--seeds", "20"), "No space left on device")
         one_line(run(fresh, disk, "walk"), "No space left on device")
         assert (disk / "smoke/coin/records.parquet").read_bytes() == before
         assert not (disk / "smoke/walk/records.parquet").exists()
@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(fresh, tmp_path):
         assert run(fresh, disk).returncode == 0
         before = (disk / "smoke/coin/records.parquet").read_bytes()
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        one_line(run(fresh, disk, "coin", "--seeds", "14"), "Read-only file system")
+        one_line(run(fresh, disk, "coin", "--seeds", "20"), "Read-only file system")
         said = fresh.snakemake(results_dir=disk, studies="[walk]")
         assert said.returncode != 0
         told = [line for line in said.stdout.splitlines() if "Read-only file system" in line]
