@@ -371,3 +371,70 @@ def test_a_damaged_calibration_is_refused_with_the_command_that_makes_it(own: Pa
         with pytest.raises(ClaimcheckError, match=r"calibration-.*make it again: claimcheck calibrate --scale quick"):
             report.build(config, results)
     assert not (own / "reports").exists()
+
+
+FOREIGN = {
+    "a rocket in a title": ("coins/study.yaml", "title: Coins", "title: Coins 🚀", "🚀", "⟨rocket⟩", "title"),
+    "a Chinese claim": (
+        "lecture.yaml",
+        "Noise is large.",
+        "噪声很大。",
+        "噪",
+        "⟨U+566A⟩",
+        "claims.noise-is-large.says",
+    ),
+    "Japanese in notes": ("coins/notes.md", "It stops", "ノイズ stops", "ノ", "⟨U+30CE⟩", "notes.md"),
+    "a word in a formula": ("coins/notes.md", "\\neq 0.", "\\neq 0 \\text{零}.", "零", "⟨U+96F6⟩", "notes.md"),
+    "a unit in a picture": ("coins/study.yaml", "unit: nats", "unit: 🪙", "🪙", "⟨coin⟩", "unit"),
+    "a family": ("coins/study.yaml", "title: Coins", "title: Coins 👩‍👧", "👩‍👧", "⟨woman⟩⟨girl⟩", "title"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_letters_that_no_font_has_are_in_the_page_and_named_in_the_pdf(own: Path, find: Find, capsys, name) -> None:
+    file, old, new, letter, shown, key = FOREIGN[name]
+    edit(own / "studies" / file, old, new)
+    html, pdf, _ = report.build(*find(own))
+    assert letter in html.read_text(encoding="utf-8")
+    said = capsys.readouterr().err
+    assert key in said
+    assert file in said
+    words = subprocess.run(["pdftotext", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    assert shown in "".join(words.split())
+
+
+def test_letters_that_another_font_has_are_shown(own: Path, find: Find, capsys) -> None:
+    edit(own / "studies/coins/study.yaml", "title: Coins", "title: Coins ☃ 😀 Ӝ")
+    _, pdf, _ = report.build(*find(own))
+    words = subprocess.run(["pdftotext", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    assert "Coins ☃ 😀 Ӝ" in words
+    assert not capsys.readouterr().err
+
+
+def test_the_page_is_there_even_where_the_pdf_cannot_be_set(own: Path, find: Find, monkeypatch) -> None:
+    def refuse(*_):
+        raise ClaimcheckError("typst cannot set the PDF (unknown variable)", where="report", found="\\bar x")
+
+    monkeypatch.setattr(report.convert, "to_pdf", refuse)
+    with pytest.raises(ClaimcheckError, match=r"coins/study\.yaml: claims\..*mean-is-zero\.says: typst cannot set"):
+        report.build(*find(own))
+    assert [path.name for path in (own / "reports/quick").iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "key"),
+    [
+        ("coins/notes.md", "\\neq 0.", "\\neq { 0.", r"coins/notes\.md: "),
+        ("coins/study.yaml", "plain draws", "plain $\\\\frac{a$ draws", ""),
+        ("coins/study.yaml", "$x \\sim N(\\mu, 1)$", "$x \\simm N$", r"coins/study\.yaml: method: "),
+        ("lecture.yaml", "$E[\\\\epsilon] = 0$", "$\\\\nosuch{0}$", r"lecture\.yaml: .*noise-is-centred\.says: "),
+    ],
+)
+def test_a_formula_that_cannot_be_set_is_told_with_study_and_key(own: Path, find: Find, file, old, new, key) -> None:
+    edit(own / "studies" / file, old, new)
+    if not key:  # braces that do not close are no formula, but text
+        report.build(*find(own))
+        return
+    with pytest.raises(ClaimcheckError, match=key) as caught:
+        report.build(*find(own))
+    assert "\n" not in str(caught.value)
