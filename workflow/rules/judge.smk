@@ -5,7 +5,7 @@ for study, results in EVERY.items():
         name:
             f"judge_{study}"
         input:
-            ancients(results.assembled),
+            after(results.assembled),
         output:
             report(
                 str(results.verdicts),
@@ -29,7 +29,7 @@ for study, results in EVERY.items():
 
 rule calibrate:
     input:
-        ancients(results.verdicts for results in SHOWN.values()),
+        after(results.verdicts for results in SHOWN.values()),
     output:
         str(REPORT.calibration),
     log:

@@ -6,7 +6,7 @@ for study, results in EVERY.items():
         name:
             f"publish_{study}"
         input:
-            ancients([*results.assembled, results.verdicts, results.shuffled, *results.drawings]),
+            after([*results.assembled, results.verdicts, results.shuffled, *results.drawings]),
         output:
             update(published(results)),
         log:
@@ -20,8 +20,8 @@ for study, results in EVERY.items():
 
 rule publish_report:
     input:
-        ancients(f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "verdicts.csv")),
-        ancients([REPORT.calibration] if REPORT.calibrated else []),
+        after(f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "verdicts.csv")),
+        after([REPORT.calibration] if REPORT.calibrated else []),
     output:
         update(published_report()),
     log:

@@ -1,11 +1,11 @@
 # Report: every verdict and figure, in one page and one document.
 rule report:
     input:
-        ancients(results.provenance for results in SHOWN.values()),
-        ancients(results.verdicts for results in SHOWN.values()),
-        ancients(results.shuffled for results in SHOWN.values()),
-        ancients(path for results in SHOWN.values() for path in results.drawings),
-        ancients([REPORT.calibration] if REPORT.calibrated else []),
+        after(results.provenance for results in SHOWN.values()),
+        after(results.verdicts for results in SHOWN.values()),
+        after(results.shuffled for results in SHOWN.values()),
+        after(path for results in SHOWN.values() for path in results.drawings),
+        after([REPORT.calibration] if REPORT.calibrated else []),
     output:
         report(
             [f"{REPORT.report}/report.html", f"{REPORT.report}/report.pdf"],
