@@ -31,6 +31,7 @@ for study, results in EVERY.items():
 
 onstart:
     hold_lock()
+    take_at_word()
 
 
 onerror:

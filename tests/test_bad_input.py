@@ -333,6 +333,13 @@ COPIES = {
 
 WORDS = {
     "no such study": ("run cion", ["cion", "did you mean 'coin'"]),
+    "another case of letters": ("run Coin", ["no such study", "did you mean 'coin'"]),
+    "no such study to judge": ("judge COIN --scale smoke", ["did you mean 'coin'"]),
+    "no such study to cost": ("cost cion --scale smoke", ["did you mean 'coin'"]),
+    "no such study to ask about": ("why coyn --scale smoke", ["did you mean 'coin'"]),
+    "no such study to import": ("import results/smoke/coin --study Coyn --scale smoke", ["did you mean 'coin'"]),
+    "no such study in a report": ("report --study coin --study wlak --scale smoke", ["--study", "did you mean 'walk'"]),
+    "no such study to publish": ("publish --report --study Coin --scale smoke", ["--study", "did you mean 'coin'"]),
     "a study outside the folder": ("run ../coin", ["studies/..", "no such study"]),
     "no such scale": ("run coin --scale huge", ["huge"]),
     "no such command": ("jugde coin", ["jugde"]),

@@ -38,6 +38,7 @@ class ClaimcheckError(Exception):
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The sentence "did you mean X?" for a misspelt `name`, or None when nothing is near."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else None
+    """The sentence "did you mean X?" for a misspelt `name`, or None when nothing is near; capitals do not count."""
+    by_letters = {each.casefold(): each for each in map(str, known)}
+    near = difflib.get_close_matches(str(name).casefold(), list(by_letters), n=1, cutoff=0.6)
+    return f"did you mean {by_letters[near[0]]!r}?" if near else None

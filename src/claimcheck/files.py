@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -124,26 +124,6 @@ _FastSafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader of libyaml where PyYAML was built with it: ten times as fast, and every command reads YAML first."""
 
 
-class _Loader(_FastSafeLoader):
-    """A safe loader that refuses a key given twice, and reads plain words as YAML 1.2 does.
-
-    So `no`, `on` and `off` are words, 12:30 and dates are text, and 1e-3 is a number. Merge keys (`<<`) merge.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, list | dict):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 _CORE = {
     "null": r"~|null|Null|NULL|",
     "bool": r"true|True|TRUE|false|False|FALSE",
@@ -153,18 +133,66 @@ _CORE = {
 }
 """How plain words are read: the core schema of YAML 1.2.2 (section 10.3.2), and merge keys."""
 
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern in _CORE.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), None)
+_TAG = "tag:yaml.org,2002:"
 
 
-def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    text = loader.construct_scalar(node)
-    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-    return int(text if base == 10 else text[2:], base)
+class _Loader(_FastSafeLoader):
+    """A safe loader that refuses a key given twice, and reads plain words as YAML 1.2 does.
+
+    So `no`, `on` and `off` are words, 12:30 and dates are text, and 1e-3 is a number. Merge keys (`<<`) merge. What
+    comes out is what JSON knows: sets, binary data, dates and pairs have no place in a digest or a report, and something
+    that holds itself has no end.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict] = {}
+    yaml_constructors: ClassVar[dict] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        if isinstance(node, yaml.MappingNode):
+            self._check_keys(node)
+        return super().construct_mapping(node, deep)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.tag == f"{_TAG}merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, list | dict):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        return super().construct_object(node, deep=True)  # whole at once, so that what holds itself is found
+
+    def construct_word(self, node: yaml.ScalarNode) -> Any:
+        """A number, truth or nothing, also where its tag is written out."""
+        kind, text = node.tag.removeprefix(_TAG), self.construct_scalar(node)
+        if not re.fullmatch(_CORE[kind], text):
+            raise yaml.constructor.ConstructorError(None, None, f"{text!r} is no !!{kind}", node.start_mark)
+        if kind == "int":
+            base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+            return int(text if base == 10 else text[2:], base)
+        if kind == "float":
+            return float(re.sub(r"\.(?=[in])", "", text.lower()))
+        return text.lower() == "true" if kind == "bool" else None
+
+    def refuse(self, node: yaml.Node) -> Any:
+        """A tag that means more than words, numbers, lists and mappings."""
+        raise yaml.constructor.ConstructorError(
+            None, None, f"{node.tag.replace(_TAG, '!!')} is not known here (write it as text)", node.start_mark
+        )
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+for _kind, _pattern in _CORE.items():
+    _Loader.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(rf"^(?:{_pattern})$"), None)
+    if _kind != "merge":
+        _Loader.add_constructor(f"{_TAG}{_kind}", _Loader.construct_word)
+for _kind in ("str", "seq", "map"):
+    _Loader.add_constructor(f"{_TAG}{_kind}", getattr(_Loader, f"construct_yaml_{_kind}"))
+_Loader.add_constructor(None, _Loader.refuse)
 
 
 def read_yaml(path: Path) -> Any:

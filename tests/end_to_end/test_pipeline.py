@@ -132,7 +132,7 @@ SPEC_FAULTS = {
         "walk/study.yaml",
         "statistic: spread",
         "statistic: spred",
-        ["study.yaml", "'spred'", "did you mean 'spread'?"],
+        ["statistics.py", "no function spred", "did you mean 'spread'?"],
     ),
     "measure": ("coin/study.yaml", "of: {bias: 0.5}", "of: {bios: 0.5}", ["study.yaml: half", "did you mean 'bias'?"]),
     "claim": ("coin/study.yaml", "- id: coin-is-fair", "- id: coin-is-fare", ["study.yaml: claims", "'coin-is-fare'"]),

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from claimcheck.cli import app
 from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.design import confirmatory_runs, pilot_runs
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.new import create
-from claimcheck.spec.reading import load_study
+from claimcheck.spec.reading import load_study, study_names
 from claimcheck.spec.schema import SCHEMA, schema
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +117,33 @@ def test_every_rule_of_the_pipeline_is_refused(studies):
     for name in rules:
         with pytest.raises(ClaimcheckError, match="pipeline"):
             create(name, studies)
+
+
+def test_every_command_is_refused(studies):
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert {"run", "new", "why"} <= commands
+    for name in {name.replace("-", "_") for name in commands} - {"import_results"}:
+        with pytest.raises(ClaimcheckError, match=r"is a (name|module|word)"):
+            create(name, studies)
+
+
+@pytest.mark.parametrize(
+    "name", ["run", "publish_report", "judge_it", "queue", "Coin", "coin copy", "coin (2)", "coin-2"]
+)
+def test_a_folder_made_by_hand_is_held_to_the_same_names(studies, name):
+    create("coin", studies).rename(studies / name)
+    with pytest.raises(
+        ClaimcheckError, match=r"is (not a study's name|a name in the pipeline|a module of Python)"
+    ) as caught:
+        load_study(studies, name)
+    assert str(studies / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [".coin.abc123", "_draft", ".ipynb_checkpoints"])
+def test_a_folder_that_is_put_aside_is_no_study(studies, name):
+    create("coin", studies)
+    shutil.copytree(studies / "coin", studies / name)
+    assert study_names(studies) == ["coin"]
 
 
 def test_a_name_that_is_taken_is_refused_and_the_study_kept(studies):

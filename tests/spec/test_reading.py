@@ -227,6 +227,49 @@ def test_configuration_faults_are_told(studies, overrides, pieces):
         assert piece in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("coin", ["coin"]),
+        ("coin,walk", ["coin", "walk"]),
+        ("walk, ", ["walk"]),
+        (["coin", "coin"], ["coin"]),
+        ("all", "all"),
+        (["all"], "all"),
+    ],
+)
+def test_studies_may_be_named_as_people_do(studies, said, meant):
+    assert load_config(None, {"studies_dir": str(studies), "studies": said}).studies == meant
+
+
+@pytest.mark.parametrize("said", ["Coin", "[Coin]", ["COIN"], ["walk", "cion"], "coin;"])
+def test_a_misspelt_study_is_told_with_the_nearest_and_where_it_was_said(studies, said):
+    file = studies.parent / "config.yaml"
+    file.write_text("scale: quick\nstudies: all\n", encoding="utf-8")
+    with pytest.raises(ClaimcheckError, match=r"--config: studies: no such study; .* did you mean 'coin'"):
+        load_config(file, {"studies_dir": str(studies), "scale": "quick", "studies": said})
+
+
+@pytest.mark.parametrize("said", [[], "", 3, ["coin", 3], {"coin": 1}])
+def test_what_names_no_study_is_refused(studies, said):
+    with pytest.raises(
+        ClaimcheckError, match=r"configuration: studies: .*the name of a study|configuration: studies: names no"
+    ):
+        load_config(None, {"studies_dir": str(studies), "studies": said})
+
+
+def test_a_fault_of_the_file_is_told_of_the_file_and_one_of_the_command_line_of_that(studies):
+    file = studies.parent / "config.yaml"
+    file.write_text("scale: quik\n", encoding="utf-8")
+    options = {"studies_dir": str(studies)}
+    with pytest.raises(ClaimcheckError, match=r"config\.yaml: scale: .*'quik'"):
+        load_config(file, {**options, "scale": "quik"})  # Snakemake gives what the file says once more
+    with pytest.raises(ClaimcheckError, match=r"--config: scale: .*'smok'"):
+        load_config(file, {**options, "scale": "smok"})
+    with pytest.raises(ClaimcheckError, match=r"--config: study: unknown key.*did you mean 'studies'"):
+        load_config(file, {**options, "scale": "smoke", "study": "coin"})
+
+
 WORDS = {
     "says": lambda raw: raw["claims"][0]["predictions"][0].update(says="Other words."),
     "why": lambda raw: raw["claims"][0]["predictions"][0].update(why="Other words."),

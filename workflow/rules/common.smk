@@ -18,9 +18,24 @@ from claimcheck.running.devices import machine_for
 from claimcheck.spec import reading
 
 
-def relative(path):
-    """`path` (relative to the project's folder) as seen from the working directory."""
+def of_project(path):
+    """`path`, a file of the project, as seen from the working directory."""
     return os.path.relpath(Path(workflow.basedir, path))
+
+
+def read_from(path):
+    """A folder that is read: all folders are relative to the working directory; where it is not there, the project's."""
+    path = os.path.expanduser(path)
+    return path if os.path.isdir(path) or not Path(workflow.basedir, path).is_dir() else of_project(path)
+
+
+def check_folders():
+    """Refuse names of folders that Snakemake would read as patterns, or a log as more than a line."""
+    for key in ("results_dir", "reports_dir", "data_dir"):
+        name = str(config.get(key))
+        if any(letter in "{}\x7f" or letter < " " for letter in name):
+            problem = "Snakemake cannot write to a folder with braces or line breaks in its name"
+            raise ClaimcheckError(problem, where=f"workflow/config.yaml: {key}", found=ascii(name)[1:-1])
 
 
 def there(path):
@@ -35,9 +50,10 @@ def load():
             "claimcheck: the locale cannot spell the folders' names; run: export PYTHONUTF8=1"
         )
     named = ("studies_dir", "data_dir")
-    folders = {name: relative(config[name]) for name in named if isinstance(config.get(name), str)}
+    folders = {name: read_from(config[name]) for name in named if isinstance(config.get(name), str)}
     try:
-        settings = reading.load_config(relative("workflow/config.yaml"), config | folders)
+        check_folders()
+        settings = reading.load_config(of_project("workflow/config.yaml"), config | folders)
         names = reading.study_names(settings.studies_dir)
         studies = {name: reading.load_study(settings.studies_dir, name) for name in names}
         machine = machine_for(settings.device)
@@ -65,12 +81,26 @@ def made(results):
 SHOWN = {name: each for name, each in EVERY.items() if name in CHOSEN or made(each)}
 REPORT = Collection(CONFIG, SHOWN)
 
+# With a default storage every file goes there, and a job is a part, or a piece of one.
+STORAGE = workflow.storage_settings.default_storage_provider is not None
+BY_PART = STORAGE or CONFIG.shards > 1
+
 
 wildcard_constraints:
     study="|".join(EVERY) or "none",
     part="[a-z][a-z0-9_]*",
     digest="[0-9a-f]{16}",
     piece=r"\d+",
+
+
+def all_there():
+    """Studies whose records are there, or, where a job is a part, parts whose files are, as STUDY/PART."""
+    by_study = {study: results.assembled for study, results in EVERY.items()}
+    by_part = {
+        f"{study}/{part}": files.files for study in EVERY for part, files in EVERY[study].parts.items()
+    }
+    made = by_part if BY_PART else by_study
+    return [name for name, paths in made.items() if all(exists(str(path)) for path in paths)]
 
 
 def options(*names):
@@ -83,13 +113,22 @@ def options(*names):
 # it, so nothing is made again because of it. The interpreter that runs Snakemake runs the steps, whether or not its
 # environment is activated; -P: no file of the working folder is taken for one of Python's modules. With storage
 # elsewhere, files lie below a folder of Snakemake's: `results_above FILES` is the folder where results begin, and
-# `data_above FILES` the one in which data sets lie.
-def shell_functions():
+# `data_above FILES` the one in which data sets lie. `again STUDY` is --force where all that a job makes was there when
+# the pipeline was planned: it runs because somebody forces it.
+def shell_functions(everything_again=False):
     """What every shell line begins with."""
     source = shlex.quote(f"{workflow.basedir}/src")
     where = options("scale", "seeds", "registration_offset", "device", "studies_dir")
-    folders = [source.folder for source in downloads.SOURCES.values()]
-    data = [f'*/{folder}/*) echo "${{1%%/{folder}/*}}" ;;' for folder in folders]
+    elsewhere = [
+        f'*/{source.folder}/*) echo "${{1%/{source.folder}/*}}" ;;' for source in downloads.SOURCES.values()
+    ]
+    here = [f"*) echo {shlex.quote(str(folder))} ;;" for folder in (CONFIG.results_dir, CONFIG.data_dir)]
+    if STORAGE:
+        here[0] = (
+            f'*/.store/*) echo "${{1%/{CONFIG.scale}/.store/*}}" ;; *) echo "${{1%/{CONFIG.scale}/*/parts/*}}" ;;'
+        )
+        here[1] = f"{' '.join(elsewhere)} {here[1]}"
+    again = "*" if everything_again else "|".join(all_there()) or "none"
     lines = [
         "set -euo pipefail",
         f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}",
@@ -99,9 +138,9 @@ def shell_functions():
         f"publishing() {{ step \"$@\" {options('reports_dir')} {shlex.quote(f'--into={CONFIG.results_dir}')}; }}",
         f"shards={CONFIG.shards}",
         f"shown=({shlex.join(f'--study={name}' for name in SHOWN)})",
-        f'results_above() {{ case "$1" in */{CONFIG.scale}/.store/*) echo "${{1%/{CONFIG.scale}/.store/*}}" ;; '
-        f'*) echo "${{1%/{CONFIG.scale}/*/parts/*}}" ;; esac; }}',
-        f'data_above() {{ case "${{1:-}}" in {" ".join(data)} *) echo {shlex.quote(str(CONFIG.data_dir))} ;; esac; }}',
+        f'results_above() {{ case "$1" in {here[0]} esac; }}',
+        f'data_above() {{ case "${{1:-}}" in {here[1]} esac; }}',
+        f'again() {{ case "$1" in {again}) echo --force ;; esac; }}',
     ]
     return "; ".join(lines).replace("{", "{{").replace("}", "}}") + "; "
 
@@ -112,11 +151,6 @@ MINUTES = {"smoke": 30, "quick": 120, "full": 1440}[CONFIG.scale]
 # MB; `claimcheck cost` says what a study takes.
 MEMORY = {"smoke": 4000, "quick": 4000, "full": 12000}[CONFIG.scale]
 GPUS = 1 if CONFIG.device.startswith("cuda") else 0
-
-
-# With a default storage every file goes there, and a job is a part, or a piece of one.
-STORAGE = workflow.storage_settings.default_storage_provider is not None
-BY_PART = STORAGE or CONFIG.shards > 1
 
 
 def data_files(name):
@@ -156,6 +190,23 @@ def published_report():
         RESULTS / "verdicts.csv",
     )
     return [local(str(path)) for path in named]
+
+
+def forced():
+    """Whether Snakemake was told to make again what is there (-F, -R): known when it plans, not when it reads this."""
+    return workflow.dag_settings.forceall or bool(workflow.dag_settings.forcerun)
+
+
+def after(paths):
+    """Inputs as `ancients`; what is made again by force is followed by all that is made from it."""
+    plain = [str(path) for path in paths]
+    return lambda wildcards: plain if forced() else ancients(plain)
+
+
+def take_at_word():
+    """Everything forced: also what this call makes anyway is made without what an earlier one left half-done."""
+    if workflow.dag_settings.forceall:
+        shell.prefix(shell_functions(everything_again=True))
 
 
 def hold_lock():

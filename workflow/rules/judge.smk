@@ -5,7 +5,7 @@ for study, results in EVERY.items():
         name:
             f"judge_{study}"
         input:
-            ancients(results.assembled),
+            after(results.assembled),
         output:
             report(
                 str(results.verdicts),

@@ -5,7 +5,7 @@ for study, results in EVERY.items():
         name:
             f"plot_{study}"
         input:
-            ancients(results.assembled),
+            after(results.assembled),
         output:
             report(
                 [str(path) for path in results.drawings if path.suffix == ".svg"],

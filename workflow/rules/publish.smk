@@ -6,7 +6,7 @@ for study, results in EVERY.items():
         name:
             f"publish_{study}"
         input:
-            ancients([*results.assembled, results.verdicts, results.controls, *results.drawings]),
+            after([*results.assembled, results.verdicts, results.controls, *results.drawings]),
         output:
             update(published(results)),
         log:
@@ -20,7 +20,7 @@ for study, results in EVERY.items():
 
 rule publish_report:
     input:
-        ancients(f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "verdicts.csv")),
+        after(f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "verdicts.csv")),
     output:
         update(published_report()),
     log:

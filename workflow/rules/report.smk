@@ -1,10 +1,10 @@
 # Report: every verdict and figure, in one page and one document.
 rule report:
     input:
-        ancients(results.provenance for results in SHOWN.values()),
-        ancients(results.verdicts for results in SHOWN.values()),
-        ancients(results.controls for results in SHOWN.values()),
-        ancients(path for results in SHOWN.values() for path in results.drawings),
+        after(results.provenance for results in SHOWN.values()),
+        after(results.verdicts for results in SHOWN.values()),
+        after(results.controls for results in SHOWN.values()),
+        after(path for results in SHOWN.values() for path in results.drawings),
     output:
         report(
             [f"{REPORT.report}/report.html", f"{REPORT.report}/report.pdf"],

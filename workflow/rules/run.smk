@@ -6,7 +6,8 @@ for name in downloads.SOURCES:
         name:
             f"fetch_{name}"
         output:
-            data_files(name),
+            # Checked, and downloaded where something is missing: what is whole is kept, also when it is forced.
+            [update(path) for path in data_files(name)],
         log:
             f"{RESULTS}/.logs/fetch-{name}.log",
         localrule: True
@@ -39,8 +40,8 @@ if not BY_PART:
             params:
                 study=study,
             shell:
-                'training run {params.study} --keep-view --results-dir="$(results_above {output:q})" '
-                '--data-dir="$(data_above {input.data:q})" > {log:q} 2>&1'
+                "training run {params.study} $(again {params.study}) --keep-view "
+                '--results-dir="$(results_above {output:q})" --data-dir="$(data_above {input.data:q})" > {log:q} 2>&1'
 
 else:
 
@@ -57,7 +58,8 @@ else:
             runtime=MINUTES,
             gpu=GPUS,
         shell:
-            "training tune {wildcards.study}/{wildcards.part} --digest {wildcards.digest} "
+            "training tune {wildcards.study}/{wildcards.part} $(again {wildcards.study}/{wildcards.part}) "
+            "--digest {wildcards.digest} "
             '--results-dir="$(results_above {output:q})" --data-dir="$(data_above {input.data:q})" > {log:q} 2>&1'
 
     rule piece:
@@ -75,7 +77,7 @@ else:
             gpu=GPUS,
         shell:
             "training run {wildcards.study}/{wildcards.part} --shard {wildcards.piece}/$shards "
-            "--digest {wildcards.digest} "
+            "--digest {wildcards.digest} $(again {wildcards.study}/{wildcards.part}) "
             '--results-dir="$(results_above {output:q})" --data-dir="$(data_above {input.data:q})" > {log:q} 2>&1'
 
     rule join:
@@ -102,7 +104,7 @@ else:
             name:
                 f"assemble_{study}"
             input:
-                ancients(path for files in results.parts.values() for path in files.files),
+                after(path for files in results.parts.values() for path in files.files),
             output:
                 [str(path) for path in results.assembled],
             log:

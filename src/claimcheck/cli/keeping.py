@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -98,7 +99,7 @@ def crate(
     studies_dir: StudiesDir = STUDIES,
 ) -> None:
     """Export results and report as a Workflow Run RO-Crate, for archives and other tools."""
-    from claimcheck.results.crate import export
+    from claimcheck.results.crate import export, left_out
 
     options = {
         "scale": scale,
@@ -108,7 +109,10 @@ def crate(
         "results_dir": results_dir,
     }
     options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
-    print(export(config_of(**options), all_results(**options), folder))
+    config, found = config_of(**options), all_results(**options)
+    print(export(config, found, folder))
+    for line in left_out(config, found):
+        print(line, file=sys.stderr)
 
 
 @app.command()

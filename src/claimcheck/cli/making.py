@@ -17,6 +17,7 @@ from claimcheck.cli.options import (
     DataDir,
     Device,
     Expected,
+    Force,
     Into,
     KeepView,
     MemoryLimit,
@@ -54,7 +55,7 @@ def run(
     device: Device = "auto",
     shard: Annotated[str | None, typer.Option(help="i/n: only the i-th of n pieces of a part, for `merge`.")] = None,
     memory_limit_mb: MemoryLimit = None,
-    force: Annotated[bool, typer.Option("--force", help="Run even what is there already.")] = False,
+    force: Force = False,
     keep_view: KeepView = False,
     digest: Expected = None,
     results_dir: ResultsDir = RESULTS,
@@ -88,7 +89,7 @@ def run(
         with listening(study) as listener, leased_device(device, listener.log) as leased:
             leased_results = results_of(name, device=leased, **options)
             if piece is not None:
-                print(f"{study}: {runner.run_shard(leased_results, part, piece, listener)}")
+                print(f"{study}: {runner.run_shard(leased_results, part, piece, listener, again=force)}")
                 return
             runner.run_parts(leased_results, wanted, listener, again=force)
     if part is not None:
@@ -107,6 +108,7 @@ def tune(
     registration_offset: Offset = 0,
     device: Device = "auto",
     memory_limit_mb: MemoryLimit = None,
+    force: Force = False,
     digest: Expected = None,
     results_dir: ResultsDir = RESULTS,
     studies_dir: StudiesDir = STUDIES,
@@ -127,7 +129,8 @@ def tune(
     options |= {"data_dir": data_dir, "memory_limit_mb": memory_limit_mb}
     parts_of(results_of(name, device=device, **options), wanted, digest)
     with listening(part) as listener, leased_device(device, listener.log) as leased:
-        print(f"{part}: choice in {runner.tune_part(results_of(name, device=leased, **options), wanted, listener)}")
+        found = results_of(name, device=leased, **options)
+        print(f"{part}: choice in {runner.tune_part(found, wanted, listener, again=force)}")
 
 
 @app.command()

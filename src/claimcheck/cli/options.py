@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,11 @@ class Scale(StrEnum):
     full = "full"
 
 
+def folder(name: str | Path) -> Path:
+    """The folder of a name in which ~ may stand for the user's home: after `--results-dir=` a shell leaves it."""
+    return Path(os.path.expanduser(name))
+
+
 StudyOrPart = Annotated[
     str, typer.Argument(metavar="STUDY[/PART]", help="A study (see `claimcheck list`), or one part of it.")
 ]
@@ -38,18 +44,24 @@ StudyName = Annotated[
 ScaleOption = Annotated[
     Scale, typer.Option(help="smoke tests the plumbing, quick takes minutes, full is the evidence.")
 ]
-ResultsDir = Annotated[Path, typer.Option(help="Folder that results are written to.")]
-ReportsDir = Annotated[Path, typer.Option(help="Folder that reports are written to.")]
-StudiesDir = Annotated[Path, typer.Option(help="Folder of the studies and lecture.yaml.")]
-DataDir = Annotated[Path, typer.Option(help="Folder of downloaded data sets.")]
+ResultsDir = Annotated[Path, typer.Option(parser=folder, metavar="FOLDER", help="Folder that results are written to.")]
+ReportsDir = Annotated[Path, typer.Option(parser=folder, metavar="FOLDER", help="Folder that reports are written to.")]
+StudiesDir = Annotated[
+    Path, typer.Option(parser=folder, metavar="FOLDER", help="Folder of the studies and lecture.yaml.")
+]
+DataDir = Annotated[Path, typer.Option(parser=folder, metavar="FOLDER", help="Folder of downloaded data sets.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, instead of the study's own.")]
 Offset = Annotated[int, typer.Option(min=0, help="Judge on the block of seeds so many after the registered one.")]
 KeepView = Annotated[
     bool, typer.Option("--keep-view", help="Write the store alone; `publish` puts it where people read.")
 ]
 OnlyStudies = Annotated[list[str] | None, typer.Option("--study", help="This study's results alone (may be repeated).")]
+Force = Annotated[bool, typer.Option("--force", help="Train even what is there already.")]
 Into = Annotated[
-    Path | None, typer.Option(help="Folder of the results that people read, where it is not --results-dir.")
+    Path | None,
+    typer.Option(
+        parser=folder, metavar="FOLDER", help="Folder of the results that people read, where it is not --results-dir."
+    ),
 ]
 Expected = Annotated[
     str | None, typer.Option(help="The part's digest where the job was planned; another machine must agree.")
@@ -152,10 +164,12 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
 
 
 def publish_unless(results: Results, keep_view: bool) -> None:
-    from claimcheck.results.view import publish
+    from claimcheck.results import view
 
-    if not keep_view:
-        publish(results)
+    if keep_view:
+        view.withdraw(results)
+    else:
+        view.publish(results)
 
 
 def print_table(texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

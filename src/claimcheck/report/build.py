@@ -15,12 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_atomically, write_text
 from claimcheck.judging import rule
-from claimcheck.report import convert, dots, notes, pages, phrases, pictures, rule_page, summary, text
+from claimcheck.report import convert, dots, letters, notes, pages, phrases, pictures, rule_page, summary, text
 from claimcheck.report.gather import ReportView, StudyView, gather
+from claimcheck.report.places import places
 from claimcheck.results import view
 from claimcheck.results.state import Collection, Results
 from claimcheck.results.verdicts import table
@@ -70,6 +72,10 @@ def build(
         print(f"report.html is large ({len(html) / 1e6:.1f} MB); rasterise dense figures", file=sys.stderr)
     target = collection.report
     write_text(target / "report.html", html)
+    if isinstance(pdf, ClaimcheckError):
+        if publish:
+            view.publish_page(collection)
+        raise pdf
     with write_atomically(target / "report.pdf") as temporary:
         temporary.write_bytes(pdf)
     verdicts = {name: each.read_verdicts() for name, each in shown.items() if each.judged()}
@@ -83,15 +89,51 @@ def _made(results: Results) -> bool:
     return results.judged() and results.drawn()
 
 
-def _make(seen: ReportView, results: Path) -> tuple[str, bytes]:
-    """Set the report in a folder of its own; `results` is the way from where it is published to the scale's results."""
+def _make(seen: ReportView, results: Path) -> tuple[str, bytes | ClaimcheckError]:
+    """Set the report in a folder of its own; where only the PDF cannot be set, the reason is given in its place.
+
+    Args:
+        results: the way from where it is published to the scale's results.
+    """
     with tempfile.TemporaryDirectory(prefix="claimcheck-report-") as name:
         folder = Path(name)
         _write_pictures(seen, folder)
         (folder / "report.md").write_text(_markdown(seen, results), encoding="utf-8")
         with ThreadPoolExecutor(max_workers=2) as both:
             page, document = both.submit(convert.to_html, folder), both.submit(convert.to_pdf, folder, timestamp(seen))
-        return page.result(), document.result()
+    if isinstance(fault := page.exception(), ClaimcheckError):
+        raise _placed(fault, seen)
+    html = page.result()
+    if isinstance(fault := document.exception(), ClaimcheckError):
+        return html, _placed(fault, seen)
+    pdf, named = document.result()
+    _remark_on(set(filter(letters.name, named)), seen)
+    return html, pdf
+
+
+def _remark_on(named: set[str], seen: ReportView) -> None:
+    """Say which texts have letters that the PDF shows by their names."""
+    found: dict[str, list[str]] = {}
+    for letter in sorted(named):
+        for place in _places(letter, seen) or ["report"]:
+            found.setdefault(place, []).append(letter)
+    for place, own in found.items():
+        shown = " ".join(map(letters.name, own[:3])) + (" …" if len(own) > 3 else "")
+        print(
+            f"{place}: no font has {' '.join(own)}; report.pdf shows {shown}, report.html the letters", file=sys.stderr
+        )
+
+
+def _placed(error: ClaimcheckError, seen: ReportView) -> ClaimcheckError:
+    """The error with the file and key that what was found comes from."""
+    where = _places(str(error.found), seen) if error.found else []
+    return ClaimcheckError(
+        error.what, where=", ".join(where) or error.where, found=error.found, expected=error.expected, hint=error.hint
+    )
+
+
+def _places(text: str, seen: ReportView) -> list[str]:
+    return places(text, seen.lecture, [study.spec for study in seen.studies])
 
 
 def timestamp(seen: ReportView) -> int:
@@ -202,4 +244,4 @@ def _names(seen: ReportView, results: Path) -> dict[str, Any]:
 
 def _links(study: StudyView, results: Path) -> list[tuple[str, str]]:
     """Names of a study's result files and the way to them from the report's folder."""
-    return [(name, (results / study.spec.name / name).as_posix()) for name in study.files]
+    return [(name, quote((results / study.spec.name / name).as_posix())) for name in study.files]

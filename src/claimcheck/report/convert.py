@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from claimcheck.errors import ClaimcheckError
+from claimcheck.report import letters
 
 READER = "markdown-raw_html-raw_tex-raw_attribute-citations-example_lists-auto_identifiers-tex_math_double_backslash"
 _ASSETS = resources.files("claimcheck.report")
@@ -39,29 +40,62 @@ def _data_uri(path: Path) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def to_pdf(folder: Path, timestamp: int) -> bytes:
+def to_pdf(folder: Path, timestamp: int) -> tuple[bytes, set[str]]:
     """`folder`/report.md as a PDF that meets PDF/UA-1 (tagged, with alternative texts).
 
     Args:
         timestamp: seconds since 1970 that the file carries as its date.
+
+    Returns:
+        The PDF, and the letters that it shows by their names, since no font has them.
     """
     import typst
 
     source = _pandoc(folder, "typst", "--to=typst", "--shift-heading-level-by=-1")
     (folder / "report.typ").write_text(source, encoding="utf-8")
-    try:
-        pdf, warnings = typst.compile_with_warnings(
-            folder / "report.typ",
-            root=folder,
-            ignore_system_fonts=True,
-            timestamp=timestamp,
-            pdf_standards=["ua-1"],
-        )
-    except typst.TypstError as error:
-        raise ClaimcheckError(f"typst cannot set the PDF ({error})", where="report") from error
+    fonts: list[Path] = []
+    named: set[str] = set()
+    root = folder
+    while True:
+        try:
+            return _set(root, timestamp, fonts), named
+        except typst.TypstError as error:
+            lacking = letters.lacking(error.diagnostic) - named
+            if not lacking:
+                fault = f"typst cannot set the PDF ({error})"
+                raise ClaimcheckError(fault, where="report", found=_formula_at(error.diagnostic, source)) from error
+        if fonts:
+            named |= lacking
+            root = folder / "named"
+            letters.write_names(folder, root, named)
+        else:
+            fonts = [letters.add_font(folder)]
+
+
+def _set(root: Path, timestamp: int, fonts: list[Path]) -> bytes:
+    import typst
+
+    pdf, warnings = typst.compile_with_warnings(
+        root / "report.typ",
+        root=root,
+        font_paths=fonts,
+        ignore_system_fonts=True,
+        timestamp=timestamp,
+        pdf_standards=["ua-1"],
+    )
     if warnings:
         raise ClaimcheckError(f"typst warns: {'; '.join(str(warning.message) for warning in warnings)}", where="report")
     return pdf
+
+
+def _formula_at(diagnostic: str, source: str) -> str | None:
+    """The formula (as the study writes it) in which typst found a fault, if it was in one."""
+    found = re.search(r"report\.typ:(\d+):(\d+)", diagnostic)
+    if found is None:
+        return None
+    before = source.split("\n")[int(found[1]) - 1][: int(found[2])]
+    formulas = re.findall(r'#math\.equation\(block: \w+, alt: "((?:[^"\\]|\\.)*)"', before)
+    return re.sub(r"\\(.)", r"\1", formulas[-1]) if formulas else None
 
 
 def _pandoc(folder: Path, target: str, *options: str) -> str:
@@ -92,7 +126,13 @@ def _pandoc(folder: Path, target: str, *options: str) -> str:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         fault = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
-        raise ClaimcheckError(f"pandoc cannot read the report's text ({fault})", where="report", hint=_hint(fault))
+        formula = re.search(r"Could not convert TeX math (.*?), rendering as TeX", fault)
+        raise ClaimcheckError(
+            f"pandoc cannot read the report's text ({fault})",
+            where="report",
+            found=formula and formula[1],
+            hint=_hint(fault),
+        )
     return done.stdout
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import make_folder
-from claimcheck.results import view
+from claimcheck.results import digests, view
 from claimcheck.results.provenance import Provenance
 from claimcheck.results.state import Results
 from claimcheck.spec.config import Config
@@ -26,8 +26,9 @@ PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
 }
 SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
-"""Of the checkout that this package is in, for studies that lie elsewhere."""
+"""Of the checkout that this package is in, wherever the studies lie."""
 
+REPORTS = ("report.html", "report.pdf")
 LICENSE = "https://spdx.org/licenses/MIT"
 
 
@@ -47,11 +48,12 @@ def export(config: Config, results: Mapping[str, Results], target: Path) -> Path
         raise ClaimcheckError("the package rocrate is not installed", hint="pip install rocrate") from error
     if target.exists():
         raise ClaimcheckError("is there already", where=target, hint="name another folder, or delete this one")
-    packed = {name: each for name, each in results.items() if each.receipt.is_file()}
+    packed = _published(results)
     if not packed:
         raise ClaimcheckError(
             "no judged and published results",
             where=config.results,
+            found=f"of {', '.join(results)} none" if results else f"no study that has the scale {config.scale}",
             hint="run the pipeline first: snakemake --cores all",
         )
     for each in packed.values():
@@ -60,7 +62,7 @@ def export(config: Config, results: Mapping[str, Results], target: Path) -> Path
     crate = ROCrate(version="1.1")
     _describe(crate, config.scale, runs)
     project = config.studies_dir.resolve().parent
-    snakefile = next((path for path in (project / "Snakefile", SNAKEFILE) if path.is_file()), None)
+    snakefile = next((path for path in (SNAKEFILE, project / "Snakefile") if path.is_file()), None)
     if snakefile is None:
         raise ClaimcheckError("no such file", where=project / "Snakefile", hint="pack from a clone of the project")
     workflow = crate.add_workflow(
@@ -70,7 +72,7 @@ def export(config: Config, results: Mapping[str, Results], target: Path) -> Path
     made = []
     for name, each in packed.items():
         made += _study(crate, each, runs[name])
-    for name in ("report.html", "report.pdf"):
+    for name in REPORTS:
         if (path := config.reports / name).is_file():
             made.append(_file(crate, path, f"reports/{config.scale}/{name}", f"The report, {path.suffix[1:].upper()}"))
     _whole_run(crate, workflow, runs, made)
@@ -85,6 +87,18 @@ def export(config: Config, results: Mapping[str, Results], target: Path) -> Path
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return target / "ro-crate-metadata.json"
+
+
+def left_out(config: Config, results: Mapping[str, Results]) -> list[str]:
+    """What `export` does not find, in a sentence each, with the command that makes it."""
+    missing = [name for name in results if name not in _published(results)]
+    lines = [f"{name}: no judged and published results, left out ({results[name].remedy('run')})" for name in missing]
+    reports = [name for name in REPORTS if not (config.reports / name).is_file()]
+    return lines + [f"{config.reports / name}: not there, left out (claimcheck report)" for name in reports]
+
+
+def _published(results: Mapping[str, Results]) -> dict[str, Results]:
+    return {name: each for name, each in results.items() if each.receipt.is_file()}
 
 
 def _describe(crate: Any, scale: str, runs: dict[str, Provenance]) -> None:
@@ -116,10 +130,9 @@ def _software(crate: Any, workflow: Any, runs: dict[str, Provenance]) -> None:
 def _study(crate: Any, results: Results, facts: Provenance) -> list[Any]:
     """The files and the action of one study; gives its results."""
     study, scale, folder = results.study, results.config.scale, results.view
+    inside = {path: path.relative_to(study.folder).as_posix() for path in digests.files_of(study.folder)}
     sources = [
-        _file(crate, path, f"studies/{study.name}/{path.name}", f"{study.name}: {path.name}")
-        for path in sorted(study.folder.iterdir())
-        if path.is_file() and path.suffix in (".py", ".yaml", ".md")
+        _file(crate, path, f"studies/{study.name}/{place}", f"{study.name}: {place}") for path, place in inside.items()
     ]
     names = ["records.parquet", "tuning.parquet", "verdicts.json", "provenance.json"]
     paths = [folder / name for name in names if (folder / name).is_file()] + sorted(folder.glob("figures/*.svg"))

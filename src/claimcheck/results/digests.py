@@ -190,16 +190,16 @@ def _in_words(name: str, function: str) -> str:
     return f"{name} ({function} and what it reaches)" if name == "runs.py" else name
 
 
+def files_of(folder: Path) -> list[Path]:
+    """The files of a study: all of its folder, less hidden ones and compiled Python."""
+    every = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return sorted(path for path in every if not _hidden(path, folder))
+
+
 def _other_files(folder: Path) -> list[Path]:
     """Files of the study's folder that its code may read: neither Python nor the texts that the report reads."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and path.suffix not in (".py", ".pyc")
-        and path.name not in TEXTS
-        and not _hidden(path, folder)
-    )
+    texts = {folder / name for name in TEXTS}
+    return [path for path in files_of(folder) if path.suffix != ".py" and path not in texts]
 
 
 def _hidden(path: Path, folder: Path) -> bool:

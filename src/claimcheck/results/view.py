@@ -44,6 +44,16 @@ def publish(results: Results, into: Path | None = None) -> list[Path]:
     return [view / name for name in there]
 
 
+def withdraw(results: Results) -> None:
+    """Take away the receipt of a view whose records, or where they come from, are no longer those of the store."""
+    if not results.receipt.is_file():
+        return
+    for path in results.assembled:
+        name = path.name.replace(f"-{results.records_digest}", "")
+        if not (shown := results.view / name).is_file() or sha256(shown) != sha256(path):
+            results.receipt.unlink(missing_ok=True)
+
+
 def _check_store(results: Results) -> None:
     if results.has_records() and not results.whole():
         raise ClaimcheckError(
@@ -84,6 +94,14 @@ def publish_report(collection: Collection, into: Path | None = None) -> list[Pat
         copy(source, target)
     write_text(collection.receipt, "This folder shows the report of the digest in this file's name.\n")
     return list(named.values())
+
+
+def publish_page(collection: Collection) -> Path:
+    """Publish report.html alone, where the PDF that belongs to it cannot be made; there is no receipt then."""
+    page = collection.config.reports / "report.html"
+    _remove_receipts(page.parent)
+    copy(collection.report / "report.html", page)
+    return page
 
 
 def copy(source: Path, target: Path) -> None:

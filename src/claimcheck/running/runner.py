@@ -93,8 +93,7 @@ def run_parts(
     missing = [files for files in wanted if again or files.missing()]
     if not missing:
         return []
-    job = _job(results, listener)
-    job.again = again
+    job = _job(results, listener, again)
     job.total = float(sum(_size(files.part) for files in missing))
     for files in missing:
         _make(job, files)
@@ -106,19 +105,25 @@ def run_parts(
     return [files.part.name for files in missing]
 
 
-def tune_part(results: Results, name: str, listener: Listener | None = None) -> Path:
-    """Make the pilots' table of a part that tunes, where it is missing."""
-    files, job = results.parts[name], _job(results, listener)
+def tune_part(results: Results, name: str, listener: Listener | None = None, *, again: bool = False) -> Path:
+    """Make the pilots' table of a part that tunes, where it is missing, or `again` all the same."""
+    files, job = results.parts[name], _job(results, listener, again)
     if files.tuning is None:
         raise ClaimcheckError("tunes nothing", where=f"{results.study.yaml_path}: parts.{name}", found=name)
     job.total = float(_size(files.part))
-    _tuned(job, files)
+    _tuned(job, files, again)
     return files.tuning
 
 
-def run_shard(results: Results, name: str, shard: Shard, listener: Listener | None = None) -> Path:
-    """Make every n-th run of each ensemble of a part, starting with the i-th; `join_shards` puts the pieces together."""
-    files, job = results.parts[name], _job(results, listener)
+def run_shard(
+    results: Results, name: str, shard: Shard, listener: Listener | None = None, *, again: bool = False
+) -> Path:
+    """Make every n-th run of each ensemble of a part, starting with the i-th; `join_shards` puts the pieces together.
+
+    Args:
+        again: use no ensemble that an earlier run finished; the pilots' table stays.
+    """
+    files, job = results.parts[name], _job(results, listener, again)
     job.total = float(_size(files.part))
     phase = _Phase(files, "confirm", shard)
     frames = _ensembles(job, phase, _judged_runs(job, files))
@@ -187,15 +192,15 @@ def assemble(results: Results) -> Path:
     return results.records
 
 
-def _job(results: Results, listener: Listener | None) -> _Job:
+def _job(results: Results, listener: Listener | None, again: bool) -> _Job:
     torch.set_num_threads(1)
     keep_freed_memory()
-    return _Job(results, resolve_device(results.config.device), listener or Listener())
+    return _Job(results, resolve_device(results.config.device), listener or Listener(), again)
 
 
 def _make(job: _Job, files: PartFiles) -> None:
     """One part: its pilots where it tunes, its runs, its files."""
-    runs = _judged_runs(job, files)
+    runs = _judged_runs(job, files, job.again)
     phase = _Phase(files, "confirm")
     records = recording.assemble(_ensembles(job, phase, runs), {files.part.name: files.part})
     facts = _facts(job, phase)
@@ -204,16 +209,16 @@ def _make(job: _Job, files: PartFiles) -> None:
     recording.write_sealed(files.records, records, facts)
 
 
-def _judged_runs(job: _Job, files: PartFiles) -> pd.DataFrame:
+def _judged_runs(job: _Job, files: PartFiles, tune_again: bool = False) -> pd.DataFrame:
     """The part's judged runs, with the tuned factor's value that its pilots chose where the part tunes one."""
     runs = design.confirmatory_runs(files.part)
-    return runs if files.tuning is None else with_choice(runs, _tuned(job, files), files.part)
+    return runs if files.tuning is None else with_choice(runs, _tuned(job, files, tune_again), files.part)
 
 
-def _tuned(job: _Job, files: PartFiles) -> pd.DataFrame:
-    """The pilots' table, from its file where it is there and whole."""
+def _tuned(job: _Job, files: PartFiles, again: bool) -> pd.DataFrame:
+    """The pilots' table, from its file where it is there and whole and not asked for `again`."""
     assert files.tuning is not None
-    if not job.again and recording.whole(files.tuning):
+    if not again and recording.whole(files.tuning):
         return recording.read_sealed(files.tuning, files.remedy)[0]
     phase = _Phase(files, "pilot")
     pilots, part, where = [], files.part, job.results.study.yaml_path

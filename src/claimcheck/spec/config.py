@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,16 @@ def _names(value: Any) -> Any:
     return "all" if "all" in named else named
 
 
+def _folder(value: Any) -> Any:
+    """A folder's name; ~ is the user's home, also where no shell has seen to it."""
+    if not isinstance(value, str | Path):
+        raise ValueError("must be the name of a folder; write one that looks like a number or like nothing as ./2024")
+    return os.path.expanduser(value)
+
+
+Folder = Annotated[Path, BeforeValidator(_folder)]
+
+
 class Config(Model):
     """What is run, at which scale, where."""
 
@@ -38,10 +49,10 @@ class Config(Model):
     memory_limit_mb: int | None = Field(
         None, ge=64, description="ensembles are cut to stay below it; null: 3 GiB, on a GPU 12"
     )
-    studies_dir: Path = Field(Path("studies"), description="folder of the studies and lecture.yaml")
-    data_dir: Path = Field(Path("data"), description="folder of downloaded data sets")
-    results_dir: Path = Field(Path("results"), description="folder that results are written to")
-    reports_dir: Path = Field(Path("reports"), description="folder that reports are written to")
+    studies_dir: Folder = Field(Path("studies"), description="folder of the studies and lecture.yaml")
+    data_dir: Folder = Field(Path("data"), description="folder of downloaded data sets")
+    results_dir: Folder = Field(Path("results"), description="folder that results are written to")
+    reports_dir: Folder = Field(Path("reports"), description="folder that reports are written to")
 
     @property
     def results(self) -> Path:

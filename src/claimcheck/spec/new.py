@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import keyword
 import os
-import re
 import shutil
-import sys
 import tempfile
 from importlib import resources
 from pathlib import Path
@@ -14,20 +11,11 @@ from pathlib import Path
 import jinja2
 
 from claimcheck.errors import ClaimcheckError
+from claimcheck.spec.names import check_name
 from claimcheck.spec.reading import load_lecture, load_study
 from claimcheck.spec.schema import SCHEMA
 
 FILES = ("study.yaml", "runs.py", "figures.py", "notes.md")
-
-PIPELINE = """
-    all assemble calibrate claimcheck crate data docs doctor fetch figures import join judge lecture list merge
-    new piece plot power prune publish publish_report records report reports results run shard src store studies
-    tests train tune tuning verdicts verify view why workflow
-"""
-"""What rules, commands and folders of the pipeline are called, so that no study can be."""
-
-STEPS = ("assemble_", "fetch_", "judge_", "plot_", "publish_", "run_")
-"""How the names of the rules for one study begin."""
 
 
 def create(name: str, studies_dir: Path) -> Path:
@@ -36,7 +24,7 @@ def create(name: str, studies_dir: Path) -> Path:
     Raises:
         ClaimcheckError: the name is not one for a study, or it is taken. Nothing is written then.
     """
-    _check_name(name)
+    check_name(name, "NAME")
     folder = Path(studies_dir) / name
     if folder.exists():
         raise ClaimcheckError("there is a study of this name", where=folder, hint="choose another name")
@@ -50,24 +38,6 @@ def create(name: str, studies_dir: Path) -> Path:
     _write(folder, words)
     load_study(studies_dir, name)
     return folder
-
-
-def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
-        raise ClaimcheckError(
-            "is not a study's name",
-            where="NAME",
-            found=name,
-            expected="words of lower-case letters and digits, joined by single underscores",
-        )
-    taken = {
-        "a word of Python": keyword.iskeyword(name) or keyword.issoftkeyword(name),
-        "a module of Python": name in sys.stdlib_module_names,
-        "a name in the pipeline": name in PIPELINE.split() or name.startswith(STEPS),
-    }
-    for reason, true in taken.items():
-        if true:
-            raise ClaimcheckError(f"is {reason}", where="NAME", found=name, hint="choose another name")
 
 
 def _schema_beside(studies_dir: Path, folder: Path) -> str | None:

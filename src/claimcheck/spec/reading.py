@@ -19,6 +19,7 @@ from claimcheck.spec.controls import NAMES, applied, control_of, missing
 from claimcheck.spec.measures import faults
 from claimcheck.spec.models import Amendment, Lecture, Registration, Study, StudyFile, unique
 from claimcheck.spec.modules import defined_names
+from claimcheck.spec.names import check_name
 from claimcheck.spec.parts import BLOCK, Part
 from claimcheck.spec.scaling import scaled
 from claimcheck.streams import FIRST_BLOCK, PILOT_SEED, POWER_SEED
@@ -78,11 +79,11 @@ def load_lecture(studies_dir: Path) -> Lecture:
 
 
 def study_names(studies_dir: Path) -> list[str]:
-    """Names of the folders that hold a study, sorted."""
+    """Names of the folders that hold a study, sorted; hidden ones, and those that begin with `_`, do not count."""
     folder = Path(studies_dir)
     if not folder.is_dir():
         raise ClaimcheckError("no such folder of studies", where=folder, hint="run in the project's folder")
-    return sorted(path.parent.name for path in folder.glob("*/study.yaml"))
+    return sorted(path.parent.name for path in folder.glob("*/study.yaml") if path.parent.name[0] not in "._")
 
 
 def check_studies(names: Iterable[str], studies_dir: Path, where: str) -> None:
@@ -105,6 +106,7 @@ def load_study(studies_dir: Path, name: str) -> Study:
     folder = Path(studies_dir) / name
     path = folder / "study.yaml"
     check_studies([name], studies_dir, str(folder))
+    check_name(name, folder)
     said = _validated(StudyFile, read_yaml(path), path)
     fields = {key: getattr(said, key) for key in StudyFile.model_fields}
     notes, amendments = folder / "notes.md", folder / "amendments.yaml"

@@ -1,0 +1,196 @@
+"""Faults that people meet elsewhere: where results lie, what they are made from, what is taken for ours."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from claimcheck.results import digests, view
+from claimcheck.results.crate import left_out
+from claimcheck.results.state import Collection
+from claimcheck.spec.config import Config
+
+YEAR = 365 * 24 * 3600
+
+
+def dated(folder, seconds):
+    """Give every file below a folder a time of its own, `seconds` from what it was."""
+    for path in folder.rglob("*"):
+        os.utime(path, (path.stat().st_mtime + seconds,) * 2)
+
+
+def upwards(results):
+    """The digests of all that is made of a study."""
+    return results.records_digest, results.verdicts_digest, results.figures_digest
+
+
+CLOCKS = {
+    "results from the future": lambda config, studies: dated(config.results, YEAR),
+    "sources from the past": lambda config, studies: dated(studies, -YEAR),
+    "both from the same moment": lambda config, studies: [dated(config.results, -YEAR), dated(studies, -YEAR)],
+}
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_clocks_decide_nothing(locate, make, config, studies, change, clock):
+    make(locate("coin"))
+    CLOCKS[clock](config, studies)
+    assert not locate("coin").missing_parts()
+    change("coin/runs.py", "context.settings.tosses, bias)", "context.settings.tosses, bias - 0.2)")
+    CLOCKS[clock](config, studies)
+    assert [files.part.name for files in locate("coin").missing_parts()] == ["tosses"]
+    assert not locate("coin").judged()
+    assert not locate("coin").drawn()
+
+
+BESIDE = {
+    "a table": "odds.csv",
+    "a file without an ending": "odds",
+    "a file in a folder": "tables/of/odds.json",
+    "code in another language": "tosses.cpp",
+    "a file called like a text of ours in a folder": "tables/notes.md",
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_lies_beside_the_code_counts(locate, studies, name):
+    path = studies / "coin" / BESIDE[name]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("1")
+    before = locate("coin")
+    assert f"file {BESIDE[name]}" in before.parts["tosses"].ingredients
+    path.write_text("2")
+    after = locate("coin")
+    assert before.parts["tosses"].digest != after.parts["tosses"].digest
+    assert not set(upwards(before)) & set(upwards(after)), "figures and statistics may read it, too"
+    path.unlink()
+    assert locate("coin").parts["tosses"].digest != after.parts["tosses"].digest
+
+
+@pytest.mark.parametrize(
+    "name", [".DS_Store", ".ipynb_checkpoints/runs-checkpoint.py", "__pycache__/runs.cpython-311.pyc"]
+)
+def test_what_desktops_and_tools_leave_beside_the_code_does_not_count(locate, studies, name):
+    before = upwards(locate("coin"))
+    path = studies / "coin" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("1")
+    assert upwards(locate("coin")) == before
+
+
+@pytest.mark.parametrize("kind", ["a study that is gone", "a folder of one's own", "a file of one's own"])
+def test_a_collection_shows_the_studies_that_exist_and_leaves_the_rest_alone(locate, make, config, kind):
+    from claimcheck.judging.judge import table
+
+    make(locate("coin"))
+    gone = make(locate("walk")).view
+    if kind == "a folder of one's own":
+        gone = gone.rename(gone.with_name("my notes"))
+    elif kind == "a file of one's own":
+        gone = gone / "plan.txt"
+        gone.write_text("mine")
+    shown = {"coin": locate("coin")}
+    from claimcheck.report.build import build
+
+    before = {path: path.read_bytes() for path in (gone.rglob("*") if gone.is_dir() else [gone]) if path.is_file()}
+    build(config, shown)
+    text = (config.results / "verdicts.csv").read_text()
+    assert text == table({"coin": shown["coin"].read_verdicts()})
+    assert "walk" not in text
+    assert {path: path.read_bytes() for path in before} == before
+
+
+FOLDERS = {
+    "home": ("~/results", "{home}/results"),
+    "home alone": ("~", "{home}"),
+    "somebody unknown": ("~nobody-of-this-name/results", "~nobody-of-this-name/results"),
+    "a tilde inside": ("my~results", "my~results"),
+    "a folder called tilde": ("./~", "~"),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("key", ["results_dir", "reports_dir", "studies_dir", "data_dir"])
+def test_a_tilde_is_the_users_home(monkeypatch, tmp_path, name, key):
+    from claimcheck.cli.options import folder
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given, expected = FOLDERS[name]
+    assert str(getattr(Config(**{key: given}), key)) == expected.format(home=tmp_path)
+    assert str(folder(given)) == expected.format(home=tmp_path)
+
+
+@pytest.mark.parametrize("value", [2024, 1e-3, None, True, ["results"]])
+def test_what_is_no_name_of_a_folder_is_one_line(studies, value):
+    from claimcheck.errors import ClaimcheckError
+    from claimcheck.spec.reading import load_config
+
+    with pytest.raises(ClaimcheckError, match=r"results_dir: must be the name of a folder.*\./2024") as raised:
+        load_config(None, {"studies_dir": str(studies), "results_dir": value})
+    assert "\n" not in str(raised.value)
+
+
+def test_forced_records_take_the_receipt_of_the_old_ones_away(locate, make):
+    from claimcheck.running import runner
+
+    coin = make(locate("coin"))
+    view.withdraw(coin)
+    assert coin.receipt.is_file(), "the view shows what the store holds"
+    facts = coin.read_provenance()
+    runner.run_parts(coin, coin.parts, again=True)
+    runner.assemble(coin)
+    assert coin.read_provenance().parts["tosses"].ensembles != facts.parts["tosses"].ensembles
+    view.withdraw(coin)
+    assert not coin.receipt.is_file()
+    make(coin, "publish")
+    view.check(coin)
+    assert coin.receipt.is_file()
+
+
+def test_a_crate_says_what_it_lacks(locate, make, config, tmp_path):
+    config = config.model_copy(update={"reports_dir": tmp_path / "reports"})
+    make(locate("coin"))
+    lacking = left_out(config, {name: locate(name) for name in ("coin", "walk")})
+    assert [line.partition(":")[0] for line in lacking[:1]] == ["walk"]
+    assert "claimcheck run walk --scale smoke" in lacking[0]
+    assert ["report.html" in line or "report.pdf" in line for line in lacking[1:]] == [True, True]
+
+
+def test_a_crate_packs_every_file_that_a_run_may_have_read(locate, make, config, studies, tmp_path):
+    pytest.importorskip("rocrate", reason="rocrate is not installed")
+    from claimcheck.results.crate import export
+
+    (studies / "coin/tables").mkdir()
+    for name in ("odds.csv", "tables/odds.json", "tables/bias.py"):
+        (studies / "coin" / name).write_text("{}")
+    make(locate("coin"))
+    export(config, {"coin": locate("coin")}, tmp_path / "crate")
+    packed = {
+        str(path.relative_to(tmp_path / "crate/studies/coin"))
+        for path in (tmp_path / "crate/studies/coin").rglob("*.*")
+    }
+    assert packed == {str(path.relative_to(studies / "coin")) for path in digests.files_of(studies / "coin")}
+    assert {"study.yaml", "runs.py", "odds.csv", "tables/odds.json", "tables/bias.py"} <= packed
+    assert (tmp_path / "crate/Snakefile").read_text().startswith("# The pipeline"), "the one that runs the studies"
+
+
+@pytest.mark.parametrize("name", ["results #1", "100%", "50%41?", "a b&c", "it's"])
+def test_links_lead_to_files_whatever_their_folder_is_called(locate, make, config, tmp_path, name):
+    from urllib.parse import unquote, urlsplit
+
+    from claimcheck.report.build import _links
+    from claimcheck.report.gather import gather
+
+    results = tmp_path / name
+    coin = make(locate("coin", results_dir=results))
+    config = config.model_copy(update={"results_dir": results, "reports_dir": tmp_path / "reports"})
+    seen = gather(config, {"coin": coin}, None)
+    report = tmp_path / "reports" / "smoke"
+    study = next(study for study in seen.studies if study.spec.name == "coin")
+    found = _links(study, __import__("pathlib").Path(os.path.relpath(results / "smoke", report)))
+    assert found
+    for _, link in found:
+        parts = urlsplit(link)
+        assert (parts.query, parts.fragment) == ("", "")
+        assert (report / unquote(parts.path)).resolve().is_file()
