@@ -9,7 +9,7 @@ import sys
 from claimcheck.errors import ClaimcheckError
 
 PIPELINE = """
-    all assemble calibrate claimcheck controls crate data docs doctor fetch figures import join judge lecture
+    all assemble calibrate claimcheck controls cost crate data docs doctor fetch figures import join judge lecture
     list merge new piece plot power prune publish publish_report records register report reports results run
     shard src store studies tests train tune tuning verdicts verify view why workflow
 """
