@@ -1,6 +1,7 @@
 """How the project is built: imports follow the data's way and never go back, files and functions stay readable."""
 
 import ast
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -120,3 +121,17 @@ def test_private_parts_of_pytorch_are_used_in_one_file():
 def test_python_finds_the_layers_that_are_named_here():
     assert sys.version_info >= (3, 11)
     assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(LAYERS)
+
+
+def test_nothing_is_unpickled_and_yaml_is_loaded_safely():
+    repository = Path(__file__).parents[1]
+    paths = [path for folder in ("src", "studies", "workflow") for path in (repository / folder).rglob("*.py")]
+    assert len(paths) > 80
+    for path in paths:
+        text = path.read_text()
+        assert not re.search(r"^\s*(import|from) (c?[pP]ickle|dill|joblib|shelve|marshal)\b", text, re.M), path
+        assert not re.search(r"\b(eval|exec)\(", re.sub(r"\.(eval|exec)\(|\bdef (eval|exec)\(", "", text)), path
+        for call in re.findall(r"torch\.load\([^)]*\)", text):
+            assert "weights_only=True" in call, path
+        for call in re.findall(r"yaml\.(?:unsafe_load|full_load|load)\([^\n]*", text):
+            assert "Loader=_Loader" in call, path

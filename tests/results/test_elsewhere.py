@@ -81,7 +81,7 @@ def test_what_desktops_and_tools_leave_beside_the_code_does_not_count(locate, st
 
 @pytest.mark.parametrize("kind", ["a study that is gone", "a folder of one's own", "a file of one's own"])
 def test_a_collection_shows_the_studies_that_exist_and_leaves_the_rest_alone(locate, make, config, kind):
-    from claimcheck.judging.judge import table
+    from claimcheck.results.verdicts import table
 
     make(locate("coin"))
     gone = make(locate("walk")).view
@@ -185,7 +185,7 @@ def test_links_lead_to_files_whatever_their_folder_is_called(locate, make, confi
     results = tmp_path / name
     coin = make(locate("coin", results_dir=results))
     config = config.model_copy(update={"results_dir": results, "reports_dir": tmp_path / "reports"})
-    seen = gather(config, {"coin": coin}, None)
+    seen = gather(config, {"coin": coin})
     report = tmp_path / "reports" / "smoke"
     study = next(study for study in seen.studies if study.spec.name == "coin")
     found = _links(study, __import__("pathlib").Path(os.path.relpath(results / "smoke", report)))

@@ -41,7 +41,9 @@ def products(studies, edit, config):
             factors = {"size": {"values": [96, 128], "static": True}, "arm": {"values": [0, 1]}}
             raw["parts"]["tosses"] = {"factors": factors, "settings": {"fixed_mib": fixed, "own_mib": own}}
             raw["scales"] = {"smoke": {"seeds": seeds}}
-            raw["claims"][0]["predictions"][0]["measure"] = {"value": "heads", "mean_over": ["size", "arm"]}
+            prediction = raw["claims"][0]["predictions"][0]
+            prediction["measure"] = {"value": "heads", "mean_over": ["size", "arm"]}
+            prediction["controls"] = {"none": "It is the products that are asked about."}
 
         edit("coin", change)
         (studies / "coin" / "runs.py").write_text(CODE)
