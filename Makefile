@@ -61,7 +61,7 @@ lint: $(STAMP)
 	ruff check
 	ruff format --check
 	snakefmt --check Snakefile workflow
-	yamllint --strict studies workflow tests
+	yamllint --strict studies workflow profiles tests
 	! snakemake --lint 2>&1 | grep -E '^    \* |Error' | grep -v 'Specify a conda environment'
 
 format: $(STAMP)

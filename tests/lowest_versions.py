@@ -48,10 +48,9 @@ def _try_out(uv: str, folder: Path, locked: list[str], version: str) -> int:
         [str(python), "-m", "claimcheck", "crate", "crate", "--scale", "smoke", "--studies-dir", "studies"],
         [str(python), "-m", "claimcheck", "doctor", "--studies-dir", "studies"],
     ]
-    for place in ("src", "workflow"):
+    for place in ("src", "workflow", "profiles"):
         shutil.copytree(REPOSITORY / place, folder / place, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(REPOSITORY / "Snakefile", folder / "Snakefile")
-    shutil.copytree(folder / "workflow" / "profiles", folder / "profiles")
     shutil.copytree(TOY, folder / "studies", ignore=shutil.ignore_patterns("__pycache__"))
     environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
     for step in steps:

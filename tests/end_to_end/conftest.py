@@ -83,11 +83,10 @@ NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 def clone(folder: Path) -> Project:
     """A project with a Snakefile, an engine and the toy lecture of its own, as a working copy of the repository has."""
-    for name in ("src", "workflow"):
+    for name in ("src", "workflow", "profiles"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=NOT_COPIED)
     shutil.copytree(TOY, folder / "studies", ignore=NOT_COPIED)
     shutil.copy(REPOSITORY / "Snakefile", folder)
-    (folder / "profiles").symlink_to("workflow/profiles")
     return Project(folder, folder / "studies", folder / "Snakefile")
 
 

@@ -163,6 +163,7 @@ def results(records: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             records=tmp_path / "records.parquet",
             read_records=lambda: table,
             figures=tmp_path / "figures",
+            figures_ingredients={},
         )
 
     return of
@@ -209,3 +210,68 @@ def test_a_part_of_which_every_run_diverged_is_drawn(records, results) -> None:
     other = records.assign(part="other", status="ok", only_there=1.0)
     toy = results(records=pd.concat([lost, other], ignore_index=True), plot_lost=plot)
     assert [path.name for path in drawing.plot_study(toy)] == ["lost.svg", "lost.png"]
+
+
+def on_log_axes(records):
+    figure, axis = style.figure()
+    axis.plot(records["step"], records["x"])
+    axis.set(xlabel="step", ylabel="x", xscale="log", yscale="log")
+    return figure
+
+
+def to_its_largest(records):
+    figure, axis = style.figure()
+    axis.plot(records["step"], records["x"])
+    axis.set_ylim(0, records["x"].max())
+    return figure
+
+
+def of_a_lost_column(records):
+    figure, axis = style.figure()
+    axis.plot(records["step"], records.groupby("run")["peak"].first())
+    return figure
+
+
+def in_panels(records):
+    figure, panels = style.panels(records, "arm", {"a": "one", "b": "other"})
+    for panel in panels:
+        style.curves(panel.axis, panel.rows, x="step", y="x", by="arm", looks=style.looks("ab"))
+    return figure
+
+
+LOST = {
+    "on logarithmic axes": on_log_axes,
+    "to its largest number": to_its_largest,
+    "without its column": of_a_lost_column,
+}
+
+
+@pytest.mark.parametrize("drawn", [plot, in_panels, *LOST.values()])
+def test_a_figure_of_which_every_run_diverged_says_so(records, results, drawn, capsys) -> None:
+    toy = results(records=records.assign(part="main", status="diverged", x=np.nan), plot_lost=drawn)
+    assert [path.name for path in drawing.plot_study(toy)] == ["lost.svg", "lost.png"]
+    figure, _ = drawing.draw(drawn, toy.read_records())
+    assert [text.get_text() for axes in figure.axes for text in axes.texts].count("every run diverged") == len(
+        figure.axes
+    )
+    told = "figure 'lost': every run diverged, and so its function fails" in capsys.readouterr().err
+    assert told is (drawn in (to_its_largest, of_a_lost_column))
+
+
+def test_a_panel_of_which_every_run_diverged_stays_empty_beside_the_others(records) -> None:
+    def panels(records):
+        figure, axes = style.panels(records, "arm", {"a": "one", "b": "other"})
+        for panel in axes:
+            style.curves(panel.axis, panel.rows, x="step", y="x", by="arm", looks=style.looks("ab"))
+            panel.axis.set(yscale="log")
+        return figure
+
+    status = np.where(records["arm"] == "a", "diverged", "ok")
+    figure, _ = drawing.draw(panels, records.assign(status=status, x=(records["x"] + 1).where(records["arm"] == "b")))
+    assert not [text for axes in figure.axes for text in axes.texts if "diverged" in text.get_text()]
+
+
+def test_a_function_that_fails_where_runs_came_to_their_end_is_an_error(records, results) -> None:
+    lost = records.assign(part="main", status=np.where(records["run"] == "a0", "ok", "diverged"))
+    with pytest.raises(ClaimcheckError, match=r"'lost'.*peak"):
+        drawing.plot_study(results(records=lost, plot_lost=of_a_lost_column))

@@ -8,7 +8,6 @@ import pytest
 
 from claimcheck.results import digests, view
 from claimcheck.results.crate import left_out
-from claimcheck.results.state import Collection
 from claimcheck.spec.config import Config
 
 YEAR = 365 * 24 * 3600

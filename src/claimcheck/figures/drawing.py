@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import re
 import sys
 import warnings
@@ -79,22 +80,67 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
 def draw(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tuple[Figure, list[str]]:
     """Call `plot` in the project's style, lay the figure out, draw it once, and collect the faults of its layout.
 
-    What is checked is what is saved: the layout is fixed from here on, and the canvas keeps the picture for the PNG.
+    What is checked is what is saved: the layout is fixed from here on, and the canvas keeps the picture for the PNG. Where
+    every run diverged, the figure says so; it says that alone where `plot` cannot do with columns without a number.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
+    lost = _all_diverged(records)
     with style.applied(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        figure = plot(records)
-        if not isinstance(figure, Figure):
-            raise ClaimcheckError("did not return a Figure", found=type(figure).__name__)
-        canvas = FigureCanvasAgg(figure)
-        figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
-        canvas.draw()
+        reason = None
+        try:
+            figure, canvas = _drawn(_saying_so(plot) if lost else plot, records)
+        except Exception as error:
+            if not lost:
+                raise
+            reason = f"every run diverged, and so its function fails ({type(error).__name__}: {error})"
+            figure, canvas = _drawn(_saying_so(lambda records: style.figure()[0]), records)
         problems = _layout_problems(figure, canvas.get_renderer())
         figure.set_layout_engine("none")
     complaints = [str(entry.message) for entry in caught if _COMPLAINTS.search(str(entry.message))]
-    return figure, list(dict.fromkeys(complaints + problems))
+    return figure, list(dict.fromkeys([*complaints, *problems, *filter(None, [reason])]))
+
+
+def _drawn(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tuple[Figure, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = plot(records)
+    if not isinstance(figure, Figure):
+        raise ClaimcheckError("did not return a Figure", found=type(figure).__name__)
+    for axes in figure.axes:
+        _make_room(axes)
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+    canvas.draw()
+    return figure, canvas
+
+
+def _make_room(axes: Any) -> None:
+    """Ends for a logarithmic axis on which there is nothing: matplotlib would find none."""
+    for axis, ends, smallest in (
+        (axes.xaxis, axes.set_xlim, axes.dataLim.minposx),
+        (axes.yaxis, axes.set_ylim, axes.dataLim.minposy),
+    ):
+        if axis.get_scale() == "log" and not (min(axis.get_view_interval()) > 0 or math.isfinite(smallest)):
+            ends(0.1, 1.0)
+
+
+def _all_diverged(records: pd.DataFrame) -> bool:
+    """Whether not one run came to its end."""
+    if "status" not in records:
+        return False
+    return bool(records["run"].isin(records.loc[records["status"] == "diverged", "run"]).all())
+
+
+def _saying_so(plot: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame], Figure]:
+    """The figure of `plot` with a word in each of its panels that no run came to its end."""
+
+    def plot_and_say(records: pd.DataFrame) -> Figure:
+        figure = plot(records)
+        for axes in figure.axes if isinstance(figure, Figure) else ():
+            axes.text(0.5, 0.5, "every run diverged", transform=axes.transAxes, ha="center", va="center")
+        return figure
+
+    return plot_and_say
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

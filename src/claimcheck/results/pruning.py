@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from claimcheck.results.state import STORE, Collection, Results
 
 WORK = ".work"
 """Folder of finished ensembles, among a study's parts."""
+
+_DIGEST = re.compile(r"-[0-9a-f]{16}(\.|$)")
 
 
 def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
@@ -48,7 +51,9 @@ def superseded(results: Results) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    """What is ours in a folder: it carries a digest, or is work in progress."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in found if path.name == WORK or _DIGEST.search(path.name)]
 
 
 def _size(path: Path) -> int:
