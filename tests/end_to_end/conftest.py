@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -94,6 +95,14 @@ def copy_of(project: Project, folder: Path) -> Project:
     """The same project, results and all, in another place."""
     shutil.copytree(project.folder, folder)
     return Project(folder, folder / "studies")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Ctrl-C reaches what the tests start, also where the tests themselves run in a shell's background, deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
