@@ -119,10 +119,11 @@ def test_the_page_is_there_even_where_the_pdf_cannot_be_set(changed, find, monke
         ("coins/notes.md", "\\neq 0.", "\\neq { 0.", r"coins/notes\.md: "),
         ("coins/study.yaml", "plain draws", "plain $\\\\frac{a$ draws", ""),
         ("coins/study.yaml", "$x \\sim N(\\mu, 1)$", "$x \\simm N$", r"coins/study\.yaml: method: "),
+        ("coins/study.yaml", "- two", "![x](/etc/passwd)", r"coins/study\.yaml: method: .*must not hold pictures"),
         ("lecture.yaml", "$E[\\\\epsilon] = 0$", "$\\\\nosuch{0}$", r"lecture\.yaml: .*noise-is-centred\.says: "),
     ],
 )
-def test_a_formula_that_cannot_be_set_is_told_with_study_and_key(changed, find, file, old, new, key):
+def test_what_cannot_be_set_is_told_with_study_and_key(changed, find, file, old, new, key):
     root = changed(file, old, new)
     if not key:  # braces that do not close are no formula, but text
         report.build(*find(root))

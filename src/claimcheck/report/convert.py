@@ -17,6 +17,7 @@ from claimcheck.report import letters
 
 READER = "markdown-raw_html-raw_tex-raw_attribute-citations-example_lists-auto_identifiers-tex_math_double_backslash"
 _ASSETS = resources.files("claimcheck.report")
+_CULPRIT = re.compile(r"Could not convert TeX math (.*?), rendering as TeX|must not hold pictures \(.*?\): (\S+)")
 _IMAGE = re.compile(r'(<img\b[^>]*?\bsrc=")(figures/[^"]+\.svg)(")')
 
 
@@ -126,11 +127,11 @@ def _pandoc(folder: Path, target: str, *options: str) -> str:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         fault = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
-        formula = re.search(r"Could not convert TeX math (.*?), rendering as TeX", fault)
+        culprit = _CULPRIT.search(fault)
         raise ClaimcheckError(
             f"pandoc cannot read the report's text ({fault})",
             where="report",
-            found=formula and formula[1],
+            found=culprit and (culprit[1] or culprit[2]),
             hint=_hint(fault),
         )
     return done.stdout
