@@ -53,6 +53,38 @@ def test_merge_keys_merge_and_what_is_said_beside_them_wins(read):
     assert found["both"] == {"seeds": 4, "steps": 10, "width": 3}
 
 
+def test_what_was_merged_can_be_merged_again_and_of_two_the_first_wins(read):
+    text = "a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *b}\nd: {x: 4, <<: [*b, *a]}\ne: {<<: {z: 5}, '<<': word}"
+    found = read(text)
+    assert found["b"] == found["c"] == {"x": 2, "y": 1}
+    assert found["d"] == {"x": 4, "y": 1}
+    assert found["e"] == {"z": 5, "<<": "word"}
+
+
+@pytest.mark.parametrize("text", ["<<: 3", "<<: [1, 2]", "a: {<<: word}"])
+def test_what_is_no_mapping_cannot_be_merged(read, text):
+    with pytest.raises(ClaimcheckError, match=r"is not valid YAML .*merging"):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["!!set {a, b}", "!!timestamp 2026-11-26", "!!omap [a: 1]", "!own 3", "!!float 12:30", "!!null word", "&x [*x]"],
+)
+def test_what_json_does_not_know_is_refused(read, text):
+    with pytest.raises(ClaimcheckError, match="is not valid YAML"):
+        read(f"a: {text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("!!str 12", "12"), ("!!int 0x1F", 31), ("!!float 3", 3.0), ("!!bool true", True)]
+)
+def test_a_plain_value_may_have_its_tag(read, text, value):
+    found = read(f"a: {text}")["a"]
+    assert found == value
+    assert type(found) is type(value)
+
+
 @pytest.mark.parametrize("text", ["a: 1\na: 2", "x: {b: 1, b: 1}", "base: &b {c: 1}\nd: {<<: *b, e: 1, e: 2}"])
 def test_a_key_given_twice_is_refused(read, text):
     with pytest.raises(ClaimcheckError, match="is given twice"):
