@@ -20,7 +20,7 @@ class Power:
         k, n: pilot units of which it is true, pilot units.
         share: the share of units that must be exceeded.
         units: the fewest units with power `WANTED`, None where pilots show no such effect.
-        planned, reached: units of the scale, and their power.
+        planned, reached: units of the scale (of the largest part, where none is named), and their power.
         seconds: of processor time that `units` would take, all arms of the part.
     """
 
@@ -51,7 +51,7 @@ def powers(found: Evidence, planned: Mapping[str, int], seconds: Mapping[str, fl
         for data in prediction.on or [None]:
             decision = rule.decide(values_of(found, prediction, data).to_numpy(), prediction.region, prediction.share)
             true = (decision.k + 0.5) / (decision.n + 1)
-            units, now = rule.units_for(prediction.share, true, WANTED), min(planned[part] for part in parts)
+            units, now = rule.units_for(prediction.share, true, WANTED), max(planned[part] for part in parts)
             cost = None if units is None else units * sum(seconds[part] for part in parts)
             reached = rule.power(now, prediction.share, true)
             rows.append(Power(prediction.id, data, decision.k, decision.n, prediction.share, units, now, reached, cost))
