@@ -63,7 +63,7 @@ class Control(Model):
     of: Cell | None = Field(None, description="another cell for the measure")
     less: Cell | None = Field(None, description="another cell to subtract")
     to: Cell | None = Field(None, description="another cell to divide by")
-    arguments: dict[Identifier, Any] = Field({}, description="other arguments for the statistic")
+    arguments: dict[Identifier, Setting] = Field({}, description="other arguments for the statistic")
     statistic: Identifier | None = Field(None, description="another statistic")
     part: Identifier | None = Field(None, description="another part")
     says: Text = Field(description="what it is, and why its answer is known")
