@@ -60,7 +60,7 @@ def load():
         every = {
             name: locate(study, settings, machine, there)
             for name, study in studies.items()
-            if settings.scale in study.scales or name in settings.studies
+            if settings.scale in study.scales or (settings.studies != "all" and name in settings.studies)
         }
         return settings, every
     except ClaimcheckError as error:
