@@ -68,14 +68,16 @@ def test_any_name_of_a_folder_works(fresh, name):
     fresh.studies.rename(fresh.folder / "my {lecture}'s")
     fresh.studies = fresh.folder / "my {lecture}'s"
     (fresh.folder / "it's").write_text("mine")
-    said = fresh.snakemake("coin", results_dir=json.dumps(NAMES[name]), reports_dir="~/re ports", data_dir="my data")
+    said = fresh.snakemake("coin", results_dir=NAMES[name], reports_dir="~/re ports", data_dir="my data")
     assert said.returncode == 0, said.stdout
     assert (fresh.folder / NAMES[name] / "smoke/coin/verdicts.json").is_file()
     assert (fresh.folder / "it's").read_text() == "mine"
 
 
-@pytest.mark.parametrize("key", ["results_dir", "reports_dir", "data_dir"])
-@pytest.mark.parametrize("name", ["my {results}", "half {", '"two\\nlines"'])
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("results_dir", "my {results}"), ("results_dir", "tab\tinside"), ("reports_dir", "half {"), ("data_dir", "data{}")],
+)
 def test_a_name_that_snakemake_cannot_use_is_one_line_before_anything_is_written(fresh, key, name):
     before = files_of(fresh.folder)
     said = fresh.snakemake(**{key: name})
