@@ -76,7 +76,12 @@ def test_any_name_of_a_folder_works(fresh, name):
 
 @pytest.mark.parametrize(
     ("key", "name"),
-    [("results_dir", "my {results}"), ("results_dir", "tab\tinside"), ("reports_dir", "half {"), ("data_dir", "data{}")],
+    [
+        ("results_dir", "my {results}"),
+        ("results_dir", "tab\tinside"),
+        ("reports_dir", "half {"),
+        ("data_dir", "data{}"),
+    ],
 )
 def test_a_name_that_snakemake_cannot_use_is_one_line_before_anything_is_written(fresh, key, name):
     before = files_of(fresh.folder)
