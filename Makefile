@@ -52,7 +52,7 @@ report: $(STAMP)
 
 test: $(STAMP)
 	@$(BROWSER_CHECKS)
-	python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(BENCH_STAMP)
 	python -m pytest tests/benchmarks tests/engine/test_company.py -m bench -s $(ARGS)

@@ -111,7 +111,7 @@ def run_students(runs, context):
     sizes = context.settings[name]
     for width, group in runs.groupby("width"):
         subset = _own_examples(context, group["seed"], len(pool), sizes["examples"])
-        data = Data(pool.shared, {"logits": logits[group.index]}, subset)
+        data = Data(pool.shared, {"logits": logits[torch.tensor(group.index, device=logits.device)]}, subset)
         trained = _train_students(group, context, data, width, sizes["steps"], validation=validation, test=test)
         frames.append(trained.records.assign(teacher_accuracy=accuracy[group.index]))
     return pd.concat(frames, ignore_index=True)

@@ -94,12 +94,12 @@ def test_two_pipelines_do_not_write_the_same_results(fresh):
 
 
 FAULTS = {
-    "scale": ({"scale": "smok"}, ["config.yaml: scale", "'smok'", "quick"]),
-    "study": ({"studies": "[coim]"}, ["config.yaml: studies", "'coim'", "did you mean 'coin'?"]),
-    "key": ({"scael": "smoke"}, ["config.yaml: scael", "unknown key", "did you mean 'scale'?"]),
-    "device": ({"device": "gpu"}, ["config.yaml: device", "'gpu'", "cuda"]),
-    "seeds": ({"seeds": "-3"}, ["config.yaml: seeds", "-3"]),
-    "shards": ({"shards": "many"}, ["config.yaml: shards", "'many'"]),
+    "scale": ({"scale": "smok"}, ["--config: scale", "'smok'", "quick"]),
+    "study": ({"studies": "[coim]"}, ["--config: studies", "'coim'", "did you mean 'coin'?"]),
+    "key": ({"scael": "smoke"}, ["--config: scael", "unknown key", "did you mean 'scale'?"]),
+    "device": ({"device": "gpu"}, ["--config: device", "'gpu'", "cuda"]),
+    "seeds": ({"seeds": "-3"}, ["--config: seeds", "-3"]),
+    "shards": ({"shards": "many"}, ["--config: shards", "'many'"]),
     "folder": ({"studies_dir": "nowhere"}, ["nowhere", "no such folder of studies"]),
 }
 
@@ -150,7 +150,7 @@ def test_a_wrong_study_is_one_clear_line(fresh, fault):
 
 def test_a_study_without_its_runs_is_one_clear_line(fresh):
     (fresh.studies / "coin/runs.py").unlink()
-    refused(fresh, ["coin/runs.py", "'run_tosses'"])
+    refused(fresh, ["coin/runs.py", "no function run_tosses"])
 
 
 def test_snakemakes_own_report_is_made(finished):
