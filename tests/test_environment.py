@@ -194,14 +194,14 @@ ELSEWHERE = {
     "PYTHONHOME": "/elsewhere",
 }
 SOURCES = {
-    "PIP_INDEX_URL": "https://mirror.example/simple",
+    "PIP_INDEX_URL": "https://mirror.example/packages",
     "PIP_EXTRA_INDEX_URL": "https://mirror.example/more",
     "PIP_TRUSTED_HOST": "mirror.example",
     "PIP_CERT": "/etc/own.pem",
     "PIP_PROXY": "http://proxy.example:3128",
     "PIP_CACHE_DIR": "/large/disk",
-    "UV_INDEX_URL": "https://mirror.example/simple",
-    "UV_DEFAULT_INDEX": "https://mirror.example/simple",
+    "UV_INDEX_URL": "https://mirror.example/packages",
+    "UV_DEFAULT_INDEX": "https://mirror.example/packages",
     "UV_INDEX_MIRROR_PASSWORD": "secret",
     "UV_FIND_LINKS": "/wheels",
     "UV_HTTP_TIMEOUT": "600",
