@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from claimcheck.engine.initializers import draw
+from claimcheck.engine.layers import LayerNorm, flattened, for_ensembles
 from claimcheck.engine.networks import activation_of, linear
 from claimcheck.engine.torch_private import relu_gradient
 
@@ -67,6 +67,7 @@ class Blocks(torch.autograd.Function):
         return Blocks.apply(*map(first, (x, weights, skip), in_dims), stream), 0
 
 
+@for_ensembles
 class Stack(nn.Module):
     """``h <- skip * h + scale * W_l relu(norm(h))`` for ``depth`` blocks, between a linear input and output layer.
 
@@ -94,18 +95,19 @@ class Stack(nn.Module):
         self.output = linear(width, outputs, generator, init="lecun")
         self.stream, self.activation = nn.Identity(), activation_of("relu")
         self.watched = watched or kind == "pre_norm"
-        self.norm = nn.LayerNorm(width, elementwise_affine=False) if kind == "pre_norm" else None
+        self.norm = LayerNorm(width, elementwise_affine=False) if kind == "pre_norm" else None
         self.register_buffer("skip", torch.tensor(0.0 if kind == "plain" else 1.0))
         self.register_buffer("scale", torch.tensor(1.0 / math.sqrt(depth) if kind == "scaled" else 1.0))
 
     def features(self, x: Tensor) -> Tensor:
         """What the output layer reads, ``[B, width]``."""
-        h, weights = self.input(x.flatten(1)), self.blocks * self.scale
+        h = self.input(flattened(x, self.output.weight))
+        weights, skip = self.blocks * self.scale[..., None, None, None], self.skip[..., None, None]
         if torch.is_grad_enabled() and not self.watched:
             return self._branch(Blocks.apply(h, weights, self.skip, Stream()))
-        for weight in weights.unbind(0):
+        for weight in weights.unbind(-3):
             h = self.stream(h)
-            h = self.skip * h + F.linear(self._branch(h), weight)
+            h = skip * h + self._branch(h) @ weight.mT
         return self._branch(self.stream(h))
 
     def _branch(self, h: Tensor) -> Tensor:
