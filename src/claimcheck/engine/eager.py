@@ -37,10 +37,11 @@ class Piece:
     moments: State
 
     def gradient(self, found: Mapping[str, Tensor]) -> Tensor:
-        """The gradients of its parameters, like ``numbers``."""
-        if self.numbers.shape == found[self.names[0]].shape:
-            return found[self.names[0]]
-        return torch.cat([found[name].flatten(1) for name in self.names], 1)
+        """The gradients of its parameters, like ``numbers`` in memory, too, so that sums over it have one order."""
+        first = found[self.names[0]]
+        if first.shape != self.numbers.shape:
+            return torch.cat([found[name].flatten(1) for name in self.names], 1)
+        return first if first.stride() == self.numbers.stride() else torch.empty_like(self.numbers).copy_(first)
 
 
 def pieces_of(values: Mapping[str, Tensor], optimizer: str) -> tuple[list[Piece], dict[str, nn.Parameter]]:
@@ -106,8 +107,7 @@ class Eager(Step):
             losses, gradients = losses.detach(), [piece.gradient(found) for piece in self.pieces]
             if recipe.clipped:
                 gradients = self._clipped(gradients)
-            sums = torch.stack([gradient.sum(tuple(range(1, gradient.dim()))) for gradient in gradients])
-            finite = torch.isfinite(losses) & torch.isfinite(sums.sum(0))
+            finite = torch.isfinite(losses) & torch.isfinite(total(gradients))
             if not bool((finite | (self.diverged_at >= 0)).all()):
                 self._put_aside(finite, number + 1, before)
             self._update(gradients, number)
@@ -124,8 +124,8 @@ class Eager(Step):
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         """As :func:`claimcheck.engine.optimizers.clip` does for a matrix."""
-        squares = torch.stack([gradient.square().sum(tuple(range(1, gradient.dim()))) for gradient in gradients])
-        share = (self.recipe.ensemble.hyper["clip"] / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1.0)
+        norm = total([gradient.square() for gradient in gradients]).sqrt()
+        share = (self.recipe.ensemble.hyper["clip"] / (norm + 1e-6)).clamp(max=1.0)
         return [gradient * beside(share, gradient) for gradient in gradients]
 
     def _update(self, gradients: list[Tensor], number: int) -> None:
@@ -158,6 +158,14 @@ class Eager(Step):
         state = overflowed(TrainState(matrix, {}, buffers, self.diverged_at, self.losses), number)
         self.diverged_at = state.diverged_at
         return state
+
+
+def total(values: list[Tensor]) -> Tensor:
+    """The sum of each member's numbers, ``[R]``.
+
+    Of a row per member at the end: sums over columns would take the last members in another order than the others.
+    """
+    return torch.stack([value.sum(tuple(range(1, value.dim()))) for value in values], 1).sum(1)
 
 
 def beside(value: Tensor, like: Tensor) -> Tensor:
