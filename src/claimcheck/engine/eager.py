@@ -93,13 +93,14 @@ class Eager(Step):
         self.aside: list[tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]] = []
         together = ensemble.together(recipe.loss)
         self.network = stacked(ensemble.skeleton, self.leaves, self.buffers).train() if together else None
+        self.whole: Batch | None = None
         said = {name: value for name, value in table.coefficients.items() if not idle(name, value)}
         self.fixed = {name: value[0] for name, value in said.items() if len(value) == 1 and name != "number"}
         self.changing = {name: value for name, value in said.items() if len(value) > 1 and name != "number"}
 
     def __call__(self, number: int, positions: Tensor | None) -> Tensor:
         recipe = self.recipe
-        batch = self.data.whole()[0] if positions is None else self.data.rows(positions)
+        batch = self._whole() if positions is None else self.data.rows(positions)
         before = {name: value.clone() for name, value in self.buffers.items()}
         losses = self._losses({**batch, "key": self.table.keys[number]})
         found = dict(zip(self.leaves, torch.autograd.grad(losses.sum(), list(self.leaves.values()))))
@@ -113,6 +114,12 @@ class Eager(Step):
             self._update(gradients, number)
         self.losses = losses
         return losses
+
+    def _whole(self) -> Batch:
+        """All examples of the members, looked up once."""
+        if self.whole is None:
+            self.whole = self.data.whole()[0]
+        return self.whole
 
     def _losses(self, batch: Batch) -> Tensor:
         """Each member's loss ``[R]``, with its graph."""

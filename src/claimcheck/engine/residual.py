@@ -29,42 +29,44 @@ class Stream:
 
 
 class Blocks(torch.autograd.Function):
-    """``h <- skip * h + W_l relu(h)`` for every l, with its own backward pass and its own rule for ``vmap``.
+    """``h <- skip * h + scale * W_l relu(h)`` for every l, with its own backward pass and its own rule for ``vmap``.
 
-    ``x`` ``[..., B, n]``, ``weights`` ``[..., L, n, n]``, ``skip`` ``[...]`` to the last h. ``stream`` takes the h
-    before every block: small tensors of their own, because one large one would go back to the operating system at every
-    step, which costs more than the arithmetic; and no output, because each would be wrapped. Differentiable once.
+    ``x`` ``[..., B, n]``, ``weights`` ``[..., L, n, n]``, ``skip`` and ``scale`` ``[...]`` to the last h. ``stream``
+    takes the h before every block: small tensors of their own, because one large one would go back to the operating
+    system at every step, which costs more than the arithmetic; and no output, because each would be wrapped.
+    Differentiable once.
     """
 
     @staticmethod
-    def forward(x: Tensor, weights: Tensor, skip: Tensor, stream: Stream) -> Tensor:
-        keep, h = skip[..., None, None], x
+    def forward(x: Tensor, weights: Tensor, skip: Tensor, scale: Tensor, stream: Stream) -> Tensor:
+        keep, grow, h = skip[..., None, None], scale[..., None, None], x
         for weight in weights.unbind(-3):
             stream.tensors.append(h)
-            h = torch.addcmul(torch.relu(h) @ weight.mT, h, keep)
+            h = torch.addcmul((torch.relu(h) @ weight.mT).mul_(grow), h, keep)
         return h
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
-        ctx.save_for_backward(*inputs[1:3])
-        ctx.stream = inputs[3]
+        ctx.save_for_backward(*inputs[1:4])
+        ctx.stream = inputs[4]
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        weights, skip = ctx.saved_tensors
-        keep, of_weights = skip[..., None, None], []
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        weights, skip, scale = ctx.saved_tensors
+        keep, grow, of_weights = skip[..., None, None], scale[..., None, None], []
         for h, weight in zip(reversed(ctx.stream.tensors), reversed(weights.unbind(-3)), strict=True):
-            of_weights.append(gradient.mT @ torch.relu(h))
-            branch = relu_gradient(gradient @ weight, h)
-            gradient = torch.addcmul(branch, gradient, keep)
-        return gradient, torch.stack(of_weights[::-1], -3), None, None
+            of_branch = gradient * grow
+            of_weights.append(of_branch.mT @ torch.relu(h))
+            gradient = torch.addcmul(relu_gradient(of_branch @ weight, h), gradient, keep)
+        # Layer by layer in memory, whatever comes before it in the shape: only whole matrices are copied.
+        return gradient, torch.stack(of_weights[::-1]).movedim(0, -3), None, None, None
 
     @staticmethod
-    def vmap(info, in_dims, x: Tensor, weights: Tensor, skip: Tensor, stream: Stream):
+    def vmap(info, in_dims, x: Tensor, weights: Tensor, skip: Tensor, scale: Tensor, stream: Stream):
         def first(tensor: Tensor, dim: int | None) -> Tensor:
             return tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
 
-        return Blocks.apply(*map(first, (x, weights, skip), in_dims), stream), 0
+        return Blocks.apply(*map(first, (x, weights, skip, scale), in_dims), stream), 0
 
 
 @for_ensembles
@@ -102,12 +104,12 @@ class Stack(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """What the output layer reads, ``[B, width]``."""
         h = self.input(flattened(x, self.output.weight))
-        weights, skip = self.blocks * self.scale[..., None, None, None], self.skip[..., None, None]
         if torch.is_grad_enabled() and not self.watched:
-            return self._branch(Blocks.apply(h, weights, self.skip, Stream()))
-        for weight in weights.unbind(-3):
+            return self._branch(Blocks.apply(h, self.blocks, self.skip, self.scale, Stream()))
+        skip, scale = self.skip[..., None, None], self.scale[..., None, None]
+        for weight in self.blocks.unbind(-3):
             h = self.stream(h)
-            h = skip * h + self._branch(h) @ weight.mT
+            h = skip * h + scale * (self._branch(h) @ weight.mT)
         return self._branch(self.stream(h))
 
     def _branch(self, h: Tensor) -> Tensor:
