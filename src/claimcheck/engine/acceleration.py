@@ -315,6 +315,8 @@ class Recorded(Tried):
                     raise
                 self.fall_back("no CUDA graph: the step cannot be recorded", error)
         return self.eager(number, positions)
+
+
 def _clone(value: Tensor | None) -> Tensor | None:
     return None if value is None else value.clone()
 

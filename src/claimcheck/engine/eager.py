@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import expanded
-from claimcheck.engine.optimizers import OPTIMIZERS, State, init_state, update_
+from claimcheck.engine.optimizers import State, init_state, update_
 from claimcheck.engine.step import Batch, Recipe, Step, Table, TrainState, overflowed
 
 SMALL = 256
@@ -94,9 +94,11 @@ class Eager(Step):
         together = ensemble.together(recipe.loss)
         self.network = stacked(ensemble.skeleton, self.leaves, self.buffers).train() if together else None
         self.whole: Batch | None = None
-        said = {name: value for name, value in table.coefficients.items() if not idle(name, value)}
-        self.fixed = {name: value[0] for name, value in said.items() if len(value) == 1 and name != "number"}
-        self.changing = {name: value for name, value in said.items() if len(value) > 1 and name != "number"}
+        neutral = 1.0 if recipe.optimizer == "adamw" else 0.0
+        idle = {"number"} | ({"decay"} if bool((table.coefficients["decay"] == neutral).all()) else set())
+        said = {name: value for name, value in table.coefficients.items() if name not in idle}
+        self.constant = {name: value[0] for name, value in said.items() if len(value) == 1}
+        self.changing = {name: value for name, value in said.items() if len(value) > 1}
 
     def __call__(self, number: int, positions: Tensor | None) -> Tensor:
         recipe = self.recipe
@@ -136,7 +138,7 @@ class Eager(Step):
         return [gradient * beside(share, gradient) for gradient in gradients]
 
     def _update(self, gradients: list[Tensor], number: int) -> None:
-        c = {**self.fixed, **{name: value[number] for name, value in self.changing.items()}}
+        c = {**self.constant, **{name: value[number] for name, value in self.changing.items()}}
         shaped: dict[int, dict[str, Tensor]] = {}
         for piece, gradient in zip(self.pieces, gradients):
             if gradient.dim() not in shaped:
@@ -178,8 +180,3 @@ def total(values: list[Tensor]) -> Tensor:
 def beside(value: Tensor, like: Tensor) -> Tensor:
     """Numbers of the members, ``[R]`` or ``[R, 1]``, as ``[R, 1, ...]`` with the dimensions of ``like``."""
     return value.view(-1, *[1] * (like.dim() - 1))
-
-
-def idle(name: str, value: Tensor) -> bool:
-    """Whether the coefficient is weight decay that changes nothing: adds zero, or multiplies by one."""
-    return name == "decay" and bool((value == 0.0).all())
