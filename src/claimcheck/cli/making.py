@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -130,8 +131,21 @@ def judge(study: StudyName, keep_view: bool, **options: object) -> None:
             k = f"{test['k']} of {test['n']}" if "k" in test else ""
             size = "" if test.get("median") is None else f"{test['median']:.4g} {entry['unit']}"
             name = entry["prediction"] + (f" on {test['data']}" if test.get("data") else "")
-            rows.append((entry["claim"], name, entry["kind"], test.get("verdict", entry["verdict"]), k, size))
+            verdict = test.get("verdict", entry["verdict"])
+            if verdict == "not run":
+                verdict += f" ({_why_not_run(entry, test)})"
+            rows.append((entry["claim"], name, entry["kind"], verdict, k, size))
     print_table(["claim", "prediction", "kind", "verdict", "true in", "median"], [], rows)
+
+
+def _why_not_run(entry: dict[str, Any], test: dict[str, Any]) -> str:
+    """Why a prediction has no verdict: its part is not run here, nor its data at this scale, or too few units."""
+    from claimcheck.judging.rule import decidable
+
+    if "n" in test:
+        fewest = next(n for n in count(1) if decidable(n, entry["share"]))
+        return f"{fewest} units or more can decide"
+    return entry["note"] or "its data are not run at this scale"
 
 
 @app.command()
