@@ -3,10 +3,11 @@
     python tests/lowest_versions.py                              every package at its lower bound
     python tests/lowest_versions.py --locked torch torchvision   these at the versions of requirements.lock instead
 
-They go into an environment of their own below a temporary folder, with a copy of the project: all studies are run at
-smoke to their report and packed up, and each tool of development does its work once. Exit status 0 means that every
+They go into an environment of their own below a temporary folder, with a copy of the project: each tool of development
+does its work once, and all studies are run at smoke to their report and packed up. Exit status 0 means that every
 lower bound holds. What was tried is then written to tests/lowest_versions.txt, which a test of the suite holds against
-pyproject.toml (tests/test_bounds.py). Needs uv, and a network or a filled cache.
+pyproject.toml (tests/test_bounds.py). With --folder, what was made is kept there, and a stopped run goes on. Needs uv,
+and a network or a filled cache.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--locked", nargs="*", default=[], metavar="PACKAGE", help="packages at their locked version")
     parser.add_argument("--python", default="3.11", help="version of Python (the lowest that the project supports)")
+    parser.add_argument("--folder", type=Path, help="keep what is made here (default: a temporary folder)")
     chosen = parser.parse_args()
     uv = shutil.which("uv") or sys.exit("lowest_versions: uv was not found; run: make env, and activate .venv")
-    with tempfile.TemporaryDirectory(prefix="claimcheck-lowest-") as folder:
-        resolved = _try_out(uv, Path(folder), chosen.locked, chosen.python)
+    with tempfile.TemporaryDirectory(prefix="claimcheck-lowest-") as temporary:
+        resolved = _try_out(uv, (chosen.folder or Path(temporary)).absolute(), chosen.locked, chosen.python)
     if resolved is None:
         return 1
     if not chosen.locked:
@@ -49,10 +51,12 @@ def _try_out(uv: str, folder: Path, locked: list[str], version: str) -> str | No
     """The versions that were resolved, one a line; None when a step failed with them."""
     project, python, wanted = folder / "project", folder / ".venv/bin/python", folder / "lowest.txt"
     overrides = folder / "locked.txt"
+    folder.mkdir(parents=True, exist_ok=True)
     overrides.write_text("\n".join(_locked(name) for name in locked) + "\n", encoding="utf-8")
     shutil.copytree(
         REPOSITORY,
         project,
+        dirs_exist_ok=True,
         ignore=lambda place, names: (MADE if Path(place) == REPOSITORY else set()) | {"__pycache__", "node_modules"},
     )
     how = ["--resolution", "lowest-direct", "--python-version", version, "--override", str(overrides), "--quiet"]
@@ -60,12 +64,9 @@ def _try_out(uv: str, folder: Path, locked: list[str], version: str) -> str | No
     install = [uv, "pip", "install", "--quiet", "--python", str(python)]
     steps = [
         [uv, "pip", "compile", *how, *what, "--no-annotate", "--no-header", "--output-file", str(wanted)],
-        [uv, "venv", "--quiet", "--python", version, str(folder / ".venv")],
+        [uv, "venv", "--quiet", "--allow-existing", "--python", version, str(folder / ".venv")],
         [*install, "--requirement", str(wanted)],
         [*install, "--no-deps", "--no-build-isolation", "--editable", "."],
-        ["snakemake", "--cores", "all", "--config", "scale=smoke"],
-        ["claimcheck", "crate", str(folder / "crate"), "--scale", "smoke"],
-        ["claimcheck", "doctor"],
         ["ruff", "check"],
         ["snakefmt", "--check", "Snakefile", "workflow"],
         ["yamllint", "--strict", "studies", "workflow", "profiles", "tests"],
@@ -73,7 +74,11 @@ def _try_out(uv: str, folder: Path, locked: list[str], version: str) -> str | No
         ["pytest", "-q", "tests/results/test_crate.py"],  # with roc-validator
         ["python", "-c", f"import torch; {JAX}"],
         ["python", "-c", "from tests.end_to_end import kills"],  # with psutil
+        ["claimcheck", "doctor"],
+        ["snakemake", "--cores", "all", "--config", "scale=smoke"],
+        ["claimcheck", "crate", str(folder / "crate"), "--scale", "smoke"],
     ]
+    shutil.rmtree(folder / "crate", ignore_errors=True)
     environment = {
         **{name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")},
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",

@@ -102,10 +102,16 @@ def test_a_name_that_snakemake_cannot_use_is_one_line_before_anything_is_written
     assert files_of(fresh.folder) == before
 
 
-@pytest.mark.parametrize(
-    "said", ["a #b", "&a b", "!a b", " a", "a ", "a\nb"], ids=["comment", "anchor", "tag", "before", "behind", "break"]
-)
-@pytest.mark.parametrize("key", ["results_dir", "studies_dir"])
+CUT = [
+    ("results_dir", "a #b"),
+    ("results_dir", "&a b"),
+    ("reports_dir", "a "),
+    ("data_dir", "!a b"),
+    ("studies_dir", "a\nb"),
+]
+
+
+@pytest.mark.parametrize(("key", "said"), CUT, ids=["comment", "anchor", "blank", "tag", "line break"])
 def test_a_name_that_yaml_would_cut_is_one_line_before_anything_is_written(fresh, key, said):
     before = files_of(fresh.folder)
     told = fresh.snakemake("--dry-run", **{key: said})
