@@ -196,10 +196,16 @@ def ancients(paths):
     return [ancient(str(path)) for path in paths]
 
 
+def kept_from_us(path):
+    """Whether a file is there in a folder that we may not write to: Snakemake refuses to plan it, even in a dry run."""
+    return os.path.exists(path) and not os.access(Path(path).parent, os.W_OK)
+
+
 def published(results):
     """What people read of a study: the receipt first; always on the machine where Snakemake was called."""
     names = ("records.parquet", "provenance.json", "verdicts.json", "controls.json", "figures/checksums.json")
-    return [local(str(path)) for path in (results.receipt, *(results.view / name for name in names))]
+    paths = (results.receipt, *(results.view / name for name in names))
+    return [local(str(path)) for path in paths if not kept_from_us(path)]
 
 
 def published_report():
@@ -210,7 +216,7 @@ def published_report():
         CONFIG.reports / "report.pdf",
         RESULTS / "verdicts.csv",
     )
-    return [local(str(path)) for path in named]
+    return [local(str(path)) for path in named if not kept_from_us(path)]
 
 
 def forced():
