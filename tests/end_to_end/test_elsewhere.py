@@ -133,7 +133,7 @@ def test_the_project_may_lie_in_a_folder_of_any_name(tmp_path, name):
     project = clone(tmp_path / name)
     with (project.folder / "src/claimcheck/cli/app.py").open("a") as file:
         file.write('\nprint("the code of this folder")\n')
-    said = project.snakemake("coin")
+    said = project.snakemake("coin", studies_dir="studies", data_dir="data")
     assert said.returncode == 0, said.stdout
     assert "the code of this folder" in (project.results("coin") / "judge.log").read_text()
 
