@@ -132,7 +132,7 @@ def _five_layers(data, width):
 
 
 def run_network(runs, context, kind=_one_hidden_layer):
-    """Train error (of the labels given) and test errors (of true and of noisy labels) on each seed's own examples.
+    """Train error (of the labels given), test errors (of true and of noisy labels) and `gap`, on each seed's examples.
 
     Width and number of examples are each the ensemble's or, where fixed, the part's. Runs of one seed share the noise
     of their labels: a higher rate moves more of them.
@@ -149,7 +149,8 @@ def run_network(runs, context, kind=_one_hidden_layer):
     own = Data({"x": data.x_train}, noisy(data.y_train, "label noise"), chosen)
     noisy_test = Data({"x": data.x_test}, noisy(data.y_test, "test noise"))
     evaluate = {"train": own, "test": Data.testing(data), "noisy_test": noisy_test}
-    return train(runs, context, network=kind(data, int(given["width"])), data=own, evaluate=evaluate).records
+    found = train(runs, context, network=kind(data, int(given["width"])), data=own, evaluate=evaluate).records
+    return found.assign(gap=found["noisy_test_error"] - found["train_error"])
 
 
 run_network_signals = run_network_samples = run_network

@@ -30,6 +30,7 @@ def network_of(context):
 def run_facts(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Statistics of each norm's output before its affine part, in float64, on inputs of arbitrary scale and offset.
 
+    `neuron` and `sample` are how far means are from 0 and variances from 1, over the batch and over the features.
     At test time, after one training batch, batch norm is compared with the formula of its running statistics.
     """
     batch, features, rows = context.settings.batch, context.settings.features, []
@@ -43,10 +44,8 @@ def run_facts(runs: pd.DataFrame, context) -> pd.DataFrame:
         if run.norm == "batch":
             expected = (x - 0.1 * x.mean(0)) / (0.9 + 0.1 * x.var(0) + norm.eps).sqrt()
         found = {
-            "neuron_mean": y.mean(0),
-            "neuron_variance": y.var(0, unbiased=False) - 1.0,
-            "sample_mean": y.mean(1),
-            "sample_variance": y.var(1, unbiased=False) - 1.0,
+            "neuron": torch.cat([y.mean(0), y.var(0, unbiased=False) - 1.0]),
+            "sample": torch.cat([y.mean(1), y.var(1, unbiased=False) - 1.0]),
             "sample_square": y.square().mean(1) - 1.0,
             "least_sample_mean": y.mean(1).abs().mean(),
             "eval_change": later - y,

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from claimcheck.results.tables import by_seed
+
 CHANCE = math.log(10)
 """Loss of guessing among ten classes."""
 
@@ -17,11 +19,6 @@ NORMS = ("batch", "layer", "rms")
 def capped(records: pd.DataFrame) -> pd.DataFrame:
     """The records with a train loss of at most that of guessing; a diverged run is worth as much as guessing."""
     return records.assign(batch_loss=records["batch_loss"].fillna(CHANCE).clip(upper=CHANCE))
-
-
-def largest(records: pd.DataFrame, norm: str, columns: list[str]) -> pd.Series:
-    """Largest of some columns for one norm."""
-    return records[records["norm"] == norm].set_index("seed")[columns].max(axis=1)
 
 
 def ranges(records: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -80,10 +77,9 @@ def updates_ratio(
         target_at: share of its updates after which the other network's loss is what the norm must reach, for controls.
     """
     depth = records["depth"].min() if shallow else records["depth"].max()
-    rows = capped(records[records["depth"] == depth])
-    curves = rows.pivot(index=["seed", "norm"], columns="step", values="batch_loss")
-    ours, theirs = (curves.xs(each, level="norm") for each in (norm, than))
-    target = theirs.iloc[:, round(target_at * curves.shape[1]) - 1]
+    curves = by_seed(records, "batch_loss", ["norm", "step"], if_diverged=CHANCE, at_most=CHANCE, depth=depth)
+    ours, theirs = curves[norm], curves[than]
+    target = theirs.iloc[:, round(target_at * theirs.shape[1]) - 1]
     needed, given = (first_at_most(*each) for each in ((ours, target), (theirs, theirs.iloc[:, -1])))
     return needed / given
 
@@ -96,9 +92,8 @@ def first_at_most(curves: pd.DataFrame, target: pd.Series) -> pd.Series:
 
 def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: str) -> pd.DataFrame:
     """A norm minus another in a column, per seed and batch size; a diverged run, or more, counts as `worst`."""
-    rows = records.assign(value=records[column].fillna(worst).clip(upper=worst))
-    table = rows.pivot(index=["seed", "batch_size"], columns="norm", values="value")
-    return (table[norm] - table[than]).unstack("batch_size")
+    table = by_seed(records, column, ["norm", "batch_size"], if_diverged=worst, at_most=worst)
+    return table[norm] - table[than]
 
 
 def handicap_change(records: pd.DataFrame, norm: str = "batch", than: str = "layer") -> pd.Series:

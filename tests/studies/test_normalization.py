@@ -100,11 +100,8 @@ def answer(name, rows, scale="quick", control=None):
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part]).to_dict()
 
 
-def test_facts_take_the_largest_deviation_of_their_own_norm():
-    rows = frame(
-        seed=[0, 0], norm=["batch", "layer"], neuron_mean=[0.1, 9.0], neuron_variance=[0.3, 9.0], sample_mean=[9.0, 0.2],
-        sample_variance=[9.0, 0.1],
-    )  # fmt: skip
+def test_facts_take_the_deviation_of_their_own_norm():
+    rows = frame(seed=[0, 0], norm=["batch", "layer"], neuron=[0.3, 9.0], sample=[9.0, 0.2])
     assert answer("batch-norm-standardises-neurons", rows) == {0: 0.3}
     assert answer("layer-norm-standardises-samples", rows) == {0: 0.2}
 
