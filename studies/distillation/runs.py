@@ -12,6 +12,7 @@ import torch
 
 from claimcheck.engine import measure, networks
 from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, softmax_cross_entropy, train
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, log_softmax, soft_loss
 
@@ -20,13 +21,10 @@ from .shifts import shifted
 
 def _splits(context, name):
     """Training pool, validation set (the end of the train split) and test set of a data set, standardised."""
-    data, sizes = context.dataset(name), context.settings[name]
-    centre, scale = data.x_train.mean(), data.x_train.std()
-    held, kept = len(data.x_train) - sizes["validation"], slice(sizes["test"])
-    x, x_test = ((part - centre) / scale for part in (data.x_train, data.x_test[kept]))
-    data = replace(data, x_train=x, x_test=x_test, y_test=data.y_test[kept])
-    pool = slice(min(held, sizes["pool"]))
-    return Data.training(data, pool), Data.training(data, slice(held, None)), Data.testing(data)
+    data, sizes = context.dataset(name).rescaled(), context.settings[name]
+    held = len(data.x_train) - sizes["validation"]
+    pool, test = slice(min(held, sizes["pool"])), slice(sizes["test"])
+    return Data.training(data, pool), Data.training(data, slice(held, None)), Data.testing(data, test)
 
 
 def _own_examples(context, seeds, size, examples):
@@ -167,11 +165,9 @@ def run_gradients(runs, context):
     return found.assign(cosine=cosines, logit_deviation=spread)
 
 
-def run_matching(runs, context):
+@per_run
+def run_matching(run, context):
     """Cosine of the soft loss's gradient to the difference of logits, for normal logits of student and teacher."""
-    shape, cosines = (2, context.settings.pairs, 10), []
-    for run in runs.itertuples():
-        drawn = torch.randn(shape, generator=context.generator(run.seed, "logits")).double()
-        student, teacher = drawn * context.settings.deviation
-        cosines.append(_cosine(student, teacher, run.temperature))
-    return runs[["run"]].assign(cosine=cosines)
+    drawn = torch.randn((2, context.settings.pairs, 10), generator=context.generator(run.seed, "logits")).double()
+    student, teacher = drawn * context.settings.deviation
+    return {"cosine": _cosine(student, teacher, run.temperature)}

@@ -5,6 +5,7 @@ import torch
 
 from claimcheck.engine import depth_profile, measure, networks
 from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, Trained, train
 
 SLOPES = {
@@ -58,17 +59,15 @@ def run_exact(runs: pd.DataFrame, context) -> pd.DataFrame:
     return pd.DataFrame({"run": runs["run"], **{name: float(value) for name, value in facts.items()}})
 
 
-def run_dead_law(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_dead_law(run, context) -> dict[str, float]:
     """Share of random bias-free ReLU networks that are silent for one input, by width and depth."""
-    shares, count = [], context.settings.networks
-    for run in runs.itertuples():
-        generator = context.generator(run.seed, "networks")
-        h = torch.randn(count, run.width, 1, generator=generator)
-        for _ in range(run.depth):
-            h = torch.relu(torch.randn(count, run.width, run.width, generator=generator) @ h)
-            h = h / h.amax(1, keepdim=True).clamp_min(1e-30)
-        shares.append(float((h == 0).all(1).double().mean()))
-    return pd.DataFrame({"run": runs["run"], "dead": shares})
+    count, generator = context.settings.networks, context.generator(run.seed, "networks")
+    h = torch.randn(count, run.width, 1, generator=generator)
+    for _ in range(run.depth):
+        h = torch.relu(torch.randn(count, run.width, run.width, generator=generator) @ h)
+        h = h / h.amax(1, keepdim=True).clamp_min(1e-30)
+    return {"dead": float((h == 0).all(1).double().mean())}
 
 
 def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:

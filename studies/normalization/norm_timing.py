@@ -12,10 +12,11 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from claimcheck.engine.single import per_run
 
 EPSILON = 1e-5
 
@@ -61,18 +62,17 @@ def seconds(norm: Callable[..., Tensor], tensors: list[Tensor], calls: int) -> f
     return clock() - start
 
 
-def run_timing(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_timing(run, context) -> dict[str, float]:
     """The median over turns of ``log_ratio``, log(time of RMS norm / of layer norm), and of both times."""
-    settings, device, rows = context.settings, context.settings.get("device", context.device), []
-    for run in runs.itertuples(index=False):
-        norms, draws = kernels(run.kernel), context.generator(run.seed, "timing")
-        x = torch.randn(settings.rows, run.width, generator=draws)
-        weight, bias = torch.ones(run.width), torch.zeros(run.width)
-        tensors = [tensor.to(device).requires_grad_() for tensor in (x, weight, bias)]
-        for norm in norms:
-            seconds(norm, tensors, 3)
-        turns = [[seconds(norm, tensors, settings.calls) for norm in norms] for _ in range(settings.turns)]
-        layer, rms = np.array(turns).T / settings.calls
-        columns = {"log_ratio": np.log(rms / layer), "layer_seconds": layer, "rms_seconds": rms}
-        rows.append({"run": run.run, **{name: np.median(column) for name, column in columns.items()}})
-    return pd.DataFrame(rows)
+    settings, device = context.settings, context.settings.get("device", context.device)
+    norms, draws = kernels(run.kernel), context.generator(run.seed, "timing")
+    x = torch.randn(settings.rows, run.width, generator=draws)
+    weight, bias = torch.ones(run.width), torch.zeros(run.width)
+    tensors = [tensor.to(device).requires_grad_() for tensor in (x, weight, bias)]
+    for norm in norms:
+        seconds(norm, tensors, 3)
+    turns = [[seconds(norm, tensors, settings.calls) for norm in norms] for _ in range(settings.turns)]
+    layer, rms = np.array(turns).T / settings.calls
+    columns = {"log_ratio": np.log(rms / layer), "layer_seconds": layer, "rms_seconds": rms}
+    return {name: np.median(column) for name, column in columns.items()}

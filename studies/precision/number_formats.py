@@ -18,7 +18,6 @@ from torch import Tensor
 
 from claimcheck.engine import networks
 
-
 FORMATS = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}
 
 

@@ -13,6 +13,7 @@ from torch.utils.benchmark import Timer
 
 from claimcheck.engine import networks
 from claimcheck.engine.data import Data
+from claimcheck.engine.single import per_run
 from claimcheck.engine.train import classification, train
 
 from . import mixed_precision
@@ -33,28 +34,25 @@ RECIPES = {
 }
 
 
-def run_formats(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_formats(run, context) -> dict[str, float]:
     """Thresholds of a format, found by bisection on casts; the same for every seed."""
-    measured = {name: thresholds(name) for name in runs["number"].unique()}
-    return pd.DataFrame([{"run": run.run, **measured[run.number]} for run in runs.itertuples()])
+    return thresholds(run.number)
 
 
-def run_log_space(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_log_space(run, context) -> dict[str, float]:
     """A product of probabilities and the sum of their logarithms in one format; softmax, naive and stable."""
-    s, rows = context.settings, []
-    for run in runs.itertuples():
-        p = context.numpy_generator(run.seed, "probabilities").uniform(0.01, 0.5, s.length)
-        narrow = torch.from_numpy(p).to(FORMATS[run.number])
-        logits = torch.linspace(0.0, s.largest_logit, 10).to(narrow.dtype)
-        naive, stable = logits.exp() / logits.exp().sum(), torch.softmax(logits, 0)
-        rows.append({
-            "run": run.run,
-            "zero_after": float(zero_after(np.full(1000, 0.1), run.number)),
-            "likelihood_zero_after": float(zero_after(p, run.number)),
-            "log_error": abs(float(narrow.log().sum()) / math.fsum(np.log(p)) - 1.0),
-            "softmax_rescued": float(stable.isfinite().all() and not naive.isfinite().all()),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
+    p = context.numpy_generator(run.seed, "probabilities").uniform(0.01, 0.5, context.settings.length)
+    narrow = torch.from_numpy(p).to(FORMATS[run.number])
+    logits = torch.linspace(0.0, context.settings.largest_logit, 10).to(narrow.dtype)
+    naive, stable = logits.exp() / logits.exp().sum(), torch.softmax(logits, 0)
+    return {
+        "zero_after": float(zero_after(np.full(1000, 0.1), run.number)),
+        "likelihood_zero_after": float(zero_after(p, run.number)),
+        "log_error": abs(float(narrow.log().sum()) / math.fsum(np.log(p)) - 1.0),
+        "softmax_rescued": float(stable.isfinite().all() and not naive.isfinite().all()),
+    }
 
 
 def _table(training: Training, **columns: torch.Tensor) -> pd.DataFrame:
