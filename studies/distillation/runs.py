@@ -43,10 +43,6 @@ def _accuracy(predict, batch, hyper):
     return {"accuracy": (logits.argmax(-1) == batch["y"]).to(logits.dtype).mean()}
 
 
-def _logits(ensemble, data):
-    return ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), data)
-
-
 def _taught(runs, context, name):
     """Logits on the pool [R, N, C] and test accuracies [R] of each run's teacher, of which each is trained once."""
     settings, rates = context.settings, context.settings[name].get("teacher_rates", {})
@@ -78,7 +74,7 @@ def _train_teachers(runs, context, name):
         data=replace(pool, subset=torch.where(whole[:, None], place, own)), loss=loss, steps=sizes["teacher_steps"],
         hyper={"schedule": "cosine"}, streams="teacher/", evaluate={"test": (test, _accuracy)},
     )  # fmt: skip
-    return _logits(trained.ensemble, pool), trained.records["test_accuracy"].to_numpy()
+    return measure.outputs(trained.ensemble, pool), trained.records["test_accuracy"].to_numpy()
 
 
 def _soft_loss(predict, batch, hyper):
@@ -127,7 +123,7 @@ def run_left_out(runs, context):
     data = Data(pool.shared, {"logits": _taught(runs, context, "digits")[0]}, subset)
     validation = replace(validation, subset=known)
     trained = _train_students(runs, context, data, settings.width, sizes["steps"], validation=validation)
-    found = [_recalls(each, test.shared["y"], settings.missing) for each in _logits(trained.ensemble, test)]
+    found = [_recalls(each, test.shared["y"], settings.missing) for each in measure.outputs(trained.ensemble, test)]
     return trained.records.join(pd.DataFrame(found))
 
 
@@ -160,7 +156,9 @@ def run_gradients(runs, context):
     gradients = measure.gradient_of(students, Data(pool.shared, {"logits": logits}), _soft_loss)
     norms = gradients.double().norm(dim=1).cpu().numpy()
     spread = (logits - logits.mean(-1, keepdim=True)).double().pow(2).mean((1, 2)).sqrt().cpu().numpy()
-    cosines = [_cosine(*each) for each in zip(_logits(students, pool), logits, runs["temperature"], strict=True)]
+    cosines = [
+        _cosine(*each) for each in zip(measure.outputs(students, pool), logits, runs["temperature"], strict=True)
+    ]
     found = runs[["run"]].assign(norm=norms, norm_without=norms / runs["temperature"] ** 2)
     return found.assign(cosine=cosines, logit_deviation=spread)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from claimcheck.engine import networks
+from claimcheck.engine import measure, networks
 from claimcheck.engine.single import per_seed
 from claimcheck.engine.train import Data, noisy_labels, train
 from claimcheck.theory import bias_variance, risk
@@ -174,8 +174,8 @@ def run_network_resamples(runs, context):
     own = Data({"x": data.x_train}, {"y": y}, chosen)
     network = _one_hidden_layer(data, int(runs["width"].iloc[0]))
     trained = train(members, context, network=network, data=own, evaluate={"train": own})
-    said = trained.ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), {"x": data.x_test})
-    said = torch.softmax(said.double(), -1).unflatten(0, (len(runs), sets))
+    logits = measure.outputs(trained.ensemble, {"x": data.x_test})
+    said = torch.softmax(logits.double(), -1).unflatten(0, (len(runs), sets))
     each = zip(runs["run"], said, fresh, strict=True)
     found = pd.DataFrame([_decomposed(context, run, own, data.y_test, targets) for run, own, targets in each])
     found["train_error"] = trained.records["train_error"].to_numpy().reshape(len(runs), sets).mean(1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from claimcheck.results.tables import by_seed
+from claimcheck.results.tables import by_seed, first_at_most
 
 from .problems import PROBLEMS
 
@@ -38,9 +38,8 @@ def peak_to_threshold(records, dip, clean=False):
     """
     noisy = records["label_noise"].max()
     curve = by_seed(records, "test_error", "width", if_diverged=CHANCE, label_noise=0.0 if clean else noisy)
-    fits = by_seed(records, "train_error", "width", label_noise=noisy) <= 0.1
-    fits[fits.columns[-1]] = True
-    return np.log2(curve.loc[:, dip:].idxmax(axis=1) / fits.idxmax(axis=1))
+    fits = first_at_most(by_seed(records, "train_error", "width", label_noise=noisy), 0.1)
+    return np.log2(curve.loc[:, dip:].idxmax(axis=1) / fits.clip(upper=records["width"].max()))
 
 
 def ratio_to_theory(records, model, penalty, theory=None):

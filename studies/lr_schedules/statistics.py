@@ -28,19 +28,6 @@ def shift(records: pd.DataFrame, regime: str, warmup: float, than: float, up_to:
     return largest(warmup, up_to) - largest(than, None)
 
 
-def edge_sharpness(records: pd.DataFrame, after: float, until: float = 1.0, multiple: float | None = None) -> pd.Series:
-    """Sharpness times half the learning rate; infinite where a run diverged.
-
-    Args:
-        after, until: mean over the steps from one share of them to the other.
-        multiple: of one learning rate, by default the mean of all.
-    """
-    last = records["step"].max()
-    rows = records[records["step"].between(after * last, until * last)]
-    rows = rows if multiple is None else rows[rows["multiple"] == multiple]
-    return rows["stability"].fillna(np.inf).groupby(rows["seed"]).mean()
-
-
 def edge_growth(records: pd.DataFrame, from_step: str, to_step: str) -> pd.Series:
     """Loss at the lowest or highest step over that at another, the greatest of the runs beyond 2 / sharpness.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from claimcheck.results.tables import by_seed
+from claimcheck.results.tables import by_seed, first_at_most
 
 CHANCE = math.log(10)
 """Loss of guessing among ten classes."""
@@ -86,12 +86,6 @@ def updates_ratio(
     target = theirs.iloc[:, round(target_at * theirs.shape[1]) - 1]
     needed, given = (first_at_most(*each) for each in ((ours, target), (theirs, theirs.iloc[:, -1])))
     return needed / given
-
-
-def first_at_most(curves: pd.DataFrame, target: pd.Series) -> pd.Series:
-    """The first update at which each seed's curve is at or below its target; infinite if never."""
-    reached = curves.le(target, axis=0)
-    return reached.idxmax(axis=1).where(reached.any(axis=1), np.inf)
 
 
 def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: str) -> pd.DataFrame:

@@ -17,20 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from claimcheck.engine import networks
+from claimcheck.theory.number_formats import overflow_at, zero_at
 
 FORMATS = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}
-
-
-def overflow_at(number: torch.dtype) -> float:
-    """Smallest number that rounds to infinity: half a unit beyond the largest one (IEEE 754-2019, 4.3.1)."""
-    limits = torch.finfo(number)
-    return limits.max / (2.0 - limits.eps) * (2.0 - limits.eps / 2.0)
-
-
-def zero_at(number: torch.dtype) -> float:
-    """Largest number that rounds to zero: half the smallest (subnormal) one, a tie that goes to even."""
-    limits = torch.finfo(number)
-    return limits.smallest_normal * limits.eps / 2.0
 
 
 def rounded(x: Tensor, name: str) -> Tensor:

@@ -154,18 +154,9 @@ def recall(runs: pd.DataFrame, context, purpose: str) -> Data:
 
 
 def run_cost(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Seconds of a training step on the CPU."""
-    return _timed(runs, context, torch.device("cpu"))
-
-
-def run_cost_gpu(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """The same on the GPU."""
-    return _timed(runs, context, context.device)
-
-
-def _timed(runs: pd.DataFrame, context, device: torch.device) -> pd.DataFrame:
     """Median seconds of a step in each format, under torch's automatic mixed precision; formats are taken in turn."""
     s, generator = context.settings, context.generator(0, "cost")
+    device = torch.device(s.get("device", context.device))
     network = networks.MLP(s.width, [s.width] * s.depth, 10, generator=generator).to(device)
     x = torch.randn(s.batch_size, s.width, generator=generator).to(device)
     y = torch.randint(10, (s.batch_size,), generator=generator).to(device)
@@ -185,3 +176,6 @@ def _timed(runs: pd.DataFrame, context, device: torch.device) -> pd.DataFrame:
         turns = pd.DataFrame([{name: seconds(name) for name in ("fp16", "bf16", "fp32")} for _ in range(s.repeats)])
         rows += [{"run": run.run, "number": name, "seconds": taken} for name, taken in turns.median().items()]
     return pd.DataFrame(rows)
+
+
+run_cost_gpu = run_cost

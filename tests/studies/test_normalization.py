@@ -236,7 +236,7 @@ def test_rms_quality_and_time_ratio_keep_their_signs():
 
 def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
     monkeypatch.setattr(
-        norm_timing, "seconds", lambda norm, tensors, calls: 3.0 if norm is norm_timing.rms_norm else 6.0
+        norm_timing, "seconds", lambda norm, tensors, calls: 1.5 if norm is norm_timing.rms_norm else 3.0
     )
     context = context_of("timing", settings={"rows": 4, "turns": 3, "calls": 2})
     runs = pd.DataFrame({"run": ["a"], "seed": [0], "kernel": ["primitives"], "width": [8]})

@@ -14,6 +14,7 @@ from claimcheck.data.datasets import Dataset
 from claimcheck.engine import networks
 from claimcheck.engine.context import Context, Settings
 from claimcheck.spec.modules import study_module
+from claimcheck.theory.number_formats import overflow_at, zero_at
 
 FOLDER = Path(__file__).parents[2] / "studies" / "precision"
 formats, mixed_precision, runs_module = (
@@ -46,12 +47,12 @@ FORMS = {"fp16": (15, 10), "bf16": (127, 7), "fp32": (127, 23)}
 @pytest.mark.parametrize("name", FORMS)
 def test_thresholds_are_half_a_unit_beyond_the_largest_and_half_of_the_smallest_number(name):
     (exponent, fraction), number = FORMS[name], FORMATS[name]
-    assert formats.overflow_at(number) == (2.0 - 2.0 ** -(fraction + 1)) * 2.0**exponent
-    assert formats.zero_at(number) == 2.0 ** -(exponent + fraction)
+    assert overflow_at(number) == (2.0 - 2.0 ** -(fraction + 1)) * 2.0**exponent
+    assert zero_at(number) == 2.0 ** -(exponent + fraction)
 
 
 def test_fp16_thresholds_are_the_published_ones():
-    assert (formats.overflow_at(torch.float16), formats.zero_at(torch.float16)) == (65520.0, 2.0**-25)
+    assert (overflow_at(torch.float16), zero_at(torch.float16)) == (65520.0, 2.0**-25)
 
 
 @pytest.mark.parametrize("name", ["fp16", "bf16", "fp32"])
@@ -81,7 +82,7 @@ def test_exponential_overflows_where_its_logarithm_says():
 @pytest.mark.parametrize(("name", "expected"), [("fp16", 8), ("bf16", 41), ("fp32", 46), ("fp64", 324)])
 def test_product_of_tenths_dies_where_its_logarithm_says(name, expected):
     assert formats.zero_after(np.full(1000, 0.1), name) == expected
-    half_of_smallest = 2.0 * math.log10(2.0**-537.5) if name == "fp64" else math.log10(formats.zero_at(FORMATS[name]))
+    half_of_smallest = 2.0 * math.log10(2.0**-537.5) if name == "fp64" else math.log10(zero_at(FORMATS[name]))
     assert expected == math.ceil(-half_of_smallest)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
@@ -36,3 +37,9 @@ def by_seed(
     if over is None:
         return rows.set_index("seed")[column]
     return rows.pivot(index="seed", columns=over, values=column)
+
+
+def first_at_most(table: pd.DataFrame, target: pd.Series | float) -> pd.Series:
+    """The first level at which each seed's row is at or below its target, such as updates to a loss; infinite if never."""
+    reached = table.le(target, axis=0)
+    return reached.idxmax(axis=1).where(reached.any(axis=1), np.inf)
