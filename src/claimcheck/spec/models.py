@@ -172,6 +172,13 @@ class FigureSpec(Model):
         return "plot_" + self.id.replace("-", "_")
 
 
+class ControlCount(Model):
+    """What came of a study's controls in a judged run."""
+
+    asked: int = Field(ge=0, description="how many questions to which the answer is known were asked")
+    passed: list[str] = Field(description="predictions with the control that passed though it must not; none is right")
+
+
 class Registration(Model):
     """What was fixed before a judged run: an entry of registrations.yaml."""
 
@@ -184,6 +191,7 @@ class Registration(Model):
     says: Text = Field(description="what it was, in a few sentences")
     superseded: Text | None = Field(None, description="what was wrong with it, once another one takes its place")
     verdicts: dict[str, int] = Field({}, description="how many verdicts of each kind came out")
+    controls: ControlCount | None = Field(None, description="how many controls were asked, and which passed")
 
     @field_validator("date", mode="before")
     @classmethod
