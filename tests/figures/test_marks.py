@@ -74,6 +74,15 @@ def test_one_legend_names_what_is_in_any_panel_once_and_runs_are_counted_beside_
     assert [axis.get_title(loc="right") for axis in figure.axes] == ["", "n = 2 runs, median"]
 
 
+def test_the_panel_with_most_curves_gives_the_order_of_the_legend():
+    rows = pd.concat([RECORDS.assign(panel="full"), RECORDS[RECORDS["arm"] == "b"].assign(panel="lacking")])
+    for axis, _, own in style.panels(rows, "panel", {"lacking": "1", "full": "2"}):
+        style.curves(axis, own, x="step", y="x", by="arm", labels={"a": "first", "b": "second"})
+        style.level(axis, 1.0, "guessing")
+    style.finish(axis, rows)
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["first", "second", "guessing"]
+
+
 def test_a_panel_with_a_legend_of_its_own_is_left_alone_and_one_run_is_no_runs():
     left, right = style.side_by_side("loss", "error")
     style.curves(left, RECORDS, x="step", y="x", by="arm")

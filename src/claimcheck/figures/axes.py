@@ -153,10 +153,11 @@ def legend(
     Args:
         of: the axes whose curves it names; those of `axis` by default. Nothing is drawn where they have no names.
     """
+    found = [one.get_legend_handles_labels() for one in of or [axis]]
+    found.sort(key=lambda each: -len(each[1]))  # a panel that lacks a curve does not decide the order
     named: dict[str, Any] = {}
-    for one in of or [axis]:
-        for handle, name in zip(*one.get_legend_handles_labels(), strict=True):
-            named.setdefault(name, handle)
+    for handle, name in ((handle, name) for each in found for handle, name in zip(*each, strict=True)):
+        named.setdefault(name, handle)
     if not named:
         return
     where = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0} if outside else {"loc": "best"}
