@@ -16,13 +16,8 @@ CHANCE = math.log(10)
 NORMS = ("batch", "layer", "rms")
 
 
-def capped(records: pd.DataFrame) -> pd.DataFrame:
-    """The records with a train loss of at most that of guessing; a diverged run is worth as much as guessing."""
-    return records.assign(batch_loss=records["batch_loss"].fillna(CHANCE).clip(upper=CHANCE))
-
-
 def losses(records: pd.DataFrame, *over: str, **cell) -> pd.DataFrame:
-    """The same losses as a table of units by levels."""
+    """Train losses of at most that of guessing, which a diverged run counts as too: a table of units by levels."""
     return by_seed(records, "batch_loss", [*over], if_diverged=CHANCE, at_most=CHANCE, **cell)
 
 
