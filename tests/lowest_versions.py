@@ -27,7 +27,13 @@ TRIED = Path(__file__).with_suffix(".txt")
 MADE = {".git", ".venv", ".snakemake", "results", "reports", "data", "node_modules"}
 """Folders at the top that are made, not written."""
 # The pages that are made from the models are the same (pydantic), and hypothesis, roc-validator, JAX and psutil are used.
-JAX = "from tests.benchmarks import engine; print(engine.compete(32, 8, torch.device('cpu')))"
+JAX = """
+import torch
+from tests.benchmarks import engine
+clock = engine.Clock(torch.device("cpu"), chunk=3)
+clock.go.release(engine.ROUNDS + 1)
+engine.jax_program(clock, width=32, members=4)
+"""
 
 
 def main() -> int:
@@ -73,7 +79,7 @@ def _try_out(uv: str, folder: Path, locked: list[str], version: str) -> str | No
         ["yamllint", "--strict", "studies", "workflow", "profiles", "tests"],
         ["pytest", "-q", "--numprocesses", "2", "tests/spec/test_schema.py", "tests/judging/test_measures.py"],
         ["pytest", "-q", "tests/results/test_crate.py"],
-        ["python", "-c", f"import torch; {JAX}"],
+        ["python", "-c", JAX],
         ["python", "-c", "from tests.end_to_end import kills"],
         ["claimcheck", "doctor"],
         ["snakemake", "--cores", "all", "--config", "scale=smoke"],
