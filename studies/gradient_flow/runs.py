@@ -96,7 +96,7 @@ def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train plain networks and follow the mean loss of the last ten minibatches, every other step.
 
     Columns: `train_loss`, the last of these losses; `course`, their mean (what the rate is tuned for); `updates`, after
-    how many steps they were first at most half the loss of guessing; `first_update`.
+    how many steps they were first at most half the loss of guessing (infinite: never); `first_update`.
     """
     data, inputs = _training_set(runs, context)
     network, steps = _plain(context.settings, inputs), context.settings.steps
@@ -111,7 +111,7 @@ def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
         "run": last["run"],
         "train_loss": last["batch_loss"],
         "course": last["run"].map(mean),
-        "updates": last["run"].map(course[there].groupby("run")["step"].min()).astype("float64"),
+        "updates": last["run"].map(course[there].groupby("run")["step"].min()).astype("float64").fillna(math.inf),
         "first_update": last["run"].map(first),
         "status": last["status"],
     })  # fmt: skip
