@@ -19,9 +19,7 @@ def own_examples(runs: pd.DataFrame, context) -> Draws:
     count = settings.examples if isinstance(settings.examples, int) else settings.examples[name]
     own = draw_each(context, name, runs["seed"], train=count)
     pool = own.pool
-    images = {"x_train": pool.x_train, "x_test": pool.x_test}
     if pool.x_train.shape[-2:] == (28, 28):
-        images = {side: F.avg_pool2d(x, settings.average_pooling) for side, x in images.items()}
-    mean, deviation = images["x_train"].mean(), images["x_train"].std()
-    vectors = {side: (x.flatten(1) - mean) / deviation for side, x in images.items()}
-    return replace(own, pool=replace(pool, **vectors))
+        smaller = {side: F.avg_pool2d(getattr(pool, side), settings.average_pooling) for side in ("x_train", "x_test")}
+        pool = replace(pool, **smaller)
+    return replace(own, pool=pool.rescaled().flat())

@@ -77,7 +77,7 @@ def plot_fading(records):
 def plot_simplification(records):
     """Updates to half the loss of guessing by depth and activation, a panel for each data set."""
     records = records[records["part"].isin(["training", "signals"]) & (records["weight_variance"] != 64.0)]
-    budget = records["part"].map({"training": 150.0, "signals": 600.0})
+    budget = records["part"].map({"training": 180.0, "signals": 400.0})
     records = records.assign(reached=records["updates"].where(np.isfinite(records["updates"]), budget))
     for axis, _, rows in style.panels(records, "dataset", DATA, height=2.8):
         style.curves(axis, rows, x="depth", y="reached", by="activation", looks=LOOKS, labels=NAMES, average="median")
@@ -122,7 +122,7 @@ def plot_saturation(records):
 
 def plot_dead_units(records):
     """Dead share and loss against the learning rate, a row for each data set."""
-    figure, axes = style.figure(2, 2, height=4.6, sharex=True)
+    _, axes = style.figure(2, 2, height=4.6, sharex=True)
     how = {"x": "learning_rate", "by": "activation", "looks": LOOKS, "labels": NAMES}
     for (dead, loss), name in zip(axes, ("digits", "mnist1d_pool")):
         rows = records[records["dataset"] == name]

@@ -7,6 +7,7 @@ import torch
 
 from claimcheck.engine import depth_profile, measure, networks
 from claimcheck.engine.ensemble import Ensemble, untrained
+from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, Trained, train
 
 from .examples import own_examples
@@ -16,6 +17,9 @@ SLOPES = {
     "relu": lambda x: (x > 0).to(x.dtype),
     "swish": lambda x: torch.sigmoid(x) * (1 + x * torch.sigmoid(-x)),
 }
+
+LAMBERT = 0.278465
+"""W(1/e), the greatest value of x / (1 + exp x)."""
 
 run_slopes = depth_profile.run
 run_scales = depth_profile.run
@@ -39,7 +43,10 @@ def run_saturation(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 
 def run_exact(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Facts about the functions themselves, from torch's own modules and automatic differentiation in float64."""
+    """Facts about the functions themselves, from torch's own modules and automatic differentiation in float64.
+
+    `swish_gap` is beta * sup |Swish_beta - ReLU| for the beta at which it is furthest from W(1/e).
+    """
     x = torch.linspace(-20.0, 20.0, 400_001, dtype=torch.float64, requires_grad=True)
     relu, tanh, swish = (networks.activation_of(name) for name in ("relu", "tanh", "swish"))
     relu_slope, tanh_slope, swish_slope = (torch.autograd.grad(f(x).sum(), x)[0] for f in (relu, tanh, swish))
@@ -55,8 +62,8 @@ def run_exact(runs: pd.DataFrame, context) -> pd.DataFrame:
         "swish_left": swish(x[0]).abs(),
         **_chains(),
     }
-    for number, beta in enumerate(context.settings.betas):
-        facts[f"swish_gap_{number}"] = beta * (swish(beta * x) / beta - relu(x)).abs().max()
+    gaps = [beta * (swish(beta * x) / beta - relu(x)).abs().max() for beta in context.settings.betas]
+    facts["swish_gap"] = max(gaps, key=lambda gap: abs(gap - LAMBERT))
     return pd.DataFrame({"run": runs["run"], **{name: float(value) for name, value in facts.items()}})
 
 
@@ -79,28 +86,26 @@ def _chains() -> dict[str, torch.Tensor]:
     }
 
 
-def run_dead_law(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_dead_law(run, context) -> dict[str, float]:
     """Share of random bias-free ReLU networks that are silent for one input, by width and depth."""
-    shares, count = [], context.settings.networks
-    for run in runs.itertuples():
-        generator = context.generator(run.seed, "networks")
-        h = torch.randn(count, run.width, 1, generator=generator)
-        for _ in range(run.depth):
-            h = torch.relu(torch.randn(count, run.width, run.width, generator=generator) @ h)
-            h = h / h.amax(1, keepdim=True).clamp_min(1e-30)
-        shares.append(float((h == 0).all(1).double().mean()))
-    return pd.DataFrame({"run": runs["run"], "dead": shares})
+    count, generator = context.settings.networks, context.generator(run.seed, "networks")
+    h = torch.randn(count, run.width, 1, generator=generator)
+    for _ in range(run.depth):
+        h = torch.relu(torch.randn(count, run.width, run.width, generator=generator) @ h)
+        h = h / h.amax(1, keepdim=True).clamp_min(1e-30)
+    return {"dead": float((h == 0).all(1).double().mean())}
 
 
 def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train plain networks and follow the mean loss of the last ten minibatches, every other step.
 
     Columns: `train_loss`, the last of these losses; `course`, their mean (what the rate is tuned for); `updates`, after
-    how many steps they were first at most half the loss of guessing (infinite: never); `first_update`.
+    how many steps they were first at most half the loss of guessing (infinite: never); `relative_gradient`.
     """
     data, inputs = _training_set(runs, context)
     network, steps = _plain(context.settings, inputs), context.settings.steps
-    first = _first_update(runs, context, network, data)
+    first = _relative_gradient(runs, context, network, data)
     course = train(
         runs, context, network=network, data=data, evaluate_at=range(2, steps + 1, 2), batch_loss_window=10
     ).records
@@ -112,7 +117,7 @@ def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
         "train_loss": last["batch_loss"],
         "course": last["run"].map(mean),
         "updates": last["run"].map(course[there].groupby("run")["step"].min()).astype("float64").fillna(math.inf),
-        "first_update": last["run"].map(first),
+        "relative_gradient": last["run"].map(first),
         "status": last["status"],
     })  # fmt: skip
 
@@ -121,11 +126,11 @@ def run_swept(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train plain networks at one learning rate a run; loss of the last ten minibatches, error on all the examples."""
     data, inputs = _training_set(runs, context)
     network = _plain(context.settings, inputs)
-    first = _first_update(runs, context, network, data)
+    first = _relative_gradient(runs, context, network, data)
     records = train(
         runs, context, network=network, data=data, evaluate={"train": data}, batch_loss_window=10
     ).records.drop(columns=["step", "train_loss"])
-    records["first_update"] = records["run"].map(first)
+    records["relative_gradient"] = records["run"].map(first)
     return records.rename(columns={"batch_loss": "train_loss"})
 
 
@@ -154,9 +159,8 @@ def run_dead(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train at one learning rate a run, then count the units that pass no gradient for any training example.
 
     A unit counts as dead when |phi'| < 0.01 on every example: for ReLU that is "never active", for Swish a
-    pre-activation that stays below about -6.6 (or on the one root of its slope). Of ReLU networks also, in the second
-    layer, where what a unit reads still changes: `revived`, the share of units dead after half of the steps that are not
-    dead at the end, and `kept`, that of units not dead then.
+    pre-activation that stays below about -6.6 (or on the one root of its slope). Of ReLU networks also `revived`, the
+    share of units dead after half of the steps that are not dead at the end, and `kept`, that of units not dead then.
     """
     data, inputs = _training_set(runs, context)
     activation, network = runs["activation"].iloc[0], _plain(context.settings, inputs)
@@ -166,11 +170,12 @@ def run_dead(runs: pd.DataFrame, context) -> pd.DataFrame:
     found = {"dead": dead.double().mean((1, 2))}
     if activation == "relu":
         half = context.settings.steps // 2  # the same steps as the first half of the above, from the same streams
-        before = _dead(train(runs, context, network=network, data=data, steps=half), data, activation)[:, 1]
-        active = (~dead[:, 1]).double()
-        found["revived"] = (active * before).sum(1) / before.sum(1)
-        found["kept"] = (active * ~before).sum(1) / (~before).sum(1)
-    return trained.records.assign(**{name: pd.Series(value.cpu().numpy()).where(fine) for name, value in found.items()})
+        before = _dead(train(runs, context, network=network, data=data, steps=half), data, activation)
+        found["revived"] = (before & ~dead).sum((1, 2)) / before.sum((1, 2))
+        found["kept"] = (~before & ~dead).sum((1, 2)) / (~before).sum((1, 2))
+    return trained.records.assign(
+        **{name: pd.Series(value.double().cpu().numpy()).where(fine) for name, value in found.items()}
+    )
 
 
 def run_accuracy(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -205,13 +210,11 @@ def _plain(settings, inputs: int):
     return network
 
 
-def _first_update(runs: pd.DataFrame, context, network, data: Data) -> pd.Series:
-    """By run, the length of the first step of gradient descent over that of all weights, on a hundred examples."""
+def _relative_gradient(runs: pd.DataFrame, context, network, data: Data) -> pd.Series:
+    """By run, the length of the first gradient over that of all weights, on a hundred examples."""
     ensemble = untrained(runs, context, network)
-    few = Data(data.shared, subset=data.subset[:, :100])
-    gradient = measure.gradient_of(ensemble, few).norm(dim=1)
-    shares = (gradient / ensemble.parameters.norm(dim=1)).double().cpu().numpy()
-    return pd.Series(shares * runs["learning_rate"].to_numpy(), index=runs["run"])
+    gradient = measure.gradient_of(ensemble, Data(data.shared, subset=data.subset[:, :100])).norm(dim=1)
+    return pd.Series((gradient / ensemble.parameters.norm(dim=1)).double().cpu().numpy(), index=runs["run"])
 
 
 def _dead(trained: Trained, data: Data, activation: str) -> torch.Tensor:

@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pandas as pd
 
+from claimcheck.results.tables import by_seed
 from claimcheck.theory.mean_field import chi_1
 from claimcheck.theory.slopes import backward_slope, table
 
 GUESSING = math.log(10.0)
-LAMBERT = 0.278465
-"""W(1/e), the greatest value of x / (1 + exp x)."""
 
 
 def slope_error(records: pd.DataFrame, activation: str, variance: float, theory: str | None = None) -> pd.Series:
@@ -47,20 +46,14 @@ def bend(records: pd.DataFrame, cells: dict[str, float]) -> pd.Series:
 
 def saturation_growth(records: pd.DataFrame) -> pd.Series:
     """Least growth of the saturated share from one weight variance to the next, from 1 on, in the last layer."""
-    last = records[(records["layer"] == records["layer"].max()) & (records["weight_variance"] >= 1)]
-    return last.pivot(index="seed", columns="weight_variance", values="saturated").diff(axis=1).min(axis=1)
-
-
-def swish_gap(records: pd.DataFrame) -> pd.Series:
-    """beta * sup |Swish_beta - ReLU| for the beta at which it is furthest from W(1/e)."""
-    gaps = records.set_index("seed").filter(like="swish_gap_")
-    return gaps.apply(lambda own: own[(own - LAMBERT).abs().idxmax()], axis=1)
+    last = by_seed(records, "saturated", "weight_variance", layer=records["layer"].max())
+    return last.loc[:, 1:].diff(axis=1).min(axis=1)
 
 
 def where_survived(records: pd.DataFrame, activation: str, column: str = "dead") -> pd.DataFrame:
-    """The column by seed and learning rate; NaN where the run diverged or ended above the loss of guessing."""
-    runs = records[records["activation"] == activation].set_index(["seed", "learning_rate"])
-    return runs[column].where(runs["train_loss"] < GUESSING).unstack()
+    """The column by seed and learning rate; NaN where the run diverged or ended less than 1 % below guessing."""
+    values, loss = (by_seed(records, each, "learning_rate", activation=activation) for each in (column, "train_loss"))
+    return values.where(loss < 0.99 * GUESSING)
 
 
 def near_divergence(

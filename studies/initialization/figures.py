@@ -40,7 +40,9 @@ def plot_scales(records):
     )
     titles = {f"{name}, {data}": f"{name}, {data}" for name in ("ReLU", "tanh") for data in DATA.values()}
     for axis, _, rows in style.panels(records, "panel", titles, columns=2, height=4.6, sharex=True, sharey=True):
-        style.curves(axis, rows, x="decade", y="loss", by="gain", looks=style.looks(GAINS), labels=GAINS, average="median")
+        style.curves(
+            axis, rows, x="decade", y="loss", by="gain", looks=style.looks(GAINS), labels=GAINS, average="median"
+        )
         style.level(axis, GUESSING, "guessing")
     return style.finish(
         axis, records, title="gain", xlabel="log₁₀ of the learning rate", ylabel="training loss / nats", raised=True

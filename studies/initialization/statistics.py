@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from claimcheck.results.tables import by_seed
 from claimcheck.theory import mean_field
 from claimcheck.theory.slopes import bend, table
 
@@ -22,14 +23,12 @@ def factor_beside_he(records: pd.DataFrame, variance: float) -> pd.Series:
 
 def level_over_theory_tanh(records: pd.DataFrame, theory: float) -> pd.Series:
     """Mean square of tanh's pre-activations over theory's fixed point at the weight variance `theory`."""
-    measured = records[(records["activation"] == "tanh") & (records["weight_variance"] == 4.0)]
-    return measured.set_index("seed")["level"] / mean_field.limit_variance("tanh", theory)
+    return by_seed(records, "level", activation="tanh") / mean_field.limit_variance("tanh", theory)
 
 
 def bend_of(records: pd.DataFrame, activation: str, variance: float, swapped: bool = False) -> pd.Series:
     """Slope of the signal's ln mean square over the deeper half of the layers less that over the first half."""
-    found = bend(table(records, activation, variance, "pre_activation"))
-    return -found if swapped else found
+    return bend(table(records, activation, variance, "pre_activation")) * (-1 if swapped else 1)
 
 
 def capped_loss(records: pd.DataFrame) -> pd.Series:
@@ -39,18 +38,14 @@ def capped_loss(records: pd.DataFrame) -> pd.Series:
 
 def rise_of_best(records: pd.DataFrame, order: list[str]) -> pd.Series:
     """Best weight variance of the last of three activations less that of the first; NaN where the second's is outside."""
-    losses = records.assign(loss=capped_loss).pivot_table(
-        index="seed", columns=["activation", "weight_variance"], values="loss"
-    )
+    losses = by_seed(records.assign(loss=capped_loss), "loss", ["activation", "weight_variance"])
     first, second, third = (losses[name].idxmin(axis=1) for name in order)
     return (third - first).where((first <= second) & (second <= third))
 
 
 def gain_beside(records: pd.DataFrame, activation: str, beside: str) -> pd.Series:
     """Loss from Xavier's variance (1) less that from He's (2), of one activation less the same of another."""
-    losses = records.assign(loss=capped_loss).pivot_table(
-        index="seed", columns=["activation", "weight_variance"], values="loss"
-    )
+    losses = by_seed(records.assign(loss=capped_loss), "loss", ["activation", "weight_variance"])
     gains = [losses[name][1.0] - losses[name][2.0] for name in (activation, beside)]
     return gains[0] - gains[1]
 
@@ -64,11 +59,6 @@ def halved(records: pd.DataFrame, cell: dict, beside: dict) -> pd.Series:
         cell: levels of depth and norm.
         beside: what differs in the other cell.
     """
-    losses, others = (_by_gain(records, each) for each in (cell, {**cell, **beside}))
+    capped = records.assign(loss=capped_loss)
+    losses, others = (by_seed(capped, "loss", "gain", **each) for each in (cell, {**cell, **beside}))
     return (others[4.0] - others[1.0]) / 2 - (losses.max(axis=1) - losses.min(axis=1))
-
-
-def _by_gain(records: pd.DataFrame, cell: dict) -> pd.DataFrame:
-    """The capped loss by seed and gain."""
-    same = (records[list(cell)] == pd.Series(cell)).all(axis=1)
-    return records[same].assign(loss=capped_loss).pivot(index="seed", columns="gain", values="loss")

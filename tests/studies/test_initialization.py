@@ -167,7 +167,9 @@ def test_a_run_fails_when_it_diverges_or_has_not_left_guessing_at_its_best_rate(
 def over_variances(best):
     """Losses that are least at each activation's best variance, a seed for each entry of the lists."""
     cells = [
-        {"activation": name, "weight_variance": v, "best": own} for name, own in best.items() for v in (0.5, 1.0, 1.5, 2.0, 3.0)
+        {"activation": name, "weight_variance": v, "best": own}
+        for name, own in best.items()
+        for v in (0.5, 1.0, 1.5, 2.0, 3.0)
     ]
     count = len(next(iter(best.values())))
     rows = [[abs(math.log(cell["weight_variance"] / cell["best"][seed])) for cell in cells] for seed in range(count)]
@@ -175,7 +177,9 @@ def over_variances(best):
 
 
 def test_best_variances_are_in_order_or_the_unit_has_no_number():
-    records = over_variances({"tanh": [1.0, 1.5, 2.0, 1.0], "relu": [2.0, 1.5, 1.5, 2.0], "swish": [3.0, 2.0, 2.0, 1.5]})
+    records = over_variances(
+        {"tanh": [1.0, 1.5, 2.0, 1.0], "relu": [2.0, 1.5, 1.5, 2.0], "swish": [3.0, 2.0, 2.0, 1.5]}
+    )
     assert answer("order-of-variances", records).to_list()[:2] == [2.0, 0.5]
     assert answer("order-of-variances", records).isna().to_list() == [False, False, True, True]
     assert [true_in(control("order-of-variances", name), records) for name in ("never", "against")] == [0, 0]
