@@ -104,7 +104,7 @@ def test_factors_of_one_layer_are_those_of_a_network_by_hand():
     two = torch.relu(one) @ second.T
     two.retain_grad()
     (torch.relu(two) * torch.randn(1, 3, 6, generator=generator)[0]).sum().backward()
-    assert law["forward"] == pytest.approx(float(two.square().mean() / one.square().mean()), rel=1e-5)
+    assert law["forward"] == pytest.approx(float((two.square().mean() / one.square().mean()).detach()), rel=1e-5)
     assert law["backward"] == pytest.approx(float(one.grad.square().mean() / two.grad.square().mean()), rel=1e-5)
 
 
@@ -211,11 +211,17 @@ def test_a_range_is_halved_where_it_falls_by_more_than_half_and_never_beside_its
 
 
 def test_norms_that_do_not_matter_are_not_said_to_halve_the_range_or_to_leave_some():
-    draws = np.random.default_rng(0).normal(size=(2, 400, 3))
-    records = over_gains(none=1.0 + 0.1 * draws[0], batch=1.0 + 0.1 * draws[1])
+    draws = np.random.default_rng(0).normal(size=(3, 400, 3))
+    records = over_gains(none=1.0 + 0.1 * draws[0], batch=1.0 + 0.1 * draws[1], layer=1.0 + 0.1 * draws[2])
     assert true_in(predicted("batch-norm-halves-range"), records) < 100
-    assert 160 < true_in(predicted("batch-norm-leaves-some"), records) < 240
-    assert true_in(control("batch-norm-leaves-some", "never"), records) == 0
+    assert 160 < true_in(predicted("norms-leave-some"), records) < 240
+    assert true_in(control("norms-leave-some", "never"), records) == 0
+
+
+def test_what_the_norms_leave_is_a_mean_over_both_gains_and_both_norms():
+    records = over_gains(batch=[[1.2, 1.0, 1.4]] * 2, layer=[[1.5, 1.0, 1.1]] * 2)
+    assert answer("norms-leave-some", records).to_list() == pytest.approx([0.3, 0.3])
+    assert true_in(control("norms-leave-some", "against"), records) == 0
 
 
 def test_a_diverged_run_counts_as_twice_the_loss_of_guessing():
