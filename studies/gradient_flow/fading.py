@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor
 
+from claimcheck.engine.layers import flattened, for_ensembles
 from claimcheck.engine.networks import MLP
 
 
+@for_ensembles
 class Fading(MLP):
     """The scaled residual network of `claimcheck.engine.networks.MLP`, with a factor for the gradient of each block.
 
@@ -25,8 +27,9 @@ class Fading(MLP):
 
     def features(self, x: Tensor) -> Tensor:
         """What the output layer reads, ``[B, width]``."""
-        h = self.hidden[0](x.flatten(1))
+        h = self.hidden[0](flattened(x, self.hidden[0].weight))
         for block, layer in enumerate(self.hidden[1:]):
-            h = h.detach() + self.factors[block] * (h - h.detach())
+            factor = self.factors[..., block, None, None]
+            h = h.detach() + factor * (h - h.detach())
             h = h + self.scale * layer(self._activate(block, h))
         return self._activate(len(self.hidden) - 1, h)

@@ -112,6 +112,21 @@ def test_frozen_layers_get_no_gradient_and_the_others_theirs():
     assert all(torch.equal(one, other) for one, other in zip(whole[2:], frozen[2:], strict=True))
 
 
+def test_each_network_of_an_ensemble_gets_its_own_factors():
+    runs = pd.DataFrame({"run": ["a", "b", "c"], "seed": 1, "factor": [1.0, 0.5, 0.5], "frozen": [0, 0, 2]})
+
+    def network(run, generator):
+        return FADING.Fading(5, 6, 3, depth=4, generator=generator, factor=run.factor, frozen=run.frozen)
+
+    ensemble = Ensemble.build(runs, network, torch.Generator().manual_seed)
+    x, y = torch.randn(4, 5, generator=torch.Generator().manual_seed(2)), torch.tensor([0, 1, 2, 0])
+    together = ensemble.layout.views(measure.gradient_of(ensemble, Data({"x": x, "y": y})))
+    for member, run in enumerate(runs.itertuples()):
+        alone = gradients(network(run, torch.Generator().manual_seed(1)), x)[1]
+        for layer, gradient in enumerate(alone):
+            assert torch.allclose(together[f"hidden.{layer}.weight"][member], gradient, rtol=1e-4, atol=1e-8)
+
+
 # --- what the runs measure --------------------------------------------------------------------------------------------
 
 
