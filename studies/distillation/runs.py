@@ -197,7 +197,8 @@ def run_across(runs, context):
         given, context, there, context.settings.width, data, context.settings.steps,
         validation=there.validation, test=there.test,
     )  # fmt: skip
-    return trained.records.assign(teacher_accuracy=accuracy)
+    right = trained.records["test_accuracy"]
+    return trained.records.assign(teacher_accuracy=accuracy, above_chance=right - 0.1, lead=right - accuracy)
 
 
 def _partners(labels, others):
@@ -217,8 +218,8 @@ def _cosine(student, teacher, temperature):
 def run_gradients(runs, context):
     """Gradients of T^2 KL and of the label loss with respect to a new student's weights, and what the former is.
 
-    `imbalance` is the number of doublings between the two norms, in either direction, and `imbalance_without` the same
-    without T^2; `cosine` is that of the gradient with respect to the logits to the difference of logits.
+    `imbalance` is how many decades the two norms are apart, in either direction, and `imbalance_without` the same without
+    T^2; `cosine` is that of the gradient with respect to the logits to the difference of logits.
     """
     name, runs = runs["dataset"].iloc[0], runs.reset_index(drop=True)
     drawn = _drawn(context, name, runs["seed"])
@@ -234,7 +235,7 @@ def run_gradients(runs, context):
     off = {"imbalance": soft / hard, "imbalance_without": soft / hard / heat**2}
     found = runs[["run"]].assign(norm=soft, norm_without=soft / heat**2, hard_norm=hard)
     cosines = [_cosine(*each) for each in zip(_logits(students, data), logits, heat, strict=True)]
-    return found.assign(cosine=cosines, **{column: np.abs(np.log2(value)) for column, value in off.items()})
+    return found.assign(cosine=cosines, **{column: np.abs(np.log10(value)) for column, value in off.items()})
 
 
 def run_matching(runs, context):

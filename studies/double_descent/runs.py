@@ -131,8 +131,8 @@ def _five_layers(inputs, width):
 def run_network(runs, context, kind=_one_hidden_layer):
     """Train error (of the labels given), test error (of true labels) and their gap, on each seed's own examples.
 
-    Width and number of examples are each the ensemble's or, where fixed, the part's; a part may say how many `epochs`
-    in place of steps. Runs of one seed share the noise of their labels: a higher rate moves more of them. The gap is
+    A width is said by itself or as a size; what the ensemble does not vary is the part's, which may say how many
+    `epochs` in place of steps. Runs of one seed share the noise of their labels: a higher rate moves more of them. The gap is
     that to the test error of labels with the noise of the training labels, in expectation over that noise.
     """
     given = {**context.settings, **runs.iloc[0]}
@@ -142,11 +142,12 @@ def run_network(runs, context, kind=_one_hidden_layer):
     data = Data({}, {"x": own.pool.x_train[own.train], "y": torch.stack(labels)})
     test = Data({"x": own.pool.x_test, "y": own.pool.y_test}, subset=own.test)
     steps = given["epochs"] * given["examples"] // given["batch_size"] if "epochs" in given else given["steps"]
-    network = kind(own.pool.x_train[0], int(given["width"]))
+    width = given["widths"][given["dataset"]][given["size"]] if "size" in given else int(given["width"])
+    network = kind(own.pool.x_train[0], width)
     found = train(runs, context, network=network, data=data, steps=steps, evaluate={"train": data, "test": test}).records
     noise = runs["label_noise"].to_numpy()
     seen = found["test_error"] * (1 - noise / 9) + (1 - found["test_error"]) * noise
-    return found.assign(gap=seen - found["train_error"])
+    return found.assign(gap=seen - found["train_error"], units=float(width))
 
 
 run_samples = run_network
@@ -155,15 +156,16 @@ run_convolution = partial(run_network, kind=_five_layers)
 
 def run_network_resamples(runs, context):
     """The decomposition of a network's class probabilities; all training sets of a seed start from the same weights."""
-    settings, sets = context.settings, 2 * context.settings.resamples
-    own = _drawn(context, runs["dataset"].iloc[0], runs["seed"], settings.pool, settings.test)
+    settings, sets, name = context.settings, 2 * context.settings.resamples, runs["dataset"].iloc[0]
+    width = settings.widths[name][runs["size"].iloc[0]]
+    own = _drawn(context, name, runs["seed"], settings.pool, settings.test)
     each = [own.of(member) for member in range(len(runs))]
     drawn = [_resampled(context, seed, data) for seed, data in zip(runs["seed"], each, strict=True)]
     x = torch.cat([data.x_train[chosen] for data, (chosen, _, _) in zip(each, drawn, strict=True)])
     members = runs.loc[runs.index.repeat(sets)]
     members = members.assign(run=[f"{run}/{number % sets}" for number, run in enumerate(members["run"])])
     seen = Data({}, {"x": x, "y": torch.cat([labels for _, labels, _ in drawn])})
-    network = _one_hidden_layer(own.pool.x_train[0], int(runs["width"].iloc[0]))
+    network = _one_hidden_layer(own.pool.x_train[0], width)
     trained = train(members, context, network=network, data=seen, evaluate={"train": seen})
     tested = Data({"x": own.pool.x_test}, subset=own.test.expand(len(runs), -1).repeat_interleave(sets, 0))
     said = trained.ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), tested)
@@ -172,7 +174,7 @@ def run_network_resamples(runs, context):
     for run, probabilities, data, (*_, fresh) in zip(runs["run"], said, each, drawn, strict=True):
         known, other = probabilities.chunk(2)
         found = bias_variance.decomposed(known, other, data.y_test, settings.label_noise, fresh)
-        rows.append({"run": run, "examples": float(settings.examples), **found})
+        rows.append({"run": run, "units": float(width), **found})
     errors = trained.records["train_error"].to_numpy().reshape(len(runs), sets).mean(1)
     lost, table = np.isnan(errors), pd.DataFrame(rows).assign(train_error=errors)
     table.loc[lost, list(found)] = np.nan

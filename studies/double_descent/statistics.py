@@ -8,22 +8,21 @@ CHANCE = 0.9
 """Error of a guess among ten classes: what a network that diverged is charged with."""
 
 
-def _table(records, column, x="width"):
+def _table(records, column, x):
     """A column, seeds by values of `x` in ascending order."""
     return records.pivot(index="seed", columns=x, values=column)
 
 
-def peak_to_threshold(records, dips, clean=False):
+def peak_to_threshold(records, clean=False):
     """log2 of the width from the dip on where a seed's test error is highest, over that where it fits its noisy labels.
 
-    The dip is the one of `dips` that the data set has. A seed's network fits from the first width on at which its train error is at most 10 %; else at the widest. With
+    A seed's network fits from the first width on at which its train error is at most 10 %; else at the widest. With
     `clean` the test error is that of clean labels.
     """
     noisy = records[records["label_noise"] == records["label_noise"].max()]
-    curve = records[records["label_noise"] == 0] if clean else noisy
-    errors = _table(curve, "test_error").fillna(CHANCE)
-    highest = errors.loc[:, min(set(dips) & set(errors)) :].idxmax(axis=1)
-    fits = _table(noisy, "train_error").fillna(CHANCE) <= 0.1
+    curve, dip = records[records["label_noise"] == 0] if clean else noisy, records["units"][records["size"] == "dip"].iloc[0]
+    highest = _table(curve, "test_error", "units").fillna(CHANCE).loc[:, dip:].idxmax(axis=1)
+    fits = _table(noisy, "train_error", "units").fillna(CHANCE) <= 0.1
     fits[fits.columns[-1]] = True
     return np.log2(highest / fits.idxmax(axis=1))
 
@@ -45,6 +44,6 @@ def decomposition_ratio(records, near=0.0):
     Widths `near` the number of examples, as a share of it, are left out; where there are several data sets, their
     means are averaged.
     """
-    rows = records[(records["width"] / records["examples"] - 1).abs() >= near]
+    rows = records[(records["width"] / records["examples"] - 1).abs() >= near] if near else records
     ratio = rows["error"] / (rows["squared_bias"] + rows["variance"] + rows["noise"])
     return np.exp(np.log(ratio).groupby(rows["seed"]).mean())
