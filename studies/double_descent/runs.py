@@ -144,7 +144,9 @@ def run_network(runs, context, kind=_one_hidden_layer):
     steps = given["epochs"] * given["examples"] // given["batch_size"] if "epochs" in given else given["steps"]
     width = given["widths"][given["dataset"]][given["size"]] if "size" in given else int(given["width"])
     network = kind(own.pool.x_train[0], width)
-    found = train(runs, context, network=network, data=data, steps=steps, evaluate={"train": data, "test": test}).records
+    found = train(
+        runs, context, network=network, data=data, steps=steps, evaluate={"train": data, "test": test}
+    ).records
     noise = runs["label_noise"].to_numpy()
     seen = found["test_error"] * (1 - noise / 9) + (1 - found["test_error"]) * noise
     return found.assign(gap=seen - found["train_error"], units=float(width))
@@ -214,7 +216,9 @@ def run_laws(runs, context):
     def errors(run, predict):
         data, _, scale = drawn[run.seed]
         off = {f"{where}_error": predict(data[where][0]) - data[where][1] for where in ("inside", "outside")}
-        rows.append({"run": run.run} | {name: float((each / scale).square().mean().sqrt()) for name, each in off.items()})
+        rows.append(
+            {"run": run.run} | {name: float((each / scale).square().mean().sqrt()) for name, each in off.items()}
+        )
 
     for run in runs[runs["learner"] != "network"].itertuples():
         x, y = (each[:count] for each in drawn[run.seed][0]["train"])

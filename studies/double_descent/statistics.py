@@ -20,7 +20,10 @@ def peak_to_threshold(records, clean=False):
     `clean` the test error is that of clean labels.
     """
     noisy = records[records["label_noise"] == records["label_noise"].max()]
-    curve, dip = records[records["label_noise"] == 0] if clean else noisy, records["units"][records["size"] == "dip"].iloc[0]
+    curve, dip = (
+        records[records["label_noise"] == 0] if clean else noisy,
+        records["units"][records["size"] == "dip"].iloc[0],
+    )
     highest = _table(curve, "test_error", "units").fillna(CHANCE).loc[:, dip:].idxmax(axis=1)
     fits = _table(noisy, "train_error", "units").fillna(CHANCE) <= 0.1
     fits[fits.columns[-1]] = True
