@@ -4,6 +4,7 @@ A teacher with one wide hidden layer is trained per seed, on examples that the s
 from its logits on examples of their own. Everything is judged at the last step.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from claimcheck.data.draws import draw_each
 from claimcheck.engine import measure, networks
 from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, softmax_cross_entropy, train
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, log_softmax, soft_loss
 
@@ -30,15 +32,15 @@ class Drawn(NamedTuple):
 
 
 def _drawn(context, name, seeds):
-    """Each seed's examples; inputs have mean 0 and standard deviation 1 over all of them, images may be shrunk."""
+    """Each seed's examples; inputs are less one mean, over one deviation, of the data set, and images may be shrunk."""
     sizes = context.settings[name]
     own = draw_each(context, name, seeds, train=sizes["pool"] + sizes["validation"], test=sizes["test"])
     x, x_test = (_shrunk(part, sizes.get("shrink", 1)) for part in (own.pool.x_train, own.pool.x_test))
-    centre, scale = x.mean(), x.std()
-    known = {"x": (x - centre) / scale, "y": own.pool.y_train}
+    data = replace(own.pool, x_train=x, x_test=x_test).rescaled()
     pool, validation = own.train.split([sizes["pool"], sizes["validation"]], 1)
-    test = Data({"x": (x_test - centre) / scale, "y": own.pool.y_test}, subset=own.test)
-    return Drawn(Data(known, subset=pool), Data(known, subset=validation), test)
+    return Drawn(*(replace(part, subset=rows) for part, rows in (
+        (Data.training(data), pool), (Data.training(data), validation), (Data.testing(data), own.test)
+    )))  # fmt: skip
 
 
 def _shrunk(images, times):
@@ -61,17 +63,13 @@ def _accuracy(predict, batch, hyper):
     return {"accuracy": (logits.argmax(-1) == batch["y"]).to(logits.dtype).mean()}
 
 
-def _logits(ensemble, data):
-    return ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), data)
-
-
 def _taught(runs, context, name, asked):
     """Logits [R, n, C] on the rows `asked` [R, n], and test accuracies [R], of each run's teacher.
 
     Runs of one teacher and seed share it. A teacher without the pool sees its student's examples, as many times.
     """
     settings, sizes = context.settings, context.settings[name]
-    teachers = runs[["teacher", "seed"]].drop_duplicates().assign(learning_rate=settings.teacher_rate)
+    teachers = runs[["teacher", "seed"]].drop_duplicates()
     teachers["run"] = teachers["teacher"] + ":" + teachers["seed"].astype(str)
     rates = sizes.get("teacher_rates", {})
     teachers["learning_rate"] = [rates.get(kind, settings.teacher_rate) for kind in teachers["teacher"]]
@@ -92,7 +90,7 @@ def _taught(runs, context, name, asked):
     )  # fmt: skip
     own = (runs["teacher"] + ":" + runs["seed"].astype(str)).map({run: at for at, run in enumerate(teachers["run"])})
     first = own.drop_duplicates().index  # a student of each teacher: students of one are asked the same rows
-    said = _logits(trained.ensemble, _of(drawn.pool, asked[torch.as_tensor(runs.index.get_indexer(first))]))
+    said = measure.outputs(trained.ensemble, _of(drawn.pool, asked[torch.as_tensor(runs.index.get_indexer(first))]))
     own = own.to_numpy(copy=True)
     return said[torch.as_tensor(own)], trained.records["test_accuracy"].to_numpy()[own]
 
@@ -152,7 +150,7 @@ def run_left_out(runs, context):
     known = Data(drawn.validation.shared, subset=without(drawn.validation, sizes["validation"] * 4 // 5))
     trained = _train_students(runs, context, drawn, settings.width, data, sizes["steps"], validation=known)
     labels = drawn.test.shared["y"][drawn.test.subset]
-    said = _logits(trained.ensemble, drawn.test)
+    said = measure.outputs(trained.ensemble, drawn.test)
     found = [_recalls(*each, settings.missing) for each in zip(said, labels.expand(len(runs), -1), strict=True)]
     return trained.records.join(pd.DataFrame(found))
 
@@ -218,8 +216,7 @@ def _cosine(student, teacher, temperature):
 def run_gradients(runs, context):
     """Gradients of T^2 KL and of the label loss with respect to a new student's weights, and what the former is.
 
-    `imbalance` is how many decades the two norms are apart, in either direction, and `imbalance_without` the same without
-    T^2; `cosine` is that of the gradient with respect to the logits to the difference of logits.
+    `imbalance` is how many decades the two norms are apart, in either direction, `imbalance_without` the same without T^2; `cosine` is that of the gradient with respect to the logits to the difference of logits.
     """
     name, runs = runs["dataset"].iloc[0], runs.reset_index(drop=True)
     drawn = _drawn(context, name, runs["seed"])
@@ -234,15 +231,13 @@ def run_gradients(runs, context):
     heat = runs["temperature"].to_numpy(dtype=float)
     off = {"imbalance": soft / hard, "imbalance_without": soft / hard / heat**2}
     found = runs[["run"]].assign(norm=soft, norm_without=soft / heat**2, hard_norm=hard)
-    cosines = [_cosine(*each) for each in zip(_logits(students, data), logits, heat, strict=True)]
+    cosines = [_cosine(*each) for each in zip(measure.outputs(students, data), logits, heat, strict=True)]
     return found.assign(cosine=cosines, **{column: np.abs(np.log10(value)) for column, value in off.items()})
 
 
-def run_matching(runs, context):
+@per_run
+def run_matching(run, context):
     """Cosine of the soft loss's gradient to the difference of logits, for normal logits of student and teacher."""
-    shape, cosines = (2, context.settings.pairs, 10), []
-    for run in runs.itertuples():
-        drawn = torch.randn(shape, generator=context.generator(run.seed, "logits")).double()
-        student, teacher = drawn * context.settings.deviation
-        cosines.append(_cosine(student, teacher, run.temperature))
-    return runs[["run"]].assign(cosine=cosines)
+    drawn = torch.randn((2, context.settings.pairs, 10), generator=context.generator(run.seed, "logits")).double()
+    student, teacher = drawn * context.settings.deviation
+    return {"cosine": _cosine(student, teacher, run.temperature)}

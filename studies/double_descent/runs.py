@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 
 from claimcheck.data.draws import draw_each
-from claimcheck.engine import networks
+from claimcheck.engine import measure, networks
+from claimcheck.engine.single import per_seed
 from claimcheck.engine.train import Data, noisy_labels, train
 from claimcheck.theory import bias_variance, risk
 
@@ -26,20 +27,19 @@ def _least_squares(cells, context, examples, width):
     A run is one design matrix, [examples, width], with many draws of signal and noise.
     """
     replicates, rows = context.settings.replicates, []
+    generator = context.generator(cells["seed"].iloc[0], "linear")
     shapes = [(examples, width), (width, replicates), (examples, replicates)]
-    for seed, group in cells.groupby("seed"):
-        generator = context.generator(seed, "linear")
-        draws = (torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes)
-        design, directions, noise = (draw.to(context.device) for draw in draws)
-        for (model, n, p), cell in group.groupby(["model", "n", "p"]):
-            found = PROBLEMS[model].measured(design[:n], p, directions, noise[:n])
-            for run in cell.itertuples():
-                excess, fitted = found[run.penalty == "optimal"]
-                rows.append({"run": run.run, "risk": excess, "gap": excess + PROBLEMS[model].noise - fitted})
-        context.advance(len(group) / len(cells))
+    draws = (torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes)
+    design, directions, noise = (draw.to(context.device) for draw in draws)
+    for (model, n, p), cell in cells.groupby(["model", "n", "p"]):
+        found = PROBLEMS[model].measured(design[:n], p, directions, noise[:n])
+        for run in cell.itertuples():
+            excess, fitted = found[run.penalty == "optimal"]
+            rows.append({"run": run.run, "risk": excess, "gap": excess + PROBLEMS[model].noise - fitted})
     return pd.DataFrame(rows)
 
 
+@per_seed
 def run_linear(runs, context):
     """Excess risk against parameters per example."""
     n = context.settings.examples
@@ -47,6 +47,7 @@ def run_linear(runs, context):
     return _least_squares(cells, context, n, round(context.settings.largest_gamma * n)).drop(columns="gap")
 
 
+@per_seed
 def run_linear_samples(runs, context):
     """Excess risk and gap against the number of examples, at a fixed number of features."""
     cells = runs.assign(model="isotropic", n=runs["examples"], p=FEATURES)
@@ -54,7 +55,7 @@ def run_linear_samples(runs, context):
 
 
 def _drawn(context, name, seeds, train, test=None):
-    """What each seed drew of a data set; inputs less their mean over the data set, over one standard deviation of all."""
+    """What each seed drew of a data set; inputs are less their mean over it, over the standard deviation of all."""
     own = draw_each(context, name, seeds, train=train, test=test)
     centre, scale = own.pool.x_train.mean(0), own.pool.x_train.std()
     x, x_test = ((part - centre) / scale for part in (own.pool.x_train, own.pool.x_test))
@@ -73,21 +74,20 @@ def _targets(labels):
     return torch.nn.functional.one_hot(labels, 10).double() - 0.1
 
 
+@per_seed
 def run_features(runs, context):
     """Classification by random features: train error (of the labels given) and test error (of the true ones)."""
-    n, rows, name = context.settings.examples, [], runs["dataset"].iloc[0]
-    for seed, group in runs.groupby("seed"):
-        data = _drawn(context, name, [seed], n, context.settings.test).of(0)
-        features = _random_relu(context, seed, data.x_train, data.x_test)
-        for run in group.itertuples():
-            labels = noisy_labels(data.y_train, run.label_noise, 10, context.generator(seed, "label noise"))
-            seen, unseen = (part[:, : run.width] * run.width**-0.5 for part in features)
-            estimate = risk.fit(seen, _targets(labels), run.ridge)
-            wrong, wrong_test = (seen @ estimate).argmax(1) != labels, (unseen @ estimate).argmax(1) != data.y_test
-            errors = {"train_error": float(wrong.double().mean()), "test_error": float(wrong_test.double().mean())}
-            rows.append({"run": run.run, "examples": float(n), **errors})
-        context.advance(len(group) / len(runs))
-    return pd.DataFrame(rows)
+    (seed, name), n, rows = runs[["seed", "dataset"]].iloc[0], context.settings.examples, []
+    data = _drawn(context, name, [seed], n, context.settings.test).of(0)
+    features = _random_relu(context, seed, data.x_train, data.x_test)
+    for run in runs.itertuples():
+        labels = noisy_labels(data.y_train, run.label_noise, 10, context.generator(seed, "label noise"))
+        seen, unseen = (part[:, : run.width] * run.width**-0.5 for part in features)
+        estimate = risk.fit(seen, _targets(labels), run.ridge)
+        wrong, wrong_test = (seen @ estimate).argmax(1) != labels, (unseen @ estimate).argmax(1) != data.y_test
+        errors = {"train_error": float(wrong.double().mean()), "test_error": float(wrong_test.double().mean())}
+        rows.append({"run": run.run, "examples": float(n), **errors})
+    return rows
 
 
 def _resampled(context, seed, data):
@@ -103,21 +103,20 @@ def _resampled(context, seed, data):
     return chosen, torch.stack(labels), torch.stack(fresh)
 
 
+@per_seed
 def run_resamples(runs, context):
     """Bias, variance and noise of random features over resampled training sets; the error from other sets."""
-    settings, rows = context.settings, []
-    for seed, group in runs.groupby("seed"):
-        data = _drawn(context, runs["dataset"].iloc[0], [seed], settings.pool, settings.test).of(0)
-        chosen, labels, fresh = _resampled(context, seed, data)
-        inside, outside = _random_relu(context, seed, data.x_train, data.x_test)
-        for run in group.itertuples():
-            scale = run.width**-0.5
-            estimate = risk.fit(inside[:, : run.width][chosen] * scale, _targets(labels))
-            known, other = (outside[:, : run.width] @ estimate * scale + 0.1).chunk(2)
-            found = bias_variance.decomposed(known, other, data.y_test, settings.label_noise, fresh)
-            rows.append({"run": run.run, "examples": float(settings.examples), **found})
-        context.advance(len(group) / len(runs))
-    return pd.DataFrame(rows)
+    settings, (seed, name), rows = context.settings, runs[["seed", "dataset"]].iloc[0], []
+    data = _drawn(context, name, [seed], settings.pool, settings.test).of(0)
+    chosen, labels, fresh = _resampled(context, seed, data)
+    inside, outside = _random_relu(context, seed, data.x_train, data.x_test)
+    for run in runs.itertuples():
+        scale = run.width**-0.5
+        estimate = risk.fit(inside[:, : run.width][chosen] * scale, _targets(labels))
+        known, other = (outside[:, : run.width] @ estimate * scale + 0.1).chunk(2)
+        found = bias_variance.decomposed(known, other, data.y_test, settings.label_noise, fresh)
+        rows.append({"run": run.run, "examples": float(settings.examples), **found})
+    return rows
 
 
 def _one_hidden_layer(inputs, width):
@@ -132,8 +131,8 @@ def run_network(runs, context, kind=_one_hidden_layer):
     """Train error (of the labels given), test error (of true labels) and their gap, on each seed's own examples.
 
     A width is said by itself or as a size; what the ensemble does not vary is the part's, which may say how many
-    `epochs` in place of steps. Runs of one seed share the noise of their labels: a higher rate moves more of them. The gap is
-    that to the test error of labels with the noise of the training labels, in expectation over that noise.
+    `epochs` in place of steps. Runs of one seed share the noise of their labels: a higher rate moves more of them. The
+    gap is that to the test error of labels with the noise of the training labels, in expectation over that noise.
     """
     given = {**context.settings, **runs.iloc[0]}
     own = _drawn(context, given["dataset"], runs["seed"], given["examples"], given["test"])
@@ -170,8 +169,7 @@ def run_network_resamples(runs, context):
     network = _one_hidden_layer(own.pool.x_train[0], width)
     trained = train(members, context, network=network, data=seen, evaluate={"train": seen})
     tested = Data({"x": own.pool.x_test}, subset=own.test.expand(len(runs), -1).repeat_interleave(sets, 0))
-    said = trained.ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), tested)
-    said = torch.softmax(said.double(), -1).unflatten(0, (len(runs), sets))
+    said = torch.softmax(measure.outputs(trained.ensemble, tested).double(), -1).unflatten(0, (len(runs), sets))
     rows = []
     for run, probabilities, data, (*_, fresh) in zip(runs["run"], said, each, drawn, strict=True):
         known, other = probabilities.chunk(2)
@@ -204,10 +202,9 @@ def _observed(context, seed, law):
 
 
 def run_laws(runs, context):
-    """Root mean square error, in standard deviations of the values, of a law's form and of a network, `inside` the range
-    of the training inputs and `outside` of it.
+    """Root mean square errors of a law's form and of a network, inside the range of the training inputs and outside.
 
-    The form has one constant, which least squares finds: the right form, or the `wrong` one.
+    They are in standard deviations of the values. The form has one constant, which least squares finds: the right form, or the `wrong` one.
     """
     name, count = runs["dataset"].iloc[0], int(runs["examples"].iloc[0])
     law, rows, learners = LAWS[name], [], runs[runs["learner"] == "network"]

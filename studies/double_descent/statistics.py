@@ -2,15 +2,12 @@
 
 import numpy as np
 
+from claimcheck.results.tables import by_seed, first_at_most
+
 from .problems import PROBLEMS
 
 CHANCE = 0.9
 """Error of a guess among ten classes: what a network that diverged is charged with."""
-
-
-def _table(records, column, x):
-    """A column, seeds by values of `x` in ascending order."""
-    return records.pivot(index="seed", columns=x, values=column)
 
 
 def peak_to_threshold(records, clean=False):
@@ -19,15 +16,10 @@ def peak_to_threshold(records, clean=False):
     A seed's network fits from the first width on at which its train error is at most 10 %; else at the widest. With
     `clean` the test error is that of clean labels.
     """
-    noisy = records[records["label_noise"] == records["label_noise"].max()]
-    curve, dip = (
-        records[records["label_noise"] == 0] if clean else noisy,
-        records["units"][records["size"] == "dip"].iloc[0],
-    )
-    highest = _table(curve, "test_error", "units").fillna(CHANCE).loc[:, dip:].idxmax(axis=1)
-    fits = _table(noisy, "train_error", "units").fillna(CHANCE) <= 0.1
-    fits[fits.columns[-1]] = True
-    return np.log2(highest / fits.idxmax(axis=1))
+    noise, dip = records["label_noise"].max(), records["units"][records["size"] == "dip"].iloc[0]
+    errors = by_seed(records, "test_error", "units", if_diverged=CHANCE, label_noise=0.0 if clean else noise)
+    fits = first_at_most(by_seed(records, "train_error", "units", if_diverged=CHANCE, label_noise=noise), 0.1)
+    return np.log2(errors.loc[:, dip:].idxmax(axis=1) / fits.clip(upper=records["units"].max()))
 
 
 def ratio_to_theory(records, model, penalty, theory=None):
@@ -35,7 +27,7 @@ def ratio_to_theory(records, model, penalty, theory=None):
 
     `theory` is the penalty of the closed form, that of the measurement unless given.
     """
-    table = _table(records[(records["model"] == model) & (records["penalty"] == penalty)], "risk", "gamma")
+    table = by_seed(records, "risk", "gamma", model=model, penalty=penalty)
     table = table[[gamma for gamma in table.columns if abs(gamma - 1) > 0.2 + 1e-9]]
     ratio = table / [PROBLEMS[model].expected(gamma, (theory or penalty) == "optimal") for gamma in table.columns]
     return ratio.apply(lambda found: found.iloc[np.abs(np.log(found)).argmax()], axis=1)
