@@ -29,8 +29,8 @@ def plot_laws(records):
     rows = [records.assign(panel=records["dataset"] + f" {where}", error=records[f"{where}_error"]) for where in places]
     for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2, height=4.6, sharey=True):
         style.curves(axis, own, x="examples", y="error", by="learner", labels=LEARNERS, average="median")
-    labels = {"xlabel": "training examples", "ylabel": "error (median)"}
-    return style.finish(axis, records, log_ticks=sorted(records["examples"].unique()), yscale="log", **labels)
+    labels = {"xlabel": "training examples", "ylabel": "error (median)", "yscale": "log", "raised": True}
+    return style.finish(axis, records, log_ticks=sorted(records["examples"].unique()), **labels)
 
 
 def plot_features(records):
@@ -81,7 +81,7 @@ def plot_decomposition(records):
         style.threshold(axis, threshold)
         style.log_axis(axis, means.index if networks else [10, 20, 50, 150, 400, 800])
         axis.set(xlabel="hidden units" if networks else "random features", ylim=(0, 1.1 * means["error"].max()))
-    return style.finish(axis, rows, ylabel="mean squared error")
+    return style.finish(axis, rows, ylabel="mean squared error", raised=True)
 
 
 def plot_samples(records):
