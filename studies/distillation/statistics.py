@@ -22,13 +22,12 @@ def gap_closed(records, temperature, of="soft", less="labels"):
 
 
 def beyond_half_of_the_gain(records, temperature, teacher):
-    """What a teacher gives the widest students beyond labels, less half of what the one that knows more gives."""
+    """Gain of the widest students from a teacher (or `labels`) over labels, less half of that from the rich teacher."""
     column = partial(by_seed, records, "test_accuracy", if_diverged=GUESS, width=records["width"].max())
     labels = column(label_share=1.0)
-    gain, whole = (
-        column(teacher=kind, label_share=0.0, temperature=temperature) - labels for kind in (teacher, "rich")
-    )
-    return gain - whole / 2
+    soft = partial(column, label_share=0.0, temperature=temperature)
+    gain = 0.0 * labels if teacher == "labels" else soft(teacher=teacher) - labels
+    return gain - (soft(teacher="rich") - labels) / 2
 
 
 def small_against_large(records, small="narrowest", large="widest"):
