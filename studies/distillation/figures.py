@@ -24,7 +24,6 @@ def plot_temperature(records):
     names = {width: f"{width} units" for width in sorted(records["width"].unique())}
     looks = style.looks(names)
     thin = {"markerfacecolor": "white", "linewidth": 0.8, "linestyle": "-", "markevery": [0]}
-    records = records[records["dataset"] != "digits"]  # of which there is one temperature
     for axis, _, rows in style.panels(records, "dataset", TITLES, height=3.2):
         soft = rows[(rows["teacher"] == "rich") & (rows["label_share"] == 0)]
         style.curves(axis, soft, x="temperature", y="test_accuracy", by="width", labels=names, times=100)
@@ -63,7 +62,7 @@ def _teacher_itself(axis, rows, by, levels):
 
 def plot_teachers(records):
     """The widest students at T = 4 by what their teacher had, with the teachers' own mean accuracy."""
-    rows = _widest(records[records["dataset"] != "digits"])
+    rows = _widest(records)
     rows, alone = rows[rows["label_share"].isin([0, 1])], rows["label_share"] == 1
     rows = rows.assign(
         teacher=rows["teacher"].mask(alone, "none"), teacher_accuracy=rows["teacher_accuracy"].mask(alone)

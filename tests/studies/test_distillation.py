@@ -326,10 +326,10 @@ def teachers(*kinds, relabelled=None, **settings):
             return RUNS.Drawn(Data({**pool.shared, "y": y}, subset=pool.subset), *others)
 
     runs = pd.DataFrame({"teacher": kinds, "seed": 0})
-    asked = RUNS_DRAWN(context, "digits", [0] * len(kinds)).pool.subset[:, :60]
+    asked = RUNS_DRAWN(context, "mnist5k", [0] * len(kinds)).pool.subset[:, :60]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RUNS, "_drawn", drawn)
-        said, _ = RUNS._taught(runs, context, "digits", asked)
+        said, _ = RUNS._taught(runs, context, "mnist5k", asked)
     return dict(zip(kinds, said, strict=True))
 
 
@@ -345,8 +345,8 @@ def test_an_equal_teacher_sees_its_student_s_examples_only():
 
 def test_teachers_differ_in_what_their_kind_says_and_their_rate_is_their_own():
     settings = STUDY.at("smoke")["students"].settings
-    kinds, digits = list(settings["teachers"]), settings["digits"]
-    usual, other = (teachers(*kinds, digits={**digits, "teacher_rates": rates}) for rates in ({}, {"shifts": 0.02}))
+    kinds, sizes = list(settings["teachers"]), settings["mnist5k"]
+    usual, other = (teachers(*kinds, mnist5k={**sizes, "teacher_rates": rates}) for rates in ({}, {"shifts": 0.02}))
     assert all(not torch.equal(usual[a], usual[b]) for k, a in enumerate(kinds) for b in kinds[:k])
     assert [kind for kind in kinds if not torch.equal(usual[kind], other[kind])] == ["shifts"]
 
@@ -354,9 +354,9 @@ def test_teachers_differ_in_what_their_kind_says_and_their_rate_is_their_own():
 def test_runs_of_one_teacher_are_given_what_it_says_of_their_own_seed():
     context = context_of("students")
     runs = pd.DataFrame({"teacher": ["rich", "equal", "rich", "rich"], "seed": [0, 0, 1, 0]})
-    asked = RUNS._drawn(context, "digits", runs["seed"]).pool.subset[:, :60]
-    said, accuracy = RUNS._taught(runs, context, "digits", asked)
-    alone, _ = RUNS._taught(runs.iloc[[2]].reset_index(drop=True), context, "digits", asked[[2]])
+    asked = RUNS._drawn(context, "mnist5k", runs["seed"]).pool.subset[:, :60]
+    said, accuracy = RUNS._taught(runs, context, "mnist5k", asked)
+    alone, _ = RUNS._taught(runs.iloc[[2]].reset_index(drop=True), context, "mnist5k", asked[[2]])
     assert torch.equal(said[0], said[3])
     assert accuracy[0] == accuracy[3]
     assert torch.equal(said[2], alone[0])
