@@ -18,7 +18,9 @@ LABELS = {
     "zero_init": "skip, branch starts at 0",
     "pre_norm": "skip, layer norm in branch",
 }
+SHORT = {"plain": "plain", "scaled": "scaled", "zero_init": "from 0"}
 LOOKS = style.looks(LABELS)
+DATA = {"digits": "digits", "mnist1d_pool": "MNIST-1D", "mnist5k": "MNIST"}
 BY_KIND = {"by": "kind", "looks": LOOKS, "labels": LABELS}
 
 
@@ -28,57 +30,73 @@ def capped(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot_train_loss_by_depth(records: pd.DataFrame):
-    """Train loss of every kind against depth, with the thousand-layer stacks of the other part."""
-    _, axis = style.figure(height=3.2)
-    rows = capped(records[records["part"].isin(["depth", "thousand"])])
-    style.curves(axis, rows, x="depth", y="train_loss", **BY_KIND)
-    style.theory(axis, None, CHANCE, label="guessing, ln 10")
-    style.log_axis(axis, sorted(rows["depth"].unique()))
-    fewest = rows.groupby("depth")["seed"].nunique().min()
-    extra = f"{fewest} at the greatest depths" if fewest < rows["seed"].nunique() else ""
-    return style.finish(axis, rows, extra, xlabel="depth / hidden layers", ylabel="train loss / nats", ylim=(0, None))
-
-
-def plot_convolutional(records: pd.DataFrame):
-    """Train loss of the convolutional network against depth."""
-    _, axis = style.figure(height=2.8)
-    looks = {"plain": LOOKS["plain"], "residual": LOOKS["scaled"]}
-    style.curves(axis, capped(records), x="depth", y="train_loss", by="kind", looks=looks)
-    scales = {"xscale": "log", "yscale": "log"}
-    return style.finish(axis, records, xlabel="depth / layers", ylabel="train loss / nats", **scales)
-
-
-def plot_gradient_by_layer(records: pd.DataFrame):
-    """The gradient's norm by layer relative to that at the output, before training and after some steps."""
-    depth, width = int(records["layer"].max()), float(records["width"].iloc[0])
-    at_output = records.sort_values("layer").groupby(["run", "step"])["gradient"].transform("last")
-    rows = records.assign(decades=np.log10(records["gradient"] / at_output))
-    titles = {step: f"after {step} updates" if step else "before training" for step in sorted(rows["step"].unique())}
-    figure, panels = style.panels(rows, "step", titles, height=3.2, sharey=True)
+    """Train loss of every kind at each depth, a panel per data set, every unit a dot."""
+    rows = capped(records)
+    depths, kinds = sorted(rows["depth"].unique()), [kind for kind in LABELS if kind in set(rows["kind"])]
+    levels = {f"{kind} {depth}": (kind, depth) for depth in depths for kind in kinds}
+    rows = rows.assign(level=rows["kind"] + " " + rows["depth"].astype(str))
+    looks = {level: LOOKS[kind] for level, (kind, _) in levels.items()}
+    names = {level: SHORT[kind] + f"\n{depth}" for level, (kind, depth) in levels.items()}
+    _, panels = style.panels(rows, "dataset", DATA, height=2.9, sharey=True)
     for axis, _, own in panels:
-        style.curves(axis, own, x="layer", y="decades", marks=6, **BY_KIND)
-        axis.set(xlabel="layer")
-    first, last = panels[0].axis, panels[-1].axis
-    start = plain_gradient_drift(width) / 2 / math.log(10) * depth
-    style.theory(first, [0, depth], [start, 0.0], label="plain, theory")
-    first.set(ylabel="gradient norm rel. to output, log10")
-    style.count(last, records)
-    last.legend(*first.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+        style.points(axis, own, x="level", y="train_loss", levels=list(levels), looks=looks, labels=names)
+        style.theory(axis, None, CHANCE, label="guessing, ln 10")
+        axis.set(ylim=(0, None))
+    panels[0].axis.set(ylabel="train loss / nats")
+    return style.finish(panels[-1].axis, rows)
+
+
+def plot_change(records: pd.DataFrame):
+    """How much a trained block changes its input, and what its absence costs, against depth."""
+    figure, axes = style.figure(1, 2, height=2.8)
+    for axis, column, times, label in (
+        (axes[0], "change", 1, r"$\Vert F(h)\Vert\;/\;\Vert h\Vert$"),
+        (axes[1], "left_out", 100, "train error added by leaving a block out / %"),
+    ):
+        style.curves(axis, records, x="depth", y=column, times=times, **BY_KIND)
+        style.log_axis(axis, sorted(records["depth"].unique()))
+        axis.set(xlabel="depth / hidden layers", ylabel=label, ylim=(0, None))
+    style.finish(axes[1], records)
     return figure
 
 
+def plot_convolutional(records: pd.DataFrame):
+    """Train loss of the convolutional network against depth, a panel per data set."""
+    titles = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+    looks = {"plain": LOOKS["plain"], "residual": LOOKS["scaled"]}
+    _, panels = style.panels(capped(records), "dataset", titles, height=2.8, sharey=True)
+    for axis, _, own in panels:
+        style.curves(axis, own, x="depth", y="train_loss", by="kind", looks=looks)
+        axis.set(xscale="log", yscale="log", xlabel="depth / layers")
+    return style.finish(panels[-1].axis, records)
+
+
+def plot_gradient_by_layer(records: pd.DataFrame):
+    """The gradient's norm by layer relative to that at the output, before training."""
+    _, axis = style.figure(height=3.0)
+    depth, width = int(records["layer"].max()), float(records["width"].iloc[0])
+    at_output = records.sort_values("layer").groupby("run")["gradient"].transform("last")
+    rows = records.assign(decades=np.log10(records["gradient"] / at_output))
+    style.curves(axis, rows, x="layer", y="decades", marks=6, **BY_KIND)
+    start = plain_gradient_drift(width) / 2 / math.log(10) * depth
+    style.theory(axis, [0, depth], [start, 0.0], label="plain, theory")
+    return style.finish(axis, records, xlabel="layer", ylabel="gradient norm rel. to output, log10")
+
+
 def plot_thousand_layers(records: pd.DataFrame):
-    """Train accuracy of the deepest stacks, every seed a dot; a diverged run is wrong everywhere."""
+    """Train accuracy of the deepest stacks, every unit a dot; a diverged run is wrong everywhere."""
     _, axis = style.figure(height=2.6)
-    depth = records["depth"].max()
-    rows = records[records["depth"] == depth]
+    rows = records[records["step"] == records["step"].max()]
     rows = rows.assign(accuracy=1.0 - rows["train_error"].fillna(1.0))
-    levels = [kind for kind in LABELS if kind in set(rows["kind"])]
-    names = {kind: name.replace(", ", ",\n").replace("norm in", "norm\nin") for kind, name in LABELS.items()}
-    style.points(axis, rows, x="kind", y="accuracy", levels=levels, looks=LOOKS, labels=names, times=100)
+    rows = rows.assign(level=rows["kind"] + " " + rows["dataset"])
+    levels = {f"{kind} {data}": (kind, data) for data in DATA for kind in ("plain", "scaled")}
+    levels = {level: said for level, said in levels.items() if level in set(rows["level"])}
+    looks = {level: LOOKS[kind] for level, (kind, _) in levels.items()}
+    names = {level: f"{SHORT[kind]},\n{DATA[data]}" for level, (kind, data) in levels.items()}
+    style.points(axis, rows, x="level", y="accuracy", levels=list(levels), looks=looks, labels=names, times=100)
     style.theory(axis, None, 10.0, label="guessing")
-    style.theory(axis, None, 90.0, label="90 %", linestyle=":")
-    return style.finish(axis, rows, f"{depth} layers", ylabel="train accuracy / %", ylim=(0, 102))
+    style.theory(axis, None, 70.0, label="70 %", linestyle=":")
+    return style.finish(axis, rows, ylabel="train accuracy / %", ylim=(0, 102))
 
 
 def plot_growth(records: pd.DataFrame):
@@ -96,9 +114,12 @@ def plot_growth(records: pd.DataFrame):
 
 
 def plot_stability(records: pd.DataFrame):
-    """Train error against learning rate at one depth: how wide the range is in which the stack learns."""
-    _, axis = style.figure(height=2.8)
+    """Train error against learning rate at one depth, a panel per data set: where the stack learns."""
     rows = records.assign(error=records["train_error"].fillna(1.0))
-    style.curves(axis, rows, x="learning_rate", y="error", times=100, **BY_KIND)
-    style.theory(axis, None, 50.0, label="counted as learning")
-    return style.finish(axis, rows, xlabel="learning rate", ylabel="train error / %", xscale="log", ylim=(0, 100))
+    _, panels = style.panels(rows, "dataset", DATA, height=2.8, sharey=True)
+    for axis, _, own in panels:
+        style.curves(axis, own, x="learning_rate", y="error", times=100, **BY_KIND)
+        style.theory(axis, None, 70.0, label="counted as learning")
+        axis.set(xlabel="learning rate", xscale="log", ylim=(0, 100))
+    panels[0].axis.set(ylabel="train error / %")
+    return style.finish(panels[-1].axis, rows)
