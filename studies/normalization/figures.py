@@ -12,6 +12,7 @@ from claimcheck.figures import style
 from .statistics import CHANCE, capped
 
 LABELS = {"none": "no norm", "batch": "batch norm", "layer": "layer norm", "rms": "RMS norm"}
+DATA = {"digits": "digits", "mnist1d_pool": "MNIST-1D"}
 BY_NORM = {"by": "norm", "looks": style.looks(LABELS), "labels": LABELS}
 BATCH_NORM_GROWTH = math.log(math.pi / (math.pi - 1.0))
 """Nats per layer by which |delta|^2 grows toward the input of a wide ReLU network with batch norm and large batches.
@@ -40,48 +41,63 @@ def plot_signal(records: pd.DataFrame):
     return figure
 
 
-def loss_panels(records: pd.DataFrame, by: str, title: str, x: str, **settings) -> list:
-    """The axes of a figure of train loss, a panel for each level of a column."""
-    titles = {level: title.format(level) for level in sorted(records[by].unique())}
-    _, panels = style.panels(capped(records), by, titles, height=2.9, sharey=True)
+def plot_speed(records: pd.DataFrame):
+    """Train loss by update, a row of panels per data set, a panel per architecture and initial variance."""
+    rows = capped(records)
+    highest = rows["init_variance"].max()
+    names = {"plain": "plain", "residual": "residual"}
+    regimes = rows["architecture"].map(names) + np.where(rows["init_variance"] == highest, ", He", ", default")
+    rows = rows.assign(panel=rows["dataset"].map(DATA) + ": " + regimes)
+    wanted = [
+        f"{data}: {name}, {init}" for data in DATA.values() for name in names.values() for init in ("default", "He")
+    ]
+    figure, panels = style.panels(
+        rows, "panel", {each: each for each in wanted}, columns=4, height=4.6, sharex=True, sharey=True
+    )
+    for axis, _, own in panels:
+        style.curves(axis, own, x="step", y="batch_loss", marks=4, **BY_NORM)
+        axis.set(xlabel="updates", ylabel="train loss / nats")
+        axis.label_outer()
+    style.finish(panels[-1].axis, records)
+    return figure
+
+
+def loss_panels(records: pd.DataFrame, x: str, **settings) -> list:
+    """The axes of a figure of train loss against a factor, a panel for each data set."""
+    _, panels = style.panels(capped(records), "dataset", DATA, height=2.9, sharey=True)
     for axis, _, rows in panels:
         style.curves(axis, rows, x=x, y="batch_loss", **BY_NORM)
+        style.theory(axis, None, CHANCE, label="guessing")
         axis.set(**settings)
         axis.label_outer()
     return [panel.axis for panel in panels]
 
 
-def plot_basins(records: pd.DataFrame):
-    """Final train loss against learning rate, a panel per initial gain."""
-    labels = {"xlabel": "learning rate", "ylabel": "final train loss / nats"}
-    axes = loss_panels(records, "gain", "gain {:g}", "learning_rate", xscale="log", **labels)
-    for axis in axes:
-        style.theory(axis, None, CHANCE, label="guessing")
+def plot_early(records: pd.DataFrame):
+    """Train loss after the first updates against learning rate, a panel per data set."""
+    labels = {"xlabel": "learning rate", "ylabel": "train loss / nats"}
+    axes = loss_panels(records, "learning_rate", xscale="log", **labels)
     return style.finish(axes[-1], records)
 
 
-def plot_speed(records: pd.DataFrame):
-    """Train loss by update, a panel per depth, each norm at its own learning rate."""
-    axes = loss_panels(records, "depth", "{} layers", "step", xlabel="updates", ylabel="train loss / nats")
+def plot_init(records: pd.DataFrame):
+    """Final train loss against the gain of the initial weights, a panel per data set."""
+    axes = loss_panels(records, "gain", xlabel="gain", ylabel="final train loss / nats")
+    for axis in axes:
+        style.log_axis(axis, sorted(records["gain"].unique()))
     return style.finish(axes[-1], records)
 
 
 def plot_batch_size(records: pd.DataFrame):
-    """Test error against batch size (left), and both norms' train loss in train and in eval mode (right)."""
-    figure, (left, right) = style.figure(1, 2, height=3.0)
-    rows = records.fillna({"test_error": 1.0, "batch_loss": CHANCE, "train_loss": CHANCE})
-    style.curves(left, rows, x="batch_size", y="test_error", times=100, **BY_NORM)
-    modes = {"batch_loss": "train mode", "train_loss": "eval mode"}
-    losses = rows.melt(["seed", "batch_size", "norm"], list(modes), var_name="mode", value_name="loss")
-    losses["curve"] = losses["norm"].map(LABELS) + ", " + losses["mode"].map(modes)
-    looks = style.looks(f"{LABELS[norm]}, {mode}" for norm in ("batch", "layer") for mode in modes.values())
-    style.curves(right, losses, x="batch_size", y="loss", by="curve", looks=looks)
-    for axis, label in ((left, "test error / %"), (right, "train loss / nats")):
-        style.log_axis(axis, sorted(records["batch_size"].unique()))
-        axis.set(xlabel="batch size", ylabel=label)
-        style.legend(axis, outside=False)
-    style.count(right, records)
-    return figure
+    """Test error against batch size, a panel per data set."""
+    rows = records.fillna({"test_error": 1.0})
+    _, panels = style.panels(rows, "dataset", DATA, height=2.9, sharey=True)
+    for axis, _, own in panels:
+        style.curves(axis, own, x="batch_size", y="test_error", times=100, **BY_NORM)
+        style.log_axis(axis, sorted(rows["batch_size"].unique()))
+        axis.set(xlabel="batch size", ylabel="test error / %")
+        axis.label_outer()
+    return style.finish(panels[-1].axis, records)
 
 
 def plot_timing(records: pd.DataFrame):

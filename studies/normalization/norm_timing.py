@@ -1,7 +1,8 @@
 """Time of RMS norm against layer norm, forward and backward, as a ratio of times measured in turn.
 
 Three ways to compute each: written from the same primitives and run eagerly, PyTorch's own fused kernels, and the
-primitives compiled. Both norms are warmed up, then timed by turns, so that what else the machine does meets both alike;
+primitives compiled. Both norms are warmed up, then timed by turns, each first in every other turn, so that what
+else the machine does meets both alike;
 on a CPU the time is the process's own, on a GPU the clock's.
 """
 
@@ -61,6 +62,14 @@ def seconds(norm: Callable[..., Tensor], tensors: list[Tensor], calls: int) -> f
     return clock() - start
 
 
+def by_turns(norms: tuple[Callable[..., Tensor], ...], tensors: list[Tensor], calls: int, first: int) -> list[float]:
+    """Time of each of two norms, in their order, whichever is timed first."""
+    times = [0.0, 0.0]
+    for place in (first, 1 - first):
+        times[place] = seconds(norms[place], tensors, calls)
+    return times
+
+
 def run_timing(runs: pd.DataFrame, context) -> pd.DataFrame:
     """The median over turns of ``log_ratio``, log(time of RMS norm / of layer norm), and of both times."""
     settings, device, rows = context.settings, context.settings.get("device", context.device), []
@@ -71,7 +80,7 @@ def run_timing(runs: pd.DataFrame, context) -> pd.DataFrame:
         tensors = [tensor.to(device).requires_grad_() for tensor in (x, weight, bias)]
         for norm in norms:
             seconds(norm, tensors, 3)
-        turns = [[seconds(norm, tensors, settings.calls) for norm in norms] for _ in range(settings.turns)]
+        turns = [by_turns(norms, tensors, settings.calls, first=turn % 2) for turn in range(settings.turns)]
         layer, rms = np.array(turns).T / settings.calls
         columns = {"log_ratio": np.log(rms / layer), "layer_seconds": layer, "rms_seconds": rms}
         rows.append({"run": run.run, **{name: np.median(column) for name, column in columns.items()}})

@@ -1,4 +1,4 @@
-"""What no measure can say: ranges over gains, slopes over layers, shares of a grid, updates to a target, times."""
+"""What no measure can say: ranges over gains, slopes over layers, highest rates, gaps early and late, times."""
 
 from __future__ import annotations
 
@@ -59,39 +59,30 @@ def gain_range(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Serie
     return (table[norm] / table[than]).fillna(1.0)
 
 
-def wider_basin(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Series:
-    """Share of the cells (learning rate x gain) within 0.2 nats of a norm's own best, minus the share with another."""
-    losses = capped(records).set_index(["seed", "norm"])["batch_loss"]
-    best = losses.groupby(["seed", "norm"]).transform("min")
-    near = (losses <= best + 0.2) & (losses < CHANCE - 0.2)
-    shares = near.groupby(["seed", "norm"]).mean().unstack("norm")
-    return shares[norm] - shares[than]
+def stable_rate(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Series:
+    """log10 of the highest learning rate at which the loss ends below guessing with a norm / with another.
 
-
-def updates_ratio(
-    records: pd.DataFrame, norm: str, than: str = "none", shallow: bool = False, target_at: float = 1.0
-) -> pd.Series:
-    """Updates of a norm to the loss at which the network with another ends / updates of that network to it.
-
-    Both count to the first time, so that a network against itself gives 1 however noisy its losses; infinite where the
-    norm never reaches it. The loss is each seed's own, a mean over `window` updates.
-
-    Args:
-        target_at: share of its updates after which the other network's loss is what the norm must reach, for controls.
+    A norm that learns at no rate counts with a tenth of the lowest.
     """
-    depth = records["depth"].min() if shallow else records["depth"].max()
-    rows = capped(records[records["depth"] == depth])
-    curves = rows.pivot(index=["seed", "norm"], columns="step", values="batch_loss")
-    ours, theirs = (curves.xs(each, level="norm") for each in (norm, than))
-    target = theirs.iloc[:, round(target_at * curves.shape[1]) - 1]
-    needed, given = (first_at_most(*each) for each in ((ours, target), (theirs, theirs.iloc[:, -1])))
-    return needed / given
+    learning = records[records["batch_loss"] < CHANCE]
+    highest = learning.groupby(["seed", "norm"])["learning_rate"].max().unstack("norm")
+    highest = highest.reindex(index=np.sort(records["seed"].unique()), columns=["none", *NORMS])
+    rates = np.log10(highest.fillna(records["learning_rate"].min() / 10))
+    return rates[norm] - rates[than]
 
 
-def first_at_most(curves: pd.DataFrame, target: pd.Series) -> pd.Series:
-    """The first update at which each seed's curve is at or below its target; infinite if never."""
-    reached = curves.le(target, axis=0)
-    return reached.idxmax(axis=1).where(reached.any(axis=1), np.inf)
+def early_gap(records: pd.DataFrame, norms: Sequence[str] = NORMS, times: float = 1.0) -> pd.Series:
+    """Loss without norm less the norms' mean, after a quarter of the updates less at the end.
+
+    Of residual networks from the highest initial variance.
+    """
+    cell = (records["architecture"] == "residual") & (records["init_variance"] == records["init_variance"].max())
+    rows = capped(records[cell])
+    steps = np.sort(rows["step"].unique())
+    moments = rows[rows["step"].isin([steps[len(steps) // 4 - 1], steps[-1]])]
+    losses = moments.pivot(index=["seed", "step"], columns="norm", values="batch_loss")
+    gaps = (losses["none"] - losses[[*norms]].mean(axis=1)).unstack("step")
+    return times * (gaps.iloc[:, 0] - gaps.iloc[:, -1])
 
 
 def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: str) -> pd.DataFrame:
@@ -99,12 +90,6 @@ def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: 
     rows = records.assign(value=records[column].fillna(worst).clip(upper=worst))
     table = rows.pivot(index=["seed", "batch_size"], columns="norm", values="value")
     return (table[norm] - table[than]).unstack("batch_size")
-
-
-def handicap_change(records: pd.DataFrame, norm: str = "batch", than: str = "layer") -> pd.Series:
-    """Handicap in test error, mean over batch sizes of 4 and less, minus that at the largest size."""
-    table = handicap(records, "test_error", 1.0, norm, than)
-    return table.loc[:, :4].mean(axis=1) - table.iloc[:, -1]
 
 
 def eval_beyond_train_mode(records: pd.DataFrame, norm: str = "batch", than: str = "layer") -> pd.Series:

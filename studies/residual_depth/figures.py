@@ -95,7 +95,7 @@ def plot_thousand_layers(records: pd.DataFrame):
     names = {level: f"{SHORT[kind]},\n{DATA[data]}" for level, (kind, data) in levels.items()}
     style.points(axis, rows, x="level", y="accuracy", levels=list(levels), looks=looks, labels=names, times=100)
     style.theory(axis, None, 10.0, label="guessing")
-    style.theory(axis, None, 70.0, label="70 %", linestyle=":")
+    style.theory(axis, None, 50.0, label="half", linestyle=":")
     return style.finish(axis, rows, ylabel="train accuracy / %", ylim=(0, 102))
 
 
