@@ -1,19 +1,16 @@
 """The figures: signals, losses, errors and times of every norm, in one look for each norm."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
-import pandas as pd
 
 from claimcheck.figures import style
 
-from .statistics import CHANCE, capped
+from .statistics import CHANCE
 
 LABELS = {"none": "no norm", "batch": "batch norm", "layer": "layer norm", "rms": "RMS norm"}
 DATA = {"digits": "digits", "mnist1d_pool": "MNIST-1D"}
-BY_NORM = {"by": "norm", "looks": style.looks(LABELS), "labels": LABELS}
+BY_NORM = {"by": "norm", "labels": LABELS}
 BATCH_NORM_GROWTH = math.log(math.pi / (math.pi - 1.0))
 """Nats per layer by which |delta|^2 grows toward the input of a wide ReLU network with batch norm and large batches.
 
@@ -23,90 +20,65 @@ Examples decorrelate, so a pre-activation's variance over the batch is sigma_w^2
 """
 
 
-def plot_signal(records: pd.DataFrame):
+def plot_signal(records):
     """Gradient by layer before training at every gain, one panel per norm."""
     rows = records.assign(decades=records["log_gradient"] / 2 / math.log(10))
     labels = {gain: f"gain {gain:g}" for gain in sorted(records["gain"].unique())}
-    figure, panels = style.panels(rows, "norm", LABELS, columns=2, height=4.4, sharex=True, sharey=True)
-    for axis, norm, own in panels:
-        style.curves(axis, own, x="layer", y="decades", by="gain", looks=style.looks(labels), labels=labels, marks=5)
-        axis.set(xlabel="layer", ylabel="gradient (RMS), log10")
-        axis.label_outer()
+    for axis, norm, own in style.panels(rows, "norm", LABELS, columns=2, height=4.4, sharex=True, sharey=True):
+        style.curves(axis, own, x="layer", y="decades", by="gain", labels=labels, marks=5)
         if norm == "batch":
             last = own["layer"].max()
             end = own[(own["layer"] == last) & (own["gain"] == 1)]["decades"].mean()
             start = end + BATCH_NORM_GROWTH / 2 / math.log(10) * (last - 1)
             style.theory(axis, [1, last], [start, end], label="theory, gain 1")
-            style.finish(axis, records)
-    return figure
+    return style.finish(axis, records, xlabel="layer", ylabel="gradient (RMS), log10")
 
 
-def plot_speed(records: pd.DataFrame):
+def plot_speed(records):
     """Train loss by update, a row of panels per data set, a panel per architecture and initial variance."""
-    rows = capped(records)
-    highest = rows["init_variance"].max()
-    names = {"plain": "plain", "residual": "residual"}
-    regimes = rows["architecture"].map(names) + np.where(rows["init_variance"] == highest, ", He", ", default")
-    rows = rows.assign(panel=rows["dataset"].map(DATA) + ": " + regimes)
-    wanted = [
-        f"{data}: {name}, {init}" for data in DATA.values() for name in names.values() for init in ("default", "He")
-    ]
-    figure, panels = style.panels(
-        rows, "panel", {each: each for each in wanted}, columns=4, height=4.6, sharex=True, sharey=True
-    )
-    for axis, _, own in panels:
-        style.curves(axis, own, x="step", y="batch_loss", marks=4, **BY_NORM)
-        axis.set(xlabel="updates", ylabel="train loss / nats")
-        axis.label_outer()
-    style.finish(panels[-1].axis, records)
-    return figure
+    variances = {variance: "He" if variance > 1 else "default" for variance in records["init_variance"].unique()}
+    regimes = records["architecture"] + ", " + records["init_variance"].map(variances)
+    rows = records.assign(panel=records["dataset"].map(DATA) + ",\n" + regimes)
+    regimes = ("plain, default", "plain, He", "residual, default", "residual, He")
+    titles = {f"{data},\n{regime}": f"{data},\n{regime}" for data in DATA.values() for regime in regimes}
+    for axis, _, own in style.panels(rows, "panel", titles, columns=4, height=4.6, sharex=True, sharey=True):
+        style.curves(axis, own, x="step", y="batch_loss", lost=CHANCE, cut=CHANCE, marks=4, **BY_NORM)
+    return style.finish(axis, records, raised=True, xlabel="updates", ylabel="train loss / nats")
 
 
-def loss_panels(records: pd.DataFrame, x: str, **settings) -> list:
-    """The axes of a figure of train loss against a factor, a panel for each data set."""
-    _, panels = style.panels(capped(records), "dataset", DATA, height=2.9, sharey=True)
-    for axis, _, rows in panels:
-        style.curves(axis, rows, x=x, y="batch_loss", **BY_NORM)
-        style.theory(axis, None, CHANCE, label="guessing")
-        axis.set(**settings)
-        axis.label_outer()
-    return [panel.axis for panel in panels]
+def by_data(records, x, y="batch_loss", **how):
+    """A panel per data set with a line for each norm; the last panel's axis."""
+    for axis, _, own in style.panels(records, "dataset", DATA, height=2.9, sharey=True):
+        style.curves(axis, own, x=x, y=y, **how, **BY_NORM)
+        if y == "batch_loss":
+            style.level(axis, CHANCE, "guessing")
+    return axis
 
 
-def plot_early(records: pd.DataFrame):
-    """Train loss after the first updates against learning rate, a panel per data set."""
-    labels = {"xlabel": "learning rate", "ylabel": "train loss / nats"}
-    axes = loss_panels(records, "learning_rate", xscale="log", **labels)
-    return style.finish(axes[-1], records)
+def plot_early(records):
+    """Train loss after the first updates against learning rate, a panel per data set; cut at twice guessing."""
+    axis = by_data(records, "learning_rate", lost=2 * CHANCE, cut=2 * CHANCE)
+    return style.finish(axis, records, xlabel="learning rate", ylabel="train loss / nats", xscale="log")
 
 
-def plot_init(records: pd.DataFrame):
+def plot_init(records):
     """Final train loss against the gain of the initial weights, a panel per data set."""
-    axes = loss_panels(records, "gain", xlabel="gain", ylabel="final train loss / nats")
-    for axis in axes:
-        style.log_axis(axis, sorted(records["gain"].unique()))
-    return style.finish(axes[-1], records)
+    axis, gains = by_data(records, "gain", lost=CHANCE, cut=CHANCE), sorted(records["gain"].unique())
+    return style.finish(axis, records, log_ticks=gains, xlabel="gain", ylabel="final train loss / nats")
 
 
-def plot_batch_size(records: pd.DataFrame):
+def plot_batch_size(records):
     """Test error against batch size, a panel per data set."""
-    rows = records.fillna({"test_error": 1.0})
-    _, panels = style.panels(rows, "dataset", DATA, height=2.9, sharey=True)
-    for axis, _, own in panels:
-        style.curves(axis, own, x="batch_size", y="test_error", times=100, **BY_NORM)
-        style.log_axis(axis, sorted(rows["batch_size"].unique()))
-        axis.set(xlabel="batch size", ylabel="test error / %")
-        axis.label_outer()
-    return style.finish(panels[-1].axis, records)
+    axis, sizes = by_data(records, "batch_size", "test_error", lost=1.0, times=100), records["batch_size"].unique()
+    return style.finish(axis, records, log_ticks=sorted(sizes), xlabel="batch size", ylabel="test error / %")
 
 
-def plot_timing(records: pd.DataFrame):
+def plot_timing(records):
     """Time of RMS norm relative to layer norm for every way to compute them, every repetition a dot."""
-    _, axis = style.figure(height=2.8)
-    rows = records.dropna(subset="log_ratio")
+    axis, rows = style.axis(height=2.8), records.dropna(subset="log_ratio")
     device = rows["part"].map({"timing": "CPU", "timing_compiled": "CPU", "timing_gpu": "GPU"})
     rows = rows.assign(ratio=np.exp(rows["log_ratio"]), level=rows["kernel"] + ",\n" + device)
     style.points(axis, rows, x="level", y="ratio", levels=list(rows["level"].unique()), average="median")
-    style.theory(axis, None, 1.0, label="equal")
+    style.level(axis, 1.0, "equal")
     style.log_axis(axis, [0.25, 0.5, 1, 2, 4, 8], ["¼", "½", "1", "2", "4", "8"], across="y")
     return style.finish(axis, rows, "median", ylabel="time RMS norm / layer norm")
