@@ -36,12 +36,12 @@ def plot_signal(records):
 
 def plot_speed(records):
     """Train loss by update, a row of panels per data set, a panel per architecture and initial variance."""
-    variances = {variance: "He" if variance > 1 else "default" for variance in records["init_variance"].unique()}
-    regimes = records["architecture"] + ", " + records["init_variance"].map(variances)
-    rows = records.assign(panel=records["dataset"].map(DATA) + ",\n" + regimes)
+    named = {variance: "He" if variance > 1 else "default" for variance in records["init_variance"].unique()}
+    regimes = records["architecture"] + ", " + records["init_variance"].map(named)
+    rows = records.assign(panel=records["dataset"] + regimes)
     regimes = ("plain, default", "plain, He", "residual, default", "residual, He")
-    titles = {f"{data},\n{regime}": f"{data},\n{regime}" for data in DATA.values() for regime in regimes}
-    for axis, _, own in style.panels(rows, "panel", titles, columns=4, height=4.6, sharex=True, sharey=True):
+    titles = {data + regime: regime.replace("residual, d", "resid., d") for data in DATA for regime in regimes}
+    for axis, _, own in style.panels(rows, "panel", titles, columns=4, height=4.4, sharex=True, sharey=True):
         style.curves(axis, own, x="step", y="batch_loss", lost=CHANCE, cut=CHANCE, marks=4, **BY_NORM)
     return style.finish(axis, records, raised=True, xlabel="updates", ylabel="train loss / nats")
 
