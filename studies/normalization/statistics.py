@@ -8,54 +8,51 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from claimcheck.results.tables import by_seed
+
 CHANCE = math.log(10)
 """Loss of guessing among ten classes."""
 
 NORMS = ("batch", "layer", "rms")
 
 
-def capped(records: pd.DataFrame) -> pd.DataFrame:
-    """The records with a train loss of at most that of guessing; a diverged run is worth as much as guessing."""
-    return records.assign(batch_loss=records["batch_loss"].fillna(CHANCE).clip(upper=CHANCE))
+def losses(records: pd.DataFrame, *over: str, **cell) -> pd.DataFrame:
+    """Train losses of at most that of guessing, which a diverged run counts as too: a table of units by levels."""
+    return by_seed(records, "batch_loss", [*over], if_diverged=CHANCE, at_most=CHANCE, **cell)
 
 
-def largest(records: pd.DataFrame, norm: str, columns: list[str]) -> pd.Series:
-    """Largest of some columns for one norm."""
-    return records[records["norm"] == norm].set_index("seed")[columns].max(axis=1)
+def ranges(table: pd.DataFrame) -> pd.DataFrame:
+    """Range over initial gains, seeds by norm, of what is given by norm and gain."""
+    by_norm = table.T.groupby(level="norm")
+    return (by_norm.max() - by_norm.min()).T
 
 
-def ranges(records: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Range of a column over initial gains, per seed (rows) and norm (columns)."""
-    return records.groupby(["seed", "norm"])[column].agg(np.ptp).unstack("norm")
-
-
-def last_and_slope(records: pd.DataFrame) -> pd.DataFrame:
-    """A row per run: `last`, the last layer's log activation scale; `slope`, nats per layer of |delta|^2 to the input.
+def last_or_slope(records: pd.DataFrame, which: str) -> pd.DataFrame:
+    """`last`: the last layer's log activation scale; `slope`: nats per layer of |delta|^2 to the input; by norm and gain.
 
     The slope leaves out the first fifth of the layers.
     """
-    final = int(records["layer"].max())
-    first = 1 + final // 5
-    table = records.pivot(index=["seed", "norm", "gain"], columns="layer", values=["log_activation", "log_gradient"])
-    slope = (table["log_gradient", first] - table["log_gradient", final]) / (final - first)
-    return pd.DataFrame({"last": table["log_activation", final], "slope": slope}).reset_index()
+    final = records["layer"].max()
+    if which == "last":
+        return by_seed(records, "log_activation", ["norm", "gain"], layer=final)
+    first, logs = 1 + final // 5, by_seed(records, "log_gradient", ["layer", "norm", "gain"])
+    return (logs[first] - logs[final]) / (final - first)
 
 
 def worst_range(records: pd.DataFrame, column: str, norms: Sequence[str] = NORMS, than=("none",)) -> pd.Series:
     """Range of `last` or `slope` over initial gains, the largest among some norms / the largest among others."""
-    table = ranges(last_and_slope(records), column)
+    table = ranges(last_or_slope(records, column))
     return table[[*norms]].max(axis=1) / table[[*than]].max(axis=1)
 
 
 def gradient_growth(records: pd.DataFrame, norm: str) -> pd.Series:
     """Slope of log |delta|^2 toward the input with one norm at gain 1."""
-    runs = last_and_slope(records)
-    return runs[(runs["norm"] == norm) & (runs["gain"] == 1)].set_index("seed")["slope"]
+    return last_or_slope(records, "slope")[norm, 1]
 
 
 def gain_range(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Series:
     """Range of the final loss over initial gains, with a norm / with another; 1 where neither learns at any gain."""
-    table = ranges(capped(records), "batch_loss")
+    table = ranges(losses(records, "norm", "gain"))
     return (table[norm] / table[than]).fillna(1.0)
 
 
@@ -64,11 +61,10 @@ def stable_rate(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Seri
 
     A norm that learns at no rate counts with a tenth of the lowest.
     """
-    learning = records[records["batch_loss"] < CHANCE]
-    highest = learning.groupby(["seed", "norm"])["learning_rate"].max().unstack("norm")
-    highest = highest.reindex(index=np.sort(records["seed"].unique()), columns=["none", *NORMS])
-    rates = np.log10(highest.fillna(records["learning_rate"].min() / 10))
-    return rates[norm] - rates[than]
+    table = losses(records, "norm", "learning_rate")
+    rates = {each: table[each].lt(CHANCE) * table[each].columns.to_numpy() for each in (norm, than)}
+    highest = {each: rate.max(axis=1).clip(lower=records["learning_rate"].min() / 10) for each, rate in rates.items()}
+    return np.log10(highest[norm] / highest[than])
 
 
 def early_gap(records: pd.DataFrame, norms: Sequence[str] = NORMS, times: float = 1.0) -> pd.Series:
@@ -76,20 +72,17 @@ def early_gap(records: pd.DataFrame, norms: Sequence[str] = NORMS, times: float 
 
     Of residual networks from the highest initial variance.
     """
-    cell = (records["architecture"] == "residual") & (records["init_variance"] == records["init_variance"].max())
-    rows = capped(records[cell])
-    steps = np.sort(rows["step"].unique())
-    moments = rows[rows["step"].isin([steps[len(steps) // 4 - 1], steps[-1]])]
-    losses = moments.pivot(index=["seed", "step"], columns="norm", values="batch_loss")
-    gaps = (losses["none"] - losses[[*norms]].mean(axis=1)).unstack("step")
-    return times * (gaps.iloc[:, 0] - gaps.iloc[:, -1])
+    cell = {"architecture": "residual", "init_variance": records["init_variance"].max()}
+    table, steps = losses(records, "norm", "step", **cell), np.sort(records["step"].unique())
+    early, late = (table.xs(step, axis=1, level="step") for step in (steps[len(steps) // 4 - 1], steps[-1]))
+    gaps = [moment["none"] - moment[[*norms]].mean(axis=1) for moment in (early, late)]
+    return times * (gaps[0] - gaps[1])
 
 
 def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: str) -> pd.DataFrame:
     """A norm minus another in a column, per seed and batch size; a diverged run, or more, counts as `worst`."""
-    rows = records.assign(value=records[column].fillna(worst).clip(upper=worst))
-    table = rows.pivot(index=["seed", "batch_size"], columns="norm", values="value")
-    return (table[norm] - table[than]).unstack("batch_size")
+    table = by_seed(records, column, ["norm", "batch_size"], if_diverged=worst, at_most=worst)
+    return table[norm] - table[than]
 
 
 def eval_beyond_train_mode(records: pd.DataFrame, norm: str = "batch", than: str = "layer") -> pd.Series:
