@@ -71,7 +71,7 @@ def run_thousand(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 
 def insides(ensemble: Ensemble, data: Data, settings) -> pd.DataFrame:
-    """A row per trained stack: `gradient_decades`, `change` and `left_out`; in float64, where little underflows."""
+    """A row per trained stack, with what `inside` finds; in float64, where little underflows."""
     rows = []
     for run, subset in zip(ensemble.runs, data.subset[:, : settings.probe], strict=True):
         x, y = data.shared["x"][subset].double(), data.shared["y"][subset]
@@ -84,7 +84,8 @@ def inside(stack: Stack, x: torch.Tensor, y: torch.Tensor, left_out: int) -> dic
 
     - ``gradient_decades``: log10 of the norm of the loss's gradient with respect to h_0, relative to that for h_L;
     - ``change``: norm of h_{l+1} - h_l relative to that of h_l, over examples and units, mean over blocks;
-    - ``left_out``: train error with a block left out less that with all, mean over so many evenly spaced blocks.
+    - ``left_out``: error with a block left out less that with all, mean over so many evenly spaced blocks;
+    - ``all_left_out``: the same with all blocks left out at once.
     """
     weights = (stack.blocks * stack.scale).detach()
 
@@ -106,9 +107,11 @@ def inside(stack: Stack, x: torch.Tensor, y: torch.Tensor, left_out: int) -> dic
     }
     if left_out:
         blocks = np.linspace(0, len(weights) - 1, left_out + 2).round().astype(int)[1:-1]
-        without = [logits(stream(all_h[block], weights[block + 1 :])[-1]) for block in blocks]
-        whole, *others = ((each.argmax(1) != y).double().mean().item() for each in (logits(all_h[-1]), *without))
-        found["left_out"] = float(np.mean(others)) - whole
+        without = [stream(all_h[block], weights[block + 1 :])[-1] for block in blocks]
+        whole, none, *others = (
+            (logits(h).argmax(1) != y).double().mean().item() for h in (all_h[-1], all_h[0], *without)
+        )
+        found |= {"left_out": float(np.mean(others)) - whole, "all_left_out": none - whole}
     return found
 
 

@@ -175,7 +175,10 @@ def test_inside_of_a_stack_is_what_brute_force_finds():
         whole = float((stack(x).argmax(1) != y).double().mean())
         stack.blocks[2] = 0.0  # block round(1.5) of 0 ... 3
         without = float((stack(x).argmax(1) != y).double().mean())
+        stack.blocks[:] = 0.0
+        none = float((stack(x).argmax(1) != y).double().mean())
     assert found["left_out"] == pytest.approx(without - whole)
+    assert found["all_left_out"] == pytest.approx(none - whole)
     assert 0.0 < found["gradient_decades"] < 1.0
 
 
