@@ -56,8 +56,12 @@ def by_data(records, x, y="batch_loss", **how):
 
 
 def plot_early(records):
-    """Train loss after the first updates against learning rate, a panel per data set; cut at twice guessing."""
-    axis = by_data(records, "learning_rate", lost=2 * CHANCE, cut=2 * CHANCE)
+    """Train loss after the first updates against learning rate, a panel per data set and architecture."""
+    rows, most = records.assign(panel=records["dataset"] + records["architecture"]), 2 * CHANCE
+    titles = {data + kind: f"{name}, {kind}" for data, name in DATA.items() for kind in ("plain", "residual")}
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.4, sharex=True, sharey=True):
+        style.curves(axis, own, x="learning_rate", y="batch_loss", lost=most, cut=most, **BY_NORM)
+        style.level(axis, CHANCE, "guessing")
     return style.finish(axis, records, xlabel="learning rate", ylabel="train loss / nats", xscale="log")
 
 

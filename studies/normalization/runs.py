@@ -124,7 +124,7 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
     """
     settings = context.settings
     data, _ = drawn(runs, context)
-    found = trained(runs, context, data, evaluate_at=range(settings.window, settings.steps + 1, settings.window))
+    found = trained(runs, context, data, evaluate_at=range(settings.window, settings.steps + 1, settings.every))
     target = settings.targets[str(runs["dataset"].iloc[0])]
     there = found.records[found.records["batch_loss"] <= target].groupby("run")["step"].min()
     records = found.records.assign(updates=found.records["run"].map(there).fillna(settings.steps).astype(float))
@@ -133,9 +133,6 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
         probe = Data(data.shared, subset=data.subset[:, : settings.probe])
         records = records.merge(spread(start, found.ensemble, probe), on="run")
     return records.assign(updates=records["updates"].where(records["status"] == "ok"))
-
-
-run_shallow = run_speed
 
 
 def spread(before: Ensemble, after: Ensemble, probe: Data) -> pd.DataFrame:
