@@ -21,13 +21,13 @@ def starts(project, study):
 FORCES = {
     "a study": (("-R", "run_coin"), {}, {"coin"}),
     "everything": (("-F",), {}, {"coin", "walk"}),
-    "everything, in pieces": (("-F",), {"shards": 2}, {"coin", "walk"}),
+    "everything of a study, in pieces": (("walk", "-F"), {"shards": 2}, {"walk"}),
     "a target": (("-f", "run_walk"), {}, {"walk"}),
 }
 
 
 @pytest.mark.parametrize("what", FORCES)
-def test_forced_means_trained(project, what):
+def test_forced_means_trained(project, by_hand, what):
     words, config, trained = FORCES[what]
     before = {study: starts(project, study) for study in ("coin", "walk")}
     time.sleep(1.1)  # starts are written in seconds
@@ -41,7 +41,7 @@ def test_forced_means_trained(project, what):
         renewed = {name for name in after if after[name] > before[study][name]}
         assert renewed == (set(after) if study in trained else set())
     assert project.planned() == set()
-    status, said = project.claimcheck("report")
+    status, said = by_hand("report")
     assert status == 0, said
 
 
