@@ -1,31 +1,27 @@
-"""One number per seed where no measure says it: limits of stability, and what compares two parts."""
+"""One number per seed where no measure says it: sides of the best rate, and the edge of stability."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from claimcheck.results.records import part_of
 
-from .constants import GUESSING
+def share_below(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
+    """Of the runs of the grid that end in a plateau or blown up, those whose rate is below the best one; a share.
 
-
-def shift(records: pd.DataFrame, regime: str, warmup: float, than: float, up_to: float | None = None) -> pd.Series:
-    """log2 of the largest learning rate that did not fail with one warmup, over that with another (0: none).
-
-    Where all failed, one doubling less than the smallest stands for it.
+    A run at the best rate itself counts on neither side; NaN where no run of the seed is counted.
 
     Args:
-        up_to: of the first, only rates up to so many doublings count.
+        what: plateau or blown_up.
     """
-    rows = records[records["regime"] == regime]
-    trained = rows["doublings"].where(rows["failed"] == 0, rows["doublings"].min() - 1)
+    rows = records[(records["optimizer"] == optimizer) & (records["half_decades"] != 0)]
+    below = (rows[what] * (rows["half_decades"] < 0)).groupby(rows["seed"]).sum()
+    return below / rows[what].groupby(rows["seed"]).sum()
 
-    def largest(share: float, most: float | None) -> pd.Series:
-        own = (rows["warmup"] == share) & (True if most is None else rows["doublings"] <= most)
-        return trained[own].groupby(rows["seed"]).max()
 
-    return largest(warmup, up_to) - largest(than, None)
+def share_above(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
+    """The same, above the best rate."""
+    return 1.0 - share_below(records, what, optimizer)
 
 
 def edge_sharpness(records: pd.DataFrame, after: float, until: float = 1.0, multiple: float | None = None) -> pd.Series:
@@ -49,34 +45,3 @@ def edge_growth(records: pd.DataFrame, from_step: str, to_step: str) -> pd.Serie
     loss = records.pivot(index=["seed", "multiple"], columns="step", values="loss")
     first, last = (loss.iloc[:, {"lowest": 0, "highest": -1}[each]] for each in (from_step, to_step))
     return (last / first).fillna(np.inf).groupby("seed").max()
-
-
-def gap_left(records: pd.DataFrame, best: float, budgets: int) -> pd.Series:
-    """Share of the gap in train loss between a low and the best learning rate that so many times the budget leave."""
-    grid, patience = (part_of(records, name).set_index("seed") for name in ("grid", "patience"))
-    best_loss = grid.loc[np.isclose(grid["learning_rate"], best), "train_loss"].fillna(np.inf)
-    ordinary = patience["step"].min()
-    once, longer = (
-        patience.loc[patience["step"] == step, "train_loss"].fillna(2.0 * GUESSING)
-        for step in (ordinary, ordinary * budgets)
-    )
-    return (longer - best_loss) / (once - best_loss)
-
-
-def range_test(records: pd.DataFrame, rule: str, ramp: int, best: float = 1.0) -> pd.Series:
-    """log10 of a suggested learning rate over the best constant one; ramps from 0, the fastest, to 2.
-
-    Suggested is the rate of the steepest fall of the loss, or a tenth of that of its minimum.
-    """
-    rates = part_of(records, "range_test").pivot(index="seed", columns="ramp", values=rule).iloc[:, ramp]
-    return np.log10((rates / 10.0 if rule == "at_minimum" else rates) / best)
-
-
-def range_test_speed(records: pd.DataFrame, ramp: int, than: int) -> pd.Series:
-    """log10 of the rule of the minimum's suggestion at one ramp over that at another."""
-    return range_test(records, "at_minimum", ramp) - range_test(records, "at_minimum", than)
-
-
-def range_test_errors(records: pd.DataFrame, rule: str, than: str, best: float) -> pd.Series:
-    """|log10 error| of one rule less that of another, ramps of the middle length."""
-    return range_test(records, rule, 1, best).abs() - range_test(records, than, 1, best).abs()
