@@ -27,16 +27,6 @@ def flushed_rise(records: pd.DataFrame, log2_scales: list[float]) -> pd.Series:
     return shares[[scale for scale in log2_scales if scale in shares]].diff(axis=1).max(axis=1)
 
 
-def failed_with(records: pd.DataFrame, threshold: float, than: float) -> pd.Series:
-    """Share of failed runs clipped at `threshold`, less a fifth of the share clipped at `than` (0: not clipped).
-
-    Of exploding networks (gain 1.5) at the high learning rates. Negative below a ratio of 0.2.
-    """
-    high = records[records["learning_rate"].isin([0.5, 1.0]) & (records["gain"] == 1.5)]
-    failed = high.groupby(["threshold", "seed"])["failed"].mean()
-    return failed[threshold] - 0.2 * failed[than]
-
-
 def slower(records: pd.DataFrame, number: str, than: str) -> pd.Series:
     """log2 of the time of a step in one format over that in another."""
     rows = records.set_index("seed")
