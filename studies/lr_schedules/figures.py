@@ -11,7 +11,7 @@ from claimcheck.figures import style
 from .constants import RECIPES, shape_of
 
 DATA = {"mnist1d_pool": "signals", "digits": "digits", "fashion_mnist": "Fashion-MNIST"}
-RECIPE_NAMES = {"epoch_step": "step, per epoch", "step": "step, to a tenth", "warmup_cosine": "warmup + cosine"}
+RECIPE_NAMES = {"epoch_step": "step, per epoch", "step": "step, to a tenth"}
 STARTS = {"random": "random weights", "warmup": "… and warmup", "trained": "trained weights"}
 OPTIMIZERS = {"adam": "Adam", "momentum": "momentum"}
 
