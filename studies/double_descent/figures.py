@@ -22,73 +22,61 @@ def _risk(axis, rows, x, problem, places, gamma):
     """Median risk over `x` as marks on its closed forms, drawn at `places`, of `gamma` parameters per example each."""
     for side, ridge in ((gamma < 0.985, False), (gamma > 1.015, False), (gamma > 0, True)):
         style.theory(axis, places[side], [problem.expected(each, ridge) for each in gamma[side]], label="closed form")
-    looks = style.looks(PENALTIES)
-    style.curves(axis, rows, x=x, y="risk", by="penalty", looks=looks, labels=PENALTIES, average="median")
-    style.unjoined(axis, PENALTIES.values())
+    style.curves(axis, rows, x=x, y="risk", by="penalty", labels=PENALTIES, average="median", joined=False)
     axis.set(yscale="log", ylim=(None, 100 * problem.noise))
 
 
 def plot_risk(records):
     """Risk over parameters per example, two problems, without and with ridge, on the closed forms."""
-    _, panels = style.panels(records, "model", {name: name for name in PROBLEMS})
     places = np.geomspace(records["gamma"].min(), records["gamma"].max(), 400)
-    for axis, model, rows in panels:
+    for axis, model, rows in style.panels(records, "model", {name: name for name in PROBLEMS}):
         _risk(axis, rows, "gamma", PROBLEMS[model], places, places)
         style.threshold(axis, 1.0, "parameters = examples")
-        style.log_axis(axis, [0.1, 0.3, 1, 3, 10])
-        axis.set_xlabel("parameters per example")
-    panels[0].axis.set_ylabel("excess risk (median)")
-    return style.finish(axis, records)
+    labels = {"xlabel": "parameters per example", "ylabel": "excess risk (median)"}
+    return style.finish(axis, records, log_ticks=[0.1, 0.3, 1, 3, 10], **labels)
 
 
 def plot_samples(records):
     """Risk of least squares with a fixed number of features over the number of examples, on the closed forms."""
-    _, axis = style.figure()
+    axis = style.axis()
     places = np.geomspace(records["examples"].min(), records["examples"].max(), 600)
     _risk(axis, records, "examples", PROBLEMS["isotropic"], places, FEATURES / places)
     style.threshold(axis, FEATURES, "examples = parameters")
-    style.log_axis(axis, [20, 40, 100, 200, 500, 1000])
-    return style.finish(axis, records, xlabel="training examples", ylabel="excess risk (median)")
+    labels = {"xlabel": "training examples", "ylabel": "excess risk (median)"}
+    return style.finish(axis, records, log_ticks=[20, 40, 100, 200, 500, 1000], **labels)
 
 
 def plot_network_samples(records):
     """Train error, test error and their gap for a network of one width, over the number of examples."""
-    _, axis = style.figure()
+    axis = style.axis()
     rows = records.assign(gap=records["noisy_test_error"] - records["train_error"])
     columns = {"noisy_test_error": "test error", "train_error": "train error", "gap": "gap"}
     style.column_curves(axis, rows, x="examples", columns=columns, times=100)
-    style.log_axis(axis, sorted(records["examples"].unique()))
     labels = {"xlabel": "training examples", "ylabel": "error (labels with noise) / %"}
-    return style.finish(axis, records, **labels, ylim=(0, None))
+    return style.finish(axis, records, log_ticks=sorted(rows["examples"].unique()), **labels, ylim=(0, None))
 
 
 def plot_features(records):
     """Test error of random features over their number, with and without label noise, and with ridge."""
     kinds = {(0.15, 0.0): "noisy labels", (0.0, 0.0): "clean labels", (0.15, 0.01): "noisy labels, ridge"}
     kind = [kinds[key] for key in zip(records["label_noise"], records["ridge"], strict=True)]
-    titles = {"digits": "digits", "mnist1d": "MNIST-1D"}
-    _, panels = style.panels(records.assign(kind=kind), "dataset", titles)
-    for axis, _, rows in panels:
-        style.curves(axis, rows, x="width", y="test_error", by="kind", looks=style.looks(kinds.values()), times=100)
+    looks, titles = style.looks(kinds.values()), {"digits": "digits", "mnist1d": "MNIST-1D"}
+    for axis, _, rows in style.panels(records.assign(kind=kind), "dataset", titles):
+        style.curves(axis, rows, x="width", y="test_error", by="kind", looks=looks, times=100)
         style.threshold(axis, rows["examples"].iloc[0], "features = examples")
-        style.log_axis(axis, [10, 50, 200, 1000])
-        axis.set_xlabel("random features")
-    panels[0].axis.set_ylabel("test error / %")
-    return style.finish(axis, records)
+    labels = {"xlabel": "random features", "ylabel": "test error / %"}
+    return style.finish(axis, records, log_ticks=[10, 50, 200, 1000], **labels)
 
 
 def plot_network(records, xlabel="hidden units", every=1):
     """Train and test error over width, a panel for each share of wrong labels, the highest first."""
     rates = sorted(records["label_noise"].unique(), reverse=True)
     titles = {rate: f"{100 * rate:.0f} % noise" for rate in rates}
-    _, panels = style.panels(records, "label_noise", titles, sharey=True)
-    for axis, _, rows in panels:
+    for axis, _, rows in style.panels(records, "label_noise", titles, sharey=True):
         style.column_curves(axis, rows, x="width", columns=ERRORS, times=100)
         style.threshold(axis, _interpolation_width(rows), FITTED)
-        style.log_axis(axis, sorted(records["width"].unique())[::every])
-        axis.set_xlabel(xlabel)
-    panels[0].axis.set(ylabel="error / %", ylim=(0, min(50, axis.get_ylim()[1])))
-    return style.finish(axis, records)
+    ticks, top = sorted(records["width"].unique())[::every], min(50, axis.get_ylim()[1])
+    return style.finish(axis, records, log_ticks=ticks, xlabel=xlabel, ylabel="error / %", ylim=(0, top))
 
 
 def plot_convolution(records):
@@ -98,23 +86,22 @@ def plot_convolution(records):
 
 def plot_network_signals(records):
     """Networks with one hidden layer on MNIST-1D, noisy and clean labels; test error on a scale of its own."""
-    _, axes = style.figure(1, 2)
-    kinds = {0.15: "noisy labels", 0.0: "clean labels"}
-    looks, begins = style.looks(kinds), _interpolation_width(records[records["label_noise"] > 0])
-    for axis, (column, name) in zip(axes, ERRORS.items(), strict=True):
-        style.curves(axis, records, x="width", y=column, by="label_noise", looks=looks, labels=kinds, times=100)
-        style.threshold(axis, begins, FITTED)
-        style.log_axis(axis, [4, 8, 14, 26, 48, 90])
-        axis.set(xlabel="hidden units", ylabel=f"{name} / %")
-    return style.finish(axis, records, ylim=(0, None))
+    labels, begins = {0.15: "noisy labels", 0.0: "clean labels"}, records[records["label_noise"] > 0]
+    test, train = style.side_by_side("test error / %", "train error / %")
+    for axis, column in ((test, "test_error"), (train, "train_error")):
+        style.curves(axis, records, x="width", y=column, by="label_noise", labels=labels, times=100)
+        style.threshold(axis, _interpolation_width(begins), FITTED)
+    train.set_ylim(0, None)
+    return style.finish(train, records, log_ticks=[4, 8, 14, 26, 48, 90], xlabel="hidden units")
 
 
 def plot_decomposition(records):
     """Noise, squared bias and variance stacked over width; dots: error on fresh targets, from other training sets."""
     terms = {"noise": "noise", "squared_bias": "squared bias", "variance": "variance"}
     fills = {"colors": ["#d9d9d9", "#fdae6b", "#9ecae1"], "hatch": ["", "..", "//"], "edgecolor": "#555555"}
-    _, panels = style.panels(records, "part", {"resamples": "random features", "network_resamples": "networks"})
-    for axis, part, rows in panels:
+    titles = {"resamples": "random features", "network_resamples": "networks"}
+    sizes = {"resamples": "random features", "network_resamples": "hidden units"}
+    for axis, part, rows in style.panels(records, "part", titles):
         means, threshold = rows.groupby("width")[[*terms, "error"]].mean(), _interpolation_width(rows)
         if part == "resamples":
             threshold = rows["examples"].iloc[0]
@@ -125,6 +112,5 @@ def plot_decomposition(records):
         axis.plot(means.index, means["error"], linestyle="", marker="o", color="black", label="measured error")
         style.threshold(axis, threshold)
         style.log_axis(axis, means.index if part == "network_resamples" else [10, 20, 50, 150, 400, 800])
-        axis.set(xlabel="hidden units", ylim=(0, 1.1 * means["error"].max()))
-    panels[0].axis.set(xlabel="random features", ylabel="mean squared error")
-    return style.finish(axis, rows)
+        axis.set(xlabel=sizes[part], ylim=(0, 1.1 * means["error"].max()))
+    return style.finish(axis, rows, ylabel="mean squared error")

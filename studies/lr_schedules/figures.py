@@ -1,7 +1,5 @@
 """The figures of learning rates and their schedules."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 
@@ -11,122 +9,112 @@ from claimcheck.figures import style
 from .constants import RECIPES, shape_of
 
 DATA = {"mnist1d_pool": "signals", "digits": "digits", "fashion_mnist": "Fashion-MNIST"}
-RECIPE_NAMES = {"epoch_step": "step, per epoch", "step": "step, to a tenth"}
-STARTS = {"random": "random weights", "warmup": "… and warmup", "trained": "trained weights"}
-OPTIMIZERS = {"adam": "Adam", "momentum": "momentum"}
+RECIPE_NAMES = {
+    "constant": "constant",
+    "step": "to a tenth",
+    "epoch_step": "step, per epoch",
+    "exponential": "exponential",
+    "linear": "linear",
+    "cosine": "cosine",
+}
+STARTS = {"random": "random weights", "warmup": "… with warmup", "trained": "trained weights"}
 
 
-def _titled(records: pd.DataFrame, by: str, names: dict) -> tuple[pd.DataFrame, dict]:
-    """Records with a column `panel` of `by` and the data set together, and the panels' titles."""
+def _panels_of(records, by, names, **how):
+    """A panel for each level of `by` and data set, a row for each level."""
     titles = {f"{level}/{data}": f"{name}, {DATA[data]}" for level, name in names.items() for data in DATA}
-    return records.assign(panel=records[by] + "/" + records["dataset"]), titles
+    rows = records.assign(panel=records[by] + "/" + records["dataset"])
+    return style.panels(rows, "panel", titles, columns=records["dataset"].nunique(), **how)
 
 
-def _failures(records: pd.DataFrame, by: str, titles: dict, columns: int | None = None):
-    """Share of failed runs against the peak rate, by what the training starts from."""
-    figure, panels = style.panels(records, by, titles, columns=columns, sharey=True)
-    how = {"looks": style.looks(STARTS), "labels": STARTS, "average": "proportion", "times": 100}
+def _recipes_of(records):
+    return {name: label for name, label in RECIPE_NAMES.items() if (records["recipe"] == name).any()}
+
+
+def _failures(panels, records, **how):
+    """Share of failed runs against the peak rate, by what training starts from."""
     for axis, _, rows in panels:
-        style.curves(axis, rows, x="learning_rate", y="failed", by="start", **how)
+        labels = {"labels": STARTS, "average": "proportion", "times": 100}
+        style.curves(axis, rows, x="learning_rate", y="failed", by="start", **labels)
         axis.set_xscale("log", base=2)
-        axis.set(xlabel="peak learning rate", ylabel="failed runs / %", ylim=(-3, 103))
-        axis.label_outer()
-    style.legend(panels[0].axis, outside=False)
-    style.count(panels[-1].axis, records, place="right" if columns is None else "left", raised=columns is not None)
-    return figure
+    labels = {"xlabel": "peak learning rate", "ylabel": "failed runs / %"}
+    return style.finish(axis, records, raised=True, ylim=(-3, 103), **labels, **how)
 
 
-def plot_peaks(records: pd.DataFrame):
+def plot_peaks(records):
     """Failures under Adam, a panel for each data set."""
-    return _failures(records, "dataset", DATA)
+    return _failures(style.panels(records, "dataset", DATA, sharey=True), records)
 
 
-def plot_momentum_peaks(records: pd.DataFrame):
+def plot_momentum_peaks(records):
     """Failures under momentum SGD, a panel for each size of the initial weights and data set."""
-    rows, titles = _titled(records, "regime", {"momentum": "init × 1", "large_init": "init × 1.5"})
-    return _failures(rows, "panel", titles, columns=records["dataset"].nunique())
+    names = {"momentum": "init × 1", "large_init": "init × 1.5"}
+    return _failures(_panels_of(records, "regime", names, sharey=True), records)
 
 
-def plot_schedules(records: pd.DataFrame):
+def plot_schedules(records):
     """The schedules' shapes, and the test loss each leads to at its own peak, a panel for each data set."""
-    sets = [name for name in DATA if (records["dataset"] == name).any()]
-    figure, (left, *rest) = style.figure(1, 1 + len(sets), height=2.8)
-    shown = [name for name in RECIPES if (records["recipe"] == name).any()]
-    looks = style.looks(shown)
-    for name in shown:
-        schedule, warmup = RECIPES[name]
-        table = multipliers(schedule, 400, warmup, *shape_of(name, 400, 50, 0.01))
-        left.plot(np.arange(400) / 4.0, table, **{**looks[name], "marker": ""})
-    left.set(xlabel="share of training / %", ylabel="learning rate / peak", ylim=(-0.03, 1.05))
+    sets, names = [name for name in DATA if (records["dataset"] == name).any()], _recipes_of(records)
+    left, *rest = style.side_by_side("learning rate / peak", *[""] * len(sets), height=2.8)
+    for name, look in style.looks(names).items():
+        (schedule, warmup), shape = RECIPES[name], shape_of(name, 400, 50, 0.01)
+        left.plot(np.arange(400) / 4.0, multipliers(schedule, 400, warmup, *shape), **{**look, "marker": ""})
+    left.set(xlabel="share of training / %", ylim=(-0.03, 1.05))
     for axis, name in zip(rest, sets):
         rows = records[records["dataset"] == name]
-        how = {"levels": shown, "looks": looks, "labels": RECIPE_NAMES, "horizontal": True}
-        style.points(axis, rows, x="recipe", y="test_loss", **how)
+        style.points(axis, rows, x="recipe", y="test_loss", labels=names, horizontal=True)
         axis.set(xlabel="test loss / nats", title=DATA[name])
-        axis.label_outer()
-    style.count(left, records, place="left")
-    return figure
+        axis.tick_params(labelleft=axis is rest[0])
+    return style.finish(axis, records, raised=True)
 
 
-def plot_drops(records: pd.DataFrame):
+def plot_drops(records):
     """What half-way does to the minibatches' loss, by schedule, a panel for each data set."""
-    figure, panels = style.panels(records, "dataset", DATA, height=2.6)
-    shown = [name for name in RECIPES if (records["recipe"] == name).any()]
+    panels = style.panels(records, "dataset", DATA, height=2.6, sharey=True)
     for axis, _, rows in panels:
-        style.points(axis, rows, x="recipe", y="jump", levels=shown, labels=RECIPE_NAMES, horizontal=True)
-        style.threshold(axis, 0.0)
-        axis.set(xlabel="change of the loss / nats")
-        axis.label_outer()
-    style.count(panels[-1].axis, records)
-    return figure
+        style.points(axis, rows, x="recipe", y="jump", labels=_recipes_of(records), horizontal=True)
+        style.threshold(axis, 0.0, "_no change")
+    return style.finish(axis, records, xlabel="change of the loss / nats", raised=True)
 
 
-def plot_grid(records: pd.DataFrame):
+def plot_grid(records):
     """Plateaus and runs that blow up against the rate, a panel for each optimiser and data set."""
-    rows, titles = _titled(records, "optimizer", OPTIMIZERS)
-    rows = rows.assign(relative=10.0 ** (rows["half_decades"] / 2.0))
-    figure, panels = style.panels(rows, "panel", titles, columns=records["dataset"].nunique(), sharey=True)
-    columns = {"plateau": "plateau", "blown_up": "blown up"}
-    for axis, _, own in panels:
+    rows = records.assign(relative=10.0 ** (records["half_decades"] / 2.0))
+    for axis, _, own in _panels_of(rows, "optimizer", {"adam": "Adam", "momentum": "momentum"}, sharey=True):
+        columns = {"plateau": "plateau", "blown_up": "blown up"}
         style.column_curves(axis, own, x="relative", columns=columns, times=100, within=(0.0, 100.0))
-        style.log_axis(axis, [0.01, 0.1, 1, 10, 100])
-        axis.set(xlabel="rate / best rate", ylabel="runs / %", ylim=(-3, 103))
-        axis.label_outer()
-    style.legend(panels[0].axis, outside=False, loc="upper center")
-    style.count(panels[-1].axis, records, raised=True)
-    return figure
+        style.threshold(axis, 1.0, "best rate")
+    labels = {"xlabel": "rate / best rate", "ylabel": "runs / %"}
+    return style.finish(axis, records, log_ticks=[0.01, 0.1, 1, 10, 100], ylim=(-3, 103), raised=True, **labels)
 
 
-def plot_range_test(records: pd.DataFrame):
+def plot_range_test(records):
     """What training at a suggested rate costs, by rule and length of the ramp, a panel for each data set."""
-    rules = {"at_minimum": "lowest loss, a tenth", "steepest": "steepest fall"}
-    named = {f"{rule}, {ramp:g}": f"{name}, × {ramp:g}" for rule, name in rules.items() for ramp in (0.333, 1, 3)}
-    tables = [records.assign(regret=records[f"regret_{rule}"], rule=rule) for rule in rules]
-    rows = pd.concat(tables, ignore_index=True)
-    rows["case"] = rows["rule"] + ", " + rows["ramp"].map("{:g}".format)
-    rows["regret"] = rows["regret"].clip(upper=1.2)
-    figure, panels = style.panels(rows, "dataset", DATA, height=2.8)
-    for axis, _, own in panels:
-        style.points(axis, own, x="case", y="regret", levels=list(named), labels=named, times=100, horizontal=True)
+    rules = {"at_minimum": "lowest loss / 10", "steepest": "steepest fall"}
+    ramps = {0.333: "ramp of a third", 3.0: "ramp three times as long"}
+    names = {f"{rule}/{ramp:g}": f"{name},\n{words}" for rule, name in rules.items() for ramp, words in ramps.items()}
+    rows = pd.concat([
+        records.assign(regret=records[f"regret_{rule}"], case=rule + "/" + records["ramp"].map("{:g}".format))
+        for rule in rules
+    ])  # fmt: skip
+    for axis, _, own in style.panels(rows, "dataset", DATA, height=3.0, sharey=True):
+        style.points(axis, own, x="case", y="regret", labels=names, times=100, cut=1.2, horizontal=True)
         style.region(axis, None, 10.0, across="x")
-        axis.set(xlabel="regret / %")
-        axis.label_outer()
-    style.count(panels[-1].axis, records, "drawn up to 120 %")
-    return figure
+    return style.finish(axis, records, "up to 120 %", xlabel="regret / %", raised=True)
 
 
-def plot_edge(records: pd.DataFrame):
-    """Sharpness times half the learning rate along full-batch gradient descent, and the loss, by data set."""
+def plot_edge(records):
+    """Sharpness times half the learning rate along full-batch gradient descent, and the loss, a column a data set."""
     sets = [name for name in DATA if (records["dataset"] == name).any()]
-    figure, axes = style.figure(2, len(sets), sharex=True, squeeze=False)
     labels = {level: rf"$\eta = {level:g} \cdot 2/\lambda_0$" for level in sorted(records["multiple"].unique())}
-    for (top, bottom), name in zip(axes.T, sets):
+    _, axes = style.figure(2, len(sets), sharex=True, squeeze=False)
+    for (stability, loss), name in zip(axes.T, sets):
         rows = records[records["dataset"] == name]
-        for axis, column in ((top, "stability"), (bottom, "loss")):
-            style.curves(axis, rows, x="step", y=column, by="multiple", labels=labels)
-        style.theory(top, None, 1.0, label=r"$\lambda = 2/\eta$")
-        top.set(ylabel=r"$\lambda_{\max}\,\eta/2$", ylim=(0, None), title=DATA[name])
-        bottom.set(xlabel="step", ylabel="squared-error loss", yscale="log")
-    style.legend(axes[0, 0], outside=False)
-    style.count(axes[0, -1], records)
-    return figure
+        style.curves(stability, rows, x="step", y="stability", by="multiple", labels=labels)
+        style.curves(loss, rows, x="step", y="loss", by="multiple", labels=labels)
+        style.level(stability, 1.0, r"$\lambda = 2/\eta$")
+        stability.set(title=DATA[name], ylim=(0, None))
+        loss.set_yscale("log")
+    axes[0, 0].set_ylabel(r"$\lambda_{\max}\,\eta/2$")
+    axes[1, 0].set_ylabel("squared-error loss")
+    return style.finish(loss, records, xlabel="step", raised=True)

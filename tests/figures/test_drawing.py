@@ -12,7 +12,7 @@ import pytest
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.figures import drawing, style
-from claimcheck.figures.averages import proportion_interval, summary
+from claimcheck.figures.averages import proportion_interval, relative, summary
 from claimcheck.results import seals
 from claimcheck.spec.models import FigureSpec
 
@@ -59,6 +59,12 @@ def test_the_average_is_over_seeds_and_leaves_diverged_ones_out(records: pd.Data
     assert table.loc[("b", 0), "high"] - table.loc[("b", 0), "low"] == pytest.approx(2 * half, rel=1e-6)
 
 
+def test_a_column_relative_to_its_start_is_a_logarithm_in_its_own_run():
+    rows = pd.DataFrame({"run": list("aabb"), "layer": [1, 2] * 2, "delta": [2.0, 2.0 * np.e, 5.0, 5.0 / np.e]})
+    assert relative(rows, "delta", "layer", 1).to_numpy() == pytest.approx([0, 1, 0, -1])
+    assert relative(rows, "delta", "layer", 2).to_numpy() == pytest.approx([-1, 0, 1, 0])
+
+
 def test_the_band_of_a_proportion_is_the_binomial_interval():
     failed = pd.DataFrame({"seed": range(16), "rate": 1.0, "failed": 1.0})
     row = summary(failed, "rate", "failed", average="proportion").iloc[0]
@@ -84,11 +90,11 @@ def test_averages_are_multiplied_and_the_band_with_them(records) -> None:
 
 
 def test_a_panel_for_every_level_that_there_is(records) -> None:
-    figure, panels = style.panels(records, "step", {0: "none", 2: "two", 9: "nine", 3: "three"}, columns=2)
+    panels = style.panels(records, "step", {0: "none", 2: "two", 9: "nine", 3: "three"}, columns=2)
     assert [panel.axis.get_title() for panel in panels] == ["none", "two", "three"]
     assert [panel.level for panel in panels] == [0, 2, 3]
     assert all(set(panel.rows["step"]) == {panel.level} for panel in panels)
-    assert len(figure.axes) == 3
+    assert len(panels[0].axis.figure.axes) == 3
 
 
 def test_columns_are_curves_of_their_own_names(records) -> None:
@@ -110,6 +116,30 @@ def test_a_band_ends_where_the_average_can_go_no_further(records):
     table = style.curves(axis, records, x="step", y="x", by="arm", within=(1.0, 4.0))
     assert table["low"].min() == 1.0
     assert table["high"].max() == 4.0
+
+
+@pytest.mark.parametrize("draw", [style.curves, style.points])
+def test_what_diverged_counts_as_it_is_told_and_nothing_is_above_the_cut(records, draw):
+    """Seed 4 of arm a ends at 7; without a word it is left out."""
+    records = records[records["step"] == 3]
+    lost = records.assign(x=records["x"].mask((records["arm"] == "a") & (records["seed"] == 4)))
+
+    def centre(rows, **how):
+        rows = rows.assign(place=rows["arm"].map({"a": 0, "b": 1}))
+        return draw(style.axis(), rows, x="place", y="x", **how).set_index("place").loc[0, "centre"]
+
+    assert centre(records) == pytest.approx(np.mean([3, 4, 5, 6, 7]))
+    assert centre(lost) == pytest.approx(np.mean([3, 4, 5, 6]))
+    assert centre(lost, lost=9.0) == pytest.approx(np.mean([3, 4, 5, 6, 9]))
+    assert centre(lost, lost=9.0, cut=5.0, times=10) == pytest.approx(10 * np.mean([3, 4, 5, 5, 5]))
+
+
+def test_labels_name_levels_and_say_in_which_order_they_have_their_looks(records):
+    axis, labels = style.axis(), {"b": "second", "a": "first"}
+    style.curves(axis, records, x="step", y="x", by="arm", labels=labels)
+    drawn = {line.get_label(): line.get_color() for line in axis.lines if not line.get_label().startswith("_")}
+    looks = style.looks(labels)
+    assert list(drawn.items()) == [("second", looks["b"]["color"]), ("first", looks["a"]["color"])]
 
 
 def test_levels_differ_in_colour_marker_and_line() -> None:
@@ -233,10 +263,9 @@ def of_a_lost_column(records):
 
 
 def in_panels(records):
-    figure, panels = style.panels(records, "arm", {"a": "one", "b": "other"})
-    for panel in panels:
-        style.curves(panel.axis, panel.rows, x="step", y="x", by="arm", looks=style.looks("ab"))
-    return figure
+    for axis, _, rows in style.panels(records, "arm", {"a": "one", "b": "other"}):
+        style.curves(axis, rows, x="step", y="x", by="arm", looks=style.looks("ab"))
+    return style.finish(axis, records)
 
 
 LOST = {
@@ -260,11 +289,9 @@ def test_a_figure_of_which_every_run_diverged_says_so(records, results, drawn, c
 
 def test_a_panel_of_which_every_run_diverged_stays_empty_beside_the_others(records) -> None:
     def panels(records):
-        figure, axes = style.panels(records, "arm", {"a": "one", "b": "other"})
-        for panel in axes:
-            style.curves(panel.axis, panel.rows, x="step", y="x", by="arm", looks=style.looks("ab"))
-            panel.axis.set(yscale="log")
-        return figure
+        for axis, _, rows in style.panels(records, "arm", {"a": "one", "b": "other"}):
+            style.curves(axis, rows, x="step", y="x", by="arm", looks=style.looks("ab"))
+        return style.finish(axis, records, yscale="log")
 
     status = np.where(records["arm"] == "a", "diverged", "ok")
     figure, _ = drawing.draw(panels, records.assign(status=status, x=(records["x"] + 1).where(records["arm"] == "b")))

@@ -1,6 +1,11 @@
-"""Marks that the figures of several studies share."""
+"""Axes and marks that the figures of several studies share."""
+
+import pandas as pd
+import pytest
 
 from claimcheck.figures import style
+
+RECORDS = pd.DataFrame({"arm": list("aabb"), "seed": [1, 2] * 2, "step": [1, 1, 8, 8], "x": [0.0, 2.0, 1.0, 3.0]})
 
 
 def test_log_axis_has_plain_numbers_at_its_ticks_and_nowhere_else():
@@ -13,19 +18,79 @@ def test_log_axis_has_plain_numbers_at_its_ticks_and_nowhere_else():
     assert list(axis.get_xticks(minor=True)) == []
 
 
-def test_only_the_named_curves_lose_their_line():
-    _, axis = style.figure()
-    for name in ("measured", "other"):
-        axis.plot([0, 1], [0, 1], label=name, marker="o")
-    style.unjoined(axis, ["measured"])
-    assert [line.get_linestyle() for line in axis.lines] == ["None", "-"]
+def test_curves_that_are_not_joined_have_intervals_and_no_line_or_band():
+    axis = style.axis()
+    table = style.curves(axis, RECORDS, x="step", y="x", joined=False)
+    (bars,) = axis.containers
+    line, _, (ends,) = bars
+    assert line.get_linestyle() == "None"
+    assert list(line.get_ydata()) == [1.0, 2.0]
+    drawn = [[low, high] for (_, low), (_, high) in ends.get_segments()]
+    assert drawn == [pytest.approx([low, high]) for low, high in zip(table["low"], table["high"], strict=True)]
+    assert list(axis.collections) == [ends]
 
 
 def test_a_threshold_stands_below_the_data_and_in_the_legend():
-    _, axis = style.figure()
+    axis = style.axis()
     (curve,) = axis.plot([0, 1], [0, 1])
     style.threshold(axis, 0.5, "features = examples")
     line = axis.lines[-1]
     assert list(line.get_xdata()) == [0.5, 0.5]
     assert line.get_zorder() < curve.get_zorder()
     assert line.get_label() == "features = examples"
+
+
+def test_a_level_crosses_the_axis_over_the_data():
+    axis = style.axis()
+    (curve,) = axis.plot([0, 1], [0, 1])
+    style.level(axis, 0.5, "guessing")
+    line = axis.lines[-1]
+    assert (list(line.get_ydata()), list(line.get_xdata())) == ([0.5, 0.5], [0, 1])
+    assert line.get_zorder() > curve.get_zorder()
+    assert line.get_label() == "guessing"
+
+
+def test_outer_panels_are_labelled_and_every_one_has_the_settings():
+    """Three panels in two columns: the second column's lowest is in the first row."""
+    rows = pd.concat([RECORDS, RECORDS.assign(arm="c")])
+    panels = style.panels(rows, "arm", dict(zip("abc", "ABC")), columns=2)
+    style.finish(panels[-1].axis, rows, xlabel="step", ylabel="loss", ylim=(0, 5), log_ticks=[1, 8])
+    axes = [panel.axis for panel in panels]
+    assert [axis.get_xlabel() for axis in axes] == ["", "step", "step"]
+    assert [axis.get_ylabel() for axis in axes] == ["loss", "", "loss"]
+    assert all(axis.get_ylim() == (0, 5) and list(axis.get_xticks()) == [1, 8] for axis in axes)
+
+
+def test_one_legend_names_what_is_in_any_panel_once_and_runs_are_counted_beside_it():
+    panels = style.panels(RECORDS, "arm", {"a": "A", "b": "B"})
+    for axis, level, rows in panels:
+        style.curves(axis, rows, x="step", y="x", by="arm")
+        style.level(axis, 1.0, "guessing")
+        style.level(axis, 2.0, f"_without a name {level}")
+    figure = style.finish(axis, RECORDS, "median", title="arm")
+    (legend,) = [axis.get_legend() for axis in figure.axes if axis.get_legend()]
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "guessing", "b"]
+    assert (legend.axes, legend.get_title().get_text()) == (panels[-1].axis, "arm")
+    assert [axis.get_title(loc="right") for axis in figure.axes] == ["", "n = 2 runs, median"]
+
+
+def test_the_panel_with_most_curves_gives_the_order_of_the_legend():
+    rows = pd.concat([RECORDS.assign(panel="full"), RECORDS[RECORDS["arm"] == "b"].assign(panel="lacking")])
+    for axis, _, own in style.panels(rows, "panel", {"lacking": "1", "full": "2"}):
+        style.curves(axis, own, x="step", y="x", by="arm", labels={"a": "first", "b": "second"})
+        style.level(axis, 1.0, "guessing")
+    style.finish(axis, rows)
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["first", "second", "guessing"]
+
+
+def test_a_panel_with_a_legend_of_its_own_is_left_alone_and_one_run_is_no_runs():
+    left, right = style.side_by_side("loss", "error")
+    style.curves(left, RECORDS, x="step", y="x", by="arm")
+    style.curves(right, RECORDS, x="step", y="x")
+    style.legend(left, outside=False)
+    style.finish(right, RECORDS[RECORDS["seed"] == 1], xlabel="step")
+    assert left.get_legend() is not None
+    assert right.get_legend() is None
+    assert right.get_title(loc="right") == "n = 1 run"
+    assert [axis.get_ylabel() for axis in (left, right)] == ["loss", "error"]
+    assert [axis.get_xlabel() for axis in (left, right)] == ["step", "step"]

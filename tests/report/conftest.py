@@ -163,13 +163,10 @@ from claimcheck.figures import style
 
 
 def plot_by_step(records):
-    figure, axis = style.figure()
+    axis = style.axis()
     style.curves(axis, records, x="step", y="x", by="arm", looks=style.looks(["left", "right"]))
-    style.theory(axis, None, 0.0, label="expected")
-    style.legend(axis)
-    style.count(axis, records)
-    axis.set(xlabel="step", ylabel="mean / nats")
-    return figure
+    style.level(axis, 0.0, "expected")
+    return style.finish(axis, records, xlabel="step", ylabel="mean / nats")
 """
 
 SMALL = r"""

@@ -83,10 +83,11 @@ def test_the_next_block_leaves_room_for_checks_on_fresh_seeds(coin):
 
 def test_counts_of_verdicts_are_noted_in_the_one_that_stands(coin, studies):
     with pytest.raises(ClaimcheckError, match=r"no registration stands; claimcheck register coin first"):
-        note_verdicts(coin(), {"supported": 1})
+        note_verdicts(coin(), {"supported": 1}, {"asked": 2, "passed": []})
     assert not (studies / "coin" / "registrations.yaml").exists()
     registered(coin)
-    note_verdicts(coin(), {"supported": 3, "mixed": 1})
+    note_verdicts(coin(), {"supported": 3, "mixed": 1}, {"asked": 8, "passed": ["heads (never)"]})
     assert coin().registration.verdicts == {"supported": 3, "mixed": 1}
+    assert coin().registration.controls.model_dump() == {"asked": 8, "passed": ["heads (never)"]}
     study, entries = registered(coin, "Fixed anew.", "It was wrong.")
     assert (entries[0]["verdicts"], study.registration.verdicts) == ({"supported": 3, "mixed": 1}, {})

@@ -79,3 +79,12 @@ def test_registrations_say_what_was_wrong_with_those_that_no_longer_stand(study)
     assert study.registrations, "the first registration is the state of 2026-11-23"
     assert all(entry.says for entry in study.registrations)
     assert all(entry.superseded for entry in study.registrations[:-1])
+
+
+def test_no_control_passed_in_the_judged_run(study):
+    judged = study.registration if study.registration and study.registration.first_seed else None
+    if judged is None or not judged.verdicts:
+        pytest.skip("a draft: not registered, or not yet judged")
+    assert judged.controls.passed == []
+    with_controls = [p for _, p in study.predictions() if p.kind != "fact" and p.controls.none is None]
+    assert judged.controls.asked >= len(with_controls)

@@ -177,13 +177,15 @@ def register(
     """Write down, before the judged run, what it will hold the study to; seeds of its own are chosen."""
     from collections import Counter
 
+    from claimcheck.judging.controls import summary
     from claimcheck.results.digests import registration_digest
     from claimcheck.spec import registering
 
     spec = study_of(study, studies_dir)
     if counts:
         found = results_of(study, scale=scale, device=device, results_dir=results_dir, studies_dir=studies_dir)
-        print(registering.note_verdicts(spec, dict(Counter(entry["verdict"] for entry in found.read_verdicts()))))
+        entries = found.read_verdicts()
+        print(registering.note_verdicts(spec, dict(Counter(entry["verdict"] for entry in entries)), summary(entries)))
         return
     if says is None:
         raise ClaimcheckError("say what is registered", where="register", hint="--says TEXT")

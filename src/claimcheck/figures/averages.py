@@ -67,3 +67,9 @@ def proportion_interval(shares: np.ndarray, level: float = 0.95) -> tuple[float,
     low = stats.binomtest(yes, len(shares)).proportion_ci(level, method="exact").low
     high = stats.binomtest(len(shares) - no, len(shares)).proportion_ci(level, method="exact").high
     return float(low), float(high)
+
+
+def relative(records: pd.DataFrame, column: str, x: str, at: float) -> pd.Series:
+    """Natural logarithm of a column over its value in the same run where `x` is `at`: one number for each row."""
+    start = records[records[x] == at].set_index("run")[column]
+    return np.log(records[column] / records["run"].map(start))

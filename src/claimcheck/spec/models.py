@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.measures import Measure
@@ -172,6 +172,13 @@ class FigureSpec(Model):
         return "plot_" + self.id.replace("-", "_")
 
 
+class ControlCount(Model):
+    """What came of a study's controls in a judged run."""
+
+    asked: int = Field(ge=0, description="how many questions to which the answer is known were asked")
+    passed: list[str] = Field(description="predictions with the control that passed though it must not; none is right")
+
+
 class Registration(Model):
     """What was fixed before a judged run: an entry of registrations.yaml."""
 
@@ -184,6 +191,7 @@ class Registration(Model):
     says: Text = Field(description="what it was, in a few sentences")
     superseded: Text | None = Field(None, description="what was wrong with it, once another one takes its place")
     verdicts: dict[str, int] = Field({}, description="how many verdicts of each kind came out")
+    controls: ControlCount | None = Field(None, description="how many controls were asked, and which passed")
 
     @field_validator("date", mode="before")
     @classmethod
@@ -274,10 +282,26 @@ class Study(StudyFile):
         return f"run_{part}"
 
 
+def _line_numbers(value: Any) -> Any:
+    """Numbers of lines, written as `7` or `20-22, 24`."""
+    found: list[int] = []
+    for piece in str(value).split(","):
+        ends = [int(end) if end.strip().isdecimal() else -1 for end in piece.split("-")]
+        if isinstance(value, bool) or len(ends) > 2 or min(ends) < 0 or ends[0] > ends[-1] or ends[-1] > MOST_LINES:
+            raise ValueError("must be numbers of lines such as 7 or 20-22, 24")
+        found += range(ends[0], ends[-1] + 1)
+    return tuple(found)
+
+
+MOST_LINES = 100_000
+Lines = Annotated[tuple[int, ...], BeforeValidator(_line_numbers), WithJsonSchema({"type": ["integer", "string"]})]
+
+
 class LectureClaim(Model):
     """One claim of the lecture in the project's own words, with the study that tests it or why none can."""
 
     id: Kebab
+    lines: Lines = ()
     says: Text
     study: Identifier | None = None
     not_testable: Text | None = None
@@ -303,6 +327,8 @@ class Lecture(Model):
 
     title: Text
     author: Text
+    lines: int | None = Field(None, ge=1, le=MOST_LINES)
+    stating_nothing: Lines = ()
     sections: list[Section] = Field(min_length=1)
 
     def claims(self) -> dict[str, LectureClaim]:
@@ -313,6 +339,22 @@ class Lecture(Model):
     def _ids_are_unique(self) -> Lecture:
         unique([section.id for section in self.sections], "section")
         unique([claim.id for section in self.sections for claim in section.claims], "claim")
+        return self
+
+    @model_validator(mode="after")
+    def _every_line_has_its_fate(self) -> Lecture:
+        if self.lines is None:
+            return self
+        claimed, idle = {n for claim in self.claims().values() for n in claim.lines}, set(self.stating_nothing)
+        every = set(range(self.lines))
+        faults = {
+            "is none of the lecture's, which are counted from 0": (claimed | idle) - every,
+            "has a claim and stands under stating_nothing": claimed & idle,
+            "has neither a claim nor a place under stating_nothing": every - claimed - idle,
+        }
+        for fault, numbers in faults.items():
+            if numbers:
+                raise ValueError(f"line {min(numbers)} {fault}")
         return self
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -40,13 +41,18 @@ def register(study: Study, digest: str, says: str, superseded: str | None = None
     return path
 
 
-def note_verdicts(study: Study, counts: dict[str, int]) -> Path:
-    """Write the counts of verdicts into the registration that stands."""
+def note_verdicts(study: Study, counts: dict[str, int], controls: dict[str, Any]) -> Path:
+    """Write what the judged run came to into the registration that stands.
+
+    Args:
+        counts: of verdicts.
+        controls: how many were `asked`, and which `passed` though they must not.
+    """
     path = study.folder / "registrations.yaml"
     if study.registration is None:
         raise ClaimcheckError("no registration stands", where=path, hint=f"claimcheck register {study.name} first")
     entries = [entry.model_dump(exclude_defaults=True) for entry in study.registrations]
-    entries[-1]["verdicts"] = counts
+    entries[-1] |= {"verdicts": counts, "controls": controls}
     _write(path, entries)
     return path
 

@@ -21,6 +21,7 @@ from claimcheck.spec.models import (
     Amendment,
     Claim,
     Control,
+    ControlCount,
     Controls,
     FigureSpec,
     Prediction,
@@ -45,6 +46,7 @@ SECTIONS: dict[type[BaseModel], str] = {
     Reference: "A reference",
     FigureSpec: "A figure",
     Registration: "registrations.yaml",
+    ControlCount: "Count of controls",
     Amendment: "amendments.yaml",
 }
 """Sections of the page, in which a model's table of keys takes the place of its name in double brackets."""

@@ -1,0 +1,167 @@
+"""Marks on an axis: averages over seeds as curves or points with their intervals, and theory beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from claimcheck.figures.averages import summary
+from claimcheck.figures.look import looks as looks_of
+
+Looks = Mapping[Hashable, dict[str, Any]]
+Labels = Mapping[Hashable, str]
+
+
+def curves(
+    axis: Axes,
+    records: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    by: str | None = None,
+    looks: Looks | None = None,
+    labels: Labels | None = None,
+    average: str = "mean",
+    times: float = 1.0,
+    lost: float | None = None,
+    cut: float | None = None,
+    marks: int = 12,
+    within: tuple[float, float] | None = None,
+    joined: bool = True,
+) -> pd.DataFrame:
+    """One line per level of `by`: the average over seeds, with a 95 % band (see `summary`, which it returns).
+
+    A hollow marker says that at least one seed had no finite value there (it diverged) and is not in the average.
+
+    Args:
+        looks: from `looks(levels)`: the levels to draw; those that the records lack are skipped. By default the levels
+            that `labels` names, in its order, or, without labels, all there are, in ascending order.
+        labels: what the legend calls a level, where its name will not do.
+        average: "mean", "median" or "proportion".
+        times: what the averages are multiplied by; 100 draws a share in per cent.
+        lost: what a missing value (of a diverged run) counts as, instead of being left out.
+        cut: greater values count as this one.
+        marks: at most about this many markers on a line.
+        within: what the average cannot leave, such as 0 to 100 %; the band ends there.
+        joined: False draws markers with bars for the intervals and no line, where a theory curve joins them.
+    """
+    table = _multiplied(summary(_bounded(records, y, lost, cut), x, y, by, average=average), times)
+    if within:
+        table[["low", "high"]] = table[["low", "high"]].clip(*within)
+    for level, look in (looks or looks_of(labels or (sorted(table[by].unique()) if by else [y]))).items():
+        part = table[table[by] == level] if by else table
+        if part.empty:
+            continue
+        name = (labels or {}).get(level, str(level))
+        if joined:
+            axis.plot(part[x], part["centre"], label=name, markevery=max(1, len(part) // marks), **look)
+            axis.fill_between(
+                part[x].astype(float), part["low"], part["high"], color=look["color"], alpha=0.18, linewidth=0
+            )
+        else:
+            bars = [part["centre"] - part["low"], part["high"] - part["centre"]]
+            axis.errorbar(part[x], part["centre"], bars, label=name, **{**look, "linestyle": ""})
+        hollow = part[part["missing"] > 0]
+        mark = {"marker": look["marker"], "color": look["color"], "markerfacecolor": "white", "zorder": 3}
+        axis.plot(hollow[x], hollow["centre"], linestyle="", **mark)
+    return table
+
+
+def column_curves(
+    axis: Axes, records: pd.DataFrame, *, x: str, columns: Labels, looks: Looks | None = None, **how: Any
+) -> None:
+    """One line for each of several columns of the records: column -> what the legend calls it.
+
+    Args:
+        looks: from `looks(columns)`, which is what it is by default. how: as in `curves`.
+    """
+    table = looks or looks_of(columns)
+    for column, label in columns.items():
+        curves(axis, records, x=x, y=column, looks={column: table[column]}, labels={column: label}, **how)
+
+
+def points(
+    axis: Axes,
+    records: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    levels: Sequence[Hashable] | None = None,
+    looks: Looks | None = None,
+    labels: Labels | None = None,
+    average: str = "mean",
+    times: float = 1.0,
+    lost: float | None = None,
+    cut: float | None = None,
+    horizontal: bool = False,
+) -> pd.DataFrame:
+    """Every seed as a faint dot and the average with its 95 % interval beside it, for a categorical `x`.
+
+    Args:
+        x, y: columns of the categories and of the values, whichever way they are drawn.
+        levels: the categories, in the order in which they stand on the axis; by default the keys of `labels`, or,
+            without these, what there is, in ascending order.
+        looks: from `looks(levels)`; by default in the order of `labels`, then of `levels`.
+        labels: what the axis calls a level, where its name will not do.
+        average, times, lost, cut: as in `curves`.
+        horizontal: the categories stand below one another, the first on top, and values grow to the right.
+    """
+    records = _bounded(records, y, lost, cut)
+    table = _multiplied(summary(records, x, y, average=average), times).set_index(x)
+    places = list(levels or labels or sorted(records[x].unique()))
+    look = looks or looks_of([*(labels or []), *places])
+    for place, level in enumerate(places):
+        values = times * records[records[x] == level].groupby("seed")[y].mean().to_numpy(dtype=float)
+        spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
+        colour, marker = look[level]["color"], look[level]["marker"]
+        dots = (values, place + spread - 0.08) if horizontal else (place + spread - 0.08, values)
+        axis.scatter(*dots, s=9, color=colour, alpha=0.35, linewidth=0, rasterized=len(values) > 500)
+        if level in table.index:
+            row = table.loc[level]
+            error = np.array([[row["centre"] - row["low"]], [row["high"] - row["centre"]]])
+            middle = {"x": row["centre"], "y": place + 0.2, "xerr": error}
+            if not horizontal:
+                middle = {"x": place + 0.2, "y": row["centre"], "yerr": error}
+            axis.errorbar(**middle, color=colour, marker=marker, capsize=2.5, linestyle="")
+    _category_axis(axis, [(labels or {}).get(level, str(level)) for level in places], horizontal)
+    return table.reset_index()
+
+
+def theory(axis: Axes, x: Any, y: Any, label: str = "theory", **line: Any) -> None:
+    """A theoretical or published curve: dashed black, over the data."""
+    axis.plot(x, y, label=label, **{**_DASHED, "marker": "", **line})
+
+
+def level(axis: Axes, value: float, label: str, **line: Any) -> None:
+    """A theoretical level, such as the loss of guessing: a line across the axis in the look of `theory`."""
+    axis.axhline(float(value), label=label, **{**_DASHED, **line})
+
+
+_DASHED = {"color": "black", "linestyle": (0, (4, 2)), "linewidth": 1.2, "zorder": 4}
+
+
+def _bounded(records: pd.DataFrame, column: str, lost: float | None, cut: float | None) -> pd.DataFrame:
+    """The records with `lost` for what the column lacks, and with nothing in it above `cut`."""
+    values = records[column] if lost is None else records[column].fillna(lost)
+    return records.assign(**{column: values.clip(upper=cut)})
+
+
+def _multiplied(table: pd.DataFrame, times: float) -> pd.DataFrame:
+    ends = ["centre", "low", "high"]
+    return table.assign(**{name: times * table[name] for name in ends})
+
+
+def _category_axis(axis: Axes, names: Sequence[str], horizontal: bool) -> None:
+    """A place for each name, from the left, or from the top."""
+    places, ends = range(len(names)), (-0.6, len(names) - 0.4)
+    if horizontal:
+        axis.set_yticks(places, names)
+        axis.set_ylim(ends[::-1])
+    else:
+        axis.set_xticks(places, names)
+        axis.set_xlim(ends)
+    axis.grid(False, axis="y" if horizontal else "x")

@@ -1,0 +1,122 @@
+"""The one look of every figure: colours, markers, sizes and line styles.
+
+Colours are Okabe and Ito's (safe for colour-blind readers), and each comes with its own marker and line style, so a
+figure reads in black and white too. Text is drawn as outlines of the font that comes with matplotlib: the file is the
+same on every machine and needs no font where it is read. Nothing here draws, and nothing knows a study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib
+import seaborn
+
+WIDTH = 6.5
+"""Inches: the text width of the report, so that a figure is printed at the size at which it is drawn."""
+
+FONT_SIZE = 9.0
+"""Points, of axis labels; tick labels and legends are one point smaller."""
+
+COLOURS = {
+    "blue": "#0072B2",
+    "vermillion": "#D55E00",
+    "green": "#009E73",
+    "purple": "#CC79A7",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "black": "#000000",
+    "yellow": "#F0E442",
+}
+"""Okabe and Ito, Color Universal Design (2008), in the order in which levels take them: the palest one last."""
+
+GREY = "#666666"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (3, 1)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (8, 2)),
+    (0, (1, 2.5)),
+)
+
+SETTINGS: dict[str, Any] = {
+    "figure.figsize": (WIDTH, 3.0),
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.dpi": 200,
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": FONT_SIZE,
+    "axes.labelsize": FONT_SIZE,
+    "axes.titlesize": FONT_SIZE,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.labelsize": FONT_SIZE - 1,
+    "ytick.labelsize": FONT_SIZE - 1,
+    "legend.fontsize": FONT_SIZE - 1,
+    "legend.title_fontsize": FONT_SIZE - 1,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "axes.labelcolor": "#222222",
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "xtick.labelcolor": "#222222",
+    "ytick.labelcolor": "#222222",
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "lines.markeredgewidth": 0.9,
+    "patch.linewidth": 0.8,
+    "mathtext.fontset": "dejavusans",
+    "axes.unicode_minus": True,
+    "path.simplify": True,
+    "path.simplify_threshold": 0.3,
+    "agg.path.chunksize": 20000,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "claimcheck",
+    "svg.image_inline": True,
+}
+
+
+def applied() -> AbstractContextManager[None]:
+    """A context in which matplotlib and seaborn draw in this style; what was set before comes back after it.
+
+    What it does not set is matplotlib's own default, not that of a `matplotlibrc` in the working or the home folder.
+    """
+    windows = ("backend", "interactive", "toolbar")  # to set them would choose a way to show figures
+    default = {name: value for name, value in matplotlib.rcParamsDefault.items() if name not in windows}
+    settings = {**default, **seaborn.axes_style("ticks"), **SETTINGS, "axes.prop_cycle": _cycle()}
+    return matplotlib.rc_context(settings)
+
+
+def _cycle() -> Any:
+    return matplotlib.cycler(color=list(COLOURS.values()), marker=list(MARKERS), linestyle=list(LINES))
+
+
+def looks(levels: Iterable[Hashable]) -> dict[Hashable, dict[str, Any]]:
+    """Colour, marker and line style of each level, as keyword arguments of `Axes.plot`.
+
+    The same list of levels looks the same in every figure: name them all, in one order, throughout a study.
+    """
+    colours = list(COLOURS.values())
+    return {
+        level: {
+            "color": colours[i % len(colours)],
+            "marker": MARKERS[i % len(MARKERS)],
+            "linestyle": LINES[(i + i // len(colours)) % len(LINES)],
+        }
+        for i, level in enumerate(dict.fromkeys(levels))
+    }
