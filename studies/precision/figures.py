@@ -17,7 +17,7 @@ RECIPES = {
     "bf16_pure": "bf16, all of it",
     "bf16_master": "bf16, fp32 weights",
 }
-REGIMES = {"ordinary": "ordinary", "small_loss": "loss in small units", "small_rate": "small learning rate"}
+REGIMES = {"ordinary": "ordinary", "small_loss": r"loss / $2^{20}$", "small_rate": "rate / 32"}
 
 
 def _moments(records):
