@@ -1,9 +1,11 @@
-"""One number per seed where no measure says it: sides of the best rate, and the edge of stability."""
+"""One number per seed where no measure says it: on which side of the best rate runs go wrong, and growth of the loss."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+
+from claimcheck.results.tables import by_seed
 
 
 def share_below(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
@@ -14,9 +16,10 @@ def share_below(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
     Args:
         what: plateau or blown_up.
     """
-    rows = records[(records["optimizer"] == optimizer) & (records["half_decades"] != 0)]
-    below = (rows[what] * (rows["half_decades"] < 0)).groupby(rows["seed"]).sum()
-    return below / rows[what].groupby(rows["seed"]).sum()
+    found = by_seed(records, what, ["half_decades", "gain"], optimizer=optimizer)
+    places = found.columns.get_level_values("half_decades")
+    below, above = (found.loc[:, side].sum(axis=1) for side in (places < 0, places > 0))
+    return below / (below + above)
 
 
 def share_above(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
@@ -24,24 +27,11 @@ def share_above(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
     return 1.0 - share_below(records, what, optimizer)
 
 
-def edge_sharpness(records: pd.DataFrame, after: float, until: float = 1.0, multiple: float | None = None) -> pd.Series:
-    """Sharpness times half the learning rate; infinite where a run diverged.
-
-    Args:
-        after, until: mean over the steps from one share of them to the other.
-        multiple: of one learning rate, by default the mean of all.
-    """
-    last = records["step"].max()
-    rows = records[records["step"].between(after * last, until * last)]
-    rows = rows if multiple is None else rows[rows["multiple"] == multiple]
-    return rows["stability"].fillna(np.inf).groupby(rows["seed"]).mean()
-
-
 def edge_growth(records: pd.DataFrame, from_step: str, to_step: str) -> pd.Series:
     """Loss at the lowest or highest step over that at another, the greatest of the runs beyond 2 / sharpness.
 
     Infinite where one of them is not finite.
     """
-    loss = records.pivot(index=["seed", "multiple"], columns="step", values="loss")
-    first, last = (loss.iloc[:, {"lowest": 0, "highest": -1}[each]] for each in (from_step, to_step))
-    return (last / first).fillna(np.inf).groupby("seed").max()
+    loss = by_seed(records, "loss", ["step", "multiple"])
+    steps = {"lowest": records["step"].min(), "highest": records["step"].max()}
+    return (loss[steps[to_step]] / loss[steps[from_step]]).fillna(np.inf).max(axis=1)
