@@ -54,7 +54,8 @@ class Training:
 
     Args:
         runs: of one data set; columns that count: gain (of the initial weights), norm, warmup (share of the steps),
-            log2_unit (of the loss), learning_rate and log2_scale (instead of the part's and the recipe's).
+            log2_unit (of the loss), learning_rate and log2_scale (instead of the part's and the recipe's), network (which
+            of a seed's several, of the same data).
 
     Attributes:
         data, test: each member's own examples. multipliers: of the learning rate, ``[steps, R]`` float64. ensemble: with the current parameters. velocity: momentum's, ``[R, P]``.
@@ -81,11 +82,11 @@ class Training:
         hyper = hyper_of(runs, fixed, device)
         tables = [multipliers("linear", s.steps, share) for share in hyper["warmup"].tolist()]
         self.multipliers = torch.from_numpy(np.stack(tables, axis=1)).to(device)
-        self.ensemble = Ensemble.build(runs, network, lambda seed: context.generator(seed, "init"), hyper, device)
+        streams, named = _streams(runs, context)
+        self.ensemble = Ensemble.build(runs.assign(seed=named), network, lambda n: streams(n, "init"), hyper, device)
         self.ensemble.parameters = rounded(self.ensemble.parameters, recipe.stored)
         self.velocity = torch.zeros_like(self.ensemble.parameters)
-        seeds, examples = list(runs["seed"]), len(self.data)
-        order = Order(seeds, lambda seed: context.generator(seed, "order"), examples, s.batch_size, device)
+        order = Order(named, lambda n: streams(n, "order"), len(self.data), s.batch_size, device)
         self.step, self.batches = 0, map(self.data.rows, order)
         self.batch = self.data.rows(torch.arange(s.batch_size, device=device).expand(len(runs), -1))
         self.scale = torch.exp2(hyper["log2_scale"])
@@ -133,6 +134,18 @@ class Training:
             self.recovering = torch.ones_like(self.recovering)
         elif recipe.planted is not None and not recipe.dynamic:
             self.scale = torch.full_like(self.scale, 2.0**recipe.log2_scale)
+
+
+def _streams(runs: pd.DataFrame, context: Any) -> tuple[Callable[[int, str], torch.Generator], list[int]]:
+    """Streams of each of a seed's networks, by number and purpose, and the numbers of the runs."""
+    pairs = list(zip(runs["seed"], runs["network"] if "network" in runs else [0] * len(runs)))
+    unique = list(dict.fromkeys(pairs))
+
+    def stream(number: int, purpose: str) -> torch.Generator:
+        seed, network = unique[number]
+        return context.generator(int(seed), f"{purpose}/{network}" if network else purpose)
+
+    return stream, [unique.index(pair) for pair in pairs]
 
 
 def scaled_loss(predict, batch, hyper) -> Tensor:

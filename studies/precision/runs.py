@@ -26,7 +26,7 @@ RECIPES = {
     "fp32": Precision("fp32"),
     "fp16_pure": Precision("fp16", stored="fp16"),
     "fp16_master": Precision("fp16"),
-    "fp16_dynamic": Precision("fp16", log2_scale=24, dynamic=True, check=True),
+    "fp16_dynamic": Precision("fp16", log2_scale=16, dynamic=True, check=True),
     "bf16_pure": Precision("bf16", stored="bf16"),
     "bf16_master": Precision("bf16"),
     "planted_checked": Precision("fp16", log2_scale=FIRST_SCALE, dynamic=True, check=True, planted=PLANTED_SCALE),
