@@ -59,7 +59,9 @@ def run_peaks(runs: pd.DataFrame, context) -> pd.DataFrame:
             ready = _fit(seeds, context, (), steps=s.trained_steps, **how).ensemble
             modules = {run.seed: ready.network(run.run) for run in seeds.itertuples()}
             network = lambda run, generator: modules[run.seed]  # noqa: B023, E731
-        tables.append(_fit(own, context, ("train", "test"), network, streams="again/" if trained else "", **how).records)
+        tables.append(
+            _fit(own, context, ("train", "test"), network, streams="again/" if trained else "", **how).records
+        )
     records = pd.concat(tables, ignore_index=True).merge(runs[["run", "learning_rate"]], on="run")
     return records.assign(failed=(~(records["train_loss"] <= 0.95 * GUESSING)).astype(float))
 
@@ -139,7 +141,9 @@ def run_patience(runs: pd.DataFrame, context) -> pd.DataFrame:
     records = _fit(runs.assign(learning_rate=best * s.low), context, **how).records
     records = records.assign(budget=records["step"] // s.steps, rate=best * s.low).drop(columns="step")
     gap = records["train_loss"] - records["run"].map(goal)
-    return records.assign(gap_left=gap / gap[records["budget"] == 1].set_axis(runs["run"]).loc[records["run"]].to_numpy())
+    return records.assign(
+        gap_left=gap / gap[records["budget"] == 1].set_axis(runs["run"]).loc[records["run"]].to_numpy()
+    )
 
 
 def run_range_test(runs: pd.DataFrame, context) -> pd.DataFrame:

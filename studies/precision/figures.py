@@ -89,7 +89,9 @@ def plot_remedies(records):
     sets = [name for name in DATA if (records["dataset"] == name).any()]
     _, axes = style.figure(len(sets), 2, sharex=True, sharey=True, squeeze=False)
     for pair, name in zip(axes, sets):
-        for axis, (column, words) in zip(pair, {"lost": "not finite", "failed": "not finite, or nothing learnt"}.items()):
+        for axis, (column, words) in zip(
+            pair, {"lost": "not finite", "failed": "not finite, or nothing learnt"}.items()
+        ):
             rows = records[records["dataset"] == name].groupby(["seed", "remedy", "learning_rate"], as_index=False)
             how = {"by": "remedy", "labels": labels, "times": 100, "within": (0.0, 100.0)}
             style.curves(axis, rows[column].mean(), x="learning_rate", y=column, **how)

@@ -70,7 +70,12 @@ class Training:
         own = draw_each(context, name, runs["seed"], **s.examples[name])
         pool = own.pool.flat()
         shape = (pool.x_train.shape[1], [s.width] * s.depth, pool.classes)
-        fixed = {"log2_unit": 0.0, "learning_rate": s.learning_rates[name], "log2_scale": recipe.log2_scale, "warmup": 0.0}
+        fixed = {
+            "log2_unit": 0.0,
+            "learning_rate": s.learning_rates[name],
+            "log2_scale": recipe.log2_scale,
+            "warmup": 0.0,
+        }
 
         def network(run, generator):
             how = {"number": recipe.number, "native": recipe.native, "gain": getattr(run, "gain", 1.0)}

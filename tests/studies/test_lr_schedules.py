@@ -94,7 +94,9 @@ def test_a_wrong_formula_would_be_noticed(monkeypatch):
 
 def test_a_unit_trains_validates_and_tests_on_examples_of_its_own():
     runs = pd.DataFrame({"run": ["a", "b", "c"], "seed": [1, 1, 2], "dataset": "digits"})
-    inputs, data = RUNS._data(runs, context_of("schedules", examples={"digits": {"train": 80, "valid": 20, "test": 50}}))
+    inputs, data = RUNS._data(
+        runs, context_of("schedules", examples={"digits": {"train": 80, "valid": 20, "test": 50}})
+    )
     assert inputs == 64
     rows = {name: each.subset for name, each in data.items()}
     assert [rows[name].shape for name in ("train", "valid", "test")] == [(3, 80), (3, 20), (3, 50)]
@@ -259,7 +261,9 @@ def test_a_drop_harms_where_the_loss_rises_more_than_at_the_same_updates_of_a_co
 
 
 def test_plateaus_and_blow_ups_are_counted_on_both_sides_of_the_best_rate():
-    rows = pd.DataFrame({"half_decades": [-2, -1, 0, 1, 2, 3], "plateau": [1, 0, 1, 1, 1, 0], "blown_up": [0, 0, 0, 0, 0, 1]})
+    rows = pd.DataFrame(
+        {"half_decades": [-2, -1, 0, 1, 2, 3], "plateau": [1, 0, 1, 1, 1, 0], "blown_up": [0, 0, 0, 0, 0, 1]}
+    )
     rows = rows.assign(seed=0, gain=1.0, status="ok")
     table = pd.concat([rows.assign(optimizer=name) for name in ("adam", "momentum")], ignore_index=True)
     assert answer("plateaus-below-momentum", table)[0] == pytest.approx(1 / 3), "one at the best rate is on no side"
