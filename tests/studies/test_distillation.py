@@ -390,3 +390,7 @@ def test_full_scale_images_and_their_figure(fashion):
         assert sorted(answer(identifier, found, "full").index) == [0, 1]
     _, problems = drawing.draw(FIGURES.plot_images, found)
     assert problems == []
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()

@@ -419,3 +419,7 @@ def test_full_scale_images_and_their_figure(fashion):
     assert found["test_error"].between(0, 1).all()
     _, problems = drawing.draw(FIGURES.plot_convolution, found)
     assert problems == []
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()

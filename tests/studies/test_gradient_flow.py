@@ -304,3 +304,7 @@ def test_full_scale_runs_with_two_seeds_and_less_of_everything(fashion, tmp_path
     slopes = recording.part_of(records, "slopes")
     assert set(slopes["activation"]) == {"relu", "sigmoid"}
     assert slopes["delta"].gt(0).all()
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()

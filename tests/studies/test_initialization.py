@@ -256,3 +256,7 @@ def test_full_scale_runs_with_two_seeds_and_fewer_steps(tmp_path):
     records = recording.read(runner.assemble(results))
     assert records["seed"].nunique() == 2
     assert set(records["part"]) == set(STUDY.parts)
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()
