@@ -79,10 +79,15 @@ def plot_simplification(records):
     records = records[records["part"].isin(["training", "signals"]) & (records["weight_variance"] != 64.0)]
     budget = records["part"].map({"training": 180.0, "signals": 400.0})
     records = records.assign(reached=records["updates"].where(np.isfinite(records["updates"]), budget))
+    how = {"x": "depth", "y": "reached", "by": "activation", "looks": LOOKS, "labels": NAMES, "average": "median"}
     for axis, _, rows in style.panels(records, "dataset", DATA, height=2.8):
-        style.curves(axis, rows, x="depth", y="reached", by="activation", looks=LOOKS, labels=NAMES, average="median")
+        drawn = style.curves(axis, rows, joined=rows["depth"].nunique() > 1, **how)
+        axis.set(xticks=sorted(records["depth"].unique()), ylim=(0, 1.1 * drawn["high"].max()))
+    few, many = (records[records["part"] == part]["seed"].nunique() for part in ("training", "signals"))
     labels = {"xlabel": "hidden layers", "ylabel": "updates to half the loss of guessing"}
-    return style.finish(axis, records, **labels)
+    extra = f"MNIST-1D {many}" if many != few else ""
+    shown = records[records["part"] == "training"]
+    return style.finish(axis, shown, extra, raised=True, xlim=(0, 22), **labels)
 
 
 def plot_map(records):
@@ -131,7 +136,7 @@ def plot_dead_units(records):
         style.level(loss, GUESSING, "guessing")
         dead.set(ylabel=f"{DATA[name]}: dead units / %")
         loss.set(ylabel="training loss / nats")
-    return style.finish(axes[0][1], records, xlabel="learning rate", xscale="log")
+    return style.finish(axes[0][1], records, log_ticks=[0.3, 0.5, 1.0, 2.0], xlabel="learning rate")
 
 
 def plot_dead_law(records):
