@@ -124,4 +124,4 @@ def plot_left_out(records):
     for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2, height=4.6, sharey=True):
         style.points(axis, own, x="arm", y="recall", levels=levels, times=100)
         axis.axhline(10, color=style.GREY, linestyle=":", linewidth=1.0)
-    return style.finish(axis, records, ylabel="recall of the missing class / %")
+    return style.finish(axis, records, ylabel="recall / %", raised=True)

@@ -54,7 +54,7 @@ def plot_network(records):
         style.curves(axis, own, x="units", y="error", by="label_noise", labels=kinds, times=100)
         style.threshold(axis, _interpolation_width(own[own["label_noise"] > 0]), FITTED)
         style.log_axis(axis, sorted(own["units"].unique()))
-    return style.finish(axis, records, xlabel="hidden units", ylabel="error / %")
+    return style.finish(axis, records, xlabel="hidden units", ylabel="error / %", raised=True)
 
 
 def plot_decomposition(records):
@@ -99,7 +99,7 @@ def plot_samples(records):
         if own["label_noise"].iloc[0]:
             axis.axhline(100 * own["label_noise"].iloc[0], color=style.GREY, linestyle=":", linewidth=1.0)
     labels = {"xlabel": "training examples", "ylabel": "error / %"}
-    return style.finish(axis, records, **labels, ylim=(0, 100))
+    return style.finish(axis, records, **labels, ylim=(0, 100), raised=True)
 
 
 def _risk(axis, rows, x, problem, places, gamma):
