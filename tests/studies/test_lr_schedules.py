@@ -385,3 +385,7 @@ def test_full_scale_code_runs(part, fewer, fashion):
 def test_every_schedule_is_tuned_with_the_same_budget():
     runs = design.pilot_runs(STUDY.at("quick")["schedules"])
     assert runs.groupby(["dataset", "recipe"]).size().nunique() == 1
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()

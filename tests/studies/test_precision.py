@@ -243,3 +243,7 @@ def test_full_scale_clipping_runs():
     fewer = {"threshold": [0.1], "learning_rate": [0.5]}
     found = run_part("clipping", "full", seeds=2, fewer=fewer, steps=2, examples=32)
     assert found["seed"].tolist() == [0, 1] * 2
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()
