@@ -197,10 +197,12 @@ def test_the_formats_own_kernels_train_an_ensemble_as_the_emulation_does(name):
     assert apart < 16 * torch.finfo(FORMATS[name]).eps * way
 
 
-def test_units_of_the_loss_change_nothing_in_fp32_and_everything_in_fp16():
+def test_units_of_the_loss_change_nothing_in_fp32_and_bf16_and_everything_in_fp16():
     ordinary = tiny_training(Precision("fp32"))
     small = tiny_training(Precision("fp32"), log2_unit=-20.0)
     assert torch.equal(ordinary.ensemble.parameters, small.ensemble.parameters)
+    wide, small = (tiny_training(Precision("bf16"), log2_unit=unit) for unit in (0.0, -20.0))
+    assert torch.equal(wide.ensemble.parameters, small.ensemble.parameters), "bf16 has fp32's exponents"
     flushed = tiny_training(Precision("fp16"), log2_unit=-30.0)
     start = tiny_training(Precision("fp16"), log2_unit=-30.0, steps=0)
     assert torch.equal(flushed.ensemble.parameters, start.ensemble.parameters), "every entry is flushed"
