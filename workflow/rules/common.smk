@@ -187,6 +187,7 @@ def published_report():
         REPORT.receipt,
         CONFIG.reports / "report.html",
         CONFIG.reports / "report.pdf",
+        CONFIG.reports / "evidence.pdf",
         RESULTS / "verdicts.csv",
     )
     return [local(str(path)) for path in named]

@@ -20,7 +20,10 @@ for study, results in EVERY.items():
 
 rule publish_report:
     input:
-        after(f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "verdicts.csv")),
+        after(
+            f"{REPORT.report}/{name}"
+            for name in ("report.html", "report.pdf", "evidence.pdf", "verdicts.csv")
+        ),
     output:
         update(published_report()),
     log:

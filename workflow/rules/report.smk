@@ -1,4 +1,4 @@
-# Report: every verdict and figure, in one page and one document.
+# Report: every verdict and figure, in one page, a short document and a whole one.
 rule report:
     input:
         after(results.provenance for results in SHOWN.values()),
@@ -7,7 +7,7 @@ rule report:
         after(path for results in SHOWN.values() for path in results.drawings),
     output:
         report(
-            [f"{REPORT.report}/report.html", f"{REPORT.report}/report.pdf"],
+            [f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "evidence.pdf")],
             category="Report",
             caption="../report/report.rst",
         ),

@@ -1,4 +1,4 @@
-"""From the Markdown source to HTML and PDF: pandoc with the project's filters, then typst. No network, no clock.
+"""From a Markdown source to HTML and PDF: pandoc with the project's filters, then typst. No network, no clock.
 
 The same source gives the same bytes: the PDF's date is that of the results. Warnings of pandoc and typst are errors.
 """
@@ -21,10 +21,11 @@ _CULPRIT = re.compile(r"Could not convert TeX math (.*?), rendering as TeX|must 
 _IMAGE = re.compile(r'(<img\b[^>]*?\bsrc=")(figures/[^"]+\.svg)(")')
 
 
-def to_html(folder: Path) -> str:
-    """`folder`/report.md with its pictures as one HTML page that loads nothing."""
+def to_html(folder: Path, stem: str) -> str:
+    """`folder`/`stem`.md with its pictures as one HTML page that loads nothing."""
     page = _pandoc(
         folder,
+        stem,
         "html",
         "--to=html5",
         "--mathml",
@@ -41,10 +42,11 @@ def _data_uri(path: Path) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def to_pdf(folder: Path, timestamp: int) -> tuple[bytes, set[str]]:
-    """`folder`/report.md as a PDF that meets PDF/UA-1 (tagged, with alternative texts).
+def to_pdf(folder: Path, stem: str, timestamp: int, kind: str = "report") -> tuple[bytes, set[str]]:
+    """`folder`/`stem`.md as a PDF that meets PDF/UA-1 (tagged, with alternative texts).
 
     Args:
+        kind: of template: report or slides.
         timestamp: seconds since 1970 that the file carries as its date.
 
     Returns:
@@ -52,33 +54,34 @@ def to_pdf(folder: Path, timestamp: int) -> tuple[bytes, set[str]]:
     """
     import typst
 
-    source = _pandoc(folder, "typst", "--to=typst", "--shift-heading-level-by=-1")
-    (folder / "report.typ").write_text(source, encoding="utf-8")
+    source = _pandoc(folder, stem, "typst", "--to=typst", "--shift-heading-level-by=-1", kind=kind)
+    written = folder / f"{stem}.typ"
+    written.write_text(source, encoding="utf-8")
     fonts: list[Path] = []
     named: set[str] = set()
-    root = folder
     while True:
         try:
-            return _set(root, timestamp, fonts), named
+            return _set(written, timestamp, fonts), named
         except typst.TypstError as error:
             lacking = letters.lacking(error.diagnostic) - named
             if not lacking:
                 fault = f"typst cannot set the PDF ({error})"
-                raise ClaimcheckError(fault, where="report", found=_formula_at(error.diagnostic, source)) from error
+                raise ClaimcheckError(
+                    fault, where="report", found=_formula_at(error.diagnostic, stem, source)
+                ) from error
         if fonts:
             named |= lacking
-            root = folder / "named"
-            letters.write_names(folder, root, named)
+            written = letters.write_names(folder / f"{stem}.typ", folder / f"named-{stem}", named)
         else:
-            fonts = [letters.add_font(folder)]
+            fonts = [letters.add_font(folder / f"fonts-{stem}")]
 
 
-def _set(root: Path, timestamp: int, fonts: list[Path]) -> bytes:
+def _set(source: Path, timestamp: int, fonts: list[Path]) -> bytes:
     import typst
 
     pdf, warnings = typst.compile_with_warnings(
-        root / "report.typ",
-        root=root,
+        source,
+        root=source.parent,
         font_paths=fonts,
         ignore_system_fonts=True,
         timestamp=timestamp,
@@ -89,9 +92,9 @@ def _set(root: Path, timestamp: int, fonts: list[Path]) -> bytes:
     return pdf
 
 
-def _formula_at(diagnostic: str, source: str) -> str | None:
+def _formula_at(diagnostic: str, stem: str, source: str) -> str | None:
     """The formula (as the study writes it) in which typst found a fault, if it was in one."""
-    found = re.search(r"report\.typ:(\d+):(\d+)", diagnostic)
+    found = re.search(rf"{stem}\.typ:(\d+):(\d+)", diagnostic)
     if found is None:
         return None
     before = source.split("\n")[int(found[1]) - 1][: int(found[2])]
@@ -99,8 +102,8 @@ def _formula_at(diagnostic: str, source: str) -> str | None:
     return re.sub(r"\\(.)", r"\1", formulas[-1]) if formulas else None
 
 
-def _pandoc(folder: Path, target: str, *options: str) -> str:
-    """Run pandoc in `folder` on report.md; its standard output.
+def _pandoc(folder: Path, stem: str, target: str, *options: str, kind: str = "report") -> str:
+    """Run pandoc in `folder` on `stem`.md; its standard output.
 
     Raises:
         ClaimcheckError: pandoc fails or warns (a formula that cannot be read, say); the message names it.
@@ -108,8 +111,8 @@ def _pandoc(folder: Path, target: str, *options: str) -> str:
     import pypandoc
 
     with resources.as_file(_ASSETS) as assets:
-        template = folder / f"template.{target}"
-        template.write_text(_template(assets, target), encoding="utf-8")
+        template = folder / f"{stem}.template.{target}"
+        template.write_text(_template(assets, kind, target), encoding="utf-8")
         command = [
             pypandoc.get_pandoc_path(),
             f"--from={READER}",
@@ -119,9 +122,10 @@ def _pandoc(folder: Path, target: str, *options: str) -> str:
             "--wrap=preserve",
             f"--template={template.name}",
             f"--lua-filter={assets / 'filters' / 'study_text.lua'}",
+            f"--lua-filter={assets / 'filters' / 'elsewhere.lua'}",
             f"--lua-filter={assets / 'filters' / f'{target}.lua'}",
             *options,
-            "report.md",
+            f"{stem}.md",
         ]
         environment = {**os.environ, "LC_ALL": "C.UTF-8"}
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
@@ -143,10 +147,10 @@ def _hint(fault: str) -> str | None:
     return None
 
 
-def _template(assets: Path, target: str) -> str:
+def _template(assets: Path, kind: str, target: str) -> str:
     """pandoc's template, with style sheet and script put in (their dollars doubled: pandoc reads $ as its own)."""
-    name = "report.html" if target == "html" else "report.typ"
-    text = (assets / "templates" / name).read_text(encoding="utf-8")
+    ending = "html" if target == "html" else "typ"
+    text = (assets / "templates" / f"{kind}.{ending}").read_text(encoding="utf-8")
     for key, file in (("$style$", "report.css"), ("$script$", "report.js")):
         if key in text:
             written = (assets / "templates" / file).read_text(encoding="utf-8")

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 STORE = ".store"
 
+REPORT = ("report.html", "report.pdf", "evidence.pdf")
+SLIDES = ("slides.pptx", "slides.pdf")
+
 
 @dataclass(frozen=True)
 class Machine:

@@ -148,7 +148,7 @@ function Div(div)
     return out
   elseif kind == "contents" then
     return raw("#contents()")
-  elseif kind == "study-text" then
+  elseif kind == "study-text" or kind == "detail" then
     return div.content
   elseif kind then
     return wrapped("#" .. kind, div.content)
