@@ -41,7 +41,8 @@ def config(studies, tmp_path):
 
     return load_config(
         None,
-        {"scale": "smoke", "device": "cpu", "studies_dir": str(studies), "results_dir": str(tmp_path / "results")},
+        {"scale": "smoke", "device": "cpu", "studies_dir": str(studies)}
+        | {f"{name}_dir": str(tmp_path / name) for name in ("results", "reports", "data")},
     )
 
 
@@ -88,9 +89,8 @@ def run_planted(tmp_path):
     from claimcheck.spec.config import Config
 
     def run(study, change=None, scale="quick", seeds=None, results_dir=tmp_path / "results"):
-        config = Config(
-            scale=scale, seeds=seeds, device="cpu", studies_dir=study.folder.parent, results_dir=results_dir
-        )
+        folders = {"results_dir": results_dir, "reports_dir": tmp_path / "reports", "data_dir": tmp_path / "data"}
+        config = Config(scale=scale, seeds=seeds, device="cpu", studies_dir=study.folder.parent, **folders)
         results = locate(study, config, Machine())
         runner.run_parts(results, results.parts)
         runner.assemble(results)

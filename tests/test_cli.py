@@ -113,6 +113,22 @@ def test_the_command_that_an_error_names_makes_it_good(command, tmp_path, name):
     assert command("judge", "coin", "--scale", "smoke")[0] == 0
 
 
+def test_what_is_not_run_is_judged_with_the_reason(command, edit):
+    def with_a_part_for_cards(raw):
+        raw["parts"]["cards"] = {"extends": "tosses", "needs_gpu": True}
+        (claim,) = raw["claims"]
+        claim["predictions"].append({**claim["predictions"][0], "id": "on-a-card", "part": "cards"})
+
+    edit("coin", with_a_part_for_cards)
+    for step in ("run", "judge"):
+        status, output, errors = command(step, "coin", "--scale", "smoke", "--seeds", 4, "--device", "cpu")
+        assert status == 0, errors
+    told = " ".join(output.split())
+    assert "not run (14 units or more can decide)" in told
+    assert "not run (part cards: " in told
+    assert "GPU" in told
+
+
 def test_list_names_every_study_and_its_runs(command):
     status, output, _ = command("list")
     assert status == 0

@@ -12,6 +12,7 @@ import torch
 
 from claimcheck.engine import measure, networks
 from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, softmax_cross_entropy, train
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, log_softmax, soft_loss
 
@@ -20,13 +21,10 @@ from .shifts import shifted
 
 def _splits(context, name):
     """Training pool, validation set (the end of the train split) and test set of a data set, standardised."""
-    data, sizes = context.dataset(name), context.settings[name]
-    centre, scale = data.x_train.mean(), data.x_train.std()
-    held, kept = len(data.x_train) - sizes["validation"], slice(sizes["test"])
-    x, x_test = ((part - centre) / scale for part in (data.x_train, data.x_test[kept]))
-    data = replace(data, x_train=x, x_test=x_test, y_test=data.y_test[kept])
-    pool = slice(min(held, sizes["pool"]))
-    return Data.training(data, pool), Data.training(data, slice(held, None)), Data.testing(data)
+    data, sizes = context.dataset(name).rescaled(), context.settings[name]
+    held = len(data.x_train) - sizes["validation"]
+    pool, test = slice(min(held, sizes["pool"])), slice(sizes["test"])
+    return Data.training(data, pool), Data.training(data, slice(held, None)), Data.testing(data, test)
 
 
 def _own_examples(context, seeds, size, examples):
@@ -43,10 +41,6 @@ def _one_hidden_layer(data, width, dropout=None):
 def _accuracy(predict, batch, hyper):
     logits = predict(batch["x"])
     return {"accuracy": (logits.argmax(-1) == batch["y"]).to(logits.dtype).mean()}
-
-
-def _logits(ensemble, data):
-    return ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), data)
 
 
 def _taught(runs, context, name):
@@ -80,7 +74,7 @@ def _train_teachers(runs, context, name):
         data=replace(pool, subset=torch.where(whole[:, None], place, own)), loss=loss, steps=sizes["teacher_steps"],
         hyper={"schedule": "cosine"}, streams="teacher/", evaluate={"test": (test, _accuracy)},
     )  # fmt: skip
-    return _logits(trained.ensemble, pool), trained.records["test_accuracy"].to_numpy()
+    return measure.outputs(trained.ensemble, pool), trained.records["test_accuracy"].to_numpy()
 
 
 def _soft_loss(predict, batch, hyper):
@@ -129,7 +123,7 @@ def run_left_out(runs, context):
     data = Data(pool.shared, {"logits": _taught(runs, context, "digits")[0]}, subset)
     validation = replace(validation, subset=known)
     trained = _train_students(runs, context, data, settings.width, sizes["steps"], validation=validation)
-    found = [_recalls(each, test.shared["y"], settings.missing) for each in _logits(trained.ensemble, test)]
+    found = [_recalls(each, test.shared["y"], settings.missing) for each in measure.outputs(trained.ensemble, test)]
     return trained.records.join(pd.DataFrame(found))
 
 
@@ -162,16 +156,16 @@ def run_gradients(runs, context):
     gradients = measure.gradient_of(students, Data(pool.shared, {"logits": logits}), _soft_loss)
     norms = gradients.double().norm(dim=1).cpu().numpy()
     spread = (logits - logits.mean(-1, keepdim=True)).double().pow(2).mean((1, 2)).sqrt().cpu().numpy()
-    cosines = [_cosine(*each) for each in zip(_logits(students, pool), logits, runs["temperature"], strict=True)]
+    cosines = [
+        _cosine(*each) for each in zip(measure.outputs(students, pool), logits, runs["temperature"], strict=True)
+    ]
     found = runs[["run"]].assign(norm=norms, norm_without=norms / runs["temperature"] ** 2)
     return found.assign(cosine=cosines, logit_deviation=spread)
 
 
-def run_matching(runs, context):
+@per_run
+def run_matching(run, context):
     """Cosine of the soft loss's gradient to the difference of logits, for normal logits of student and teacher."""
-    shape, cosines = (2, context.settings.pairs, 10), []
-    for run in runs.itertuples():
-        drawn = torch.randn(shape, generator=context.generator(run.seed, "logits")).double()
-        student, teacher = drawn * context.settings.deviation
-        cosines.append(_cosine(student, teacher, run.temperature))
-    return runs[["run"]].assign(cosine=cosines)
+    drawn = torch.randn((2, context.settings.pairs, 10), generator=context.generator(run.seed, "logits")).double()
+    student, teacher = drawn * context.settings.deviation
+    return {"cosine": _cosine(student, teacher, run.temperature)}

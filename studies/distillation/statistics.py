@@ -1,18 +1,14 @@
 """What students gain beyond what a measure can say: shares of the teacher's lead, differences of differences, theory."""
 
+from functools import partial
+
 import numpy as np
 
+from claimcheck.results.tables import by_seed
 from claimcheck.theory.logit_matching import expected_cosine
 
 GUESS = 0.1
 """Accuracy of a guess among ten classes: what a student that diverged is charged with."""
-
-
-def _accuracies(records, dataset, labels=False):
-    """Test accuracy, seeds by width and temperature, of students that learn from soft targets alone, or from labels."""
-    rows = records[(records["dataset"] == dataset) & (records["teacher"] == "rich")]
-    rows = rows[rows["label_share"] == float(labels)]
-    return rows.pivot(index="seed", columns=["width", "temperature"], values="test_accuracy").fillna(GUESS)
 
 
 def gap_closed(records, dataset, temperature, of="soft", less="labels"):
@@ -20,24 +16,25 @@ def gap_closed(records, dataset, temperature, of="soft", less="labels"):
 
     All widths are averaged. Without a lead there is no number.
     """
-    soft = _accuracies(records, dataset).xs(temperature, axis=1, level="temperature").mean(axis=1)
-    taught = {"soft": soft, "labels": _accuracies(records, dataset, labels=True).mean(axis=1)}
-    alone = records[(records["dataset"] == dataset) & (records["label_share"] == 1)]
-    lead = alone.groupby("seed")["teacher_accuracy"].max().fillna(GUESS) - taught["labels"]
+    column = partial(by_seed, records, over="width", if_diverged=GUESS, dataset=dataset, teacher="rich")
+    soft = column("test_accuracy", label_share=0.0, temperature=temperature).mean(axis=1)
+    taught = {"soft": soft, "labels": column("test_accuracy", label_share=1.0).mean(axis=1)}
+    lead = column("teacher_accuracy", label_share=1.0).max(axis=1) - taught["labels"]
     return (taught[of] - taught[less]) / lead.where(lead > 0)
 
 
 def small_against_large(records, dataset, small="narrowest", large="widest"):
     """Accuracy at the highest temperature less that at 1, of small students less of large ones."""
-    table = _accuracies(records, dataset)
-    heated = table.xs(table.columns.levels[1].max(), axis=1, level=1) - table.xs(1, axis=1, level=1)
+    cell = {"dataset": dataset, "teacher": "rich", "label_share": 0.0}
+    table = by_seed(records, "test_accuracy", ["temperature", "width"], if_diverged=GUESS, **cell)
+    heated = table[table.columns.levels[0].max()] - table[1]
     sizes = {"narrowest": heated.columns.min(), "widest": heated.columns.max()}
     return heated[sizes[small]] - heated[sizes[large]]
 
 
 def _hot(records, column):
     """Logarithms of a column at temperatures of 4 and more, seeds by temperature."""
-    return np.log(records[records["temperature"] >= 4].pivot(index="seed", columns="temperature", values=column))
+    return np.log(by_seed(records, column, "temperature").loc[:, 4:])
 
 
 def range_when_hot(records, column):
@@ -55,6 +52,5 @@ def exponent_when_hot(records, column):
 
 def cosine_error(records):
     """Measured less expected cosine at the temperature where they differ most."""
-    table = records.pivot(index="seed", columns="temperature", values="cosine")
-    errors = table - [expected_cosine(float(t)) for t in table.columns]
-    return errors.abs().max(axis=1)
+    table = by_seed(records, "cosine", "temperature")
+    return (table - [expected_cosine(float(t)) for t in table]).abs().max(axis=1)

@@ -49,11 +49,10 @@ def plot_samples(records):
 def plot_network_samples(records):
     """Train error, test error and their gap for a network of one width, over the number of examples."""
     axis = style.axis()
-    rows = records.assign(gap=records["noisy_test_error"] - records["train_error"])
     columns = {"noisy_test_error": "test error", "train_error": "train error", "gap": "gap"}
-    style.column_curves(axis, rows, x="examples", columns=columns, times=100)
+    style.column_curves(axis, records, x="examples", columns=columns, times=100)
     labels = {"xlabel": "training examples", "ylabel": "error (labels with noise) / %"}
-    return style.finish(axis, records, log_ticks=sorted(rows["examples"].unique()), **labels, ylim=(0, None))
+    return style.finish(axis, records, log_ticks=sorted(records["examples"].unique()), **labels, ylim=(0, None))
 
 
 def plot_features(records):

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from claimcheck.engine import networks
+from claimcheck.engine import measure, networks
+from claimcheck.engine.single import per_seed
 from claimcheck.engine.train import Data, noisy_labels, train
 from claimcheck.theory import bias_variance, risk
 
@@ -24,20 +25,19 @@ def _least_squares(cells, context, examples, width):
     A run is one design matrix, [examples, width], with many draws of signal and noise.
     """
     replicates, rows = context.settings.replicates, []
+    generator = context.generator(cells["seed"].iloc[0], "linear")
     shapes = [(examples, width), (width, replicates), (examples, replicates)]
-    for seed, group in cells.groupby("seed"):
-        generator = context.generator(seed, "linear")
-        draws = (torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes)
-        design, directions, noise = (draw.to(context.device) for draw in draws)
-        for (model, n, p), cell in group.groupby(["model", "n", "p"]):
-            found = PROBLEMS[model].measured(design[:n], p, directions, noise[:n])
-            for run in cell.itertuples():
-                excess, fitted = found[run.penalty == "optimal"]
-                rows.append({"run": run.run, "risk": excess, "gap": excess + PROBLEMS[model].noise - fitted})
-        context.advance(len(group) / len(cells))
+    draws = (torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes)
+    design, directions, noise = (draw.to(context.device) for draw in draws)
+    for (model, n, p), cell in cells.groupby(["model", "n", "p"]):
+        found = PROBLEMS[model].measured(design[:n], p, directions, noise[:n])
+        for run in cell.itertuples():
+            excess, fitted = found[run.penalty == "optimal"]
+            rows.append({"run": run.run, "risk": excess, "gap": excess + PROBLEMS[model].noise - fitted})
     return pd.DataFrame(rows)
 
 
+@per_seed
 def run_linear(runs, context):
     """Excess risk against parameters per example."""
     n = context.settings.examples
@@ -45,6 +45,7 @@ def run_linear(runs, context):
     return _least_squares(cells, context, n, round(context.settings.largest_gamma * n)).drop(columns="gap")
 
 
+@per_seed
 def run_linear_samples(runs, context):
     """Excess risk and gap against the number of examples, at a fixed number of features."""
     cells = runs.assign(model="isotropic", n=runs["examples"], p=FEATURES)
@@ -77,21 +78,21 @@ def _targets(labels):
     return torch.nn.functional.one_hot(labels, 10).double() - 0.1
 
 
+@per_seed
 def run_features(runs, context):
     """Classification by random features: train error (of the labels given) and test error (of the true ones)."""
-    data, n, rows = _data(context, runs["dataset"].iloc[0]), context.settings.examples, []
-    for seed, group in runs.groupby("seed"):
-        chosen = _own_examples(context, seed, data, n)
-        features = _random_relu(context, seed, data.x_train[chosen], data.x_test)
-        for run in group.itertuples():
-            labels = noisy_labels(data.y_train[chosen], run.label_noise, 10, context.generator(seed, "label noise"))
-            seen, unseen = (part[:, : run.width] * run.width**-0.5 for part in features)
-            estimate = risk.fit(seen, _targets(labels), run.ridge)
-            wrong, wrong_test = (seen @ estimate).argmax(1) != labels, (unseen @ estimate).argmax(1) != data.y_test
-            errors = {"train_error": float(wrong.double().mean()), "test_error": float(wrong_test.double().mean())}
-            rows.append({"run": run.run, "examples": float(n), **errors})
-        context.advance(len(group) / len(runs))
-    return pd.DataFrame(rows)
+    (seed, name), n, rows = runs[["seed", "dataset"]].iloc[0], context.settings.examples, []
+    data = _data(context, name)
+    chosen = _own_examples(context, seed, data, n)
+    features = _random_relu(context, seed, data.x_train[chosen], data.x_test)
+    for run in runs.itertuples():
+        labels = noisy_labels(data.y_train[chosen], run.label_noise, 10, context.generator(seed, "label noise"))
+        seen, unseen = (part[:, : run.width] * run.width**-0.5 for part in features)
+        estimate = risk.fit(seen, _targets(labels), run.ridge)
+        wrong, wrong_test = (seen @ estimate).argmax(1) != labels, (unseen @ estimate).argmax(1) != data.y_test
+        errors = {"train_error": float(wrong.double().mean()), "test_error": float(wrong_test.double().mean())}
+        rows.append({"run": run.run, "examples": float(n), **errors})
+    return rows
 
 
 def _resampled(context, seed, data):
@@ -107,20 +108,25 @@ def _resampled(context, seed, data):
     return chosen, torch.stack(labels), torch.stack(fresh)
 
 
+def _decomposed(context, run, predictions, labels, fresh):
+    """The row of a run whose training sets, known and other, gave these predictions of test labels."""
+    settings, (known, other) = context.settings, predictions.chunk(2)
+    found = bias_variance.decomposed(known, other, labels, settings.label_noise, fresh)
+    return {"run": run, "examples": float(settings.examples), **found}
+
+
+@per_seed
 def run_resamples(runs, context):
     """Bias, variance and noise of random features over resampled training sets; the error from other sets."""
-    settings, data, rows = context.settings, _data(context, "digits"), []
-    for seed, group in runs.groupby("seed"):
-        chosen, labels, fresh = _resampled(context, seed, data)
-        inside, outside = _random_relu(context, seed, data.x_train, data.x_test)
-        for run in group.itertuples():
-            scale = run.width**-0.5
-            estimate = risk.fit(inside[:, : run.width][chosen] * scale, _targets(labels))
-            known, other = (outside[:, : run.width] @ estimate * scale + 0.1).chunk(2)
-            found = bias_variance.decomposed(known, other, data.y_test, settings.label_noise, fresh)
-            rows.append({"run": run.run, "examples": float(settings.examples), **found})
-        context.advance(len(group) / len(runs))
-    return pd.DataFrame(rows)
+    seed, data, rows = runs["seed"].iloc[0], _data(context, "digits"), []
+    chosen, labels, fresh = _resampled(context, seed, data)
+    inside, outside = _random_relu(context, seed, data.x_train, data.x_test)
+    for run in runs.itertuples():
+        scale = run.width**-0.5
+        estimate = risk.fit(inside[:, : run.width][chosen] * scale, _targets(labels))
+        predictions = outside[:, : run.width] @ estimate * scale + 0.1
+        rows.append(_decomposed(context, run.run, predictions, data.y_test, fresh))
+    return rows
 
 
 def _one_hidden_layer(data, width):
@@ -132,7 +138,7 @@ def _five_layers(data, width):
 
 
 def run_network(runs, context, kind=_one_hidden_layer):
-    """Train error (of the labels given) and test errors (of true and of noisy labels) on each seed's own examples.
+    """Train error (of the labels given), test errors (of true and of noisy labels) and `gap`, on each seed's examples.
 
     Width and number of examples are each the ensemble's or, where fixed, the part's. Runs of one seed share the noise
     of their labels: a higher rate moves more of them.
@@ -149,7 +155,8 @@ def run_network(runs, context, kind=_one_hidden_layer):
     own = Data({"x": data.x_train}, noisy(data.y_train, "label noise"), chosen)
     noisy_test = Data({"x": data.x_test}, noisy(data.y_test, "test noise"))
     evaluate = {"train": own, "test": Data.testing(data), "noisy_test": noisy_test}
-    return train(runs, context, network=kind(data, int(given["width"])), data=own, evaluate=evaluate).records
+    found = train(runs, context, network=kind(data, int(given["width"])), data=own, evaluate=evaluate).records
+    return found.assign(gap=found["noisy_test_error"] - found["train_error"])
 
 
 run_network_signals = run_network_samples = run_network
@@ -167,14 +174,11 @@ def run_network_resamples(runs, context):
     own = Data({"x": data.x_train}, {"y": y}, chosen)
     network = _one_hidden_layer(data, int(runs["width"].iloc[0]))
     trained = train(members, context, network=network, data=own, evaluate={"train": own})
-    said = trained.ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), {"x": data.x_test})
-    said = torch.softmax(said.double(), -1).unflatten(0, (len(runs), sets))
-    rows = []
-    for run, probabilities, targets in zip(runs["run"], said, fresh, strict=True):
-        known, other = probabilities.chunk(2)
-        found = bias_variance.decomposed(known, other, data.y_test, settings.label_noise, targets)
-        rows.append({"run": run, "examples": float(settings.examples), **found})
-    errors = trained.records["train_error"].to_numpy().reshape(len(runs), sets).mean(1)
-    lost, table = np.isnan(errors), pd.DataFrame(rows).assign(train_error=errors)
-    table.loc[lost, list(found)] = np.nan
-    return table.assign(status=np.where(lost, "diverged", "ok"))
+    logits = measure.outputs(trained.ensemble, {"x": data.x_test})
+    said = torch.softmax(logits.double(), -1).unflatten(0, (len(runs), sets))
+    each = zip(runs["run"], said, fresh, strict=True)
+    found = pd.DataFrame([_decomposed(context, run, own, data.y_test, targets) for run, own, targets in each])
+    found["train_error"] = trained.records["train_error"].to_numpy().reshape(len(runs), sets).mean(1)
+    lost = found["train_error"].isna()
+    found.loc[lost, ["squared_bias", "variance", "noise", "error"]] = np.nan
+    return found.assign(status=np.where(lost, "diverged", "ok"))

@@ -5,12 +5,16 @@ import torch
 
 from claimcheck.engine import depth_profile, measure, networks
 from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, Trained, train
 
 SLOPES = {
     "relu": lambda x: (x > 0).to(x.dtype),
     "swish": lambda x: torch.sigmoid(x) * (1 + x * torch.sigmoid(-x)),
 }
+
+LAMBERT = 0.278465
+"""W(1/e), the greatest value of x / (1 + exp x)."""
 
 run_slopes = depth_profile.run
 
@@ -33,7 +37,10 @@ def run_saturation(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 
 def run_exact(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Facts about the functions themselves, from torch's own modules and automatic differentiation in float64."""
+    """Facts about the functions themselves, from torch's own modules and automatic differentiation in float64.
+
+    `swish_gap` is beta * sup |Swish_beta - ReLU| for the beta at which it is furthest from W(1/e).
+    """
     x = torch.linspace(-20.0, 20.0, 400_001, dtype=torch.float64, requires_grad=True)
     relu, tanh, swish = (networks.activation_of(name) for name in ("relu", "tanh", "swish"))
     relu_slope, tanh_slope, swish_slope = (torch.autograd.grad(f(x).sum(), x)[0] for f in (relu, tanh, swish))
@@ -47,22 +54,20 @@ def run_exact(runs: pd.DataFrame, context) -> pd.DataFrame:
         "swish_right": swish(x[-1]) / x[-1],
         "swish_left": swish(x[0]).abs(),
     }
-    for number, beta in enumerate(context.settings.betas):
-        facts[f"swish_gap_{number}"] = beta * (swish(beta * x) / beta - relu(x)).abs().max()
+    gaps = [beta * (swish(beta * x) / beta - relu(x)).abs().max() for beta in context.settings.betas]
+    facts["swish_gap"] = max(gaps, key=lambda gap: abs(gap - LAMBERT))
     return pd.DataFrame({"run": runs["run"], **{name: float(value) for name, value in facts.items()}})
 
 
-def run_dead_law(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_dead_law(run, context) -> dict[str, float]:
     """Share of random bias-free ReLU networks that are silent for one input, by width and depth."""
-    shares, count = [], context.settings.networks
-    for run in runs.itertuples():
-        generator = context.generator(run.seed, "networks")
-        h = torch.randn(count, run.width, 1, generator=generator)
-        for _ in range(run.depth):
-            h = torch.relu(torch.randn(count, run.width, run.width, generator=generator) @ h)
-            h = h / h.amax(1, keepdim=True).clamp_min(1e-30)
-        shares.append(float((h == 0).all(1).double().mean()))
-    return pd.DataFrame({"run": runs["run"], "dead": shares})
+    count, generator = context.settings.networks, context.generator(run.seed, "networks")
+    h = torch.randn(count, run.width, 1, generator=generator)
+    for _ in range(run.depth):
+        h = torch.relu(torch.randn(count, run.width, run.width, generator=generator) @ h)
+        h = h / h.amax(1, keepdim=True).clamp_min(1e-30)
+    return {"dead": float((h == 0).all(1).double().mean())}
 
 
 def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:

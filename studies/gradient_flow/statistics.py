@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pandas as pd
 
+from claimcheck.results.tables import by_seed
 from claimcheck.theory.mean_field import chi_1
-from claimcheck.theory.slopes import backward_slope, table
+from claimcheck.theory.slopes import backward_slope, bend, table
 
 GUESSING = math.log(10.0)
-LAMBERT = 0.278465
-"""W(1/e), the greatest value of x / (1 + exp x)."""
 
 
 def slope_error(records: pd.DataFrame, activation: str, variances: list[float], theory: str | None = None) -> pd.Series:
@@ -41,30 +40,20 @@ def mean_bend(
         deeper: other networks, as many, for the other half.
     """
     pairs, others = ([(a, v) for a, vs in each.items() for v in vs] for each in (cells, deeper or cells))
-    bends = []
-    for near, far in zip(pairs, others, strict=True):
-        near, far = table(records, *near), table(records, *far)
-        middle = len(near.columns) // 2
-        bends.append(backward_slope(near.iloc[:, :middle]) - backward_slope(far.iloc[:, middle:]))
+    bends = [bend(table(records, *near), table(records, *far)) for near, far in zip(pairs, others, strict=True)]
     return sum(bends) / len(bends)
 
 
 def saturation_growth(records: pd.DataFrame) -> pd.Series:
     """Least growth of the saturated share from one weight variance to the next, from 1 on, in the last layer."""
-    last = records[(records["layer"] == records["layer"].max()) & (records["weight_variance"] >= 1)]
-    return last.pivot(index="seed", columns="weight_variance", values="saturated").diff(axis=1).min(axis=1)
-
-
-def swish_gap(records: pd.DataFrame) -> pd.Series:
-    """beta * sup |Swish_beta - ReLU| for the beta at which it is furthest from W(1/e)."""
-    gaps = records.set_index("seed").filter(like="swish_gap_")
-    return gaps.apply(lambda own: own[(own - LAMBERT).abs().idxmax()], axis=1)
+    last = by_seed(records, "saturated", "weight_variance", layer=records["layer"].max())
+    return last.loc[:, 1:].diff(axis=1).min(axis=1)
 
 
 def loss_share(records: pd.DataFrame, activation: str, variance: float) -> pd.Series:
     """Final loss over that of guessing, ln 10; infinite where the run diverged."""
-    mine = records.query("activation == @activation & weight_variance == @variance")
-    return mine.set_index("seed")["train_loss"].fillna(math.inf) / GUESSING
+    cell = {"activation": activation, "weight_variance": variance}
+    return by_seed(records, "train_loss", if_diverged=math.inf, **cell) / GUESSING
 
 
 def distance_from_guessing(records: pd.DataFrame, cells: dict[str, float]) -> pd.Series:
@@ -74,8 +63,8 @@ def distance_from_guessing(records: pd.DataFrame, cells: dict[str, float]) -> pd
 
 def dead_where_survived(records: pd.DataFrame, activation: str) -> pd.DataFrame:
     """Dead share by seed and learning rate; NaN where the run diverged or ended above the loss of guessing."""
-    runs = records[records["activation"] == activation].set_index(["seed", "learning_rate"])
-    return runs["dead"].where(runs["train_loss"] < GUESSING).unstack()
+    dead, loss = (by_seed(records, each, "learning_rate", activation=activation) for each in ("dead", "train_loss"))
+    return dead.where(loss < GUESSING)
 
 
 def dead_near_divergence(records: pd.DataFrame, activation: str = "relu", up_to: float | None = None) -> pd.Series:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from claimcheck.results.tables import by_seed
 from claimcheck.theory import mean_field
 from claimcheck.theory.slopes import bend, table
 
@@ -33,8 +34,7 @@ def level_over_theory_tanh(records: pd.DataFrame, variance: float, theory: float
 
 def bend_tanh(records: pd.DataFrame, variance: float, swapped: bool = False) -> pd.Series:
     """Slope of the signal's ln mean square over the deeper half of the layers less that over the first half."""
-    found = bend(table(records, "tanh", variance, "pre_activation"))
-    return -found if swapped else found
+    return bend(table(records, "tanh", variance, "pre_activation")) * (-1 if swapped else 1)
 
 
 def capped_loss(records: pd.DataFrame) -> pd.Series:
@@ -51,11 +51,6 @@ def halved(records: pd.DataFrame, cell: dict, beside: dict) -> pd.Series:
         cell: levels of activation, depth and norm.
         beside: what differs in the other cell.
     """
-    losses, others = (_by_gain(records, each) for each in (cell, {**cell, **beside}))
+    capped = records.assign(loss=capped_loss)
+    losses, others = (by_seed(capped, "loss", "gain", **each) for each in (cell, {**cell, **beside}))
     return (others[4.0] - others[1.0]) / 2 - (losses.max(axis=1) - losses.min(axis=1))
-
-
-def _by_gain(records: pd.DataFrame, cell: dict) -> pd.DataFrame:
-    """The capped loss by seed and gain."""
-    same = (records[list(cell)] == pd.Series(cell)).all(axis=1)
-    return records[same].assign(loss=capped_loss).pivot(index="seed", columns="gain", values="loss")

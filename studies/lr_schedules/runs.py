@@ -10,6 +10,7 @@ from claimcheck.engine import measure, schedules
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import untrained
 from claimcheck.engine.networks import MLP
+from claimcheck.engine.single import per_run
 from claimcheck.engine.train import train
 
 from .constants import GUESSING, RECIPES
@@ -82,12 +83,10 @@ def run_range_test(runs: pd.DataFrame, context) -> pd.DataFrame:
 def suggestions(rates: np.ndarray, losses: np.ndarray, smoothing: float) -> tuple[float, float]:
     """Learning rate of the smallest smoothed loss, and of its steepest fall per decade before that.
 
-    Losses are smoothed by an exponential mean whose weight `smoothing` is per step, corrected for its start at zero.
+    Losses, at most 1,000, are smoothed by an exponential mean whose weight is multiplied by `smoothing` at each step.
     """
-    mean, smooth = 0.0, []
-    for t, loss in enumerate(np.fmin(losses, 1e3), start=1):  # one that is not finite counts as 1,000
-        mean = smoothing * mean + (1.0 - smoothing) * loss
-        smooth.append(mean / (1.0 - smoothing**t))
+    finite = pd.Series(losses).clip(upper=1e3).fillna(1e3)
+    smooth = finite.ewm(alpha=1.0 - smoothing).mean().to_numpy()
     first = len(rates) // 20  # the first few means rest on too few losses
     lowest = first + int(np.argmin(smooth[first:]))
     slope = np.diff(smooth[first : lowest + 1])
@@ -126,10 +125,10 @@ def run_edge(runs: pd.DataFrame, context) -> pd.DataFrame:
     return records.assign(status=np.where(np.isfinite(records["loss"]), "ok", "diverged"))
 
 
-def run_formulas(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_formulas(run, context) -> dict[str, float]:
     """How far each schedule is from torch's; the same for every seed."""
-    found = {name: formula_error(name, context.settings.steps) for name in runs["formula"].unique()}
-    return pd.DataFrame({"run": runs["run"], "difference": runs["formula"].map(found)})
+    return {"difference": formula_error(run.formula, context.settings.steps)}
 
 
 def formula_error(name: str, steps: int) -> float:

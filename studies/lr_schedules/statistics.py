@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from claimcheck.results.records import part_of
+from claimcheck.results.tables import by_seed
 
 from .constants import GUESSING
 
@@ -28,38 +28,21 @@ def shift(records: pd.DataFrame, regime: str, warmup: float, than: float, up_to:
     return largest(warmup, up_to) - largest(than, None)
 
 
-def edge_sharpness(records: pd.DataFrame, after: float, until: float = 1.0, multiple: float | None = None) -> pd.Series:
-    """Sharpness times half the learning rate; infinite where a run diverged.
-
-    Args:
-        after, until: mean over the steps from one share of them to the other.
-        multiple: of one learning rate, by default the mean of all.
-    """
-    last = records["step"].max()
-    rows = records[records["step"].between(after * last, until * last)]
-    rows = rows if multiple is None else rows[rows["multiple"] == multiple]
-    return rows["stability"].fillna(np.inf).groupby(rows["seed"]).mean()
-
-
 def edge_growth(records: pd.DataFrame, from_step: str, to_step: str) -> pd.Series:
     """Loss at the lowest or highest step over that at another, the greatest of the runs beyond 2 / sharpness.
 
     Infinite where one of them is not finite.
     """
-    loss = records.pivot(index=["seed", "multiple"], columns="step", values="loss")
-    first, last = (loss.iloc[:, {"lowest": 0, "highest": -1}[each]] for each in (from_step, to_step))
-    return (last / first).fillna(np.inf).groupby("seed").max()
+    loss = by_seed(records, "loss", ["step", "multiple"])
+    steps = {"lowest": records["step"].min(), "highest": records["step"].max()}
+    return (loss[steps[to_step]] / loss[steps[from_step]]).fillna(np.inf).max(axis=1)
 
 
 def gap_left(records: pd.DataFrame, best: float, budgets: int) -> pd.Series:
     """Share of the gap in train loss between a low and the best learning rate that so many times the budget leave."""
-    grid, patience = (part_of(records, name).set_index("seed") for name in ("grid", "patience"))
-    best_loss = grid.loc[np.isclose(grid["learning_rate"], best), "train_loss"].fillna(np.inf)
-    ordinary = patience["step"].min()
-    once, longer = (
-        patience.loc[patience["step"] == step, "train_loss"].fillna(2.0 * GUESSING)
-        for step in (ordinary, ordinary * budgets)
-    )
+    best_loss = by_seed(records, "train_loss", if_diverged=np.inf, part="grid", learning_rate=best)
+    patience = by_seed(records, "train_loss", "step", if_diverged=2.0 * GUESSING, part="patience")
+    once, longer = (patience[patience.columns[0] * times] for times in (1, budgets))
     return (longer - best_loss) / (once - best_loss)
 
 
@@ -68,7 +51,7 @@ def range_test(records: pd.DataFrame, rule: str, ramp: int, best: float = 1.0) -
 
     Suggested is the rate of the steepest fall of the loss, or a tenth of that of its minimum.
     """
-    rates = part_of(records, "range_test").pivot(index="seed", columns="ramp", values=rule).iloc[:, ramp]
+    rates = by_seed(records, rule, "ramp", part="range_test").iloc[:, ramp]
     return np.log10((rates / 10.0 if rule == "at_minimum" else rates) / best)
 
 

@@ -1,8 +1,8 @@
 """Time of RMS norm against layer norm, forward and backward, as a ratio of times measured in turn.
 
 Three ways to compute each: written from the same primitives and run eagerly, PyTorch's own fused kernels, and the
-primitives compiled. Both norms are warmed up, then timed by turns, so that what else the machine does meets both alike;
-on a CPU the time is the process's own, on a GPU the clock's.
+primitives compiled. Both norms are timed by turns, each time after a warm-up, so that what else the machine does meets
+both alike; on a CPU the time is the process's own, on a GPU the clock's.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.benchmark import Timer
+
+from claimcheck.engine.single import per_run
 
 EPSILON = 1e-5
 
@@ -47,32 +49,27 @@ def kernels(kernel: str) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
 
 
 def seconds(norm: Callable[..., Tensor], tensors: list[Tensor], calls: int) -> float:
-    """Time of ``calls`` forward and backward passes: the processor's on a CPU, so that waiting does not count."""
-    x = tensors[0]
-    wait = torch.cuda.synchronize if x.is_cuda else lambda device: None
-    clock = time.perf_counter if x.is_cuda else time.process_time
-    wait(x.device)
-    start = clock()
-    for _ in range(calls):
-        norm(*tensors).backward(x.detach())
+    """Time of a forward and backward pass, mean of ``calls``: the processor's on a CPU, so that waiting does not count."""
+
+    def both_ways() -> None:
+        norm(*tensors).backward(tensors[0].detach())
         for tensor in tensors:
             tensor.grad = None
-    wait(x.device)
-    return clock() - start
+
+    clock = {} if tensors[0].is_cuda else {"timer": time.process_time}
+    timer = Timer("both_ways()", globals={"both_ways": both_ways}, num_threads=torch.get_num_threads(), **clock)
+    return timer.timeit(calls).mean
 
 
-def run_timing(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_timing(run, context) -> dict[str, float]:
     """The median over turns of ``log_ratio``, log(time of RMS norm / of layer norm), and of both times."""
-    settings, device, rows = context.settings, context.settings.get("device", context.device), []
-    for run in runs.itertuples(index=False):
-        norms, draws = kernels(run.kernel), context.generator(run.seed, "timing")
-        x = torch.randn(settings.rows, run.width, generator=draws)
-        weight, bias = torch.ones(run.width), torch.zeros(run.width)
-        tensors = [tensor.to(device).requires_grad_() for tensor in (x, weight, bias)]
-        for norm in norms:
-            seconds(norm, tensors, 3)
-        turns = [[seconds(norm, tensors, settings.calls) for norm in norms] for _ in range(settings.turns)]
-        layer, rms = np.array(turns).T / settings.calls
-        columns = {"log_ratio": np.log(rms / layer), "layer_seconds": layer, "rms_seconds": rms}
-        rows.append({"run": run.run, **{name: np.median(column) for name, column in columns.items()}})
-    return pd.DataFrame(rows)
+    settings, device = context.settings, context.settings.get("device", context.device)
+    norms, draws = kernels(run.kernel), context.generator(run.seed, "timing")
+    x = torch.randn(settings.rows, run.width, generator=draws)
+    weight, bias = torch.ones(run.width), torch.zeros(run.width)
+    tensors = [tensor.to(device).requires_grad_() for tensor in (x, weight, bias)]
+    turns = [[seconds(norm, tensors, settings.calls) for norm in norms] for _ in range(settings.turns)]
+    layer, rms = np.array(turns).T
+    columns = {"log_ratio": np.log(rms / layer), "layer_seconds": layer, "rms_seconds": rms}
+    return {name: np.median(column) for name, column in columns.items()}

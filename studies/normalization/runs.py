@@ -9,6 +9,7 @@ import torch
 from claimcheck.engine import measure
 from claimcheck.engine.ensemble import untrained
 from claimcheck.engine.networks import MLP, norm_of
+from claimcheck.engine.single import per_run, per_seed
 from claimcheck.engine.train import Data, train
 
 from .norm_timing import run_timing
@@ -27,43 +28,38 @@ def network_of(context):
     return network
 
 
-def run_facts(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_facts(run, context) -> dict[str, float]:
     """Statistics of each norm's output before its affine part, in float64, on inputs of arbitrary scale and offset.
 
+    `neuron` and `sample` are how far means are from 0 and variances from 1, over the batch and over the features.
     At test time, after one training batch, batch norm is compared with the formula of its running statistics.
     """
-    batch, features, rows = context.settings.batch, context.settings.features, []
-    for run in runs.itertuples(index=False):
-        draws = context.generator(run.seed, "facts")
-        scale, offset, x = (torch.randn(n, features, generator=draws).double() for n in (1, 1, batch))
-        x = x * (2.0 + scale.abs()) + 3.0 + 2.0 * offset
-        norm = norm_of(run.norm, features).double().train()
-        y = norm(x).detach()
-        later = expected = norm.eval()(x).detach()
-        if run.norm == "batch":
-            expected = (x - 0.1 * x.mean(0)) / (0.9 + 0.1 * x.var(0) + norm.eps).sqrt()
-        found = {
-            "neuron_mean": y.mean(0),
-            "neuron_variance": y.var(0, unbiased=False) - 1.0,
-            "sample_mean": y.mean(1),
-            "sample_variance": y.var(1, unbiased=False) - 1.0,
-            "sample_square": y.square().mean(1) - 1.0,
-            "least_sample_mean": y.mean(1).abs().mean(),
-            "eval_change": later - y,
-            "running_error": later - expected,
-        }
-        rows.append({"run": run.run, **{name: float(each.abs().max()) for name, each in found.items()}})
-    return pd.DataFrame(rows)
+    batch, features, draws = context.settings.batch, context.settings.features, context.generator(run.seed, "facts")
+    scale, offset, x = (torch.randn(n, features, generator=draws).double() for n in (1, 1, batch))
+    x = x * (2.0 + scale.abs()) + 3.0 + 2.0 * offset
+    norm = norm_of(run.norm, features).double().train()
+    y = norm(x).detach()
+    later = expected = norm.eval()(x).detach()
+    if run.norm == "batch":
+        expected = (x - 0.1 * x.mean(0)) / (0.9 + 0.1 * x.var(0) + norm.eps).sqrt()
+    found = {
+        "neuron": torch.cat([y.mean(0), y.var(0, unbiased=False) - 1.0]),
+        "sample": torch.cat([y.mean(1), y.var(1, unbiased=False) - 1.0]),
+        "sample_square": y.square().mean(1) - 1.0,
+        "least_sample_mean": y.mean(1).abs().mean(),
+        "eval_change": later - y,
+        "running_error": later - expected,
+    }
+    return {name: float(each.abs().max()) for name, each in found.items()}
 
 
+@per_seed
 def run_signal(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Scale of activations and of gradients by layer before training, in float64, a seed at a time."""
-    data, network = context.dataset("mnist1d"), network_of(context)
-    some = slice(context.settings.examples)
+    data, some = context.dataset("mnist1d"), slice(context.settings.examples)
     probe = Data({"x": data.x_train[some].double(), "y": data.y_train[some]})
-    found = pd.concat(
-        measure.signals(untrained(group, context, network, torch.float64), probe) for _, group in runs.groupby("seed")
-    )
+    found = measure.signals(untrained(runs, context, network_of(context), torch.float64), probe)
     scales = {"log_activation": np.log(found["activation"]) / 2, "log_gradient": np.log(found["delta"])}
     return found[["run", "layer"]].assign(**scales)
 

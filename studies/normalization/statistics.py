@@ -8,64 +8,60 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from claimcheck.results.tables import by_seed, first_at_most
+
 CHANCE = math.log(10)
 """Loss of guessing among ten classes."""
 
 NORMS = ("batch", "layer", "rms")
 
 
-def capped(records: pd.DataFrame) -> pd.DataFrame:
-    """The records with a train loss of at most that of guessing; a diverged run is worth as much as guessing."""
-    return records.assign(batch_loss=records["batch_loss"].fillna(CHANCE).clip(upper=CHANCE))
+def losses(records: pd.DataFrame, *over: str, **cell) -> pd.DataFrame:
+    """Train losses of at most that of guessing, which a diverged run counts as too: a table of units by levels."""
+    return by_seed(records, "batch_loss", [*over], if_diverged=CHANCE, at_most=CHANCE, **cell)
 
 
-def largest(records: pd.DataFrame, norm: str, columns: list[str]) -> pd.Series:
-    """Largest of some columns for one norm."""
-    return records[records["norm"] == norm].set_index("seed")[columns].max(axis=1)
+def ranges(table: pd.DataFrame) -> pd.DataFrame:
+    """Range over initial gains, seeds by norm, of what is given by norm and gain."""
+    by_norm = table.T.groupby(level="norm")
+    return (by_norm.max() - by_norm.min()).T
 
 
-def ranges(records: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Range of a column over initial gains, per seed (rows) and norm (columns)."""
-    return records.groupby(["seed", "norm"])[column].agg(np.ptp).unstack("norm")
-
-
-def last_and_slope(records: pd.DataFrame) -> pd.DataFrame:
-    """A row per run: `last`, the last layer's log activation scale; `slope`, nats per layer of |delta|^2 to the input.
+def last_or_slope(records: pd.DataFrame, which: str) -> pd.DataFrame:
+    """`last`: the last layer's log activation scale; `slope`: nats per layer of |delta|^2 to the input; by norm and gain.
 
     The slope leaves out the first fifth of the layers.
     """
-    final = int(records["layer"].max())
-    first = 1 + final // 5
-    table = records.pivot(index=["seed", "norm", "gain"], columns="layer", values=["log_activation", "log_gradient"])
-    slope = (table["log_gradient", first] - table["log_gradient", final]) / (final - first)
-    return pd.DataFrame({"last": table["log_activation", final], "slope": slope}).reset_index()
+    final = records["layer"].max()
+    if which == "last":
+        return by_seed(records, "log_activation", ["norm", "gain"], layer=final)
+    first, logs = 1 + final // 5, by_seed(records, "log_gradient", ["layer", "norm", "gain"])
+    return (logs[first] - logs[final]) / (final - first)
 
 
 def worst_range(records: pd.DataFrame, column: str, norms: Sequence[str] = NORMS, than=("none",)) -> pd.Series:
     """Range of `last` or `slope` over initial gains, the largest among some norms / the largest among others."""
-    table = ranges(last_and_slope(records), column)
+    table = ranges(last_or_slope(records, column))
     return table[[*norms]].max(axis=1) / table[[*than]].max(axis=1)
 
 
 def gradient_growth(records: pd.DataFrame, norm: str) -> pd.Series:
     """Slope of log |delta|^2 toward the input with one norm at gain 1."""
-    runs = last_and_slope(records)
-    return runs[(runs["norm"] == norm) & (runs["gain"] == 1)].set_index("seed")["slope"]
+    return last_or_slope(records, "slope")[norm, 1]
 
 
 def gain_range(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Series:
     """Range of the final loss over initial gains, with a norm / with another; 1 where neither learns at any gain."""
-    table = ranges(capped(records), "batch_loss")
+    table = ranges(losses(records, "norm", "gain"))
     return (table[norm] / table[than]).fillna(1.0)
 
 
 def wider_basin(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Series:
     """Share of the cells (learning rate x gain) within 0.2 nats of a norm's own best, minus the share with another."""
-    losses = capped(records).set_index(["seed", "norm"])["batch_loss"]
-    best = losses.groupby(["seed", "norm"]).transform("min")
-    near = (losses <= best + 0.2) & (losses < CHANCE - 0.2)
-    shares = near.groupby(["seed", "norm"]).mean().unstack("norm")
-    return shares[norm] - shares[than]
+    table = losses(records, "norm", "learning_rate", "gain")
+    best = {each: table[each].min(axis=1) + 0.2 for each in (norm, than)}
+    near = {each: table[each].le(best[each], axis=0) & (table[each] < CHANCE - 0.2) for each in best}
+    return near[norm].mean(axis=1) - near[than].mean(axis=1)
 
 
 def updates_ratio(
@@ -80,25 +76,17 @@ def updates_ratio(
         target_at: share of its updates after which the other network's loss is what the norm must reach, for controls.
     """
     depth = records["depth"].min() if shallow else records["depth"].max()
-    rows = capped(records[records["depth"] == depth])
-    curves = rows.pivot(index=["seed", "norm"], columns="step", values="batch_loss")
-    ours, theirs = (curves.xs(each, level="norm") for each in (norm, than))
-    target = theirs.iloc[:, round(target_at * curves.shape[1]) - 1]
+    curves = losses(records, "norm", "step", depth=depth)
+    ours, theirs = curves[norm], curves[than]
+    target = theirs.iloc[:, round(target_at * theirs.shape[1]) - 1]
     needed, given = (first_at_most(*each) for each in ((ours, target), (theirs, theirs.iloc[:, -1])))
     return needed / given
 
 
-def first_at_most(curves: pd.DataFrame, target: pd.Series) -> pd.Series:
-    """The first update at which each seed's curve is at or below its target; infinite if never."""
-    reached = curves.le(target, axis=0)
-    return reached.idxmax(axis=1).where(reached.any(axis=1), np.inf)
-
-
 def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: str) -> pd.DataFrame:
     """A norm minus another in a column, per seed and batch size; a diverged run, or more, counts as `worst`."""
-    rows = records.assign(value=records[column].fillna(worst).clip(upper=worst))
-    table = rows.pivot(index=["seed", "batch_size"], columns="norm", values="value")
-    return (table[norm] - table[than]).unstack("batch_size")
+    table = by_seed(records, column, ["norm", "batch_size"], if_diverged=worst, at_most=worst)
+    return table[norm] - table[than]
 
 
 def handicap_change(records: pd.DataFrame, norm: str = "batch", than: str = "layer") -> pd.Series:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -17,44 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from claimcheck.engine import networks
+from claimcheck.theory.number_formats import overflow_at, zero_at
 
-
-@dataclass(frozen=True)
-class Format:
-    """A binary floating-point format (IEEE 754-2019, 3.3): exponent of its largest number, bits of its fraction."""
-
-    dtype: torch.dtype
-    exponent: int
-    fraction: int
-
-    @property
-    def overflow_at(self) -> float:
-        """Smallest number that rounds to infinity: half a unit beyond the largest one."""
-        return (2.0 - 2.0 ** -(self.fraction + 1)) * 2.0**self.exponent
-
-    @property
-    def zero_at(self) -> float:
-        """Largest number that rounds to zero: half the smallest (subnormal) one, a tie that goes to even."""
-        return 2.0 ** -(self.exponent + self.fraction)
-
-    @property
-    def epsilon(self) -> float:
-        """Distance from 1 to the next larger number."""
-        return 2.0**-self.fraction
-
-
-FORMATS = {
-    "fp16": Format(torch.float16, 15, 10),
-    "bf16": Format(torch.bfloat16, 127, 7),  # float32 with a shorter fraction
-    "fp32": Format(torch.float32, 127, 23),
-    "fp64": Format(torch.float64, 1023, 52),
-}
+FORMATS = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}
 
 
 def rounded(x: Tensor, name: str) -> Tensor:
     """``x`` rounded to the nearest number of a format (ties to even; too large becomes infinite, too small zero), in
     ``x``'s own dtype. Its gradient is rounded in the same way, since a cast's gradient is cast back."""
-    return x.to(FORMATS[name].dtype).to(x.dtype)
+    return x.to(FORMATS[name]).to(x.dtype)
 
 
 class RoundedMLP(networks.MLP):
@@ -78,30 +49,30 @@ class RoundedMLP(networks.MLP):
         return self._narrow(F.linear(h, self._narrow(layer.weight), self._narrow(layer.bias)))
 
     def _narrow(self, x: Tensor) -> Tensor:
-        return x.to(FORMATS[self.number].dtype) if self.native else rounded(x, self.number)
+        return x.to(FORMATS[self.number]) if self.native else rounded(x, self.number)
 
 
 def thresholds(name: str) -> dict[str, float]:
     """Where casts of a format fail, found by bisection.
 
     Returns:
-        ``overflow_error``, ``underflow_error``: log2 of the measured threshold over the standard's; ``always_lost``,
-        ``never_lost``: log2 of the relative updates of :func:`lost_updates`; ``exp_overflows_at``: smallest x whose
-        exponential, computed in the format, is infinite.
+        ``threshold_error``: |log2| of the measured over the standard's threshold, of overflow or of underflow, whichever
+        is larger; ``always_lost``, ``never_lost``: log2 of the relative updates of :func:`lost_updates`;
+        ``exp_overflows_at``: smallest x whose exponential, computed in the format, is infinite.
     """
-    number, (smallest, largest) = FORMATS[name], lost_updates(name)
+    number, (smallest, largest) = FORMATS[name], lost_updates(FORMATS[name])
 
     def cast(exponent: float) -> float:
-        return float(torch.tensor(2.0**exponent, dtype=torch.float64).to(number.dtype))
+        return float(torch.tensor(2.0**exponent, dtype=torch.float64).to(number))
 
     overflow = _first(lambda e: math.isinf(cast(e)), 0.0, 200.0)
     survives = _first(lambda e: cast(e) > 0.0, -200.0, 0.0)
+    errors = overflow - math.log2(overflow_at(number)), survives - math.log2(zero_at(number))
     return {
-        "overflow_error": overflow - math.log2(number.overflow_at),
-        "underflow_error": survives - math.log2(number.zero_at),
+        "threshold_error": max(map(abs, errors)),
         "always_lost": math.log2(smallest),
         "never_lost": math.log2(largest),
-        "exp_overflows_at": _first(lambda x: math.isinf(torch.tensor(x).to(number.dtype).exp()), 0.0, 120.0),
+        "exp_overflows_at": _first(lambda x: math.isinf(torch.tensor(x).to(number).exp()), 0.0, 120.0),
     }
 
 
@@ -113,15 +84,15 @@ def _first(reached: Callable[[float], bool], low: float, high: float) -> float:
     return high
 
 
-def lost_updates(name: str) -> tuple[float, float]:
+def lost_updates(number: torch.dtype) -> tuple[float, float]:
     """Smallest and largest relative update that is rounded away, over all weights in [1, 2) (a sample for fp32)."""
-    number = FORMATS[name]
-    places = np.unique(np.linspace(0, 2**number.fraction - 1, 4096).round())
-    weights = torch.from_numpy(1.0 + places * number.epsilon)
-    low, high = torch.zeros_like(weights), torch.full_like(weights, number.epsilon)
+    epsilon = torch.finfo(number).eps
+    places = np.unique(np.linspace(0, 1 / epsilon - 1, 4096).round())
+    weights = torch.from_numpy(1.0 + places * epsilon)
+    low, high = torch.zeros_like(weights), torch.full_like(weights, epsilon)
     for _ in range(40):  # bisection on w + d, which float64 holds exactly
         middle = 0.5 * (low + high)
-        lost = (weights + middle).to(number.dtype).double() == weights
+        lost = (weights + middle).to(number).double() == weights
         low, high = torch.where(lost, middle, low), torch.where(lost, high, middle)
     relative = low / weights
     return float(relative.min()), float(relative.max())
@@ -129,9 +100,5 @@ def lost_updates(name: str) -> tuple[float, float]:
 
 def zero_after(p: np.ndarray, name: str) -> int:
     """Factors after which a running product in the format is exactly zero (its length + 1 where it never is)."""
-    product = torch.ones((), dtype=FORMATS[name].dtype)
-    for n, factor in enumerate(torch.from_numpy(p).to(product.dtype), start=1):
-        product = product * factor
-        if product == 0.0:
-            return n
-    return len(p) + 1
+    products = accumulate(torch.from_numpy(p).to(FORMATS[name]), torch.mul)
+    return 1 + sum(bool(product != 0.0) for product in products)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-import timeit
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from torch.utils.benchmark import Timer
 
 from claimcheck.engine import networks
 from claimcheck.engine.data import Data
+from claimcheck.engine.single import per_run
 from claimcheck.engine.train import classification, train
 
 from . import mixed_precision
@@ -33,29 +34,25 @@ RECIPES = {
 }
 
 
-def run_formats(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_formats(run, context) -> dict[str, float]:
     """Thresholds of a format, found by bisection on casts; the same for every seed."""
-    measured = {name: thresholds(name) for name in runs["number"].unique()}
-    return pd.DataFrame([{"run": run.run, **measured[run.number]} for run in runs.itertuples()])
+    return thresholds(run.number)
 
 
-def run_log_space(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_log_space(run, context) -> dict[str, float]:
     """A product of probabilities and the sum of their logarithms in one format; softmax, naive and stable."""
-    s, rows = context.settings, []
-    for run in runs.itertuples():
-        p = context.numpy_generator(run.seed, "probabilities").uniform(0.01, 0.5, s.length)
-        narrow = torch.from_numpy(p).to(FORMATS[run.number].dtype)
-        logits = torch.linspace(0.0, s.largest_logit, 10).to(narrow.dtype)
-        naive, stable = logits.exp() / logits.exp().sum(), torch.softmax(logits, 0)
-        rows.append({
-            "run": run.run,
-            "zero_after": float(zero_after(np.full(1000, 0.1), run.number)),
-            "likelihood_zero_after": float(zero_after(p, run.number)),
-            "log_error": abs(float(narrow.log().sum()) / math.fsum(np.log(p)) - 1.0),
-            "naive_finite": float(naive.isfinite().all()),
-            "stable_finite": float(stable.isfinite().all()),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
+    p = context.numpy_generator(run.seed, "probabilities").uniform(0.01, 0.5, context.settings.length)
+    narrow = torch.from_numpy(p).to(FORMATS[run.number])
+    logits = torch.linspace(0.0, context.settings.largest_logit, 10).to(narrow.dtype)
+    naive, stable = logits.exp() / logits.exp().sum(), torch.softmax(logits, 0)
+    return {
+        "zero_after": float(zero_after(np.full(1000, 0.1), run.number)),
+        "likelihood_zero_after": float(zero_after(p, run.number)),
+        "log_error": abs(float(narrow.log().sum()) / math.fsum(np.log(p)) - 1.0),
+        "softmax_rescued": float(stable.isfinite().all() and not naive.isfinite().all()),
+    }
 
 
 def _table(training: Training, **columns: torch.Tensor) -> pd.DataFrame:
@@ -157,38 +154,28 @@ def recall(runs: pd.DataFrame, context, purpose: str) -> Data:
 
 
 def run_cost(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Seconds of a training step on the CPU."""
-    return _timed(runs, context, torch.device("cpu"))
-
-
-def run_cost_gpu(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """The same on the GPU."""
-    return _timed(runs, context, context.device)
-
-
-def _timed(runs: pd.DataFrame, context, device: torch.device) -> pd.DataFrame:
-    """Median seconds of a step under torch's automatic mixed precision; formats are taken in turn."""
+    """Median seconds of a step in each format, under torch's automatic mixed precision; formats are taken in turn."""
     s, generator = context.settings, context.generator(0, "cost")
+    device = torch.device(s.get("device", context.device))
     network = networks.MLP(s.width, [s.width] * s.depth, 10, generator=generator).to(device)
     x = torch.randn(s.batch_size, s.width, generator=generator).to(device)
     y = torch.randint(10, (s.batch_size,), generator=generator).to(device)
 
-    def steps(name: str) -> None:
-        for _ in range(s.steps):
-            with torch.autocast(device.type, dtype=FORMATS[name].dtype, enabled=name != "fp32"):
-                loss = F.cross_entropy(network(x).float(), y)
-            loss.backward()
-            network.zero_grad(set_to_none=True)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+    def step(name: str) -> None:
+        with torch.autocast(device.type, dtype=FORMATS[name], enabled=name != "fp32"):
+            loss = F.cross_entropy(network(x).float(), y)
+        loss.backward()
+        network.zero_grad(set_to_none=True)
 
-    def seconds(name: str) -> float:
-        return min(timeit.repeat(lambda: steps(name), number=1, repeat=2)) / s.steps  # the second try has warm caches
+    def seconds(name: str) -> float:  # after a warm-up; where there is a GPU, its work is waited for
+        timer = Timer("step(name)", globals={"step": step, "name": name}, num_threads=torch.get_num_threads())
+        return timer.timeit(s.steps).mean
 
     rows = []
     for run in runs.itertuples():
-        taken = pd.DataFrame(
-            [{f"seconds_{name}": seconds(name) for name in ("fp16", "bf16", "fp32")} for _ in range(s.repeats)]
-        )
-        rows.append({"run": run.run, **taken.median()})
+        turns = pd.DataFrame([{name: seconds(name) for name in ("fp16", "bf16", "fp32")} for _ in range(s.repeats)])
+        rows += [{"run": run.run, "number": name, "seconds": taken} for name, taken in turns.median().items()]
     return pd.DataFrame(rows)
+
+
+run_cost_gpu = run_cost

@@ -1,20 +1,10 @@
-"""One number per seed where no measure says it: several columns count, or unequal shares of two cells."""
+"""One number per seed where no measure says it: rises along a grid, unequal shares of two cells."""
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-
-def threshold_error(records: pd.DataFrame) -> pd.Series:
-    """Largest |log2(measured / standard)| of any overflow or underflow threshold."""
-    return records.groupby("seed")[["overflow_error", "underflow_error"]].agg(lambda x: x.abs().max()).max(axis=1)
-
-
-def softmax_rescued(records: pd.DataFrame) -> pd.Series:
-    """1 where the naive fp32 softmax is not finite and the stable one is."""
-    rows = records[records["number"] == "fp32"].set_index("seed")
-    return rows["stable_finite"] * (1.0 - rows["naive_finite"])
+from claimcheck.results.tables import by_seed
 
 
 def flushed_rise(records: pd.DataFrame, log2_scales: list[float]) -> pd.Series:
@@ -22,8 +12,7 @@ def flushed_rise(records: pd.DataFrame, log2_scales: list[float]) -> pd.Series:
 
     Scales that were not run are left out.
     """
-    rows = records[(records["number"] == "fp16") & (records["step"] == 0)]
-    shares = rows.pivot(index="seed", columns="log2_scale", values="flushed")
+    shares = by_seed(records, "flushed", "log2_scale", number="fp16", step=0)
     return shares[[scale for scale in log2_scales if scale in shares]].diff(axis=1).max(axis=1)
 
 
@@ -32,12 +21,5 @@ def failed_with(records: pd.DataFrame, threshold: float, than: float) -> pd.Seri
 
     Of exploding networks (gain 1.5) at the high learning rates. Negative below a ratio of 0.2.
     """
-    high = records[records["learning_rate"].isin([0.5, 1.0]) & (records["gain"] == 1.5)]
-    failed = high.groupby(["threshold", "seed"])["failed"].mean()
-    return failed[threshold] - 0.2 * failed[than]
-
-
-def slower(records: pd.DataFrame, number: str, than: str) -> pd.Series:
-    """log2 of the time of a step in one format over that in another."""
-    rows = records.set_index("seed")
-    return np.log2(rows[f"seconds_{number}"] / rows[f"seconds_{than}"])
+    failed = by_seed(records, "failed", ["threshold", "learning_rate"], gain=1.5, learning_rate=[0.5, 1.0])
+    return failed[threshold].mean(axis=1) - 0.2 * failed[than].mean(axis=1)

@@ -12,14 +12,14 @@ from claimcheck.engine import measure
 from claimcheck.engine.ensemble import Ensemble, untrained
 from claimcheck.engine.networks import ResNet
 from claimcheck.engine.residual import Stack, stack_jacobian
+from claimcheck.engine.single import per_run, per_seed
 from claimcheck.engine.train import Data, train
 
 
 def digits(context, count: int | None = None, dtype: torch.dtype = torch.float32) -> Data:
     """Training examples (the first `count`) as vectors, with the training pixels' mean 0 and standard deviation 1."""
-    data = context.dataset("digits").flat()
-    x = (data.x_train - data.x_train.mean()) / data.x_train.std()
-    return Data({"x": x[:count].to(dtype), "y": data.y_train[:count]})
+    data = context.dataset("digits").flat().rescaled()
+    return Data({"x": data.x_train[:count].to(dtype), "y": data.y_train[:count]})
 
 
 def stack_of(context, watched: bool = False):
@@ -72,39 +72,37 @@ def run_gradient(runs: pd.DataFrame, context) -> pd.DataFrame:
     return pd.concat(tables).assign(width=float(settings.width))
 
 
+@per_seed
 def run_wide(runs: pd.DataFrame, context) -> pd.DataFrame:
     """The plain stack before training at one width, one network at a time (they are large)."""
     probe, network = digits(context, context.settings.examples), stack_of(context, watched=True)
-    return pd.concat(stream_signals(untrained(run, context, network), probe) for _, run in runs.groupby("seed"))
+    return stream_signals(untrained(runs, context, network), probe)
 
 
+@per_seed
 def run_growth(runs: pd.DataFrame, context) -> pd.DataFrame:
     """E[x^2] through blocks x + W_2 relu(W_1 x) without normalisation, float64; `variance` 0 means 1 / blocks."""
     settings, width, tables = context.settings, context.settings.width, []
-    for seed, group in runs.groupby("seed"):
-        draws = context.generator(int(seed), "growth")
-        variance = torch.tensor(group["variance"].to_numpy(dtype=float))
-        deviation = torch.where(variance > 0, variance, 1.0 / settings.blocks).sqrt()[:, None, None]
-        x = torch.randn(settings.examples, width, generator=draws, dtype=torch.float64).expand(len(group), -1, -1)
-        for block in range(settings.blocks + 1):
-            tables.append(pd.DataFrame({"run": group["run"], "block": block, "mean_square": x.square().mean((1, 2))}))
-            first, second = torch.randn(2, width, width, generator=draws).double() / math.sqrt(width)
-            x = x + deviation * (torch.relu(x @ (math.sqrt(2.0) * first).T) @ second.T)
+    draws = context.generator(int(runs["seed"].iloc[0]), "growth")
+    variance = torch.tensor(runs["variance"].to_numpy(dtype=float))
+    deviation = torch.where(variance > 0, variance, 1.0 / settings.blocks).sqrt()[:, None, None]
+    x = torch.randn(settings.examples, width, generator=draws, dtype=torch.float64).expand(len(runs), -1, -1)
+    for block in range(settings.blocks + 1):
+        tables.append(pd.DataFrame({"run": runs["run"], "block": block, "mean_square": x.square().mean((1, 2))}))
+        first, second = torch.randn(2, width, width, generator=draws).double() / math.sqrt(width)
+        x = x + deviation * (torch.relu(x @ (math.sqrt(2.0) * first).T) @ second.T)
     return pd.concat(tables)
 
 
-def run_jacobian(runs: pd.DataFrame, context) -> pd.DataFrame:
+@per_run
+def run_jacobian(run, context) -> dict[str, float]:
     """Product of the blocks' Jacobians when the branch's slope is `slope` times that of a random ReLU layer."""
-    depth, width, rows = context.settings.depth, context.settings.width, []
-    for run in runs.itertuples(index=False):
-        draws = context.generator(run.seed, "jacobian")
-        weights = torch.randn(depth, width, width, generator=draws).double() * math.sqrt(2.0 / width)
-        active = (torch.rand(depth, width, generator=draws) < 0.5).double()
-        product = stack_jacobian(weights, active * run.slope, skip=run.kind == "residual")
-        norm, distance = (float(torch.linalg.matrix_norm(each, 2)) for each in (product, product - torch.eye(width)))
-        decades = math.log10(norm) if norm > 0 else -400.0  # a norm of exactly 0 stays finite
-        rows.append({"run": run.run, "distance": distance, "log10_norm": decades})
-    return pd.DataFrame(rows)
+    depth, width, draws = context.settings.depth, context.settings.width, context.generator(run.seed, "jacobian")
+    weights = torch.randn(depth, width, width, generator=draws).double() * math.sqrt(2.0 / width)
+    active = (torch.rand(depth, width, generator=draws) < 0.5).double()
+    product = stack_jacobian(weights, active * run.slope, skip=run.kind == "residual")
+    norm, distance = (float(torch.linalg.matrix_norm(each, 2)) for each in (product, product - torch.eye(width)))
+    return {"distance": distance, "log10_norm": math.log10(norm) if norm > 0 else -400.0}  # of 0 exactly: finite, too
 
 
 def run_conv(runs: pd.DataFrame, context) -> pd.DataFrame:

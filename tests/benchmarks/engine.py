@@ -54,6 +54,7 @@ class Clock:
     def __init__(self, device: torch.device, chunk: int) -> None:
         self.device, self.chunk, self.seconds, self.lines = device, chunk, [], []
         self.log = self.lines.append
+        self.settings: dict[str, Any] = {}
         self.go, self.done, self.error = threading.Semaphore(0), threading.Semaphore(0), None
 
     def steps(self, count: int, networks: int | None = None) -> Iterator[int]:

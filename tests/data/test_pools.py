@@ -186,3 +186,12 @@ def test_standardized_uses_the_training_examples_alone(data_dir):
     assert torch.equal(found.x_test, expected)
     digits = loaded("digits", data_dir).flat().standardized()
     assert bool(digits.x_train.isfinite().all()), "pixels that are always 0 divide by nothing"
+
+
+def test_rescaled_inputs_have_the_mean_and_deviation_of_the_training_inputs_as_a_whole(data_dir):
+    whole = loaded("digits", data_dir)
+    own = whole.take(torch.arange(1000), torch.arange(1000, 1500))
+    found = own.rescaled()
+    assert float(found.x_train.mean()) == pytest.approx(0.0, abs=1e-5)
+    assert float(found.x_train.std()) == pytest.approx(1.0, abs=1e-5)
+    assert torch.equal(found.x_test, (own.x_test - own.x_train.mean()) / own.x_train.std())

@@ -1,11 +1,13 @@
 """A project folder with the toy lecture in it, and Snakemake run there as a user would."""
 
+import ctypes
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,8 @@ class Project:
     folder: Path
     studies: Path
     snakefile: Path = REPOSITORY / "Snakefile"
+    before: Callable[[], None] | None = None
+    """Called in the new process before Snakemake takes its place."""
 
     def command(self, *words: str, **config: object) -> list[str]:
         """The words of a call of Snakemake for this folder."""
@@ -36,10 +40,15 @@ class Project:
         self, *words: str, environment: dict[str, str] | None = None, **config: object
     ) -> subprocess.CompletedProcess:
         """Run Snakemake and give what it said (standard output and error together)."""
+        return self.run(self.command(*words, **config), environment)
+
+    def run(self, command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+        """Run a command in the project's folder."""
         return subprocess.run(
-            self.command(*words, **config),
+            command,
             cwd=self.folder,
             env={**(environment or os.environ), "COLUMNS": "200"},
+            preexec_fn=self.before,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -77,6 +86,15 @@ class Project:
     def results(self, study: str, scale: str = "smoke") -> Path:
         """Folder of a study's results."""
         return self.folder / "results" / scale / study
+
+
+def without_leave() -> None:
+    """Make this process, and what it becomes, heed the modes of files even where root started it (capabilities(7))."""
+    if os.geteuid() == 0:
+        drop, override, read_search = 24, 1, 2  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        for capability in (override, read_search):
+            if ctypes.CDLL(None, use_errno=True).prctl(drop, capability, 0, 0, 0):
+                raise OSError(ctypes.get_errno(), "root may not give up its leave to write everywhere")
 
 
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc")
@@ -120,6 +138,22 @@ def finished(tmp_path_factory) -> Project:
 def project(finished, tmp_path) -> Project:
     """A copy of the finished project, to be changed."""
     return copy_of(finished, tmp_path / "project")
+
+
+@pytest.fixture
+def by_hand(project, monkeypatch, capsys):
+    """by_hand(step, *words): a step by hand in the copied project, in this process; exit status, and all that it said."""
+    from claimcheck import cli
+
+    def call(step: str, *words: str) -> tuple[int, str]:
+        monkeypatch.chdir(project.folder)
+        options = ["--scale", "smoke", "--studies-dir", str(project.studies)]
+        monkeypatch.setattr(sys, "argv", ["claimcheck", step, *words, *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, "".join(capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture

@@ -1,14 +1,14 @@
 """Faults that people meet elsewhere, on the toy lecture: names of folders, force, what may not be written."""
 
 import json
-import os
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
 
-from .conftest import REPOSITORY, copy_of
+from .conftest import REPOSITORY, clone, copy_of, without_leave
 from .test_staleness import REPORT, again, files_of
 
 
@@ -21,13 +21,13 @@ def starts(project, study):
 FORCES = {
     "a study": (("-R", "run_coin"), {}, {"coin"}),
     "everything": (("-F",), {}, {"coin", "walk"}),
-    "everything, in pieces": (("-F",), {"shards": 2}, {"coin", "walk"}),
+    "everything of a study, in pieces": (("walk", "-F"), {"shards": 2}, {"walk"}),
     "a target": (("-f", "run_walk"), {}, {"walk"}),
 }
 
 
 @pytest.mark.parametrize("what", FORCES)
-def test_forced_means_trained(project, what):
+def test_forced_means_trained(project, by_hand, what):
     words, config, trained = FORCES[what]
     before = {study: starts(project, study) for study in ("coin", "walk")}
     time.sleep(1.1)  # starts are written in seconds
@@ -41,7 +41,7 @@ def test_forced_means_trained(project, what):
         renewed = {name for name in after if after[name] > before[study][name]}
         assert renewed == (set(after) if study in trained else set())
     assert project.planned() == set()
-    status, said = project.claimcheck("report")
+    status, said = by_hand("report")
     assert status == 0, said
 
 
@@ -49,6 +49,16 @@ def test_what_is_forced_is_followed_by_what_is_made_from_it(finished):
     assert finished.planned("-R", "run_coin") == again("coin", "run", "judge", "plot")
     assert finished.planned("-R", "plot_coin") == again("coin", "plot")
     assert finished.planned("-R", "report") == REPORT
+
+
+def test_pilots_that_are_forced_are_followed_by_the_runs_they_tune(finished):
+    cut = {"shards": 2}
+    assert finished.planned(**cut) == set()
+    after = {"tune walk", "piece walk", "join walk", "assemble_walk"} | again("walk", "judge", "plot")
+    assert finished.planned("-R", "tune", **cut) == after
+    table = next(finished.results("walk").glob("parts/*.tuning.parquet")).relative_to(finished.folder)
+    assert finished.planned("-R", str(table), **cut) == after
+    assert finished.planned("-R", "judge_walk", **cut) == again("walk", "judge"), "and no others"
 
 
 NAMES = {
@@ -92,6 +102,42 @@ def test_a_name_that_snakemake_cannot_use_is_one_line_before_anything_is_written
     assert files_of(fresh.folder) == before
 
 
+CUT = [
+    ("results_dir", "a #b"),
+    ("results_dir", "&a b"),
+    ("reports_dir", "a "),
+    ("data_dir", "!a b"),
+    ("studies_dir", "a\nb"),
+]
+
+
+@pytest.mark.parametrize(("key", "said"), CUT, ids=["comment", "anchor", "blank", "tag", "line break"])
+def test_a_name_that_yaml_would_cut_is_one_line_before_anything_is_written(fresh, key, said):
+    before = files_of(fresh.folder)
+    told = fresh.snakemake("--dry-run", **{key: said})
+    assert told.returncode != 0
+    (line,) = [line for line in told.stdout.splitlines() if line.startswith("claimcheck: ")]
+    assert f"--config {key}: is cut or changed" in line
+    assert "quotes of its own" in line
+    assert files_of(fresh.folder) == before
+
+
+def test_a_name_in_quotes_of_its_own_is_taken_as_it_is(finished):
+    assert "publish_coin" in finished.planned(results_dir='"a #b"')
+    assert "publish_coin" in finished.planned(results_dir="'a #b '")
+
+
+@pytest.mark.parametrize("name", ["a:b;c", "it's {50%}#1 $HOME"])
+def test_the_project_may_lie_in_a_folder_of_any_name(tmp_path, name):
+    (tmp_path / name).mkdir()
+    project = clone(tmp_path / name)
+    with (project.folder / "src/claimcheck/cli/app.py").open("a") as file:
+        file.write('\nprint("the code of this folder")\n')
+    said = project.snakemake("coin", studies_dir="studies", data_dir="data")
+    assert said.returncode == 0, said.stdout
+    assert "the code of this folder" in (project.results("coin") / "judge.log").read_text()
+
+
 @pytest.mark.parametrize("place", ["the working folder", "the project's folder"])
 def test_folders_that_are_read_are_looked_for_where_one_works_and_then_in_the_project(finished, tmp_path, place):
     project = copy_of(finished, tmp_path / "project")
@@ -101,14 +147,16 @@ def test_folders_that_are_read_are_looked_for_where_one_works_and_then_in_the_pr
     assert project.planned(studies_dir=named, data_dir="data") == set()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 @pytest.mark.parametrize("what", ["results", "reports", "studies"])
 def test_a_dry_run_needs_no_leave_to_write(project, what):
     folder = project.folder / what
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
+    project.before = without_leave
+    refused = project.run([sys.executable, "-c", "import sys; open(sys.argv[1], 'w')", str(folder / "new")])
+    assert "Permission denied" in refused.stdout, "the folder can be written to after all"
     assert project.planned() == set()
-    assert "run_coin" in project.planned(seeds=14)
+    assert {"run_coin", "publish_coin", "publish_report"} <= project.planned(seeds=15)
 
 
 def test_no_file_of_the_repository_is_a_symbolic_link():

@@ -198,7 +198,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("harm", [flip, cut])
 @pytest.mark.parametrize("what", DAMAGE)
-def test_a_damaged_file_is_refused_with_the_command_that_makes_it_again(project, what, harm):
+def test_a_damaged_file_is_refused_with_the_command_that_makes_it_again(project, by_hand, what, harm):
     place, pattern, step, remedy = DAMAGE[what]
     (path,) = getattr(project, place)("coin").glob(pattern)
     whole = sha256(path)
@@ -207,15 +207,15 @@ def test_a_damaged_file_is_refused_with_the_command_that_makes_it_again(project,
             each.unlink()
     harm(path)
     words = [] if step == "report" else ["coin"]
-    status, said = project.claimcheck(step, *words)
+    status, said = by_hand(step, *words)
     assert status == 2, said
     assert path.name in said
     assert f"claimcheck {remedy} coin" in said
     assert "Traceback" not in said
-    status, said = project.claimcheck(remedy, "coin")
+    status, said = by_hand(remedy, "coin")
     assert status == 0, said
     assert sha256(path) == whole or what in ("provenance", "part"), "times stand in both"
-    status, said = project.claimcheck(step, *words)
+    status, said = by_hand(step, *words)
     assert status == 0, said
 
 

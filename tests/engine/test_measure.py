@@ -111,3 +111,9 @@ def test_a_members_measurements_do_not_depend_on_its_company(measured, runs_of, 
     order = [name for name in ("run", "layer") if name in together]
     expected = together.sort_values(order, ignore_index=True)
     pd.testing.assert_frame_equal(expected, pd.concat(alone).sort_values(order, ignore_index=True), check_exact=True)
+
+
+def test_outputs_are_the_networks_own(ensemble, data) -> None:
+    found = measure.outputs(ensemble, data)
+    for run, own in zip(ensemble.runs, found, strict=True):
+        torch.testing.assert_close(own, ensemble.network(run)(data["x"]))

@@ -49,6 +49,8 @@ BESIDE = {
     "a file in a folder": "tables/of/odds.json",
     "code in another language": "tosses.cpp",
     "a file called like a text of ours in a folder": "tables/notes.md",
+    "a file called nearly as what a desktop leaves": "thumbs.db.csv",
+    "a file with a hash": "#1.csv",
 }
 
 
@@ -67,15 +69,37 @@ def test_what_lies_beside_the_code_counts(locate, studies, name):
     assert locate("coin").parts["tosses"].digest != after.parts["tosses"].digest
 
 
-@pytest.mark.parametrize(
-    "name", [".DS_Store", ".ipynb_checkpoints/runs-checkpoint.py", "__pycache__/runs.cpython-311.pyc"]
-)
+LITTER = [
+    ".DS_Store",
+    ".ipynb_checkpoints/runs-checkpoint.py",
+    "__pycache__/runs.cpython-311.pyc",
+    "Thumbs.db",
+    "tables/desktop.ini",
+    "Icon\r",
+    "runs.py~",
+    "tables/odds.csv~",
+    "#runs.py#",
+    ".runs.py.swp",
+    "runs.py.swo",
+    "~$odds.xlsx",
+]
+
+
+@pytest.mark.parametrize("name", LITTER)
 def test_what_desktops_and_tools_leave_beside_the_code_does_not_count(locate, studies, name):
     before = upwards(locate("coin"))
     path = studies / "coin" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("1")
     assert upwards(locate("coin")) == before
+    assert path not in digests.files_of(studies / "coin"), "nor is it packed"
+
+
+def test_no_file_that_the_tests_make_lies_among_the_users_own(config, run_planted, plant, tmp_path):
+    planted = run_planted(plant()).config
+    for each in (config, planted):
+        folders = [getattr(each, name) for name in type(each).model_fields if name.endswith("_dir")]
+        assert all(folder.is_relative_to(tmp_path) for folder in folders), folders
 
 
 @pytest.mark.parametrize("kind", ["a study that is gone", "a folder of one's own", "a file of one's own"])

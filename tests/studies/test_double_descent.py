@@ -218,7 +218,7 @@ MADE = {
     "network": by_width(15),
     "network_signals": by_width(38),
     "network_resamples": decomposed(12, 1),
-    "network_samples": lambda run, n: {"noisy_test_error": 0.3 + 10 / run.examples, "train_error": 0.3},
+    "network_samples": lambda run, n: {"gap": 10 / run.examples},
     "convolution": by_width(4),
 }  # fmt: skip
 """Records in which every prediction is true: the columns of a run on `n` examples, by part."""
@@ -298,11 +298,11 @@ def test_random_features_are_compared_at_the_nearest_width_and_with_the_worst_of
         for ridge, noise in ((0.0, 0.0), (0.0, 0.15), (0.1, 0.15))
     ]
     rows = pd.DataFrame(rows).assign(dataset="digits", examples=40.0)
-    between = partial(STATISTICS.features_between, rows, "digits")
+    between = partial(STATISTICS.between, rows, dataset="digits", label_noise=0.15, ridge=0.0)
     assert between(of=1, less=0.6).tolist() == pytest.approx([0.6] * 3)  # 24 features: 20 are nearest
     assert between(of=1, less=[0.5, "widest"]).tolist() == pytest.approx([0.5] * 3)
-    assert between(of="narrowest", less="widest", clean=True).tolist() == pytest.approx([0.2] * 3)
-    assert between(of=1, less="narrowest", ridge=True).tolist() == pytest.approx([0.3] * 3)
+    assert between(of="narrowest", less="widest", label_noise=0.0).tolist() == pytest.approx([0.2] * 3)
+    assert between(of=1, less="narrowest", ridge=0.1).tolist() == pytest.approx([0.3] * 3)
 
 
 def test_ratio_to_theory_takes_each_seed_s_worst_gamma_and_leaves_the_threshold_out():

@@ -265,8 +265,9 @@ def test_the_best_constant_rate_is_the_same_everywhere():
 
 
 def test_the_edge_is_late_sharpness_and_a_diverged_run_never_comes_to_rest():
-    rows = [(s, m, t, m if t == 0 else 1.1, 2.0 - t / 100) for s in (0, 1) for m in (1.2, 2.0) for t in (0, 70, 100)]
-    table = pd.DataFrame(rows, columns=["seed", "multiple", "step", "stability", "loss"])
+    steps = (0, 80, 560, 800)
+    rows = [(s, m, t, 1.1 if t > 80 else m, 2.0 - t / 800) for s in (0, 1) for m in (1.2, 2.0) for t in steps]
+    table = pd.DataFrame(rows, columns=["seed", "multiple", "step", "stability", "loss"]).assign(status="ok")
     table.loc[(table["seed"] == 1) & (table["multiple"] == 2.0) & (table["step"] > 0), ["stability", "loss"]] = np.nan
     assert answer("sharpness-at-the-edge", table).to_dict() == {0: pytest.approx(1.1), 1: np.inf}
     assert answer("sharpness-at-the-edge", table, control="never")[0] == pytest.approx(1.6)
@@ -274,6 +275,14 @@ def test_the_edge_is_late_sharpness_and_a_diverged_run_never_comes_to_rest():
     assert answer("beyond-the-edge-survives", table).to_dict() == {0: 0.5, 1: np.inf}
     assert answer("beyond-the-edge-survives", table, control="never").to_dict() == {0: 1.0, 1: 1.0}
     assert answer("beyond-the-edge-survives", table, control="against")[0] == 2.0
+
+
+def test_sharpness_is_judged_on_the_last_three_steps_of_each_scale_and_on_no_earlier_one():
+    for scale in STUDY.scales:
+        steps = STUDY.at(scale)["edge"].settings["steps"]
+        measured = [round(steps * share) for share in (0, 0.1, 0.3, 0.7, 0.85, 1)]
+        judged = PREDICTIONS["sharpness-at-the-edge"].measure.of["step"]
+        assert [step for step in measured if step in judged] == measured[3:]
 
 
 def test_every_regime_says_how_it_trains():

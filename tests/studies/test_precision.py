@@ -152,7 +152,7 @@ def test_a_planted_overflow_is_recovered_from_or_ruins_the_weights():
 
 
 def test_times_are_compared_with_fp32_in_doublings():
-    times = rows(seed=[0], seconds_fp32=[1.0], seconds_fp16=[4.0], seconds_bf16=[0.5])
+    times = rows(seed=[0, 0, 0], number=["fp32", "fp16", "bf16"], seconds=[1.0, 4.0, 0.5])
     assert answer("fp16-on-a-cpu", times)[0] == 2.0
     assert answer("bf16-on-a-cpu", times)[0] == -1.0
     assert answer("fp16-on-a-cpu", times, control="against")[0] == -2.0

@@ -38,6 +38,27 @@ def check_folders():
             raise ClaimcheckError(problem, where=f"workflow/config.yaml: {key}", found=ascii(name)[1:-1])
 
 
+def check_words():
+    """Refuse a folder's name of which Snakemake, which reads what --config says as YAML, has seen another one."""
+    for key, _, said in (entry.partition("=") for entry in workflow.config_settings.config_args or ()):
+        seen = config.get(key)
+        if (
+            key.endswith("_dir")
+            and isinstance(seen, str)
+            and seen != said
+            and said.lstrip()[:1] not in ("'", '"')
+        ):
+            hint = f"put the name into quotes of its own: --config '{key}=\"NAME\"'"
+            where = f"--config {key}"
+            raise ClaimcheckError(
+                "is cut or changed where it is read as YAML",
+                where=where,
+                found=ascii(seen)[1:-1],
+                expected=ascii(said)[1:-1],
+                hint=hint,
+            )
+
+
 def there(path):
     """Whether a file is there, wherever the pipeline keeps its files (Snakemake asks from here only)."""
     return exists(path)
@@ -52,6 +73,7 @@ def load():
     named = ("studies_dir", "data_dir")
     folders = {name: read_from(config[name]) for name in named if isinstance(config.get(name), str)}
     try:
+        check_words()
         check_folders()
         settings = reading.load_config(of_project("workflow/config.yaml"), config | folders)
         names = reading.study_names(settings.studies_dir)
@@ -117,7 +139,7 @@ def options(*names):
 # the pipeline was planned: it runs because somebody forces it.
 def shell_functions(everything_again=False):
     """What every shell line begins with."""
-    source = shlex.quote(f"{workflow.basedir}/src")
+    program = shlex.quote(f"{workflow.basedir}/src/claimcheck/__main__.py")
     where = options("scale", "seeds", "registration_offset", "device", "studies_dir")
     elsewhere = [
         f'*/{source.folder}/*) echo "${{1%/{source.folder}/*}}" ;;' for source in downloads.SOURCES.values()
@@ -131,8 +153,7 @@ def shell_functions(everything_again=False):
     again = "*" if everything_again else "|".join(all_there()) or "none"
     lines = [
         "set -euo pipefail",
-        f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}",
-        f'claimcheck() {{ {shlex.quote(sys.executable)} -P -m claimcheck "$@"; }}',
+        f'claimcheck() {{ {shlex.quote(sys.executable)} -P {program} "$@"; }}',
         f'step() {{ claimcheck "$@" {where}; }}',
         f'training() {{ step "$@" {options("memory_limit_mb")}; }}',
         f"publishing() {{ step \"$@\" {options('reports_dir')} {shlex.quote(f'--into={CONFIG.results_dir}')}; }}",
@@ -175,10 +196,16 @@ def ancients(paths):
     return [ancient(str(path)) for path in paths]
 
 
+def kept_from_us(path):
+    """Whether a file is there in a folder that we may not write to: Snakemake refuses to plan it, even in a dry run."""
+    return os.path.exists(path) and not os.access(Path(path).parent, os.W_OK)
+
+
 def published(results):
     """What people read of a study: the receipt first; always on the machine where Snakemake was called."""
     names = ("records.parquet", "provenance.json", "verdicts.json", "controls.json", "figures/checksums.json")
-    return [local(str(path)) for path in (results.receipt, *(results.view / name for name in names))]
+    paths = (results.receipt, *(results.view / name for name in names))
+    return [local(str(path)) for path in paths if not kept_from_us(path)]
 
 
 def published_report():
@@ -190,7 +217,7 @@ def published_report():
         CONFIG.reports / "evidence.pdf",
         RESULTS / "verdicts.csv",
     )
-    return [local(str(path)) for path in named]
+    return [local(str(path)) for path in named if not kept_from_us(path)]
 
 
 def forced():
@@ -202,6 +229,14 @@ def after(paths):
     """Inputs as `ancients`; what is made again by force is followed by all that is made from it."""
     plain = [str(path) for path in paths]
     return lambda wildcards: plain if forced() else ancients(plain)
+
+
+def pilots_of(wildcards):
+    """A part's table of pilots, where it tunes; one that is made again by force is followed by the runs after it."""
+    tables = [str(path) for path in [part_of(wildcards).tuning] if path is not None]
+    named = map(str, workflow.dag_settings.forcerun)
+    again = any(name == "tune" or name.endswith(".tuning.parquet") for name in named)
+    return tables if again or workflow.dag_settings.forceall else ancients(tables)
 
 
 def take_at_word():

@@ -65,7 +65,7 @@ else:
     rule piece:
         input:
             data=lambda wildcards: data_of([part_of(wildcards)]),
-            tuning=lambda wildcards: ancients(filter(None, [part_of(wildcards).tuning])),
+            tuning=pilots_of,
         output:
             temp(f"{RESULTS}/{{study}}/parts/{{part}}-{{digest}}.{{piece}}-of-{CONFIG.shards}.parquet"),
         log:
@@ -85,7 +85,7 @@ else:
             pieces=lambda wildcards: [
                 part_of(wildcards).shard(i + 1, CONFIG.shards) for i in range(CONFIG.shards)
             ],
-            tuning=lambda wildcards: ancients(filter(None, [part_of(wildcards).tuning])),
+            tuning=pilots_of,
         output:
             f"{RESULTS}/{{study}}/parts/{{part}}-{{digest}}.records.parquet",
         log:

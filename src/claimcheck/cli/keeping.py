@@ -10,25 +10,14 @@ import typer
 
 from claimcheck.cli.app import app
 from claimcheck.cli.options import (
-    DATA,
-    REPORTS,
-    RESULTS,
-    SCALE,
-    STUDIES,
-    DataDir,
-    Device,
-    Offset,
-    ReportsDir,
-    ResultsDir,
-    ScaleOption,
-    Seeds,
-    StudiesDir,
+    CHOICE,
     StudyName,
     all_results,
     config_of,
     publish_unless,
     results_of,
     study_of,
+    takes,
 )
 from claimcheck.errors import ClaimcheckError
 
@@ -37,11 +26,12 @@ app.add_typer(data, name="data")
 
 
 @app.command()
+@takes("studies_dir")
 def new(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the study: lower-case letters, digits, underscores.")
     ],
-    studies_dir: StudiesDir = STUDIES,
+    studies_dir: Path,
 ) -> None:
     """Make a small study that runs at once, to be changed into yours."""
     from claimcheck.spec.new import create
@@ -52,33 +42,22 @@ def new(
 
 
 @app.command("import")
+@takes("study", *CHOICE, "results_dir", "studies_dir")
 def import_results(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="A study's result folder, written by `claimcheck run` elsewhere.")
     ],
     study: Annotated[str | None, typer.Option(help="Name of the study; the folder's name when left out.")] = None,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
+    **options: object,
 ) -> None:
     """Take over a study's parts made on another machine, with that machine's provenance, after checking every hash."""
     from claimcheck.results.importing import import_parts
     from claimcheck.running import runner
 
     name = study or folder.resolve().name
-    options = {
-        "scale": scale,
-        "seeds": seeds,
-        "registration_offset": registration_offset,
-        "device": device,
-        "results_dir": results_dir,
-    }
-    for remark in import_parts(folder, results_of(name, studies_dir=studies_dir, **options)):
+    for remark in import_parts(folder, results_of(name, **options)):
         print(f"{name}: {remark}")
-    results = results_of(name, studies_dir=studies_dir, **options)
+    results = results_of(name, **options)
     if missing := [files.part.name for files in results.missing_parts()]:
         print(f"{name}: missing still: {', '.join(missing)}; make them: {results.remedy('run')}")
         return
@@ -88,27 +67,14 @@ def import_results(
 
 
 @app.command()
+@takes(*CHOICE, "results_dir", "reports_dir", "studies_dir")
 def crate(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write it to; must not exist yet.")],
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
-    results_dir: ResultsDir = RESULTS,
-    reports_dir: ReportsDir = REPORTS,
-    studies_dir: StudiesDir = STUDIES,
+    **options: object,
 ) -> None:
     """Export results and report as a Workflow Run RO-Crate, for archives and other tools."""
     from claimcheck.results.crate import export, left_out
 
-    options = {
-        "scale": scale,
-        "seeds": seeds,
-        "registration_offset": registration_offset,
-        "device": device,
-        "results_dir": results_dir,
-    }
-    options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
     config, found = config_of(**options), all_results(**options)
     print(export(config, found, folder))
     for line in left_out(config, found):
@@ -116,36 +82,25 @@ def crate(
 
 
 @app.command()
+@takes(*CHOICE, "dry_run", "results_dir", "studies_dir")
 def prune(
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
+    **options: object,
 ) -> None:
     """Remove results that the present sources and settings no longer ask for: what earlier versions left behind."""
     from claimcheck.results import pruning
     from claimcheck.results.state import Collection
 
-    options = {
-        "scale": scale,
-        "seeds": seeds,
-        "registration_offset": registration_offset,
-        "device": device,
-        "results_dir": results_dir,
-        "studies_dir": studies_dir,
-    }
     found = all_results(**options)
     for line in pruning.prune(Collection(config_of(**options), found), dry_run=dry_run):
         print(line)
 
 
 @data.command("fetch")
+@takes("data_dir")
 def data_fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="mnist, fashion_mnist or cifar10.")],
-    data_dir: DataDir = DATA,
+    data_dir: Path,
 ) -> None:
     """Download a data set where it is missing or damaged; one that is whole opens no connection."""
     from claimcheck.data.downloads import fetch
@@ -154,7 +109,8 @@ def data_fetch(
 
 
 @data.command("list")
-def data_list(data_dir: DataDir = DATA) -> None:
+@takes("data_dir")
+def data_list(data_dir: Path) -> None:
     """Say which downloaded data sets are there and whole."""
     from claimcheck.data.downloads import SOURCES, faults
 
@@ -164,15 +120,14 @@ def data_list(data_dir: DataDir = DATA) -> None:
 
 
 @app.command()
+@takes("says", "superseded", "counts", "scale", "device", "results_dir", "studies_dir")
 def register(
     study: StudyName,
+    studies_dir: Path,
     says: Annotated[str | None, typer.Option(help="What is registered, in a few sentences.")] = None,
     superseded: Annotated[str | None, typer.Option(help="What was wrong with the registration that stands.")] = None,
     counts: Annotated[bool, typer.Option("--counts", help="Note the verdicts of the judged run instead.")] = False,
-    scale: ScaleOption = SCALE,
-    device: Device = "auto",
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
+    **options: object,
 ) -> None:
     """Write down, before the judged run, what it will hold the study to; seeds of its own are chosen."""
     from collections import Counter
@@ -183,7 +138,7 @@ def register(
 
     spec = study_of(study, studies_dir)
     if counts:
-        found = results_of(study, scale=scale, device=device, results_dir=results_dir, studies_dir=studies_dir)
+        found = results_of(study, studies_dir=studies_dir, **options)
         entries = found.read_verdicts()
         print(registering.note_verdicts(spec, dict(Counter(entry["verdict"] for entry in entries)), summary(entries)))
         return

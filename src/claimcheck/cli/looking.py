@@ -10,31 +10,21 @@ import typer
 
 from claimcheck.cli.app import app
 from claimcheck.cli.options import (
-    DATA,
-    REPORTS,
-    RESULTS,
-    SCALE,
-    STUDIES,
-    DataDir,
-    Device,
-    Offset,
-    ReportsDir,
-    ResultsDir,
+    CHOICE,
     Scale,
-    ScaleOption,
-    Seeds,
-    StudiesDir,
     StudyName,
     all_results,
     config_of,
     print_table,
     results_of,
     study_of,
+    takes,
 )
 
 
 @app.command("list")
-def list_studies(studies_dir: StudiesDir = STUDIES) -> None:
+@takes("studies_dir")
+def list_studies(studies_dir: Path) -> None:
     """Show every study: its question, its claims, how many runs each scale takes."""
     from claimcheck.spec.reading import study_names
 
@@ -50,28 +40,12 @@ def list_studies(studies_dir: StudiesDir = STUDIES) -> None:
 
 
 @app.command()
-def why(
-    study: StudyName,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
-    results_dir: ResultsDir = RESULTS,
-    reports_dir: ReportsDir = REPORTS,
-    studies_dir: StudiesDir = STUDIES,
-) -> None:
+@takes(*CHOICE, "results_dir", "reports_dir", "studies_dir")
+def why(study: StudyName, **options: object) -> None:
     """Say what of a study would be made again, and because of what."""
     from claimcheck.results.reasons import explain
     from claimcheck.results.state import Collection
 
-    options = {
-        "scale": scale,
-        "seeds": seeds,
-        "registration_offset": registration_offset,
-        "device": device,
-        "results_dir": results_dir,
-    }
-    options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
     for line in explain(results_of(study, **options)):
         print(line)
     made = {name: each for name, each in all_results(**options).items() if each.judged() and each.drawn()}
@@ -80,27 +54,17 @@ def why(
 
 
 @app.command()
+@takes(*CHOICE, "studies_dir", "data_dir")
 def cost(
+    studies_dir: Path,
     studies: Annotated[list[str] | None, typer.Argument(metavar="[STUDY]...", help="All when left out.")] = None,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
-    studies_dir: StudiesDir = STUDIES,
-    data_dir: DataDir = DATA,
+    **options: object,
 ) -> None:
     """Estimate time, operations and memory on this machine by rehearsing a few steps of everything."""
     from claimcheck.running.cost import estimate
     from claimcheck.spec.reading import study_names
 
-    config = config_of(
-        scale=scale,
-        seeds=seeds,
-        registration_offset=registration_offset,
-        device=device,
-        studies_dir=studies_dir,
-        data_dir=data_dir,
-    )
+    config = config_of(studies_dir=studies_dir, **options)
     rows, total = [], 0.0
     for name in studies or study_names(studies_dir):
         print(f"rehearsing {name}", file=sys.stderr, flush=True)
@@ -124,7 +88,8 @@ def verify(
 
 
 @app.command()
-def doctor(studies_dir: StudiesDir = STUDIES, results_dir: ResultsDir = RESULTS, data_dir: DataDir = DATA) -> None:
+@takes("studies_dir", "results_dir", "data_dir")
+def doctor(studies_dir: Path, results_dir: Path, data_dir: Path) -> None:
     """Check versions, compiler, GPU, disk, data and studies; exit status 1 when something is broken."""
     from claimcheck.cli.doctor import examine
 

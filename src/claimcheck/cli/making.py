@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from claimcheck.cli.app import app
 from claimcheck.cli.options import (
-    DATA,
-    REPORTS,
-    RESULTS,
-    SCALE,
-    STUDIES,
-    DataDir,
-    Device,
-    Expected,
-    Force,
-    Into,
-    KeepView,
-    MemoryLimit,
-    Offset,
-    OnlyStudies,
+    CHOICE,
     PartName,
-    ReportsDir,
-    ResultsDir,
-    ScaleOption,
-    Seeds,
-    StudiesDir,
+    Scale,
     StudyName,
     StudyOrPart,
     all_results,
@@ -42,36 +27,24 @@ from claimcheck.cli.options import (
     publish_unless,
     results_of,
     shard_of,
+    takes,
 )
 from claimcheck.errors import ClaimcheckError
 
 
 @app.command()
+@takes(*CHOICE, "shard", "memory_limit_mb", "force", "keep_view", "digest", "results_dir", "studies_dir", "data_dir")
 def run(
     study: StudyOrPart,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
+    device: str,
+    force: bool,
+    keep_view: bool,
+    digest: str | None,
     shard: Annotated[str | None, typer.Option(help="i/n: only the i-th of n pieces of a part, for `merge`.")] = None,
-    memory_limit_mb: MemoryLimit = None,
-    force: Force = False,
-    keep_view: KeepView = False,
-    digest: Expected = None,
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
-    data_dir: DataDir = DATA,
+    **options: object,
 ) -> None:
     """Train the networks of a study, or of one part of it. A killed run goes on where it stopped."""
     name, part = named(study)
-    options = {
-        "scale": scale,
-        "seeds": seeds,
-        "registration_offset": registration_offset,
-        "results_dir": results_dir,
-        "studies_dir": studies_dir,
-    }
-    options |= {"data_dir": data_dir, "memory_limit_mb": memory_limit_mb}
     results = results_of(name, device=device, **options)
     wanted = parts_of(results, part, digest)
     piece = shard_of(shard)
@@ -101,32 +74,13 @@ def run(
 
 
 @app.command()
-def tune(
-    part: PartName,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
-    memory_limit_mb: MemoryLimit = None,
-    force: Force = False,
-    digest: Expected = None,
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
-    data_dir: DataDir = DATA,
-) -> None:
+@takes(*CHOICE, "memory_limit_mb", "force", "digest", "results_dir", "studies_dir", "data_dir")
+def tune(part: PartName, device: str, force: bool, digest: str | None, **options: object) -> None:
     """Run a part's pilots and choose the tuned factor's value for each arm."""
     from claimcheck.running import runner
     from claimcheck.running.devices import leased_device
 
     name, wanted = one_part(part)
-    options = {
-        "scale": scale,
-        "seeds": seeds,
-        "registration_offset": registration_offset,
-        "results_dir": results_dir,
-        "studies_dir": studies_dir,
-    }
-    options |= {"data_dir": data_dir, "memory_limit_mb": memory_limit_mb}
     parts_of(results_of(name, device=device, **options), wanted, digest)
     with listening(part) as listener, leased_device(device, listener.log) as leased:
         found = results_of(name, device=leased, **options)
@@ -134,87 +88,41 @@ def tune(
 
 
 @app.command()
+@takes("shards", "digest", *CHOICE[:-1], "results_dir", "studies_dir", "data_dir", "device")
 def merge(
     part: PartName,
     shards: Annotated[int, typer.Option(min=1, help="Number of pieces it was cut into.")],
-    digest: Expected = None,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
-    data_dir: DataDir = DATA,
-    device: Device = "auto",
+    digest: str | None,
+    **options: object,
 ) -> None:
     """Join the pieces that `run --shard i/n` made: the same records as of an uncut run, bit for bit."""
     from claimcheck.running import runner
 
     name, wanted = one_part(part)
-    results = results_of(
-        name,
-        scale=scale,
-        seeds=seeds,
-        registration_offset=registration_offset,
-        device=device,
-        results_dir=results_dir,
-        studies_dir=studies_dir,
-        data_dir=data_dir,
-    )
+    results = results_of(name, **options)
     parts_of(results, wanted, digest)
     print(f"{part}: records in {runner.join_shards(results, wanted, shards)}")
 
 
 @app.command()
-def assemble(
-    study: StudyName,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
-    keep_view: KeepView = False,
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
-) -> None:
+@takes(*CHOICE, "keep_view", "results_dir", "studies_dir")
+def assemble(study: StudyName, keep_view: bool, **options: object) -> None:
     """Put a study's parts together; `run` does so by itself."""
     from claimcheck.running import runner
 
-    results = results_of(
-        study,
-        scale=scale,
-        seeds=seeds,
-        registration_offset=registration_offset,
-        device=device,
-        results_dir=results_dir,
-        studies_dir=studies_dir,
-    )
+    results = results_of(study, **options)
     runner.assemble(results)
     publish_unless(results, keep_view)
     print(f"{study}: records in {results.records if keep_view else results.view}")
 
 
 @app.command()
-def judge(
-    study: StudyName,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
-    keep_view: KeepView = False,
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
-) -> None:
+@takes(*CHOICE, "keep_view", "results_dir", "studies_dir")
+def judge(study: StudyName, keep_view: bool, **options: object) -> None:
     """Hold a study's records against its predictions and write the verdicts."""
     from claimcheck.judging import judge as judging
 
-    results = results_of(
-        study,
-        scale=scale,
-        seeds=seeds,
-        registration_offset=registration_offset,
-        device=device,
-        results_dir=results_dir,
-        studies_dir=studies_dir,
-    )
+    results = results_of(study, **options)
     verdicts = judging.judge(results)
     publish_unless(results, keep_view)
     rows = []
@@ -223,33 +131,30 @@ def judge(
             k = f"{test['k']} of {test['n']}" if "k" in test else ""
             size = "" if test.get("median") is None else f"{test['median']:.4g} {entry['unit']}"
             name = entry["prediction"] + (f" on {test['data']}" if test.get("data") else "")
-            rows.append((entry["claim"], name, entry["kind"], test.get("verdict", entry["verdict"]), k, size))
+            verdict = test.get("verdict", entry["verdict"])
+            if verdict == "not run":
+                verdict += f" ({_why_not_run(entry, test)})"
+            rows.append((entry["claim"], name, entry["kind"], verdict, k, size))
     print_table(["claim", "prediction", "kind", "verdict", "true in", "median"], [], rows)
 
 
+def _why_not_run(entry: dict[str, Any], test: dict[str, Any]) -> str:
+    """Why a prediction has no verdict: its part is not run here, nor its data at this scale, or too few units."""
+    from claimcheck.judging.rule import decidable
+
+    if "n" in test:
+        fewest = next(n for n in count(1) if decidable(n, entry["share"]))
+        return f"{fewest} units or more can decide"
+    return entry["note"] or "its data are not run at this scale"
+
+
 @app.command()
-def plot(
-    study: StudyName,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
-    keep_view: KeepView = False,
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
-) -> None:
+@takes(*CHOICE, "keep_view", "results_dir", "studies_dir")
+def plot(study: StudyName, keep_view: bool, **options: object) -> None:
     """Draw a study's figures from its records."""
     from claimcheck.figures import drawing
 
-    results = results_of(
-        study,
-        scale=scale,
-        seeds=seeds,
-        registration_offset=registration_offset,
-        device=device,
-        results_dir=results_dir,
-        studies_dir=studies_dir,
-    )
+    results = results_of(study, **options)
     drawn = drawing.plot_study(results)
     publish_unless(results, keep_view)
     for path in drawn:
@@ -257,31 +162,20 @@ def plot(
 
 
 @app.command()
+@takes(*CHOICE, "the_report", "only", "into", "results_dir", "reports_dir", "studies_dir")
 def publish(
+    only: list[str] | None,
+    into: Path | None,
+    studies_dir: Path,
     study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study; left out with --report.")] = None,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
     the_report: Annotated[bool, typer.Option("--report", help="Publish the report.")] = False,
-    only: OnlyStudies = None,
-    into: Into = None,
-    results_dir: ResultsDir = RESULTS,
-    reports_dir: ReportsDir = REPORTS,
-    studies_dir: StudiesDir = STUDIES,
+    **options: object,
 ) -> None:
     """Put a study's present results, or the report, under the names that people read."""
     from claimcheck.results import view
     from claimcheck.results.state import Collection
 
-    options = {
-        "scale": scale,
-        "seeds": seeds,
-        "registration_offset": registration_offset,
-        "device": device,
-        "results_dir": results_dir,
-    }
-    options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
+    options["studies_dir"] = studies_dir
     if the_report == (study is not None):
         raise ClaimcheckError("name a study, or give --report", where="publish")
     if study is not None:
@@ -295,43 +189,24 @@ def publish(
 
 
 @app.command()
-def report(
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
-    keep_view: KeepView = False,
-    only: OnlyStudies = None,
-    into: Into = None,
-    results_dir: ResultsDir = RESULTS,
-    reports_dir: ReportsDir = REPORTS,
-    studies_dir: StudiesDir = STUDIES,
-) -> None:
+@takes(*CHOICE, "keep_view", "only", "into", "results_dir", "reports_dir", "studies_dir")
+def report(keep_view: bool, only: list[str] | None, into: Path | None, studies_dir: Path, **options: object) -> None:
     """Gather verdicts and figures into report.html and report.pdf; studies that are not there are named so."""
     from claimcheck.report import build as reporting
 
-    options = {
-        "scale": scale,
-        "seeds": seeds,
-        "registration_offset": registration_offset,
-        "device": device,
-        "results_dir": results_dir,
-    }
-    options |= {"studies_dir": studies_dir, "reports_dir": reports_dir}
+    options["studies_dir"] = studies_dir
     chosen, found = only_known(only, studies_dir), all_results(**options)
     for path in reporting.build(config_of(**options), found, chosen, publish=not keep_view, into=into):
         print(path)
 
 
 @app.command()
+@takes("scale", "units", "device", "results_dir", "studies_dir", "data_dir")
 def power(
     study: StudyName,
-    scale: ScaleOption = SCALE,
+    scale: Scale,
     units: Annotated[int, typer.Option(min=2, max=500, help="Pilot units; none of them is ever judged.")] = 16,
-    device: Device = "auto",
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
-    data_dir: DataDir = DATA,
+    **options: object,
 ) -> None:
     """Run pilot units and say how often each prediction is true of them, and how many units would show it."""
     from claimcheck.judging.evidence import Evidence
@@ -339,8 +214,7 @@ def power(
     from claimcheck.results import records
     from claimcheck.running import runner
 
-    options = {"scale": scale, "device": device, "results_dir": results_dir, "studies_dir": studies_dir}
-    results = results_of(study, data_dir=data_dir, seeds=units, pilots=True, **options)
+    results = results_of(study, scale=scale, seeds=units, pilots=True, **options)
     with listening(study) as listener:
         runner.run_parts(results, results.parts, listener)
     read = {name: files.read() for name, files in results.parts.items()}
@@ -362,29 +236,14 @@ def power(
 
 
 @app.command()
-def controls(
-    study: StudyName,
-    scale: ScaleOption = SCALE,
-    seeds: Seeds = None,
-    registration_offset: Offset = 0,
-    device: Device = "auto",
-    results_dir: ResultsDir = RESULTS,
-    studies_dir: StudiesDir = STUDIES,
-) -> None:
+@takes(*CHOICE, "results_dir", "studies_dir")
+def controls(study: StudyName, **options: object) -> None:
     """Ask the controls of a study's predictions of its records; exit status 1 when one passes that must not."""
     from claimcheck.judging.controls import outcomes
     from claimcheck.judging.evidence import read, values_of
     from claimcheck.judging.rule import decide
 
-    results = results_of(
-        study,
-        scale=scale,
-        seeds=seeds,
-        registration_offset=registration_offset,
-        device=device,
-        results_dir=results_dir,
-        studies_dir=studies_dir,
-    )
+    results = results_of(study, **options)
     found, rows, passed = read(results), [], 0
     for _, each in results.study.predictions():
         for data in [] if each.kind == "fact" or found.reason_not_run(each) else each.on or [None]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from claimcheck.results.state import Results
     from claimcheck.spec.config import Config
     from claimcheck.spec.models import Study
+
+
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
 class Scale(StrEnum):
@@ -41,36 +45,92 @@ PartName = Annotated[str, typer.Argument(metavar="STUDY/PART", help="A part of a
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="Name of a folder in studies/ (see `claimcheck list`).")
 ]
-ScaleOption = Annotated[
-    Scale, typer.Option(help="smoke tests the plumbing, quick takes minutes, full is the evidence.")
-]
-ResultsDir = Annotated[Path, typer.Option(parser=folder, metavar="FOLDER", help="Folder that results are written to.")]
-ReportsDir = Annotated[Path, typer.Option(parser=folder, metavar="FOLDER", help="Folder that reports are written to.")]
-StudiesDir = Annotated[
-    Path, typer.Option(parser=folder, metavar="FOLDER", help="Folder of the studies and lecture.yaml.")
-]
-DataDir = Annotated[Path, typer.Option(parser=folder, metavar="FOLDER", help="Folder of downloaded data sets.")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, instead of the study's own.")]
-Offset = Annotated[int, typer.Option(min=0, help="Judge on the block of seeds so many after the registered one.")]
-KeepView = Annotated[
-    bool, typer.Option("--keep-view", help="Write the store alone; `publish` puts it where people read.")
-]
-OnlyStudies = Annotated[list[str] | None, typer.Option("--study", help="This study's results alone (may be repeated).")]
-Force = Annotated[bool, typer.Option("--force", help="Train even what is there already.")]
-Into = Annotated[
-    Path | None,
-    typer.Option(
-        parser=folder, metavar="FOLDER", help="Folder of the results that people read, where it is not --results-dir."
-    ),
-]
-Expected = Annotated[
-    str | None, typer.Option(help="The part's digest where the job was planned; another machine must agree.")
-]
-MemoryLimit = Annotated[int | None, typer.Option(help="Split ensembles to stay below this many MiB.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
-SCALE, RESULTS, REPORTS = Scale.quick, Path("results"), Path("reports")
-STUDIES, DATA = Path("studies"), Path("data")
+
+def _folder_option(help: str) -> Any:
+    return Annotated[Path, typer.Option(parser=folder, metavar="FOLDER", help=help)]
+
+
+SHARED: dict[str, tuple[Any, Any]] = {
+    "scale": (
+        Annotated[Scale, typer.Option(help="smoke tests the plumbing, quick takes minutes, full is the evidence.")],
+        Scale.quick,
+    ),
+    "seeds": (Annotated[int | None, typer.Option(min=1, help="Number of seeds, instead of the study's own.")], None),
+    "registration_offset": (
+        Annotated[int, typer.Option(min=0, help="Judge on the block of seeds so many after the registered one.")],
+        0,
+    ),
+    "device": (Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")], "auto"),
+    "memory_limit_mb": (
+        Annotated[int | None, typer.Option(help="Split ensembles to stay below this many MiB.")],
+        None,
+    ),
+    "force": (Annotated[bool, typer.Option("--force", help="Train even what is there already.")], False),
+    "keep_view": (
+        Annotated[
+            bool, typer.Option("--keep-view", help="Write the store alone; `publish` puts it where people read.")
+        ],
+        False,
+    ),
+    "digest": (
+        Annotated[
+            str | None, typer.Option(help="The part's digest where the job was planned; another machine must agree.")
+        ],
+        None,
+    ),
+    "only": (
+        Annotated[list[str] | None, typer.Option("--study", help="This study's results alone (may be repeated).")],
+        None,
+    ),
+    "into": (
+        Annotated[
+            Path | None,
+            typer.Option(
+                parser=folder,
+                metavar="FOLDER",
+                help="Folder of the results that people read, where it is not --results-dir.",
+            ),
+        ],
+        None,
+    ),
+    "results_dir": (_folder_option("Folder that results are written to."), Path("results")),
+    "reports_dir": (_folder_option("Folder that reports are written to."), Path("reports")),
+    "studies_dir": (_folder_option("Folder of the studies and lecture.yaml."), Path("studies")),
+    "data_dir": (_folder_option("Folder of downloaded data sets."), Path("data")),
+}
+"""Options of more than one command: what typer is told of each, and its default. Most are fields of `Config`."""
+
+CHOICE = ("scale", "seeds", "registration_offset", "device")
+"""What decides which results a study has, in the order of help."""
+
+
+def takes(*names: str) -> Callable[[Command], Command]:
+    """Give a command its options, in the order of help: shared ones, and parameters of its own.
+
+    The command may name a shared option as a plain parameter; those that it does not name reach it together, as
+    `**options`, to be handed on to `results_of` and the like.
+    """
+
+    def declare(command: Command) -> Command:
+        own = dict(inspect.signature(command, eval_str=True).parameters)
+        rest = own.pop("options", None)
+        shown = [each for name, each in own.items() if name not in names]  # arguments
+        for name in names:
+            if name not in SHARED:
+                shown.append(own[name])
+                continue
+            assert name in own or rest is not None, f"{command.__name__} does not take {name}"
+            annotation, default = SHARED[name]
+            shown.append(
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            )
+        shown = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in shown]
+        command.__signature__ = inspect.Signature(shown)  # typer reads both
+        command.__annotations__ = {each.name: each.annotation for each in shown}
+        return command
+
+    return declare
 
 
 def config_of(**overrides: object) -> Config:

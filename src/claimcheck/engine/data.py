@@ -47,9 +47,9 @@ class Data:
         return cls({"x": dataset.x_train[rows], "y": dataset.y_train[rows]})
 
     @classmethod
-    def testing(cls, dataset: Dataset) -> Data:
-        """The test examples of a data set."""
-        return cls({"x": dataset.x_test, "y": dataset.y_test})
+    def testing(cls, dataset: Dataset, rows: slice = slice(None)) -> Data:
+        """The test examples of a data set, or some of them."""
+        return cls({"x": dataset.x_test[rows], "y": dataset.y_test[rows]})
 
     def __len__(self) -> int:
         """Number of examples that a member sees."""

@@ -109,6 +109,11 @@ def layerwise(
         return _frame(ensemble, _apply(ensemble, collect, data, mode))
 
 
+def outputs(ensemble: Ensemble, data: Batch) -> Tensor:
+    """What each network gives for the inputs ``x``, in eval mode, ``[R, N, ...]``."""
+    return ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), data)
+
+
 def gradient_of(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> Tensor:
     """Gradient of each member's loss on the data, ``[R, P]`` in the ensemble's layout."""
     batch, dims = _whole(ensemble, data)

@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy.special import bdtr, bdtrc  # the binomial's two tails; scipy.stats takes half a second to load
 
 LEVEL = 1e-4
 SHARES = (0.5, 0.9)
@@ -65,8 +65,8 @@ def decide(values: Sequence[float] | np.ndarray, region: Region, share: float = 
     middle = median(numbers)
     if not decidable(n, share):
         return Decision("not run", k, n, share, None, *middle)
-    above = float(stats.binom.sf(k - 1, n, share))
-    below = float(stats.binom.cdf(k, n, share))
+    above = float(bdtrc(k - 1, n, share))
+    below = float(bdtr(k, n, share))
     if above <= LEVEL:
         return Decision("supported", k, n, share, above, *middle)
     if below <= LEVEL:
@@ -93,19 +93,19 @@ def decidable(n: int, share: float) -> bool:
 @lru_cache(maxsize=1024)
 def fewest_true(n: int, share: float) -> int | None:
     """The least k of n units that supports; None where not even all do."""
-    return next((k for k in range(n + 1) if stats.binom.sf(k - 1, n, share) <= LEVEL), None)
+    return next((k for k in range(n + 1) if bdtrc(k - 1, n, share) <= LEVEL), None)
 
 
 @lru_cache(maxsize=1024)
 def most_true(n: int, share: float) -> int | None:
     """The greatest k of n units that contradicts; None where not even none does."""
-    return next((k for k in range(n, -1, -1) if stats.binom.cdf(k, n, share) <= LEVEL), None)
+    return next((k for k in range(n, -1, -1) if bdtr(k, n, share) <= LEVEL), None)
 
 
 def power(n: int, share: float, true_share: float) -> float:
     """Probability that `n` units support a prediction that is true of a share `true_share` of units."""
     needed = fewest_true(n, share)
-    return 0.0 if needed is None else float(stats.binom.sf(needed - 1, n, true_share))
+    return 0.0 if needed is None else float(bdtrc(needed - 1, n, true_share))
 
 
 def units_for(share: float, true_share: float, wanted: float = 0.9, most: int = 4096) -> int | None:
@@ -126,7 +126,7 @@ def median(values: np.ndarray) -> tuple[float | None, float | None, float | None
         return None, None, None
     left, right = float(ordered[(n - 1) // 2]), float(ordered[n // 2])
     middle = left if left == right else 0.0 if np.isinf(left) and np.isinf(right) else (left + right) / 2
-    rank = int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5))
+    rank = int(np.searchsorted(bdtr(np.arange(n), n, 0.5), (1 - CONFIDENCE) / 2))
     return (middle, float(ordered[rank - 1]), float(ordered[-rank])) if rank > 0 else (middle, None, None)
 
 

@@ -8,6 +8,7 @@ it reads sources, never results.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -31,6 +32,14 @@ REPORT_MODULES = ("report.build",)
 
 TEXTS = {"study.yaml", "notes.md", "amendments.yaml", "registrations.yaml"}
 """Files of a study's folder that no run reads; every other one that is not Python may be read by its code."""
+
+LITTER = re.compile(
+    r".*\.py[co]"  # compiled Python
+    r"|.*~|#.*#|.*\.sw[a-p]"  # backups, Emacs's files of autosaving, Vim's of swapping
+    r"|~\$.*|~.*\.tmp"  # locks and copies of office programs
+    r"|(?i:(eh)?thumbs\.db|desktop\.ini)|Icon\r"  # of Windows's and the Mac's folders
+)
+"""Names of files that programs leave beside others unasked: nothing of a study reads them."""
 
 Ingredients = dict[str, str]
 
@@ -191,8 +200,8 @@ def _in_words(name: str, function: str) -> str:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of a study: all of its folder, less hidden ones and compiled Python."""
-    every = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    """The files of a study: all of its folder, less hidden ones, compiled Python and what desktops and editors leave."""
+    every = (path for path in folder.rglob("*") if path.is_file() and not LITTER.fullmatch(path.name))
     return sorted(path for path in every if not _hidden(path, folder))
 
 

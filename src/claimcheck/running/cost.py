@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import re
-import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
+from claimcheck.results.provenance import peak_memory_mib
 from claimcheck.running.devices import has_compiler, memory_limit, resolve_device
 from claimcheck.running.runner import context_for
 from claimcheck.spec import design
@@ -244,7 +244,7 @@ def settled_mib(device: torch.device) -> float:
         Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak becomes what is in use now
         return _status("VmRSS")
     except (OSError, AttributeError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        return peak_memory_mib()
 
 
 def peak_mib(device: torch.device) -> float:
@@ -254,7 +254,7 @@ def peak_mib(device: torch.device) -> float:
     try:
         return _status("VmHWM")
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        return peak_memory_mib()
 
 
 def _status(name: str) -> float:

@@ -37,10 +37,14 @@ def backward_slope(logs: pd.DataFrame) -> pd.Series:
     return -slope(logs)
 
 
-def bend(logs: pd.DataFrame) -> pd.Series:
-    """Backward slope over the half of the layers nearer to the input, less that over the other half; 0 on a line."""
-    middle = len(logs.columns) // 2
-    return backward_slope(logs.iloc[:, :middle]) - backward_slope(logs.iloc[:, middle:])
+def bend(logs: pd.DataFrame, deeper: pd.DataFrame | None = None) -> pd.Series:
+    """Backward slope over the half of the layers nearer to the input, less that over the other half; 0 on a line.
+
+    Args:
+        deeper: another table for the other half.
+    """
+    far, middle = logs if deeper is None else deeper, len(logs.columns) // 2
+    return backward_slope(logs.iloc[:, :middle]) - backward_slope(far.iloc[:, middle:])
 
 
 def expected_slope(activation: str, weight_variance: float, depth: int) -> float:
