@@ -31,7 +31,14 @@ def claim(name: str, state: str, *views: PredictionView) -> ClaimView:
 
 
 def report(*claims: ClaimView) -> ReportView:
-    sections = [{"id": "one", "title": "One", "chapter": "Basics", "claims": [c.lecture.model_dump(exclude={"lines"}) for c in claims]}]
+    sections = [
+        {
+            "id": "one",
+            "title": "One",
+            "chapter": "Basics",
+            "claims": [c.lecture.model_dump(exclude={"lines"}) for c in claims],
+        }
+    ]
     lecture = Lecture(title="L", author="A", sections=sections)
     return ReportView("quick", lecture, (), {each.id: each for each in claims})
 

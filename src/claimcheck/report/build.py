@@ -58,12 +58,12 @@ def build(
     Raises:
         ClaimcheckError: a study or result cannot be read, notes name something unknown, or a text cannot be set.
     """
-    shown = {name: each for name, each in results.items() if (name in only if only else _made(each))}
-    collection = Collection(config, shown)
+    chosen = shown(results, only)
+    collection = Collection(config, chosen)
     if publish:
-        for each in shown.values():
+        for each in chosen.values():
             view.check(each)
-    seen = gather(config, results if only is None else shown)
+    seen = gather(config, results if only is None else chosen)
     readable = config.results if into is None else Path(into) / config.scale
     try:
         html, *pdfs = _make(seen, Path(os.path.relpath(readable, config.reports)))
@@ -80,11 +80,16 @@ def build(
             raise pdf
         with write_atomically(target / name) as temporary:
             temporary.write_bytes(pdf)
-    verdicts = {name: each.read_verdicts() for name, each in shown.items() if each.judged()}
+    verdicts = {name: each.read_verdicts() for name, each in chosen.items() if each.judged()}
     write_text(target / "verdicts.csv", table(verdicts))
     if publish:
         return view.publish_report(collection)
     return [target / name for name in (*REPORT, "verdicts.csv")]
+
+
+def shown(results: Mapping[str, Results], only: Sequence[str] | None) -> dict[str, Results]:
+    """The studies that are shown: those that are named, or all that have results."""
+    return {name: each for name, each in results.items() if (name in only if only else _made(each))}
 
 
 def _made(results: Results) -> bool:
@@ -228,6 +233,7 @@ def _names(seen: ReportView, results: Path) -> dict[str, Any]:
         "opening": seen.opening(),
         "commands": lambda study: pages.commands(study, seen),
         "study_notes": notes.notes_of,
+        "table_of": lambda study, figure: quote((results / study / "figures" / f"{figure}.csv").as_posix()),
         "links": {study.spec.name: _links(study, results) for study in seen.studies},
         "r": rule_page.rule_words(facts["tests"]),
         "power_tables": [
