@@ -155,7 +155,7 @@ def test_the_notes_name_source_and_number_of_runs(deck: Deck) -> None:
 
 
 def test_what_is_out_of_date_or_cannot_be_tested_is_told_so(deck: Deck) -> None:
-    for words in ("A judgement, no measurement decides it.", "out of date There is no result of it as it stands."):
+    for words in ("A judgement, no measurement decides it.", "out of date. There is no result of it as it stands."):
         assert words in deck.text
 
 

@@ -13,9 +13,9 @@
   };
   const ANSWERS = { true: "true", depends: "depends", false: "false" };
   const RIGHT = { supported: "true", holds: "true", mixed: "depends", contradicted: "false", "does not hold": "false" };
-  const rows = [...table.tBodies[0].rows].filter((row) => row.querySelector(".verdict") && row.cells[0].querySelector("a"));
+  const state = (row) => row.querySelector(".verdict")?.textContent.trim();
+  const rows = [...table.tBodies[0].rows].filter((row) => RIGHT[state(row)] || state(row) === "inconclusive");
   if (!rows.length) return;
-  const state = (row) => row.querySelector(".verdict").textContent.trim();
   const said = new Map(); // row -> answer, for as long as the page is open
 
   const question = (row, number) => {
@@ -77,7 +77,7 @@
     announce(score.textContent);
     score.focus();
   });
-  table.addEventListener("click", (event) => { // a claim's card is hidden with its verdict
+  document.querySelector("main").addEventListener("click", (event) => { // what links lead to is hidden with the verdicts
     if (!document.body.classList.contains("predicting") || !event.target.closest("a")) return;
     event.preventDefault();
     announce("Uncover the verdicts first");
