@@ -21,7 +21,20 @@ from urllib.parse import quote
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_atomically, write_text
 from claimcheck.judging import rule
-from claimcheck.report import convert, dots, doubts, letters, notes, pages, phrases, pictures, rule_page, summary, text
+from claimcheck.report import (
+    convert,
+    dots,
+    doubts,
+    explain,
+    letters,
+    notes,
+    pages,
+    phrases,
+    pictures,
+    rule_page,
+    summary,
+    text,
+)
 from claimcheck.report.gather import ReportView, StudyView, gather
 from claimcheck.report.places import places
 from claimcheck.results import view
@@ -231,6 +244,7 @@ def _names(seen: ReportView, results: Path) -> dict[str, Any]:
         "mixed": [claim for claim in seen.claims.values() if claim.state == "mixed"],
         "doubts": doubts.least_certain(seen),
         "opening": seen.opening(),
+        "explain": lambda study, view: explain.explained(study, view, seen, f"results/{seen.scale}"),
         "commands": lambda study: pages.commands(study, seen),
         "study_notes": notes.notes_of,
         "table_of": lambda study, figure: quote((results / study / "figures" / f"{figure}.csv").as_posix()),

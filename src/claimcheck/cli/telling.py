@@ -1,4 +1,4 @@
-"""The command that makes slides."""
+"""Commands for people who tell others: slides, and what stands behind a number."""
 
 from __future__ import annotations
 
@@ -31,6 +31,23 @@ def slides(
     some = {"claims": _split(claims), "sections": _split(sections)}
     for path in build_slides(config_of(**options), found, chosen, publish=not keep_view, **some):
         print(path)
+
+
+@app.command()
+@takes(*CHOICE, "results_dir", "studies_dir")
+def show(
+    prediction: Annotated[str, typer.Argument(metavar="PREDICTION", help="A prediction's id, or STUDY/PREDICTION.")],
+    **options: object,
+) -> None:
+    """Explain a number: what is measured, every run's value, how to make it again, how to read its records."""
+    from claimcheck.report import explain
+    from claimcheck.report.gather import gather
+
+    config = config_of(**options)
+    seen = gather(config, all_results(**options))
+    study, view = explain.find(seen, prediction)
+    for line in explain.lines(explain.explained(study, view, seen, config.results.as_posix())):
+        print(line)
 
 
 def _split(names: Ids) -> list[str]:
