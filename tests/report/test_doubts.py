@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from claimcheck.judging import rule
-from claimcheck.report import phrases
+from claimcheck.report import build, phrases
 from claimcheck.report.doubts import least_certain
-from claimcheck.report.gather import ClaimView, PredictionView, ReportView
+from claimcheck.report.gather import ClaimView, PredictionView, ReportView, gather
 from claimcheck.spec.models import Lecture, LectureClaim, Prediction
 
 
@@ -99,3 +102,18 @@ def test_what_no_run_reached_is_said_in_words(unit: str, said: str) -> None:
 def test_the_interval_of_a_number_that_some_never_reached_says_never() -> None:
     view = prediction([*truths(20, 20), *[math.inf] * 12], "updates")
     assert phrases.number_of(view, view.outcomes[0]).endswith(", never]")
+
+
+@pytest.mark.parametrize(("named", "shown"), [("coins/by-step", True), ("someday/recipe", False), (None, False)])
+def test_the_first_page_opens_with_the_figure_that_the_lecture_names_where_there_is_one(
+    project: Path, find: Callable, tmp_path: Path, named: str | None, shown: bool
+) -> None:
+    shutil.copytree(project / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("__pycache__"))
+    lecture = tmp_path / "studies/lecture.yaml"
+    words = lecture.read_text(encoding="utf-8")
+    lecture.write_text(words + (f"opening: {named}\n" if named else ""), encoding="utf-8")
+    seen = gather(*find(project, studies=tmp_path / "studies"))
+    for template in ("report.md.j2", "brief.md.j2"):
+        first_page = build.markdown(template, build._names(seen, Path("results"))).partition("{#outline}")[0]
+        assert ("What each ingredient is worth" in first_page) == shown
+        assert ("(figures/coins/by-step.svg)" in first_page) == shown

@@ -214,7 +214,7 @@ def found(claim: ClaimView) -> str:
         return ""
     if view.is_fact:
         return f"A fact: {_each(view)}, wanted {region_of(view.spec)}."
-    sizes = text.escape("; ".join(number_of(view, each) for each in view.outcomes))
+    sizes = text.escape("; ".join(estimate_of(view, each) for each in view.outcomes))
     endless = any(without_end(view, each.median) for each in view.outcomes)
     unit = f" {text.inline(view.spec.unit)}" if view.spec.unit and not endless else ""
     more = "".join(f"; {each}" for each in (depends(view), _others(claim)) if each)
