@@ -9,6 +9,7 @@ from claimcheck.figures import style
 from .statistics import CHANCE
 
 LABELS = {"none": "no norm", "batch": "batch norm", "layer": "layer norm", "rms": "RMS norm"}
+DATA = {"digits": "digits", "mnist1d_pool": "MNIST-1D"}
 BY_NORM = {"by": "norm", "labels": LABELS}
 BATCH_NORM_GROWTH = math.log(math.pi / (math.pi - 1.0))
 """Nats per layer by which |delta|^2 grows toward the input of a wide ReLU network with batch norm and large batches.
@@ -33,35 +34,47 @@ def plot_signal(records):
     return style.finish(axis, records, xlabel="layer", ylabel="gradient (RMS), log10")
 
 
-def plot_basins(records):
-    """Final train loss against learning rate, a panel per initial gain."""
-    titles = {gain: f"gain {gain:g}" for gain in sorted(records["gain"].unique())}
-    for axis, _, rows in style.panels(records, "gain", titles, height=2.9, sharey=True):
-        style.curves(axis, rows, x="learning_rate", y="batch_loss", lost=CHANCE, cut=CHANCE, **BY_NORM)
-        style.level(axis, CHANCE, "guessing")
-    return style.finish(axis, records, xlabel="learning rate", ylabel="final train loss / nats", xscale="log")
-
-
 def plot_speed(records):
-    """Train loss by update, a panel per depth, each norm at its own learning rate."""
-    titles = {depth: f"{depth} layers" for depth in sorted(records["depth"].unique())}
-    for axis, _, rows in style.panels(records, "depth", titles, height=2.9, sharey=True):
-        style.curves(axis, rows, x="step", y="batch_loss", lost=CHANCE, cut=CHANCE, **BY_NORM)
-    return style.finish(axis, records, xlabel="updates", ylabel="train loss / nats")
+    """Train loss by update, a row of panels per data set, a panel per architecture and initial variance."""
+    named = {variance: "He" if variance > 1 else "default" for variance in records["init_variance"].unique()}
+    regimes = records["architecture"] + ", " + records["init_variance"].map(named)
+    rows = records.assign(panel=records["dataset"] + regimes)
+    regimes = ("plain, default", "plain, He", "residual, default", "residual, He")
+    titles = {data + regime: regime.replace("residual, d", "resid., d") for data in DATA for regime in regimes}
+    for axis, _, own in style.panels(rows, "panel", titles, columns=4, height=4.4, sharex=True, sharey=True):
+        style.curves(axis, own, x="step", y="batch_loss", lost=CHANCE, cut=CHANCE, marks=4, **BY_NORM)
+    return style.finish(axis, records, raised=True, xlabel="updates", ylabel="train loss / nats")
+
+
+def by_data(records, x, y="batch_loss", **how):
+    """A panel per data set with a line for each norm; the last panel's axis."""
+    for axis, _, own in style.panels(records, "dataset", DATA, height=2.9, sharey=True):
+        style.curves(axis, own, x=x, y=y, **how, **BY_NORM)
+        if y == "batch_loss":
+            style.level(axis, CHANCE, "guessing")
+    return axis
+
+
+def plot_early(records):
+    """Train loss after the first updates against learning rate, a panel per data set and architecture."""
+    rows, most = records.assign(panel=records["dataset"] + records["architecture"]), 2 * CHANCE
+    titles = {data + kind: f"{name}, {kind}" for data, name in DATA.items() for kind in ("plain", "residual")}
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.4, sharex=True, sharey=True):
+        style.curves(axis, own, x="learning_rate", y="batch_loss", lost=most, cut=most, **BY_NORM)
+        style.level(axis, CHANCE, "guessing")
+    return style.finish(axis, records, xlabel="learning rate", ylabel="train loss / nats", xscale="log")
+
+
+def plot_init(records):
+    """Final train loss against the gain of the initial weights, a panel per data set."""
+    axis, gains = by_data(records, "gain", lost=CHANCE, cut=CHANCE), sorted(records["gain"].unique())
+    return style.finish(axis, records, log_ticks=gains, xlabel="gain", ylabel="final train loss / nats")
 
 
 def plot_batch_size(records):
-    """Test error against batch size (left), and both norms' train loss in train and in eval mode (right)."""
-    error, loss = style.side_by_side("test error / %", "train loss / nats")
-    style.curves(error, records, x="batch_size", y="test_error", lost=1.0, times=100, **BY_NORM)
-    for norm, rows in records.groupby("norm"):
-        look = style.looks(LABELS)[norm]
-        own = {"batch_loss": look, "train_loss": look | {"marker": "x", "linestyle": ":"}}
-        columns = {"batch_loss": f"{LABELS[norm]}, train mode", "train_loss": f"{LABELS[norm]}, eval mode"}
-        style.column_curves(loss, rows, x="batch_size", columns=columns, looks=own, lost=CHANCE)
-    for axis in (error, loss):
-        style.legend(axis, outside=False)
-    return style.finish(loss, records, log_ticks=sorted(records["batch_size"].unique()), xlabel="batch size")
+    """Test error against batch size, a panel per data set."""
+    axis, sizes = by_data(records, "batch_size", "test_error", lost=1.0, times=100), records["batch_size"].unique()
+    return style.finish(axis, records, log_ticks=sorted(sizes), xlabel="batch size", ylabel="test error / %")
 
 
 def plot_timing(records):

@@ -1,8 +1,8 @@
 """Time of RMS norm against layer norm, forward and backward, as a ratio of times measured in turn.
 
 Three ways to compute each: written from the same primitives and run eagerly, PyTorch's own fused kernels, and the
-primitives compiled. Both norms are timed by turns, each time after a warm-up, so that what else the machine does meets
-both alike; on a CPU the time is the process's own, on a GPU the clock's.
+primitives compiled. Both norms are timed by turns, each time after a warm-up and each first in every other turn, so
+that what else the machine does meets both alike; on a CPU the time is the process's own, on a GPU the clock's.
 """
 
 from __future__ import annotations
@@ -61,6 +61,14 @@ def seconds(norm: Callable[..., Tensor], tensors: list[Tensor], calls: int) -> f
     return timer.timeit(calls).mean
 
 
+def by_turns(norms: tuple[Callable[..., Tensor], ...], tensors: list[Tensor], calls: int, first: int) -> list[float]:
+    """Time of each of two norms, in their order, whichever is timed first."""
+    times = [0.0, 0.0]
+    for place in (first, 1 - first):
+        times[place] = seconds(norms[place], tensors, calls)
+    return times
+
+
 @per_run
 def run_timing(run, context) -> dict[str, float]:
     """The median over turns of ``log_ratio``, log(time of RMS norm / of layer norm), and of both times."""
@@ -69,7 +77,7 @@ def run_timing(run, context) -> dict[str, float]:
     x = torch.randn(settings.rows, run.width, generator=draws)
     weight, bias = torch.ones(run.width), torch.zeros(run.width)
     tensors = [tensor.to(device).requires_grad_() for tensor in (x, weight, bias)]
-    turns = [[seconds(norm, tensors, settings.calls) for norm in norms] for _ in range(settings.turns)]
+    turns = [by_turns(norms, tensors, settings.calls, first=turn % 2) for turn in range(settings.turns)]
     layer, rms = np.array(turns).T
     columns = {"log_ratio": np.log(rms / layer), "layer_seconds": layer, "rms_seconds": rms}
     return {name: np.median(column) for name, column in columns.items()}

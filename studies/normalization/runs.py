@@ -1,29 +1,59 @@
-"""Plain ReLU networks on MNIST-1D without a norm and with each norm before every ReLU, and the norms by themselves."""
+"""ReLU networks and convolutional ones without a norm and with each norm before every ReLU; the norms by themselves."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 
+from claimcheck.data.draws import draw_each
 from claimcheck.engine import measure
-from claimcheck.engine.ensemble import untrained
-from claimcheck.engine.networks import MLP, norm_of
+from claimcheck.engine.ensemble import Ensemble, untrained
+from claimcheck.engine.networks import MLP, Cnn2d, norm_of
 from claimcheck.engine.single import per_run, per_seed
-from claimcheck.engine.train import Data, train
+from claimcheck.engine.train import Data, Trained, train
 
 from .norm_timing import run_timing
 
 
-def network_of(context):
-    """Maker of a run's network; what it is like is said by the run's factors or the part's settings."""
+def drawn(runs: pd.DataFrame, context, purpose: str = "data", images: bool = False) -> tuple[Data, Data]:
+    """Each unit's own training and test examples, as vectors or images of mean 0 and deviation 1 over the pool.
+
+    Images larger than 8 x 8 are halved in size.
+    """
+    name = str(runs["dataset"].iloc[0])
+    sizes = context.settings.examples[name]
+    own = draw_each(context, name, runs["seed"], train=sizes["train"], test=sizes["test"], purpose=purpose)
+    mean, deviation = own.pool.x_train.mean(), own.pool.x_train.std()
+
+    def prepared(x: torch.Tensor, y: torch.Tensor, subset: torch.Tensor) -> Data:
+        x = (x - mean) / deviation
+        if images:
+            x = x.reshape(len(x), 1, *x.shape[-2:])
+            x = F.avg_pool2d(x, 2) if x.shape[-1] > 8 else x
+        return Data({"x": x if images else x.flatten(1), "y": y}, subset=subset)
+
+    pool = own.pool
+    return prepared(pool.x_train, pool.y_train, own.train), prepared(pool.x_test, pool.y_test, own.test)
+
+
+def network_of(context, inputs: int):
+    """Maker of a run's network; what it is like is said by the run's factors or the part's settings.
+
+    A gain multiplies the weights before every norm, not those of the output layer, which no norm follows.
+    """
 
     def network(run, generator):
-        said = {"gain": 1.0, "architecture": "plain", **context.settings, **run._asdict()}
-        return MLP(
-            40, said["width"], 10, depth=said["depth"], norm=said["norm"], gain=said["gain"], generator=generator,
-            residual="pre_norm" if said["architecture"] == "residual" else None,
+        said = {"gain": 1.0, "architecture": "plain", "init_variance": 2.0, **context.settings, **run._asdict()}
+        residual = {"plain": None, "residual": "unscaled" if said["norm"] == "none" else "pre_norm"}
+        made = MLP(
+            inputs, said["width"], 10, depth=said["depth"], norm=said["norm"], gain=said["gain"],
+            init=float(said["init_variance"]), residual=residual[said["architecture"]], generator=generator,
         )  # fmt: skip
+        with torch.no_grad():
+            made.output.weight /= said["gain"]
+        return made
 
     return network
 
@@ -54,42 +84,106 @@ def run_facts(run, context) -> dict[str, float]:
     return {name: float(each.abs().max()) for name, each in found.items()}
 
 
+def probed(data: Data, count: int) -> Data:
+    """The first training examples of every unit, in float64."""
+    return Data({"x": data.shared["x"].double(), "y": data.shared["y"]}, subset=data.subset[:, :count])
+
+
 @per_seed
 def run_signal(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Scale of activations and of gradients by layer before training, in float64, a seed at a time."""
-    data, some = context.dataset("mnist1d"), slice(context.settings.examples)
-    probe = Data({"x": data.x_train[some].double(), "y": data.y_train[some]})
-    found = measure.signals(untrained(runs, context, network_of(context), torch.float64), probe)
+    data, _ = drawn(runs, context)
+    network = network_of(context, data.shared["x"].shape[1])
+    ensemble = untrained(runs, context, network, torch.float64)
+    found = measure.signals(ensemble, probed(data, context.settings.probe))
     scales = {"log_activation": np.log(found["activation"]) / 2, "log_gradient": np.log(found["delta"])}
     return found[["run", "layer"]].assign(**scales)
 
 
-def trained(runs: pd.DataFrame, context, **how) -> pd.DataFrame:
-    """Records of training by SGD; `batch_loss` is the mean over the last `window` minibatches, in train mode."""
-    data, window = Data.training(context.dataset("mnist1d")), context.settings.window
-    network = network_of(context)
-    return train(runs, context, network=network, data=data, batch_loss_window=window, **how).records
+def trained(runs: pd.DataFrame, context, data: Data, **how) -> Trained:
+    """Networks trained on their own data; `batch_loss` is the mean over the last `window` minibatches, in train mode."""
+    network = network_of(context, data.shared["x"].shape[1])
+    return train(runs, context, network=network, data=data, batch_loss_window=context.settings.window, **how)
 
 
-run_grid = run_init = trained
+def run_init(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """The final loss of one norm at one initial gain."""
+    return trained(runs, context, drawn(runs, context)[0]).records
+
+
+def run_early(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """The loss after the first few updates, over a grid of learning rates."""
+    return run_init(runs, context)
 
 
 def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Train loss by update at one depth, each norm at its own learning rate."""
-    window, steps = context.settings.window, context.settings.steps
-    return trained(runs, context, evaluate_at=range(window, steps + 1, window))
+    """Train loss by update, and by the last row `updates`: how many a run took to the loss that is its data's target.
+
+    A run that does not get there is given all updates of the part, which is too few; a run that diverges has no number.
+    Also, on some training examples, what training has made of the signal (`spread`).
+    """
+    settings = context.settings
+    data, _ = drawn(runs, context)
+    found = trained(runs, context, data, evaluate_at=range(settings.window, settings.steps + 1, settings.every))
+    target = settings.targets[str(runs["dataset"].iloc[0])]
+    there = found.records[found.records["batch_loss"] <= target].groupby("run")["step"].min()
+    records = found.records.assign(updates=found.records["run"].map(there).fillna(settings.steps).astype(float))
+    if settings.probe:
+        start = untrained(runs, context, network_of(context, data.shared["x"].shape[1]))
+        probe = Data(data.shared, subset=data.subset[:, : settings.probe])
+        records = records.merge(spread(start, found.ensemble, probe), on="run")
+    return records.assign(updates=records["updates"].where(records["status"] == "ok"))
 
 
-def run_quality(runs: pd.DataFrame, context, **how) -> pd.DataFrame:
-    """One norm in plain or in pre-norm residual networks: loss and error on all training and all test examples."""
-    data = context.dataset("mnist1d")
-    sets = {"train": Data.training(data), "test": Data.testing(data)}
-    return trained(runs, context, evaluate=sets, hyper={"schedule": "linear"}, **how)
+def spread(before: Ensemble, after: Ensemble, probe: Data) -> pd.DataFrame:
+    """Decades by which root mean squares differ, per run.
+
+    - ``activation_decades``, ``gradient_decades``: after training, between the layer that has most and the one that has
+      least of what leaves the ReLUs, and of the loss's gradient with respect to what enters them;
+    - ``shift``: between after and before training, of what leaves the ReLUs, mean over layers, either way.
+    """
+    start, end = (measure.signals(each, probe).set_index(["run", "layer"]) for each in (before, after))
+    scales = {"activation_decades": end["activation"], "gradient_decades": end["delta"]}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        decades = {name: np.log10(each).groupby("run").agg(np.ptp) / 2 for name, each in scales.items()}
+        shift = (np.log10(end["activation"] / start["activation"]).abs() / 2).groupby("run").mean()
+    return pd.DataFrame({**decades, "shift": shift}).reset_index()
 
 
 def run_batch(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """The same at one batch size, for a fixed number of updates."""
-    return run_quality(runs, context, batch_size=int(runs["batch_size"].iloc[0]))
+    """One norm at one batch size, for a fixed number of updates: loss and error on all training and test examples."""
+    data, test = drawn(runs, context)
+    sets = {"train": data, "test": test}
+    return trained(runs, context, data, evaluate=sets, batch_size=int(runs["batch_size"].iloc[0])).records
+
+
+def run_cnn(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """One norm in a convolutional network on images: error on all test examples."""
+    data, test = drawn(runs, context, images=True)
+
+    def network(run, generator):
+        return Cnn2d(1, 10, generator=generator, channels=context.settings.channels, norm=run.norm)
+
+    how = {"evaluate": {"test": test}, "batch_loss_window": context.settings.window}
+    return train(runs, context, network=network, data=data, **how).records
+
+
+def run_quality(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """One norm in plain or in pre-norm residual networks; a unit's numbers are means over several networks.
+
+    Each network of a unit has data, weights and an order of its own; a unit of which one diverges has diverged.
+    """
+    tables = []
+    for number in range(context.settings.networks_per_unit):
+        data, test = drawn(runs, context, purpose=f"data {number}")
+        sets, streams = {"train": data, "test": test}, f"network {number} "
+        tables.append(trained(runs, context, data, evaluate=sets, streams=streams).records)
+    found = pd.concat(tables)
+    runs_of = found.assign(diverged=found["status"] != "ok").groupby("run", sort=False)
+    columns = ["train_loss", "train_error", "test_loss", "test_error"]
+    means = runs_of[columns].agg(lambda each: each.mean(skipna=False))
+    status = np.where(runs_of["diverged"].any(), "diverged", "ok")
+    return means.assign(status=status, step=context.settings.steps).reset_index()
 
 
 run_timing_compiled = run_timing_gpu = run_timing

@@ -1,4 +1,4 @@
-"""What no measure can say: ranges over gains, slopes over layers, shares of a grid, updates to a target, times."""
+"""What no measure can say: ranges over gains, slopes over layers, highest rates, gaps early and late, times."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from claimcheck.results.tables import by_seed, first_at_most
+from claimcheck.results.tables import by_seed
 
 CHANCE = math.log(10)
 """Loss of guessing among ten classes."""
@@ -56,31 +56,31 @@ def gain_range(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Serie
     return (table[norm] / table[than]).fillna(1.0)
 
 
-def wider_basin(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Series:
-    """Share of the cells (learning rate x gain) within 0.2 nats of a norm's own best, minus the share with another."""
-    table = losses(records, "norm", "learning_rate", "gain")
-    best = {each: table[each].min(axis=1) + 0.2 for each in (norm, than)}
-    near = {each: table[each].le(best[each], axis=0) & (table[each] < CHANCE - 0.2) for each in best}
-    return near[norm].mean(axis=1) - near[than].mean(axis=1)
+def stable_rate(records: pd.DataFrame, norm: str, architecture: str, than: str = "none") -> pd.Series:
+    """log10 of the highest learning rate at which the loss ends below guessing with a norm / with another.
 
-
-def updates_ratio(
-    records: pd.DataFrame, norm: str, than: str = "none", shallow: bool = False, target_at: float = 1.0
-) -> pd.Series:
-    """Updates of a norm to the loss at which the network with another ends / updates of that network to it.
-
-    Both count to the first time, so that a network against itself gives 1 however noisy its losses; infinite where the
-    norm never reaches it. The loss is each seed's own, a mean over `window` updates.
-
-    Args:
-        target_at: share of its updates after which the other network's loss is what the norm must reach, for controls.
+    A norm that learns at no rate counts with a tenth of the lowest.
     """
-    depth = records["depth"].min() if shallow else records["depth"].max()
-    curves = losses(records, "norm", "step", depth=depth)
-    ours, theirs = curves[norm], curves[than]
-    target = theirs.iloc[:, round(target_at * theirs.shape[1]) - 1]
-    needed, given = (first_at_most(*each) for each in ((ours, target), (theirs, theirs.iloc[:, -1])))
-    return needed / given
+    table = losses(records, "norm", "learning_rate", architecture=architecture)
+    rates = {each: table[each].lt(CHANCE) * table[each].columns.to_numpy() for each in (norm, than)}
+    highest = {each: rate.max(axis=1).clip(lower=records["learning_rate"].min() / 10) for each, rate in rates.items()}
+    return np.log10(highest[norm] / highest[than])
+
+
+def early_gap(records: pd.DataFrame, norms: Sequence[str] = NORMS, times: float = 1.0) -> pd.Series:
+    """Loss without norm less the norms' mean, after a tenth of the updates less at the end.
+
+    Of residual networks from the highest initial variance; a diverged run counts as guessing.
+    """
+    cell = {"architecture": "residual", "init_variance": records["init_variance"].max()}
+    table, steps = (
+        by_seed(records, "batch_loss", ["norm", "step"], if_diverged=CHANCE, **cell),
+        records["step"].unique(),
+    )
+    early = steps[np.abs(steps - steps.max() / 10).argmin()]
+    moments = [table.xs(step, axis=1, level="step") for step in (early, steps.max())]
+    gaps = [moment["none"] - moment[[*norms]].mean(axis=1) for moment in moments]
+    return times * (gaps[0] - gaps[1])
 
 
 def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: str) -> pd.DataFrame:
@@ -89,10 +89,10 @@ def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: 
     return table[norm] - table[than]
 
 
-def handicap_change(records: pd.DataFrame, norm: str = "batch", than: str = "layer") -> pd.Series:
-    """Handicap in test error, mean over batch sizes of 4 and less, minus that at the largest size."""
+def handicap_fall(records: pd.DataFrame, norm: str = "batch", than: str = "layer") -> pd.Series:
+    """Half of the handicap in test error at a batch size of 2, less that at 4."""
     table = handicap(records, "test_error", 1.0, norm, than)
-    return table.loc[:, :4].mean(axis=1) - table.iloc[:, -1]
+    return table[2] / 2 - table[4]
 
 
 def eval_beyond_train_mode(records: pd.DataFrame, norm: str = "batch", than: str = "layer") -> pd.Series:

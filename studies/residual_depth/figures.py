@@ -15,44 +15,67 @@ LABELS = {
     "zero_init": "skip, branch starts at 0",
     "pre_norm": "skip, layer norm in branch",
 }
+SHORT = {"plain": "plain", "scaled": "scaled", "zero_init": "zero"}
+DATA = {"digits": "digits", "mnist1d_pool": "MNIST-1D", "mnist5k": "MNIST"}
 BY_KIND = {"by": "kind", "labels": LABELS}
-TRAIN_LOSS = {"x": "depth", "y": "train_loss", "lost": CHANCE, "cut": CHANCE}
-"""A train loss is at most that of guessing; a diverged run is worth as much as guessing."""
 
 
 def plot_train_loss_by_depth(records):
-    """Train loss of every kind against depth, with the thousand-layer stacks of the other part."""
-    axis = style.axis(height=3.2)
-    rows = records[records["part"].isin(["depth", "thousand"])]
-    style.curves(axis, rows, **TRAIN_LOSS, **BY_KIND)
-    style.level(axis, CHANCE, "guessing, ln 10")
-    fewest, depths = rows.groupby("depth")["seed"].nunique().min(), sorted(rows["depth"].unique())
-    extra = f"{fewest} at the greatest depths" if fewest < rows["seed"].nunique() else ""
-    labels = {"xlabel": "depth / hidden layers", "ylabel": "train loss / nats"}
-    return style.finish(axis, rows, extra, log_ticks=depths, **labels, ylim=(0, None))
+    """Train loss of every kind at each depth, a panel per data set, every run a dot."""
+    depths, kinds = sorted(records["depth"].unique()), [kind for kind in SHORT if kind in set(records["kind"])]
+    levels = {f"{kind} {depth}": (kind, depth) for depth in depths for kind in kinds}
+    rows = records.assign(level=records["kind"] + " " + records["depth"].astype(str))
+    looks = {level: style.looks(LABELS)[kind] for level, (kind, _) in levels.items()}
+    labels = {level: f"{SHORT[kind]}\n{depth}" for level, (kind, depth) in levels.items()}
+    for axis, _, own in style.panels(rows, "dataset", DATA, height=2.9, sharey=True):
+        style.points(axis, own, x="level", y="train_loss", lost=CHANCE, cut=CHANCE, looks=looks, labels=labels)
+        style.level(axis, CHANCE, "guessing, ln 10")
+    return style.finish(axis, rows, ylabel="train loss / nats", ylim=(0, None))
+
+
+def plot_change(records):
+    """How much a trained block changes its input, and what its absence costs, against depth."""
+    change, left_out = style.side_by_side("size of F(h) / size of h", "train error added / %", height=2.8)
+    style.curves(change, records, x="depth", y="change", **BY_KIND)
+    style.curves(left_out, records, x="depth", y="left_out", times=100, **BY_KIND)
+    depths = sorted(records["depth"].unique())
+    return style.finish(change, records, log_ticks=depths, xlabel="depth / hidden layers", ylim=(0, None))
 
 
 def plot_convolutional(records):
-    """Train loss of the convolutional network against depth."""
-    axis, looks = style.axis(height=2.8), style.looks(LABELS)
-    own = {"plain": looks["plain"], "residual": looks["scaled"]}
-    style.curves(axis, records, **TRAIN_LOSS, by="kind", looks=own)
+    """Train loss of the convolutional network against depth, a panel per data set."""
+    titles, looks = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}, style.looks(LABELS)
+    own_looks = {"plain": looks["plain"], "residual": looks["scaled"]}
+    for axis, _, own in style.panels(records, "dataset", titles, height=2.8, sharey=True):
+        style.curves(axis, own, x="depth", y="train_loss", lost=CHANCE, cut=CHANCE, by="kind", looks=own_looks)
     labels = {"xlabel": "depth / layers", "ylabel": "train loss / nats"}
     return style.finish(axis, records, **labels, xscale="log", yscale="log")
 
 
 def plot_gradient_by_layer(records):
-    """The gradient's norm by layer relative to that at the output, before training and after some steps."""
-    depth, width = int(records["layer"].max()), float(records["width"].iloc[0])
-    at_output = records.sort_values("layer").groupby(["run", "step"])["gradient"].transform("last")
+    """The gradient's norm by layer relative to that at the output, before training."""
+    axis, depth, width = style.axis(), int(records["layer"].max()), float(records["width"].iloc[0])
+    at_output = records.sort_values("layer").groupby("run")["gradient"].transform("last")
     rows = records.assign(decades=np.log10(records["gradient"] / at_output))
-    titles = {step: f"after {step} updates" if step else "before training" for step in sorted(rows["step"].unique())}
-    panels = style.panels(rows, "step", titles, height=3.2, sharey=True)
-    for axis, _, own in panels:
-        style.curves(axis, own, x="layer", y="decades", marks=6, **BY_KIND)
+    style.curves(axis, rows, x="layer", y="decades", marks=6, **BY_KIND)
     start = plain_gradient_drift(width) / 2 / math.log(10) * depth
-    style.theory(panels[0].axis, [0, depth], [start, 0.0], label="plain, theory")
+    style.theory(axis, [0, depth], [start, 0.0], label="plain, theory")
     return style.finish(axis, records, xlabel="layer", ylabel="gradient norm rel. to output, log10")
+
+
+def plot_thousand_layers(records):
+    """Train accuracy of the deepest stacks, every run a dot; a diverged run is wrong everywhere."""
+    rows = records[records["step"] == records["step"].max()]
+    rows = rows.assign(accuracy=1.0 - rows["train_error"].fillna(1.0), level=rows["kind"] + " " + rows["dataset"])
+    levels = {f"{kind} {data}": (kind, data) for data in DATA for kind in ("plain", "scaled")}
+    levels = {level: said for level, said in levels.items() if level in set(rows["level"])}
+    looks = {level: style.looks(LABELS)[kind] for level, (kind, _) in levels.items()}
+    labels = {level: f"{SHORT[kind]},\n{DATA[data]}" for level, (kind, data) in levels.items()}
+    axis = style.axis(height=2.6)
+    style.points(axis, rows, x="level", y="accuracy", levels=list(levels), looks=looks, labels=labels, times=100)
+    style.level(axis, 10.0, "guessing")
+    style.level(axis, 50.0, "half", linestyle=":")
+    return style.finish(axis, rows, ylabel="train accuracy / %", ylim=(0, 102))
 
 
 def plot_growth(records):
@@ -68,8 +91,8 @@ def plot_growth(records):
 
 
 def plot_stability(records):
-    """Train error against learning rate at one depth: how wide the range is in which the stack learns."""
-    axis = style.axis(height=2.8)
-    style.curves(axis, records, x="learning_rate", y="train_error", lost=1.0, times=100, **BY_KIND)
-    style.level(axis, 50.0, "counted as learning")
-    return style.finish(axis, records, xlabel="learning rate", ylabel="train error / %", xscale="log", ylim=(0, 100))
+    """Train error against learning rate at one depth, a panel per data set: where the stack learns."""
+    for axis, _, own in style.panels(records, "dataset", DATA, height=2.8, sharey=True):
+        style.curves(axis, own, x="learning_rate", y="train_error", lost=1.0, times=100, **BY_KIND)
+        style.level(axis, 75.0, "counted as learning")
+    return style.finish(axis, records, xlabel="learning rate", ylabel="train error / %", xscale="log", ylim=(0, 102))

@@ -187,7 +187,7 @@ def test_the_functional_step_is_the_eager_step(kind, runs_of, make_context, monk
         def call(*leaves):
             state, number, keys, positions, *constants = trees.rebuilt(form, leaves)
             recipe, table, data = acceleration.with_constants(step, *constants)
-            after = take(recipe, table, data, state, number, keys, positions, functional=True)
+            after = take(recipe, table, data, state, number, keys, positions)
             acceleration.take_over(state, after)
             return after.losses
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from claimcheck.engine import rounding
+from claimcheck.engine import layers, rounding
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_batch_norm_is_torchs(mode: str) -> None:
-    ours, theirs = rounding.BatchNorm1d(7).double(), nn.BatchNorm1d(7).double()
+    ours, theirs = layers.BatchNorm1d(7).double(), nn.BatchNorm1d(7).double()
     for step in range(3):
         for layer in (ours, theirs):
             layer.train(mode == "train" or step < 2)

@@ -13,6 +13,7 @@ import pytest
 
 from claimcheck.data import downloads as data_fetch
 from claimcheck.figures import drawing
+from claimcheck.judging import controls, evidence, rule
 from claimcheck.results import records as recording
 from claimcheck.results.state import locate
 from claimcheck.running import runner
@@ -24,15 +25,45 @@ ROOT = Path(__file__).parents[2]
 ARCHIVES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+UNITS = 16
+"""Units of the smoke runs of the tests: enough for a control to be supported, if it is true of every one."""
+
+
 @pytest.fixture(scope="module")
-def smoke(request, tmp_path_factory):
-    """Records at smoke scale of the study that the module names ``STUDY``, as `claimcheck run` writes them."""
-    settings = {"scale": "smoke", "device": "cpu", "studies_dir": str(ROOT / "studies")}
+def smoke_results(request, tmp_path_factory):
+    """Results at smoke scale, with more units, of the study that the module names ``STUDY``, as `claimcheck run` makes them."""
+    settings = {"scale": "smoke", "seeds": UNITS, "device": "cpu", "studies_dir": str(ROOT / "studies")}
     config = load_config(None, {**settings, "results_dir": str(tmp_path_factory.mktemp("results"))})
     results = locate(request.module.STUDY, config, machine_for("cpu"))
     runner.run_parts(results, results.parts)
     runner.assemble(results)
-    return results.read_records()
+    return results
+
+
+@pytest.fixture(scope="module")
+def smoke(smoke_results):
+    """Their records."""
+    return smoke_results.read_records()
+
+
+@pytest.fixture(scope="module")
+def supported_controls(smoke_results):
+    """Predictions of which a control is supported on the smoke run, each with that control's name.
+
+    Smoke has too few units for "nearly always", so a control of such a prediction is asked whether it is typically true.
+    """
+    found, supported = evidence.read(smoke_results), set()
+    for _, prediction in smoke_results.study.predictions():
+        if prediction.kind == "fact" or found.reason_not_run(prediction):
+            continue
+        asked = prediction.model_copy(update={"share": min(rule.SHARES)})
+        for data in prediction.on or [None]:
+            if data is None or data in found.datasets_of(prediction.part):
+                outcomes = controls.outcomes(found, asked, "supported", data)
+                supported |= {
+                    f"{prediction.id} ({name})" for name, each in outcomes.items() if each["verdict"] == "supported"
+                }
+    return supported
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from claimcheck.engine.context import Context, Settings
+from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import norm_of
+from claimcheck.engine.train import Data
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records as recording
 from claimcheck.running import devices
@@ -94,10 +96,13 @@ def answer(name, rows, scale="quick", control=None):
     """What a prediction, or one of its controls, measures on made-up rows of its part: seed -> number."""
     prediction = PREDICTIONS[name]
     prediction = applied(prediction, control_of(prediction, control)) if control else prediction
+    data = prediction.on[0] if prediction.on else None
     rows = rows.reset_index(drop=True)
+    rows = rows if data is None or "dataset" in rows else rows.assign(dataset=data)
+    rows = rows if data is None else rows[rows["dataset"] == data]
     if prediction.measure is None:
         return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments).to_dict()
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part]).to_dict()
+    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part].on(data)).to_dict()
 
 
 def test_facts_take_the_deviation_of_their_own_norm():
@@ -124,8 +129,6 @@ def test_spreads_compare_the_worst_norm_with_none():
     rows = signal(slopes)
     for name in ("gradient-slope-is-held", "activation-scale-is-held"):
         assert answer(name, rows) == {0: pytest.approx(0.1 / 4.0)}
-        assert answer(name, rows, control="never") == {0: 1.0}
-        assert answer(name, rows, control="against") == {0: pytest.approx(4.0 / 0.1)}
     assert answer("batch-norm-gradient-explodes", rows) == {0: pytest.approx(0.38)}
     assert answer("batch-norm-gradient-explodes", rows, control="never") == {0: pytest.approx(0.0)}
     assert answer("batch-norm-gradient-explodes", rows, control="against") == {0: pytest.approx(0.1)}
@@ -140,17 +143,6 @@ def cells(losses):
     )
 
 
-def test_basin_is_the_share_of_cells_near_the_best_and_guessing_never_counts():
-    none = {(1, 0.1): 1.0, (1, 1.0): 1.1, (4, 0.1): math.nan, (4, 1.0): 2.0}
-    batch = {(1, 0.1): 1.0, (1, 1.0): 1.1, (4, 0.1): 1.19, (4, 1.0): 2.0}
-    layer = dict.fromkeys(none, 2.30)
-    rows = cells({"none": none, "batch": batch, "layer": layer})
-    assert answer("batch-norm-basin-is-wider", rows) == {0: pytest.approx(0.25)}
-    assert answer("layer-norm-basin-is-wider", rows) == {0: pytest.approx(-0.5)}
-    assert answer("batch-norm-basin-is-wider", rows, control="never") == {0: 0.0}
-    assert answer("batch-norm-basin-is-wider", rows, control="against") == {0: pytest.approx(-0.25)}
-
-
 def test_range_over_gains_counts_a_failure_as_guessing():
     none = {(0.25, 0.1): math.nan, (1.0, 0.1): math.log(10) - 1.0, (4.0, 0.1): 50.0}
     batch = {(0.25, 0.1): 1.5, (1.0, 0.1): 1.3, (4.0, 0.1): 1.55}
@@ -162,57 +154,88 @@ def test_range_over_gains_counts_a_failure_as_guessing():
     assert answer("batch-norm-forgives-init", nothing) == {0: 1.0}
 
 
-def curves(depths=(2, 16), **losses):
-    """Rows of seed 0 with losses by norm, at steps 10, 20, ...; a loss that is missing is a run that diverged."""
-    return pd.concat(
-        frame(seed=0, norm=norm, depth=depth, step=np.arange(1, len(curve) + 1) * 10, batch_loss=curve)
-        for norm, curve in losses.items()
-        for depth in depths
+@pytest.mark.parametrize("control", [None, *NAMES])
+def test_highest_stable_rate_is_the_last_that_learns_in_decades(control):
+    rows = cells({
+        "none": {(1, 0.01): 2.0, (1, 0.1): 2.2, (1, 1.0): math.nan},
+        "batch": {(1, 0.01): 2.25, (1, 0.1): 2.31, (1, 1.0): 2.2},
+        "layer": dict.fromkeys([(1, 0.01), (1, 0.1), (1, 1.0)], 2.4),
+    })  # fmt: skip
+    rows = pd.concat([rows.assign(architecture="plain"), rows.assign(architecture="residual", batch_loss=9.0)])
+    expected = {None: 1.0, "never": 0.0, "against": -1.0}[control]
+    assert answer("batch-norm-raises-early-stable-rate-plain", rows, control=control) == {0: pytest.approx(expected)}
+    if control is None:
+        assert answer("layer-norm-raises-early-stable-rate-plain", rows) == {0: pytest.approx(-2.0)}
+
+
+def speed(rows, **columns):
+    """Rows of seed 0 from {(norm, architecture, variance): value} of one column, at the last step."""
+    names = ["norm", "architecture", "init_variance", *columns]
+    return frame(seed=0, step=100, **pd.DataFrame([(*key, value) for key, value in rows.items()], columns=names))
+
+
+def test_time_to_the_target_is_compared_in_each_regime_and_a_norm_that_diverges_is_not_faster():
+    rows = speed({
+        ("none", "plain", 0.333): 100.0, ("batch", "plain", 0.333): 50.0, ("layer", "plain", 0.333): 80.0,
+        ("none", "residual", 2.0): 60.0, ("batch", "residual", 2.0): 15.0, ("layer", "residual", 2.0): math.nan,
+    }, updates=None)  # fmt: skip
+    assert answer("batch-norm-is-faster-plain-default", rows) == {0: 0.5}
+    assert answer("layer-norm-is-faster-plain-default", rows) == {0: 0.8}
+    assert answer("batch-norm-is-faster-residual-he", rows) == {0: 0.25}
+    assert answer("layer-norm-is-faster-residual-he", rows) == {0: math.inf}
+    assert answer("batch-norm-is-faster-residual-he", rows, control="never") == {0: 1.0}
+    assert answer("batch-norm-is-faster-residual-he", rows, control="against") == {0: 4.0}
+
+
+def test_gap_early_is_that_after_a_tenth_less_that_at_the_end_in_full():
+    curves = {"none": [9.3, 2.2, 2.0, 1.5], "batch": [1.3, 1.0, 0.9, 0.8], "layer": [1.5] * 4, "rms": [1.7] * 4}
+    rows = pd.concat(
+        frame(
+            seed=0,
+            step=np.array([2, 8, 14, 20]),
+            norm=norm,
+            architecture="residual",
+            init_variance=2.0,
+            batch_loss=curve,
+        )
+        for norm, curve in curves.items()
     )
+    other = rows.assign(architecture="plain", batch_loss=9.0)
+    rows = pd.concat([rows, other])
+    expected = (9.3 - 1.5) - (1.5 - (0.8 + 1.5 + 1.7) / 3)
+    assert answer("norm-gap-is-largest-early", rows) == {0: pytest.approx(expected)}
+    assert answer("norm-gap-is-largest-early", rows, control="never") == {0: 0.0}
+    assert answer("norm-gap-is-largest-early", rows, control="against") == {0: pytest.approx(-expected)}
 
 
-def test_updates_ratio_counts_both_to_the_first_time_and_is_infinite_if_never():
-    rows = curves(none=[2.0, 1.8, 1.6, 1.5], batch=[1.9, 1.5, 1.7, 1.0], layer=[2.0, 2.0, 1.6, 1.51])
-    assert answer("batch-norm-is-faster", rows) == {0: 0.5}
-    assert answer("no-speed-gain-when-shallow", rows) == {0: 0.5}
-    assert answer("layer-norm-is-faster", rows) == {0: math.inf}
-    assert answer("batch-norm-is-faster", rows, control="against") == {0: math.inf}
-    diverged = rows.assign(batch_loss=rows["batch_loss"].mask(rows["norm"] == "batch"))
-    assert answer("batch-norm-is-faster", diverged) == {0: math.inf}
-    late = curves(none=[2.0, 1.4, 1.6, 1.5], batch=[1.9, 1.5, 1.7, 1.0])  # without norm it is there after 20 as well
-    assert answer("batch-norm-is-faster", late) == {0: 1.0}
-
-
-@pytest.mark.parametrize("losses", [[2.0, 1.1, 1.6, 1.5], [math.nan] * 4, [2.0, 1.8, 1.6, 1.5]])
-def test_no_network_is_faster_than_itself_however_noisy_its_losses(losses):
-    assert answer("batch-norm-is-faster", curves(none=losses), control="never") == {0: 1.0}
-
-
-@pytest.mark.parametrize("control", NAMES)
-def test_half_of_the_updates_bring_a_network_to_the_loss_that_it_has_by_then(control):
-    rows = curves(none=[2.0, 1.8, 1.6, 1.5], batch=[1.9, 1.5, 1.2, 1.0])
-    assert answer("no-speed-gain-when-shallow", rows, control=control) == {0: 0.5}
+def test_spread_is_between_the_layers_that_have_most_and_least_and_the_shift_is_from_before_to_after():
+    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "norm": "none"})
+    network = RUNS.network_of(Context("n", "quick", "p", Settings({"width": 64, "depth": 3}), "cpu", Path()), 8)
+    before, after = (Ensemble.build(runs, network, generator) for _ in range(2))
+    after.parameters = 2.0 * after.parameters  # biases are zero: layer l has 2^l of what it had
+    data = Data({"x": torch.randn(32, 8, generator=generator(1)), "y": torch.arange(32) % 10})
+    found = RUNS.spread(before, after, data)
+    assert found["shift"].to_numpy() == pytest.approx(np.log10(2.0) * (1 + 2 + 3) / 3, abs=1e-5)
+    assert found["activation_decades"].between(0.4, 0.8).all()
+    assert answer("activations-keep-their-scale-trained", speed({
+        ("batch", "plain", 2.0): 0.2, ("layer", "plain", 2.0): 1.2, ("rms", "plain", 2.0): 0.1, ("none", "plain", 2.0): 9.0,
+    }, activation_decades=None)) == {0: 1.2}  # fmt: skip
 
 
 def test_batch_size_statistics_are_batch_norm_minus_layer_norm():
-    sizes = [2, 4, 16, 128]
-    columns = {
-        "test_error": [0.9, 0.8, 0.6, 0.4],
-        "train_loss": [2.0, 1.0, 1.0, 1.0],
-        "batch_loss": [1.8, 1.0, 1.0, 1.0],
-    }
+    sizes = [2, 4, 128]
+    columns = {"test_error": [0.9, 0.51, 0.4], "train_loss": [2.0, 1.0, 1.0], "batch_loss": [1.8, 1.0, 1.0]}
     batch = frame(seed=0, norm="batch", batch_size=sizes, **columns)
     layer = frame(seed=0, norm="layer", batch_size=sizes, test_error=0.5, train_loss=1.5, batch_loss=1.6)
     rows = pd.concat([batch, layer])
-    assert answer("batch-norm-suffers-small-batches", rows) == {0: pytest.approx(0.35)}
+    assert answer("batch-norm-suffers-small-batches", rows) == {0: pytest.approx(0.4)}
     assert answer("batch-norm-fine-at-large-batches", rows) == {0: pytest.approx(-0.1)}
-    assert answer("batch-norm-handicap-shrinks", rows) == {0: pytest.approx(0.45)}
+    assert answer("batch-norm-fine-at-large-batches", rows, control="against") == {0: pytest.approx(0.4)}
+    assert answer("handicap-halves-from-two-to-four", rows) == {0: pytest.approx(0.2 - 0.01)}
+    assert answer("handicap-halves-from-two-to-four", rows, control="against") == {0: pytest.approx(-0.2 + 0.01)}
     assert answer("handicap-shows-in-eval-mode", rows) == {0: pytest.approx(0.5 - 2 * 0.2)}
-    for name in ("batch-norm-handicap-shrinks", "handicap-shows-in-eval-mode"):
-        assert answer(name, rows, control="never") == {0: 0.0}
-        assert answer(name, rows, control="against")[0] < 0
-    assert answer("norms-alike-at-large-batches", rows, control="never") == {0: pytest.approx(0.4)}
-    assert answer("norms-alike-at-large-batches", rows, control="against") == {0: pytest.approx(-0.4)}
+    assert answer("handicap-shows-in-eval-mode", rows, control="never") == {0: 0.0}
+    assert answer("handicap-shows-in-eval-mode", rows, control="against")[0] < 0
 
 
 def test_an_advantage_in_eval_mode_is_no_handicap_there_however_large_that_in_train_mode():
@@ -224,14 +247,21 @@ def test_an_advantage_in_eval_mode_is_no_handicap_there_however_large_that_in_tr
 def test_rms_quality_and_time_ratio_keep_their_signs():
     rows = frame(seed=[0] * 4, norm=["rms", "layer"] * 2, architecture=["plain"] * 2 + ["residual"] * 2,
                  test_error=[0.32, 0.3, math.nan, 0.98])  # fmt: skip
-    assert answer("rms-as-good", rows) == {0: pytest.approx(0.02)}
-    assert answer("rms-as-good", rows, control="never") == {0: pytest.approx(0.32 - 0.98)}
-    assert answer("rms-as-good", rows, control="against") == {0: pytest.approx(0.7)}
+    assert answer("rms-as-good-plain", rows) == {0: pytest.approx(0.02)}
+    assert answer("rms-as-good-residual", rows) == {0: pytest.approx(0.02)}
     times = frame(seed=0, kernel=["fused", "fused", "primitives"], width=[64, 512, 64], log_ratio=[1.0, 3.0, -0.5])
     assert answer("rms-saves-nothing-fused", times) == {0: 2.0}
     assert answer("rms-is-faster-from-primitives", times) == {0: -0.5}
     assert answer("rms-is-faster-from-primitives", times, control="never") == {0: 0.0}
     assert answer("rms-is-faster-from-primitives", times, control="against") == {0: 0.5}
+
+
+def test_each_norm_is_timed_first_in_every_other_turn(monkeypatch):
+    order = []
+    monkeypatch.setattr(norm_timing, "seconds", lambda norm, tensors, calls: order.append(norm) or float(norm))
+    assert norm_timing.by_turns((1, 2), [], 1, first=0) == [1.0, 2.0]
+    assert norm_timing.by_turns((1, 2), [], 1, first=1) == [1.0, 2.0]
+    assert order == [1, 2, 2, 1]
 
 
 def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
@@ -251,7 +281,7 @@ def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
 @pytest.mark.parametrize("name", [name for name, prediction in PREDICTIONS.items() if prediction.part not in ABSENT])
 def test_every_prediction_has_an_answer_for_every_seed(smoke, name):
     values = answer(name, recording.part_of(smoke, PREDICTIONS[name].part), "smoke")
-    assert sorted(values) == [0, 1, 2, 3]
+    assert sorted(values) == sorted(smoke["seed"].unique())
     assert not any(math.isnan(value) for value in values.values())
 
 
@@ -262,13 +292,13 @@ JUDGED = [name for name, each in PREDICTIONS.items() if each.kind != "fact" and 
 @pytest.mark.parametrize("name", JUDGED)
 def test_every_control_has_an_answer_for_every_seed(smoke, name, control):
     part = control_of(PREDICTIONS[name], control).part or PREDICTIONS[name].part
-    assert sorted(answer(name, recording.part_of(smoke, part), "smoke", control)) == [0, 1, 2, 3]
+    values = answer(name, recording.part_of(smoke, part), "smoke", control)
+    assert sorted(values) == sorted(smoke["seed"].unique())
 
 
-def test_the_facts_are_those_of_the_norms_definitions():
-    assert {name for name, each in PREDICTIONS.items() if each.kind == "fact"} == {
-        each.id for claim in STUDY.claims if claim.id == "norms-do-what-they-say" for each in claim.predictions
-    }
+def test_the_facts_are_those_of_definitions_and_of_untrained_networks():
+    facts = {each.part for each in PREDICTIONS.values() if each.kind == "fact"}
+    assert facts == {"facts", "signal"}
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
@@ -276,20 +306,19 @@ def test_every_figure_draws_without_problems(smoke, drawn_well, spec):
     drawn_well(STUDY, spec, smoke)
 
 
-def test_grid_of_learning_rates_spans_four_decades_at_every_scale_that_counts():
-    for scale in ("quick", "full"):
-        rates = STUDY.at(scale)["grid"].factors["learning_rate"].values
-        assert math.log10(rates[-1] / rates[0]) == pytest.approx(4.0)
-        assert np.ptp(np.diff(np.log10(rates))) < 0.01
+def test_grid_of_the_first_updates_spans_four_decades():
+    rates = STUDY.at("quick")["early"].factors["learning_rate"].values
+    assert math.log10(rates[-1] / rates[0]) == pytest.approx(4.0)
 
 
 @pytest.mark.parametrize(
     ("part", "settings"),
     [
-        ("signal", {"width": 8, "examples": 4}),
-        ("grid", {"steps": 2, "width": 8, "window": 1}),
+        ("signal", {"width": 8, "probe": 4}),
+        ("early", {"steps": 2, "width": 8, "window": 1}),
+        ("cnn", {"steps": 2, "channels": 2, "window": 1}),
         ("init", {"steps": 2, "width": 8, "window": 1}),
-        ("speed", {"steps": 4, "width": 8, "window": 2}),
+        ("speed", {"steps": 4, "width": 8, "window": 2, "every": 2}),
         ("batch", {"steps": 2, "width": 8, "window": 1}),
         ("quality", {"steps": 2, "width": 8}),
         ("timing", {"turns": 1, "calls": 1}),
@@ -303,7 +332,8 @@ def test_full_scale_code_path_with_two_seeds(part, settings):
         runs = runs[runs[name] == runs[name].iloc[-1]]
     runs = runs.reset_index(drop=True)
     runs = runs if "learning_rate" in runs or part in ("signal", "timing") else runs.assign(learning_rate=0.1)
-    found = getattr(RUNS, f"run_{part}")(runs, context_of(part, settings=settings))
+    sizes = {"examples": {name: {"train": 200, "test": 50} for name in ("digits", "mnist1d_pool", "mnist5k")}}
+    found = getattr(RUNS, f"run_{part}")(runs, context_of(part, settings={**sizes, **settings}))
     checked = recording.check_outcome(found, runs, scaled, where="test")
     assert set(checked["run"]) == set(runs["run"])
 

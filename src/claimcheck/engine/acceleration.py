@@ -18,8 +18,9 @@ from torch import Tensor, fx
 
 from claimcheck.engine import products, programs, torch_private, trees
 from claimcheck.engine.data import Data
+from claimcheck.engine.eager import Eager
 from claimcheck.engine.memory import Footprint
-from claimcheck.engine.step import Recipe, Step, Table, TrainState, take
+from claimcheck.engine.step import Recipe, Step, Table, TrainState, overflowed, take
 
 SECONDS_PER_NUMBER = 0.6e-9
 """What compiling saves on each number that a network-step keeps or updates: measured on one core of an AMD EPYC, torch
@@ -72,12 +73,13 @@ def equal_blocks(members: int, most: int) -> int:
     return min(sizes, key=lambda size: math.ceil(members / size) * size)
 
 
-def choose(step: Step, context: Any, wanted: tuple[bool, str], block: int) -> Step:
+def choose(parts: tuple[Recipe, Table, Data, TrainState], context: Any, wanted: tuple[bool, str], block: int) -> Step:
     """The fastest form of the step that the device and the decision allow; logged, and noted for the provenance.
 
     A context that asks for eager steps gets one; whether there is a faster form is noted.
 
     Args:
+        parts: of a :class:`claimcheck.engine.step.Step`.
         wanted: whether to compile, and the reason, from :func:`pays` or the study.
         block: most members that a compiled step takes at once on a CPU.
     """
@@ -92,16 +94,38 @@ def choose(step: Step, context: Any, wanted: tuple[bool, str], block: int) -> St
     compiled, reason = wanted
     if getattr(context, "eager", False):
         context.notes["faster"] = context.notes.get("faster", False) or compiled or on_gpu
-        return step
+        return Eager(*parts)
     tell(reason)
-    if compiled:
-        step = Compiled(step, tell, None if on_gpu else block)
     if on_gpu:
-        step = Recorded(step, tell)
-    return step
+        return Recorded(parts, tell, Compiled(parts, tell) if compiled else None)
+    return Compiled(parts, tell, block) if compiled else Eager(*parts)
 
 
-class Compiled(Step):
+class Tried(Step):
+    """A step in a form that may turn out to be impossible, at the first step; then eager steps are taken.
+
+    Args:
+        parts: of the step. log: takes the reason.
+    """
+
+    def __init__(self, parts: tuple[Recipe, Table, Data, TrainState], log: Callable[[str], None]) -> None:
+        super().__init__(*parts)
+        self.parts, self.log = parts, log
+        self.eager: Eager | None = None
+
+    def fall_back(self, reason: str, error: Exception) -> None:
+        """Take eager steps from here on."""
+        self.log(f"{reason} ({type(error).__name__}: {first_line(error)})")
+        self.eager = Eager(*self.parts)
+
+    def settled(self, number: int) -> TrainState:
+        if self.eager is not None:
+            return self.eager.settled(number)
+        take_over(self.state, overflowed(self.state, number))  # a program reads its own tensors
+        return self.state
+
+
+class Compiled(Tried):
     """The whole functional step as one compiled program; eager, with a logged reason, where that fails.
 
     The step is traced while it is executed, ``torch.func`` included, and handed to the compiler TorchInductor.
@@ -112,39 +136,29 @@ class Compiled(Step):
     the state in tensors of its own and overwrites them: new ones would push the others out of the cache.
     """
 
-    def __init__(self, step: Step, log: Callable[[str], None], most: int | None = None) -> None:
-        super().__init__(step.recipe, step.table, step.data)
-        self.log, self.most, self.failed = log, most, False
+    def __init__(
+        self, parts: tuple[Recipe, Table, Data, TrainState], log: Callable[[str], None], most: int | None = None
+    ) -> None:
+        super().__init__(parts, log)
+        self.most = most
         self.blocks: list[Block] = []
 
-    def take(self, state: TrainState, number: Tensor, positions: Tensor | None) -> TrainState:
-        if not self.blocks and not self.failed:
+    def __call__(self, number: int, positions: Tensor | None) -> Tensor:
+        if self.eager is None:
+            self.recipe.ensemble.skeleton.train()
             try:
-                return self._first(state, number, positions)
+                self.take(self.numbers[number : number + 1], positions)
+                return self.state.losses
             except Exception as error:
-                self.log(f"eager after all: the step does not compile ({type(error).__name__}: {first_line(error)})")
-                self.blocks, self.failed = [], True
-        if self.failed:
-            return super().take(state, number, positions)
-        take_over(self.state, state)
-        return self._take(number, positions)
+                if self.blocks:
+                    raise
+                self.fall_back("eager after all: the step does not compile", error)
+        return self.eager(number, positions)
 
-    def _first(self, state: TrainState, number: Tensor, positions: Tensor | None) -> TrainState:
-        """Compile for a copy of the state and take the step; a failure leaves ``state`` as it was."""
-        members = len(state.losses)
-        size = equal_blocks(members, self.most or members)
-        count = math.ceil(members / size)
-        self.rows = torch.arange(count * size, device=number.device).clamp(max=members - 1)  # the last are padding
-        whole = trees.mapped(lambda value: value[self.rows], state)
-        self.state = trees.mapped(lambda value: value[:members], whole)
-        self.blocks = [Block(self, whole, self.rows, slice(i * size, (i + 1) * size)) for i in range(count)]
-        first = self.blocks[0]
-        own = None if positions is None else positions[self.rows[first.place]]
-        keys = self._keys(number)[first.place]
-        self.compiled = compile_step(first.step, self.log, first.state, number, keys, own)
-        return self._take(number, positions)
-
-    def _take(self, number: Tensor, positions: Tensor | None) -> TrainState:
+    def take(self, number: Tensor, positions: Tensor | None) -> None:
+        """The step of tensors alone; ``number`` is int64 ``[1]``. The first compiles, for copies of the state."""
+        if not self.blocks:
+            self._compile(number, positions)
         members = len(self.state.losses)
         if positions is not None and len(self.rows) > members:
             positions = positions[self.rows]
@@ -152,7 +166,21 @@ class Compiled(Step):
         for block in self.blocks:
             own = None if positions is None else positions[block.place]
             losses.append(self.compiled(*block.own, number, keys[block.place], own, *block.constants))
-        return self.state._replace(losses=torch.cat(losses)[:members])
+        self.state = self.state._replace(losses=torch.cat(losses)[:members])
+
+    def _compile(self, number: Tensor, positions: Tensor | None) -> None:
+        members = len(self.state.losses)
+        size = equal_blocks(members, self.most or members)
+        count = math.ceil(members / size)
+        self.rows = torch.arange(count * size, device=number.device).clamp(max=members - 1)  # the last are padding
+        whole = trees.mapped(lambda value: value[self.rows], self.state)
+        blocks = [Block(self, whole, self.rows, slice(i * size, (i + 1) * size)) for i in range(count)]
+        first = blocks[0]
+        own = None if positions is None else positions[self.rows[first.place]]
+        keys = self._keys(number)[first.place]
+        self.compiled = compile_step(first.step, self.log, first.state, number, keys, own)
+        self.state = trees.mapped(lambda value: value[:members], whole)
+        self.blocks = blocks
 
     def _keys(self, number: Tensor) -> Tensor:
         """The step's keys, with padding. They are looked up here because a compiler would repeat the indexed load at
@@ -173,7 +201,8 @@ class Block:
         self.place = place
         self.state = trees.mapped(lambda value: value[place], whole)
         data = step.data.members(rows[place].tolist())
-        self.step = Step(step.recipe.members(rows[place]), step.table.members(rows[place]), data)
+        recipe, table = step.recipe.members(rows[place]), step.table.members(rows[place])
+        self.step = Step(recipe, table, data, self.state)
         self.own, self.constants = trees.leaves(self.state), trees.leaves(constants_of(self.step))
 
 
@@ -191,7 +220,7 @@ def compile_step(step: Step, log: Callable[[str], None], *example: Any) -> Calla
     def program(*inputs: Tensor) -> Tensor:
         state, number, keys, positions, *given = trees.rebuilt(form, inputs)
         recipe, table, data = with_constants(step, *given)
-        after = take(recipe, table, data, state, number, keys, positions, functional=True)
+        after = take(recipe, table, data, state, number, keys, positions)
         take_over(state, after)
         return after.losses
 
@@ -251,53 +280,41 @@ def with_constants(step: Step, fixed: Any, hyper: Any, coefficients: Any, column
     return replace(step.recipe, ensemble=ensemble), table, Data(*columns)
 
 
-class Recorded(Step):
+class Recorded(Tried):
     """A step's kernels recorded once in a CUDA graph and replayed: one launch a step, no look at the host.
 
-    The tensors of the state stay where they are; a replay overwrites them. Where the step cannot be recorded it is
-    taken as it is, and the reason is logged.
+    The tensors of the state stay where they are; a replay overwrites them. Where the step cannot be recorded eager or
+    compiled steps are taken, and the reason is logged.
+
+    Args:
+        compiled: what is recorded, if the step is compiled.
     """
 
-    def __init__(self, step: Step, log: Callable[[str], None]) -> None:
-        super().__init__(step.recipe, step.table, step.data)
-        self.inner, self.log = step, log
+    def __init__(
+        self,
+        parts: tuple[Recipe, Table, Data, TrainState],
+        log: Callable[[str], None],
+        compiled: Compiled | None = None,
+    ) -> None:
+        super().__init__(parts, log)
+        self.compiled = compiled
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.failed = False
 
-    def take(self, state: TrainState, number: Tensor, positions: Tensor | None) -> TrainState:
-        if self.graph is None and not self.failed:
+    def __call__(self, number: int, positions: Tensor | None) -> Tensor:
+        if self.eager is None:
+            self.recipe.ensemble.skeleton.train()
+            tensors = self.numbers[number : number + 1], positions
             try:
-                self._record(state, number, positions)
+                if self.graph is None:
+                    self._record(*tensors)
+                _copy(self.inputs, tensors)
+                self.graph.replay()
+                return self.state.losses.clone()
             except RuntimeError as error:
-                self.log(f"no CUDA graph: the step cannot be recorded ({first_line(error)})")
-                self.failed = True
-        if self.failed:
-            return self.inner.take(state, number, positions)
-        take_over(self.state, state)
-        _copy(self.inputs, (number, positions))
-        self.graph.replay()
-        return self.state._replace(losses=self.state.losses.clone())
-
-    def _body(self) -> TrainState:
-        if isinstance(self.inner, Compiled):
-            return self.inner.take(self.state, *self.inputs)
-        number, positions = self.inputs
-        keys = self.table.keys_at(number)
-        return take(self.recipe, self.table, self.data, self.state, number, keys, positions, functional=True)
-
-    def _record(self, state: TrainState, number: Tensor, positions: Tensor | None) -> None:
-        """Take the step a few times on the side, so that libraries set themselves up, then record it."""
-        self.state, self.inputs = (trees.mapped(_clone, tree) for tree in (state, (number, positions)))
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                self._body()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            _copy(self.state, self._body())
-        self.graph = graph
+                if self.graph is not None:
+                    raise
+                self.fall_back("no CUDA graph: the step cannot be recorded", error)
+        return self.eager(number, positions)
 
 
 def _clone(value: Tensor | None) -> Tensor | None:

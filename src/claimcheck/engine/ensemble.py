@@ -22,6 +22,7 @@ from claimcheck.engine import (
     trees,
 )
 from claimcheck.engine.data import Data
+from claimcheck.engine.layers import know_ensembles
 from claimcheck.errors import ClaimcheckError
 
 ALIGNMENT = 16  # float32 numbers in 64 bytes, a cache line and the widest vector register
@@ -158,6 +159,10 @@ class Ensemble:
         )
         return module
 
+    def together(self, function: Callable[..., Any]) -> bool:
+        """Whether the function can be called on all members' tensors at once, as :func:`for_ensembles` says."""
+        return getattr(function, "for_ensembles", False) and not self.fixed and know_ensembles(self.skeleton)
+
     def apply(
         self,
         function: Callable[..., Any],
@@ -167,11 +172,18 @@ class Ensemble:
         dims: Mapping[str, int | None],
         *extra: Any,
     ) -> Any:
-        """``vmap`` of ``function(predict, batch, hyper, *extra)`` over the members.
+        """``function(predict, batch, hyper, *extra)`` of each member: by ``vmap``, or of all members at once where
+        function and network are made for it.
 
         ``values`` are named parameters ``[R, ...]`` and may carry gradients. ``buffers`` are changed in place by
         modules that keep statistics. ``extra`` tensors (or trees of them) are mapped along dimension 0.
         """
+        if not extra and self.together(function):
+
+            def predict_all(*inputs: Tensor) -> Tensor:
+                return functional_call(self.skeleton, (dict(values), dict(buffers)), inputs)
+
+            return function(predict_all, expanded(batch, dims, len(self)), self.hyper)
 
         def member(values, fixed, buffers, batch, hyper, *extra):
             def predict(*inputs: Tensor) -> Tensor:
@@ -209,6 +221,23 @@ class Ensemble:
         finally:
             self.skeleton.train(was)
         return trees.mapped(lambda *parts: torch.cat(parts), *results)
+
+
+def for_ensembles(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a loss or metrics function whose operations take a leading dimension of members, too.
+
+    Written for batches ``[B, ...]`` of one network, it gives the members' results ``[R]`` for batches ``[R, B, ...]``:
+    it counts dimensions from the last one and uses no hyperparameter. Members are then not mapped one by one.
+    """
+    function.for_ensembles = True
+    return function
+
+
+def expanded(batch: Mapping[str, Tensor], dims: Mapping[str, int | None], members: int) -> dict[str, Tensor]:
+    """The columns of a batch, each ``[R, ...]``: views where all members share it."""
+    return {
+        name: column.expand(members, *column.shape) if dims[name] is None else column for name, column in batch.items()
+    }
 
 
 def twins(rows: list[int]) -> list[int]:

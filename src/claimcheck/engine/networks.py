@@ -1,4 +1,7 @@
-"""The networks that the studies train: plain ``nn.Module``s of ``torch.nn`` layers, written for one network.
+"""The networks that the studies train: plain ``nn.Module``s, written for one network.
+
+MLPs and RNNs are made of the layers of :mod:`claimcheck.engine.layers`, which compute R networks at once where their
+tensors are stacked; convolutional networks are mapped over the members.
 
 Every weight is drawn from the generator that is passed in, layer by layer from the input, so two networks of the same
 shapes and seed start alike up to their ``init`` and ``gain``, whatever their activation, normalisation or residual
@@ -15,8 +18,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from claimcheck.engine.initializers import initialize
+from claimcheck.engine.layers import BatchNorm1d, LayerNorm, Linear, RMSNorm, flattened, for_ensembles
 from claimcheck.engine.noise import Dropout
-from claimcheck.engine.rounding import BatchNorm1d, Sigmoid, Swish
+from claimcheck.engine.rounding import Sigmoid, Swish
 from claimcheck.errors import ClaimcheckError
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -45,24 +49,19 @@ def norm_of(name: str | None, features: int, images: bool = False) -> nn.Module 
     if name == "batch":
         return nn.BatchNorm2d(features) if images else BatchNorm1d(features)
     if name == "layer":
-        return nn.GroupNorm(1, features) if images else nn.LayerNorm(features)
+        return nn.GroupNorm(1, features) if images else LayerNorm(features)
     if name == "rms" and not images:
-        return nn.RMSNorm(features, eps=1e-5)
+        return RMSNorm(features, eps=1e-5)
     raise ClaimcheckError("unknown normalisation", found=name, expected=f"None or one of {', '.join(NORMS)}")
 
 
-class _Linear(nn.Linear):
-    def reset_parameters(self) -> None:
-        """Torch's own initialisation, left out: it would draw from the global generator."""
-
-
 class _Conv2d(nn.Conv2d):
-    reset_parameters = _Linear.reset_parameters
+    reset_parameters = Linear.reset_parameters
 
 
-def linear(inputs: int, outputs: int, generator: Generator, bias: bool = True, **init: Any) -> nn.Linear:
-    """``nn.Linear``, initialised from ``generator`` by :func:`claimcheck.engine.initializers.initialize`."""
-    return initialize(_Linear(inputs, outputs, bias=bias), generator, **init)
+def linear(inputs: int, outputs: int, generator: Generator, bias: bool = True, **init: Any) -> Linear:
+    """A linear layer, initialised from ``generator`` by :func:`claimcheck.engine.initializers.initialize`."""
+    return initialize(Linear(inputs, outputs, bias=bias), generator, **init)
 
 
 def conv(
@@ -80,6 +79,7 @@ def conv(
     return initialize(layer, generator, **init)
 
 
+@for_ensembles
 class MLP(nn.Module):
     """Fully connected network, inputs ``[B, ...]`` (flattened) to outputs ``[B, outputs]``.
 
@@ -159,7 +159,7 @@ class MLP(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the output layer reads: the last hidden layer's activations, ``[B, width]``."""
-        h = x.flatten(1)
+        h = flattened(x, self.output.weight)
         for layer, weight_layer in enumerate(self.hidden):
             if self.residual is None:
                 h = self._activate(layer, weight_layer(h))
@@ -291,6 +291,7 @@ class ResNet(nn.Module):
         return self.output(self.features(x))
 
 
+@for_ensembles
 class Rnn(nn.Module):
     """Elman network: ``h_t = tanh(W_x x_t + W_h h_{t-1} + b)``, and a linear layer that reads the last ``h_t``.
 
@@ -320,9 +321,10 @@ class Rnn(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """The last hidden state ``[B, hidden]``."""
-        series = self.input(x.reshape(x.shape[0], -1, self.inputs))
-        h = self.activation(series[:, 0])
-        for moment in series.unbind(1)[1:]:
+        series = self.input(x.reshape(*x.shape[: self.output.weight.dim() - 1], -1, self.inputs))
+        first, *others = series.unbind(-2)
+        h = self.activation(first)
+        for moment in others:
             h = self.activation(moment + self.recurrent(h))
         return h
 

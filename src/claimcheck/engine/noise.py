@@ -14,6 +14,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.func import vmap
+
+from claimcheck.engine.layers import for_ensembles
 
 _MASK = 0xFFFFFFFF
 
@@ -55,6 +58,7 @@ def normal(key: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
     return radius * torch.cos((2.0 * math.pi) * _unit(_bits(key, shape, 0x2545F491)))
 
 
+@for_ensembles
 class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014) whose rate and random stream belong to the member.
 
@@ -70,6 +74,11 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        keep = uniform(self.key, x.shape) >= self.rate
+        rate, shape = self.rate, x.shape
+        if rate.dim():  # R members' [R]: each draws from its own key
+            rate, shape = rate.view(-1, *[1] * (x.dim() - 1)), x.shape[1:]
+            drawn = vmap(lambda key: uniform(key, shape))(self.key)
+        else:
+            drawn = uniform(self.key, shape)
         self.key.copy_(fold(self.key, 1))
-        return torch.where(keep, x, 0.0) / (1.0 - self.rate)
+        return torch.where(drawn >= rate, x, 0.0) / (1.0 - rate)

@@ -85,3 +85,25 @@ def update(
     square = c["beta2"] * state["square"] + c["rest2"] * (gradient * gradient)
     denominator = square.sqrt() / c["scale"] + c["eps"]
     return parameters - c["rate"] * (mean / denominator), {"mean": mean, "square": square}
+
+
+def update_(optimizer: str, parameters: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
+    """The same in place, for parameters of any shape ``[R, ...]`` and coefficients ``[R, 1, ...]``.
+
+    Without a coefficient ``decay`` there is no weight decay.
+    """
+    if "decay" in c and optimizer == "adamw":
+        parameters.mul_(c["decay"])
+    elif "decay" in c:
+        gradient = torch.addcmul(gradient, parameters, c["decay"])
+    if optimizer == "sgd":
+        parameters.addcmul_(gradient, c["rate"], value=-1.0)
+    elif optimizer == "momentum":
+        state["momentum"].mul_(c["momentum"]).add_(gradient)
+        parameters.addcmul_(state["momentum"], c["rate"], value=-1.0)
+    else:
+        mean, square = state["mean"], state["square"]
+        mean.mul_(c["beta1"]).addcmul_(gradient, c["rest1"])
+        square.mul_(c["beta2"]).addcmul_(gradient.square(), c["rest2"])
+        denominator = square.sqrt().div_(c["scale"]).add_(c["eps"])
+        parameters.addcdiv_(mean * c["rate"], denominator, value=-1.0)

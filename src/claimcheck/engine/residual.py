@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from claimcheck.engine.initializers import draw
+from claimcheck.engine.layers import LayerNorm, flattened, for_ensembles
 from claimcheck.engine.networks import activation_of, linear
 from claimcheck.engine.torch_private import relu_gradient
 
@@ -29,44 +29,47 @@ class Stream:
 
 
 class Blocks(torch.autograd.Function):
-    """``h <- skip * h + W_l relu(h)`` for every l, with its own backward pass and its own rule for ``vmap``.
+    """``h <- skip * h + scale * W_l relu(h)`` for every l, with its own backward pass and its own rule for ``vmap``.
 
-    ``x`` ``[..., B, n]``, ``weights`` ``[..., L, n, n]``, ``skip`` ``[...]`` to the last h. ``stream`` takes the h
-    before every block: small tensors of their own, because one large one would go back to the operating system at every
-    step, which costs more than the arithmetic; and no output, because each would be wrapped. Differentiable once.
+    ``x`` ``[..., B, n]``, ``weights`` ``[..., L, n, n]``, ``skip`` and ``scale`` ``[...]`` to the last h. ``stream``
+    takes the h before every block: small tensors of their own, because one large one would go back to the operating
+    system at every step, which costs more than the arithmetic; and no output, because each would be wrapped.
+    Differentiable once.
     """
 
     @staticmethod
-    def forward(x: Tensor, weights: Tensor, skip: Tensor, stream: Stream) -> Tensor:
-        keep, h = skip[..., None, None], x
+    def forward(x: Tensor, weights: Tensor, skip: Tensor, scale: Tensor, stream: Stream) -> Tensor:
+        keep, grow, h = skip[..., None, None], scale[..., None, None], x
         for weight in weights.unbind(-3):
             stream.tensors.append(h)
-            h = torch.addcmul(torch.relu(h) @ weight.mT, h, keep)
+            h = torch.addcmul((torch.relu(h) @ weight.mT).mul_(grow), h, keep)
         return h
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
-        ctx.save_for_backward(*inputs[1:3])
-        ctx.stream = inputs[3]
+        ctx.save_for_backward(*inputs[1:4])
+        ctx.stream = inputs[4]
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        weights, skip = ctx.saved_tensors
-        keep, of_weights = skip[..., None, None], []
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        weights, skip, scale = ctx.saved_tensors
+        keep, grow, of_weights = skip[..., None, None], scale[..., None, None], []
         for h, weight in zip(reversed(ctx.stream.tensors), reversed(weights.unbind(-3)), strict=True):
-            of_weights.append(gradient.mT @ torch.relu(h))
-            branch = relu_gradient(gradient @ weight, h)
-            gradient = torch.addcmul(branch, gradient, keep)
-        return gradient, torch.stack(of_weights[::-1], -3), None, None
+            of_branch = gradient * grow
+            of_weights.append(of_branch.mT @ torch.relu(h))
+            gradient = torch.addcmul(relu_gradient(of_branch @ weight, h), gradient, keep)
+        # Layer by layer in memory, whatever comes before it in the shape: only whole matrices are copied.
+        return gradient, torch.stack(of_weights[::-1]).movedim(0, -3), None, None, None
 
     @staticmethod
-    def vmap(info, in_dims, x: Tensor, weights: Tensor, skip: Tensor, stream: Stream):
+    def vmap(info, in_dims, x: Tensor, weights: Tensor, skip: Tensor, scale: Tensor, stream: Stream):
         def first(tensor: Tensor, dim: int | None) -> Tensor:
             return tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
 
-        return Blocks.apply(*map(first, (x, weights, skip), in_dims), stream), 0
+        return Blocks.apply(*map(first, (x, weights, skip, scale), in_dims), stream), 0
 
 
+@for_ensembles
 class Stack(nn.Module):
     """``h <- skip * h + scale * W_l relu(norm(h))`` for ``depth`` blocks, between a linear input and output layer.
 
@@ -94,18 +97,19 @@ class Stack(nn.Module):
         self.output = linear(width, outputs, generator, init="lecun")
         self.stream, self.activation = nn.Identity(), activation_of("relu")
         self.watched = watched or kind == "pre_norm"
-        self.norm = nn.LayerNorm(width, elementwise_affine=False) if kind == "pre_norm" else None
+        self.norm = LayerNorm(width, elementwise_affine=False) if kind == "pre_norm" else None
         self.register_buffer("skip", torch.tensor(0.0 if kind == "plain" else 1.0))
         self.register_buffer("scale", torch.tensor(1.0 / math.sqrt(depth) if kind == "scaled" else 1.0))
 
     def features(self, x: Tensor) -> Tensor:
         """What the output layer reads, ``[B, width]``."""
-        h, weights = self.input(x.flatten(1)), self.blocks * self.scale
+        h = self.input(flattened(x, self.output.weight))
         if torch.is_grad_enabled() and not self.watched:
-            return self._branch(Blocks.apply(h, weights, self.skip, Stream()))
-        for weight in weights.unbind(0):
+            return self._branch(Blocks.apply(h, self.blocks, self.skip, self.scale, Stream()))
+        skip, scale = self.skip[..., None, None], self.scale[..., None, None]
+        for weight in self.blocks.unbind(-3):
             h = self.stream(h)
-            h = self.skip * h + F.linear(self._branch(h), weight)
+            h = skip * h + scale * (self._branch(h) @ weight.mT)
         return self._branch(self.stream(h))
 
     def _branch(self, h: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ Where else bits could depend on company, and what is done about it:
 - ``torch.sigmoid`` and ``silu`` round the last few elements of a tensor, which their vector loop leaves over, in a
   different way: the networks use :class:`Sigmoid` and :class:`Swish` below, in which every element takes one path;
 - the batch-norm kernel for vectors sums its gradients in blocks of channels that straddle networks: the networks use
-  :class:`BatchNorm1d` below, the same formula in elementwise operations and sums over the batch;
+  :class:`claimcheck.engine.layers.BatchNorm1d`, the same formula in elementwise operations and sums over the batch;
 - convolutions, and batch norm of images, take another kernel when there is one network only: an ensemble of one is
   computed as two twins, and one is dropped (``train``, ``Ensemble.map``);
 - more than one thread splits sums differently: one thread a job.
@@ -44,26 +44,3 @@ class Swish(nn.SiLU):
 
     def forward(self, input: Tensor) -> Tensor:
         return input * sigmoid(input)
-
-
-class BatchNorm1d(nn.BatchNorm1d):
-    """Batch normalisation (Ioffe & Szegedy 2015, algorithm 1) of vectors ``[B, features]``, by its formula.
-
-    Its running statistics are those of ``nn.BatchNorm1d``: the variance that is kept is the unbiased one.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        if input.dim() != 2:
-            return super().forward(input)
-        if self.training:
-            mean = input.mean(0)
-            centred = input - mean
-            variance = centred.square().mean(0)
-            with torch.no_grad():
-                examples, share = input.shape[0], self.momentum
-                self.running_mean.mul_(1.0 - share).add_(mean * share)
-                self.running_var.mul_(1.0 - share).add_(variance * (share * examples / max(examples - 1, 1)))
-                self.num_batches_tracked.add_(1)
-        else:
-            centred, variance = input - self.running_mean, self.running_var
-        return centred * (torch.rsqrt(variance + self.eps) * self.weight) + self.bias

@@ -3,8 +3,8 @@
 Losses are summed over the members, never averaged, so each member's gradient is its own. A member whose loss or
 gradient is no longer finite keeps its numbers from then on; the others never notice.
 
-:func:`take` and :func:`advance` are the step, functions of tensors alone. :class:`Step` calls them as they are;
-:mod:`claimcheck.engine.acceleration` compiles them, or records them in a CUDA graph.
+:func:`take` and :func:`advance` are the step, functions of tensors alone, which :mod:`claimcheck.engine.acceleration`
+compiles, or records in a CUDA graph. :mod:`claimcheck.engine.eager` takes the same step operation by operation.
 """
 
 from __future__ import annotations
@@ -106,27 +106,23 @@ def functional_losses_and_gradient(
     return losses, gradient
 
 
-def advance(
-    recipe: Recipe, state: TrainState, batch: Batch, c: Mapping[str, Tensor], functional: bool = False
-) -> TrainState:
+def advance(recipe: Recipe, state: TrainState, batch: Batch, c: Mapping[str, Tensor]) -> TrainState:
     """The step: a new state from the old one, nothing changed in place.
 
     Args:
         batch: columns ``[R, B, ...]`` (or ``[B, ...]`` where shared), and ``key`` ``[R]``.
         c: this step's coefficients ``[R, 1]`` or ``[1, 1]``, and ``number``, the count of steps after it.
-        functional: for a compiler: nothing depends on a look at a tensor's value.
     """
     buffers = {name: value.clone() for name, value in state.buffers.items()}
-    differentiate = functional_losses_and_gradient if functional else losses_and_gradient
-    losses, gradient = differentiate(recipe.ensemble, recipe.loss, state.parameters, buffers, batch, recipe.dims)
+    losses, gradient = functional_losses_and_gradient(
+        recipe.ensemble, recipe.loss, state.parameters, buffers, batch, recipe.dims
+    )
     if recipe.clipped:
         gradient = clip(gradient, recipe.ensemble.hyper["clip"][:, None])
     # Decided before the update, so that a compiler can update and freeze the parameters in one pass.
     finite = torch.isfinite(losses) & torch.isfinite(gradient.sum(1))
     parameters, moments = update(recipe.optimizer, state.parameters, gradient, state.moments, c)
     after = TrainState(parameters, moments, buffers, state.diverged_at, losses)
-    if not functional and bool((finite & (state.diverged_at < 0)).all()):
-        return after
     return freeze(state, after, finite, c["number"][:, 0])
 
 
@@ -195,25 +191,27 @@ class Table:
 
 
 class Step:
-    """Takes steps, one after the other, in eager mode.
+    """Takes steps, one after the other, and holds the state between them.
 
     Args:
-        recipe: what a step does. table: coefficients and keys. data: the members' examples.
+        recipe: what a step does. table: coefficients and keys. data: the members' examples. state: before the first.
     """
 
-    def __init__(self, recipe: Recipe, table: Table, data: Data) -> None:
-        self.recipe, self.table, self.data = recipe, table, data
+    def __init__(self, recipe: Recipe, table: Table, data: Data, state: TrainState) -> None:
+        self.recipe, self.table, self.data, self.state = recipe, table, data, state
         self.numbers = torch.arange(len(table.keys), device=table.keys.device)
 
-    def __call__(self, state: TrainState, step: int, positions: Tensor | None) -> TrainState:
-        """Step number ``step``, counted from 0, on the examples at ``positions`` ``[R, B]``; None for all of them."""
-        self.recipe.ensemble.skeleton.train()
-        return self.take(state, self.numbers[step : step + 1], positions)
+    def __call__(self, number: int, positions: Tensor | None) -> Tensor:
+        """Take step ``number``, counted from 0, on the examples at ``positions`` ``[R, B]``; None for all of them.
 
-    def take(self, state: TrainState, number: Tensor, positions: Tensor | None) -> TrainState:
-        """The step, of tensors alone; ``number`` is int64 ``[1]``."""
-        keys = self.table.keys_at(number)
-        return take(self.recipe, self.table, self.data, state, number, keys, positions, functional=False)
+        Returns:
+            The losses of the minibatches, ``[R]``.
+        """
+        raise NotImplementedError
+
+    def settled(self, number: int) -> TrainState:
+        """The state after ``number`` steps, members whose last update overflowed marked."""
+        raise NotImplementedError
 
 
 def take(
@@ -224,8 +222,7 @@ def take(
     number: Tensor,
     keys: Tensor,
     positions: Tensor | None,
-    functional: bool,
 ) -> TrainState:
-    """Look up the batch and the coefficients of a step, and take it; ``keys`` ``[R]`` are the step's."""
+    """Look up the batch and the coefficients of step ``number`` (int64 ``[1]``), and take it; ``keys`` ``[R]`` are its."""
     batch = data.whole()[0] if positions is None else data.rows(positions)
-    return advance(recipe, state, {**batch, "key": keys}, table.at(number), functional)
+    return advance(recipe, state, {**batch, "key": keys}, table.at(number))
