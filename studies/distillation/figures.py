@@ -1,22 +1,22 @@
-"""Figures of distillation: accuracy of students by temperature, labels and teacher; gradients; the class left out."""
+"""Figures of distillation: students by temperature, labels, teacher and modality; gradients; the class left out."""
 
 import numpy as np
+import pandas as pd
 
 from claimcheck.figures import style
 from claimcheck.theory.logit_matching import expected_cosine
 
 from .statistics import GUESS
 
-TITLES = {"digits": "digits", "mnist1d": "MNIST-1D", "fashion_mnist": "Fashion-MNIST"}
+TITLES = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "digits": "digits", "fashion_mnist": "Fashion-MNIST"}
 TEACHERS = {
     "none": "no teacher",
     "equal": "same data",
-    "dropout": "+ dropout",
     "shifts": "+ shifts",
-    "both": "+ both",
     "rich": "whole pool,\nshifts",
     "smoothed": "the same,\nsmoothed",
 }
+TAUGHT = {"shuffled": "shuffled pairs", "pairs": "pairs", "labels": "labels"}
 
 
 def plot_temperature(records):
@@ -46,11 +46,18 @@ def _widest(records):
 
 
 def plot_arms(records):
-    """The widest students on digits, T = 4, by share of the labels in the loss."""
-    rows = _widest(records[(records["dataset"] == "digits") & (records["teacher"] == "rich")])
-    axis = style.axis(height=2.7)
-    style.points(axis, rows, x="label_share", y="test_accuracy", times=100)
-    return style.finish(axis, rows, xlabel="share of the labels in the loss, α", ylabel="test accuracy / %")
+    """The widest students, T = 4, by share of the labels in the loss."""
+    rows = _widest(records[records["teacher"] == "rich"])
+    for axis, _, own in style.panels(rows, "dataset", TITLES, height=2.7):
+        style.points(axis, own, x="label_share", y="test_accuracy", times=100, lost=GUESS)
+    return style.finish(axis, rows, xlabel="share of the labels, α", ylabel="test accuracy / %")
+
+
+def _teacher_itself(axis, rows, by, levels):
+    """The mean test accuracy of the teachers of each of the `levels` that has one, as a black bar."""
+    means = 100 * rows.groupby(by)["teacher_accuracy"].mean()[levels]
+    places = np.arange(len(levels))
+    axis.hlines(means, places - 0.35, places + 0.35, color="black", linewidth=1.4, label="teacher itself")
 
 
 def plot_teachers(records):
@@ -62,21 +69,35 @@ def plot_teachers(records):
     )
     for axis, _, own in style.panels(rows, "dataset", TITLES, columns=1, height=4.8):
         kinds = [kind for kind in TEACHERS if kind in set(own["teacher"])]
-        style.points(axis, own, x="teacher", y="test_accuracy", levels=kinds, labels=TEACHERS, times=100)
-        means = 100 * own.groupby("teacher")["teacher_accuracy"].mean()[kinds]
-        places = np.arange(len(kinds))
-        axis.hlines(means, places - 0.35, places + 0.35, color="black", linewidth=1.4, label="teacher itself")
+        style.points(axis, own, x="teacher", y="test_accuracy", levels=kinds, labels=TEACHERS, times=100, lost=GUESS)
+        _teacher_itself(axis, own, "teacher", kinds)
     return style.finish(axis, rows, ylabel="test accuracy / %")
 
 
+def plot_across(records):
+    """Students of another modality than their teacher's, by what they learned from; the teacher's own accuracy."""
+    ways = {"to_signals": "{} to signals", "to_images": "signals to {}"}
+    titles = {
+        f"{way} {data}": said.format(TITLES[data]) for way, said in ways.items() for data in ("digits", "mnist5k")
+    }
+    rows = records.assign(panel=records["direction"] + " " + records["dataset"])
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.8):
+        style.points(axis, own, x="taught", y="test_accuracy", labels=TAUGHT, times=100, lost=GUESS)
+        _teacher_itself(axis, own.assign(teacher_accuracy=own["teacher_accuracy"].where(own["taught"] == "pairs")),
+                        "taught", list(TAUGHT))  # fmt: skip
+        axis.axhline(10, color=style.GREY, linestyle=":", linewidth=1.0)
+    return style.finish(axis, records, ylabel="test accuracy / %", ylim=(0, 102))
+
+
 def plot_gradient(records):
-    """Norm of the soft loss's gradient over temperature, with and without the factor."""
-    axis = style.axis()
-    style.column_curves(axis, records, x="temperature", columns={"norm": "T² KL", "norm_without": "KL"})
-    hot = records["temperature"].max()
-    limit = records[records["temperature"] == hot]["norm"].mean()
-    for end in (limit, limit / hot**2):
-        style.theory(axis, [1, hot], [limit, end], label="limit of high T")
+    """Norms of the soft loss's gradient over temperature, with and without the factor, and of the label loss's."""
+    columns = {"norm": "T² KL", "norm_without": "KL", "hard_norm": "labels"}
+    for axis, _, own in style.panels(records, "dataset", TITLES, sharey=True):
+        style.column_curves(axis, own, x="temperature", columns=columns)
+        hot = own["temperature"].max()
+        limit = own[own["temperature"] == hot]["norm"].mean()
+        for end in (limit, limit / hot**2):
+            style.theory(axis, [1, hot], [limit, end], label="limit of high T")
     labels = {"xlabel": "temperature", "ylabel": "norm of the weights' gradient"}
     return style.finish(axis, records, log_ticks=sorted(records["temperature"].unique()), yscale="log", **labels)
 
@@ -92,12 +113,15 @@ def plot_matching(records):
 
 def plot_left_out(records):
     """Recall of the class that was left out of the transfer set, before and after its bias is raised."""
-    hot = "T = " + records["temperature"].astype(int).astype(str)
-    rows = records.assign(arm=hot.where(records["label_share"] == 0, "labels"))
-    levels = ["labels", *hot.loc[records["temperature"].sort_values().index].unique()]
-    axes = style.side_by_side("recall of the missing class / %", "", height=2.9, sharey=True)
-    for axis, column, title in zip(axes, ("plain_recall", "corrected_recall"), ("as trained", "bias corrected")):
-        style.points(axis, rows, x="arm", y=column, levels=levels, times=100)
+    stages = {"plain": "as trained", "corrected": "bias corrected"}
+    titles = {f"{data} {stage}": f"{TITLES[data]}, {said}" for data in TITLES for stage, said in stages.items()}
+    arm = np.where(records["label_share"] == 0, "T = " + records["temperature"].astype(int).astype(str), "labels")
+    rows = [
+        records.assign(arm=arm, panel=records["dataset"] + f" {stage}", recall=records[f"{stage}_recall"])
+        for stage in stages
+    ]
+    levels = ["labels", *sorted(set(arm) - {"labels"})]
+    for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2, height=4.6, sharey=True):
+        style.points(axis, own, x="arm", y="recall", levels=levels, times=100)
         axis.axhline(10, color=style.GREY, linestyle=":", linewidth=1.0)
-        axis.set_title(title)
-    return style.finish(axis, records)
+    return style.finish(axis, records, ylabel="recall / %", raised=True)

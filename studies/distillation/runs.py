@@ -1,15 +1,17 @@
 """Teachers and students: what soft targets carry, what temperature does to them, and what the factor T^2 is for.
 
-A teacher with one wide hidden layer is trained per seed; students of other widths learn from its logits on their own few
-examples. Everything is judged at the last step.
+A teacher with one wide hidden layer is trained per seed, on examples that the seed drew; students of other widths learn
+from its logits on examples of their own. Everything is judged at the last step.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
+from claimcheck.data.draws import draw_each
 from claimcheck.engine import measure, networks
 from claimcheck.engine.ensemble import untrained
 from claimcheck.engine.single import per_run
@@ -18,24 +20,42 @@ from claimcheck.theory.logit_matching import cosine_to_logit_difference, log_sof
 
 from .shifts import shifted
 
-
-def _splits(context, name):
-    """Training pool, validation set (the end of the train split) and test set of a data set, standardised."""
-    data, sizes = context.dataset(name).rescaled(), context.settings[name]
-    held = len(data.x_train) - sizes["validation"]
-    pool, test = slice(min(held, sizes["pool"])), slice(sizes["test"])
-    return Data.training(data, pool), Data.training(data, slice(held, None)), Data.testing(data, test)
+SIGNALS = "mnist1d_pool"
 
 
-def _own_examples(context, seeds, size, examples):
-    """Each seed's own examples, [seeds, examples] positions in a pool of `size`."""
-    rows = [torch.randperm(size, generator=context.generator(seed, "examples"))[:examples] for seed in seeds]
-    return torch.stack(rows).to(context.device)
+class Drawn(NamedTuple):
+    """What each member drew of a data set: a pool to train on, validation and test examples, none of them twice."""
+
+    pool: Data
+    validation: Data
+    test: Data
 
 
-def _one_hidden_layer(data, width, dropout=None):
+def _drawn(context, name, seeds):
+    """Each seed's examples; inputs are less one mean, over one deviation, of the data set, and images may be shrunk."""
+    sizes = context.settings[name]
+    own = draw_each(context, name, seeds, train=sizes["pool"] + sizes["validation"], test=sizes["test"])
+    x, x_test = (_shrunk(part, sizes.get("shrink", 1)) for part in (own.pool.x_train, own.pool.x_test))
+    data = replace(own.pool, x_train=x, x_test=x_test).rescaled()
+    pool, validation = own.train.split([sizes["pool"], sizes["validation"]], 1)
+    return Drawn(*(replace(part, subset=rows) for part, rows in (
+        (Data.training(data), pool), (Data.training(data), validation), (Data.testing(data), own.test)
+    )))  # fmt: skip
+
+
+def _shrunk(images, times):
+    """Images [N, 1, H, W] with squares of `times` by `times` pixels averaged."""
+    return images if times == 1 else torch.nn.functional.avg_pool2d(images, times)
+
+
+def _of(data, rows, **columns):
+    """The examples at each member's `rows` [R, n] of shared columns, with further columns [R, n, ...]."""
+    return Data({}, {name: column[rows] for name, column in data.shared.items()} | columns)
+
+
+def _one_hidden_layer(data, width):
     inputs = data.shared["x"][0].numel()
-    return lambda run, generator: networks.MLP(inputs, int(width), 10, generator=generator, dropout=dropout)
+    return lambda run, generator: networks.MLP(inputs, int(width), 10, generator=generator)
 
 
 def _accuracy(predict, batch, hyper):
@@ -43,26 +63,20 @@ def _accuracy(predict, batch, hyper):
     return {"accuracy": (logits.argmax(-1) == batch["y"]).to(logits.dtype).mean()}
 
 
-def _taught(runs, context, name):
-    """Logits on the pool [R, N, C] and test accuracies [R] of each run's teacher, of which each is trained once."""
-    settings, rates = context.settings, context.settings[name].get("teacher_rates", {})
-    names = runs["teacher"] + ":" + runs["seed"].astype(str)
-    teachers = runs[["teacher", "seed"]].assign(run=names).drop_duplicates()
-    teachers["learning_rate"] = [rates.get(kind, settings.teacher_rate) for kind in teachers["teacher"]]
-    teachers, taught = teachers.join(pd.DataFrame(settings.teachers).T, on="teacher"), {}
-    for _, alike in teachers.groupby("dropout"):  # dropout is other code
-        taught |= zip(alike["run"], zip(*_train_teachers(alike, context, name), strict=True), strict=True)
-    logits, accuracy = zip(*(taught[name] for name in names), strict=True)
-    return torch.stack(logits), np.array(accuracy)
+def _taught(runs, context, name, asked):
+    """Logits [R, n, C] on the rows `asked` [R, n], and test accuracies [R], of each run's teacher.
 
-
-def _train_teachers(runs, context, name):
-    """The same for teachers of one rate of dropout. Without the pool they see their student's examples, as many times."""
+    Runs of one teacher and seed share it. A teacher without the pool sees its student's examples, as many times.
+    """
     settings, sizes = context.settings, context.settings[name]
-    pool, _, test = _splits(context, name)
-    place = torch.arange(len(pool), device=context.device)
-    own = _own_examples(context, runs["seed"], len(pool), sizes["examples"])[:, place % sizes["examples"]]
-    whole = torch.tensor(runs["pool"].to_numpy(), device=context.device).bool()
+    teachers = runs[["teacher", "seed"]].drop_duplicates()
+    teachers["run"] = teachers["teacher"] + ":" + teachers["seed"].astype(str)
+    rates = sizes.get("teacher_rates", {})
+    teachers["learning_rate"] = [rates.get(kind, settings.teacher_rate) for kind in teachers["teacher"]]
+    teachers = teachers.join(pd.DataFrame(settings.teachers).T, on="teacher")
+    drawn, place = _drawn(context, name, teachers["seed"]), torch.arange(sizes["pool"], device=context.device)
+    whole = torch.tensor(teachers["pool"].to_numpy(), device=context.device).bool()
+    seen = torch.where(whole[:, None], place, place % sizes["examples"])
 
     def loss(predict, batch, hyper):
         logits = predict(shifted(batch["x"], batch["key"], sizes["reach"], hyper["shifts"]))
@@ -70,11 +84,15 @@ def _train_teachers(runs, context, name):
         return (1 - hyper["smoothing"]) * hard - hyper["smoothing"] * log_softmax(logits).mean()
 
     trained = train(
-        runs, context, network=_one_hidden_layer(pool, settings.teacher_width, runs["dropout"].iloc[0] or None),
-        data=replace(pool, subset=torch.where(whole[:, None], place, own)), loss=loss, steps=sizes["teacher_steps"],
-        hyper={"schedule": "cosine"}, streams="teacher/", evaluate={"test": (test, _accuracy)},
+        teachers, context, network=_one_hidden_layer(drawn.pool, settings.teacher_width), loss=loss,
+        data=Data(drawn.pool.shared, subset=drawn.pool.subset.gather(1, seen)), steps=sizes["teacher_steps"],
+        hyper={"schedule": settings.teacher_schedule}, streams="teacher/", evaluate={"test": (drawn.test, _accuracy)},
     )  # fmt: skip
-    return measure.outputs(trained.ensemble, pool), trained.records["test_accuracy"].to_numpy()
+    own = (runs["teacher"] + ":" + runs["seed"].astype(str)).map({run: at for at, run in enumerate(teachers["run"])})
+    first = own.drop_duplicates().index  # a student of each teacher: students of one are asked the same rows
+    said = measure.outputs(trained.ensemble, _of(drawn.pool, asked[torch.as_tensor(runs.index.get_indexer(first))]))
+    own = own.to_numpy(copy=True)
+    return said[torch.as_tensor(own)], trained.records["test_accuracy"].to_numpy()[own]
 
 
 def _soft_loss(predict, batch, hyper):
@@ -83,30 +101,34 @@ def _soft_loss(predict, batch, hyper):
     return temperature**2 * soft_loss(predict(batch["x"]), batch["logits"], temperature).mean()
 
 
+def _hard_loss(predict, batch, hyper):
+    return softmax_cross_entropy(predict(batch["x"]), batch["y"]).mean()
+
+
 def _student_loss(predict, batch, hyper):
     """alpha CE + (1 - alpha) T^2 KL, alpha being the share of the labels."""
     logits, share = predict(batch["x"]), hyper["label_share"]
-    hard = softmax_cross_entropy(logits, batch["y"]).mean()
-    return share * hard + (1 - share) * _soft_loss(lambda x: logits, batch, hyper)
+    return share * _hard_loss(lambda x: logits, batch, hyper) + (1 - share) * _soft_loss(lambda x: logits, batch, hyper)
 
 
-def _train_students(runs, context, data, width, steps, **sets):
+def _train_students(runs, context, drawn, width, data, steps, **sets):
     """Students of one width on `data` with their teachers' logits; accuracy on each of `sets`."""
     evaluate = {split: (each, _accuracy) for split, each in sets.items()}
-    network = _one_hidden_layer(data, width)
+    network = _one_hidden_layer(drawn.pool, width)
     return train(runs, context, network=network, data=data, loss=_student_loss, steps=steps, evaluate=evaluate)
 
 
 def run_students(runs, context):
     """Validation and test accuracy of students by width, teacher, temperature and share of the labels."""
     name, runs, frames = runs["dataset"].iloc[0], runs.reset_index(drop=True), []
-    logits, accuracy = _taught(runs, context, name)
-    pool, validation, test = _splits(context, name)
-    sizes = context.settings[name]
+    sizes, drawn = context.settings[name], _drawn(context, name, runs["seed"])
+    asked = drawn.pool.subset[:, : sizes["examples"]]
+    logits, accuracy = _taught(runs, context, name, asked)
     for width, group in runs.groupby("width"):
-        subset = _own_examples(context, group["seed"], len(pool), sizes["examples"])
-        data = Data(pool.shared, {"logits": logits[torch.tensor(group.index, device=logits.device)]}, subset)
-        trained = _train_students(group, context, data, width, sizes["steps"], validation=validation, test=test)
+        rows = torch.as_tensor(group.index.to_numpy(copy=True))
+        data = _of(drawn.pool, asked[rows], logits=logits[rows])
+        sets = {"validation": drawn.validation.members(rows), "test": drawn.test.members(rows)}
+        trained = _train_students(group, context, drawn, width, data, sizes["steps"], **sets)
         frames.append(trained.records.assign(teacher_accuracy=accuracy[group.index]))
     return pd.concat(frames, ignore_index=True)
 
@@ -116,14 +138,20 @@ run_images = run_students
 
 def run_left_out(runs, context):
     """Students that never see one class: recall of it and of the others, before and after a correction of its bias."""
-    settings, sizes = context.settings, context.settings.digits
-    pool, validation, test = _splits(context, "digits")
-    kept, known = (torch.nonzero(each.shared["y"] != settings.missing)[:, 0] for each in (pool, validation))
-    subset = kept[_own_examples(context, runs["seed"], len(kept), sizes["examples"])]
-    data = Data(pool.shared, {"logits": _taught(runs, context, "digits")[0]}, subset)
-    validation = replace(validation, subset=known)
-    trained = _train_students(runs, context, data, settings.width, sizes["steps"], validation=validation)
-    found = [_recalls(each, test.shared["y"], settings.missing) for each in measure.outputs(trained.ensemble, test)]
+    settings, name = context.settings, runs["dataset"].iloc[0]
+    sizes, drawn, runs = settings[name], _drawn(context, name, runs["seed"]), runs.reset_index(drop=True)
+
+    def without(data, count):
+        known = data.shared["y"][data.subset] != settings.missing
+        return torch.stack([row[keep][:count] for row, keep in zip(data.subset, known, strict=True)])
+
+    asked = without(drawn.pool, sizes["examples"])
+    data = _of(drawn.pool, asked, logits=_taught(runs, context, name, asked)[0])
+    known = Data(drawn.validation.shared, subset=without(drawn.validation, sizes["validation"] * 4 // 5))
+    trained = _train_students(runs, context, drawn, settings.width, data, sizes["steps"], validation=known)
+    labels = drawn.test.shared["y"][drawn.test.subset]
+    said = measure.outputs(trained.ensemble, drawn.test)
+    found = [_recalls(*each, settings.missing) for each in zip(said, labels.expand(len(runs), -1), strict=True)]
     return trained.records.join(pd.DataFrame(found))
 
 
@@ -143,24 +171,68 @@ def _recalls(logits, labels, missing):
     return found
 
 
+def run_across(runs, context):
+    """Students of another modality than their teacher's: signals by a teacher of images, or images by one of signals.
+
+    An image and a signal of one class make a pair, neither of which the teacher was trained on. The teacher sees one
+    half, the student the other and what the teacher says: no label. `taught` says by what it learns: `pairs`, pairs
+    `shuffled`, or the `labels` of the same examples.
+    """
+    names, runs = (runs["dataset"].iloc[0], SIGNALS), runs.reset_index(drop=True)
+    source, target = names if runs["direction"].iloc[0] == "to_signals" else reversed(names)
+    here, there = (_drawn(context, name, runs["seed"]) for name in (source, target))
+    count, taught = context.settings.pairs, runs["taught"]
+    shown = here.validation.subset[:, :count]
+    logits, accuracy = _taught(runs.assign(teacher="rich"), context, source, shown)
+    classes = zip(here.pool.shared["y"][shown], there.pool.shared["y"][there.pool.subset], strict=True)
+    paired = there.pool.subset.gather(1, torch.stack([_partners(*each) for each in classes]))
+    mixed = [torch.randperm(count, generator=context.generator(seed, "pairs")) for seed in runs["seed"]]
+    straight = torch.tensor((taught != "shuffled").to_numpy())[:, None]
+    order = torch.where(straight, torch.arange(count), torch.stack(mixed)).to(context.device)
+    data = _of(there.pool, paired, logits=logits.take_along_dim(order[..., None], 1))
+    given = runs.assign(label_share=(taught == "labels").astype(float), temperature=context.settings.temperature)
+    trained = _train_students(
+        given, context, there, context.settings.width, data, context.settings.steps,
+        validation=there.validation, test=there.test,
+    )  # fmt: skip
+    right = trained.records["test_accuracy"]
+    return trained.records.assign(teacher_accuracy=accuracy, above_chance=right - 0.1, lead=right - accuracy)
+
+
+def _partners(labels, others):
+    """For each label the position in `others` of one that is equal: the next, from the start again where they end."""
+    found = torch.empty_like(labels)
+    for label in labels.unique():
+        mine, theirs = (torch.nonzero(each == label)[:, 0] for each in (labels, others))
+        found[mine] = theirs[torch.arange(len(mine), device=theirs.device) % len(theirs)]
+    return found
+
+
 def _cosine(student, teacher, temperature):
     """Mean cosine of the soft loss's gradient to the difference of logits."""
     return float(cosine_to_logit_difference(student, teacher, float(temperature)).mean())
 
 
 def run_gradients(runs, context):
-    """Gradient of T^2 KL with respect to a new student's weights (norm), and its cosine to the difference of logits."""
-    pool, *_ = _splits(context, "digits")
-    logits, _ = _taught(runs.assign(teacher="rich"), context, "digits")
-    students = untrained(runs, context, _one_hidden_layer(pool, context.settings.width))
-    gradients = measure.gradient_of(students, Data(pool.shared, {"logits": logits}), _soft_loss)
-    norms = gradients.double().norm(dim=1).cpu().numpy()
-    spread = (logits - logits.mean(-1, keepdim=True)).double().pow(2).mean((1, 2)).sqrt().cpu().numpy()
-    cosines = [
-        _cosine(*each) for each in zip(measure.outputs(students, pool), logits, runs["temperature"], strict=True)
-    ]
-    found = runs[["run"]].assign(norm=norms, norm_without=norms / runs["temperature"] ** 2)
-    return found.assign(cosine=cosines, logit_deviation=spread)
+    """Gradients of T^2 KL and of the label loss with respect to a new student's weights, and what the former is.
+
+    `imbalance` is how many decades the two norms are apart, in either direction, `imbalance_without` the same without T^2; `cosine` is that of the gradient with respect to the logits to the difference of logits.
+    """
+    name, runs = runs["dataset"].iloc[0], runs.reset_index(drop=True)
+    drawn = _drawn(context, name, runs["seed"])
+    asked = drawn.pool.subset[:, : context.settings[name]["examples"]]
+    logits, _ = _taught(runs.assign(teacher="rich"), context, name, asked)
+    students = untrained(runs, context, _one_hidden_layer(drawn.pool, context.settings.width))
+    data = _of(drawn.pool, asked, logits=logits)
+    soft, hard = (
+        measure.gradient_of(students, data, loss).double().norm(dim=1).cpu().numpy()
+        for loss in (_soft_loss, _hard_loss)
+    )
+    heat = runs["temperature"].to_numpy(dtype=float)
+    off = {"imbalance": soft / hard, "imbalance_without": soft / hard / heat**2}
+    found = runs[["run"]].assign(norm=soft, norm_without=soft / heat**2, hard_norm=hard)
+    cosines = [_cosine(*each) for each in zip(measure.outputs(students, data), logits, heat, strict=True)]
+    return found.assign(cosine=cosines, **{column: np.abs(np.log10(value)) for column, value in off.items()})
 
 
 @per_run

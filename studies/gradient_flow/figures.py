@@ -11,6 +11,8 @@ from claimcheck.theory.slopes import backward_slope, expected_slope, table
 from .statistics import GUESSING
 
 LOOKS = style.looks(["relu", "tanh", "swish", "gelu", "sigmoid"])
+NAMES = {"relu": "ReLU", "tanh": "tanh", "swish": "Swish", "sigmoid": "sigmoid"}
+DATA = {"digits": "digits", "mnist5k": "MNIST, 14×14", "mnist1d_pool": "MNIST-1D"}
 
 
 def plot_slopes(records):
@@ -19,7 +21,7 @@ def plot_slopes(records):
     cells = records.groupby(["activation", "weight_variance"], sort=False).groups
     measured = {(cell[0], expected_slope(*cell, depth)): backward_slope(table(records, *cell)) for cell in cells}
     slopes = pd.concat(measured, names=["activation", "theory"]).rename("measured").reset_index()
-    style.curves(axis, slopes, x="theory", y="measured", by="activation", looks=LOOKS, joined=False)
+    style.curves(axis, slopes, x="theory", y="measured", by="activation", looks=LOOKS, labels=NAMES, joined=False)
     ends = axis.get_xlim()
     style.theory(axis, ends, ends, label="theory = measured")
     axis.axhline(0, color=style.GREY, linewidth=0.6, zorder=0)
@@ -29,39 +31,70 @@ def plot_slopes(records):
 
 def plot_depth_profile(records):
     """ln delta by layer, relative to the last layer, beside theory."""
-    depth = int(records["layer"].max())
-    records = records.assign(log_delta=style.relative(records, "delta", "layer", depth))
-    he, tanh = records[records["weight_variance"] == 2.0], records[records["activation"] == "tanh"]
-    left, right = style.side_by_side("ln of squared gradient, relative / nats", "", height=3.2, sharey=True)
-    style.curves(left, he, x="layer", y="log_delta", by="activation", looks=LOOKS)
-    style.curves(right, tanh, x="layer", y="log_delta", by="weight_variance")
-    for axis, rows in ((left, he), (right, tanh)):
-        for cell in rows.groupby(["activation", "weight_variance"]).groups:
-            style.theory(axis, range(1, depth + 1), mean_field.log_gradients(*cell, depth))
-        style.legend(axis, outside=False, fontsize=7.5)
-    left.set_title(r"at $\sigma_w^2 = 2$")
-    right.set_title(r"tanh, by $\sigma_w^2$")
-    return style.finish(right, records, xlabel="layer (1 = next to the input)")
+    axis, depth = style.axis(height=3.2), int(records["layer"].max())
+    cells = list(records.groupby(["activation", "weight_variance"], sort=False).groups)
+    names = {cell: f"{NAMES[cell[0]]}, σ² = {cell[1]:g}" for cell in cells}
+    rows = records.assign(
+        log_delta=style.relative(records, "delta", "layer", depth) / np.log(10),
+        network=list(map(names.get, zip(records["activation"], records["weight_variance"]))),
+    )
+    style.curves(axis, rows, x="layer", y="log_delta", by="network", looks=style.looks(names.values()))
+    for cell in cells:
+        style.theory(axis, range(1, depth + 1), mean_field.log_gradients(*cell, depth) / np.log(10))
+    labels = {"xlabel": "layer (1 = next to the input)", "ylabel": "squared gradient, relative / log₁₀"}
+    return style.finish(axis, records, **labels)
 
 
-def plot_training(records):
-    """Final loss of every run, by network."""
-    axis = style.axis(height=2.8)
-    factors = {cell: mean_field.chi_1(*cell) for cell in records.groupby(["activation", "weight_variance"]).groups}
-    names = {cell: f"{cell[0]} {cell[1]:g}\nχ₁ = {factors[cell]:.2f}" for cell in sorted(factors, key=factors.get)}
-    network = [names[cell] for cell in zip(records["activation"], records["weight_variance"])]
-    looks = {name: LOOKS[activation] for (activation, _), name in names.items()}
-    rows, how = records.assign(network=network), {"levels": list(looks), "looks": looks}
-    style.points(axis, rows, x="network", y="train_loss", lost=3.0, cut=3.0, **how)
-    style.level(axis, GUESSING, "guessing, ln 10")
-    return style.finish(axis, records, ylabel="training loss / nats (cut at 3)", ylim=(None, 3.05))
+def plot_swept(records):
+    """Final loss over learning rates where the gradient vanishes and where it explodes, a panel for each."""
+    titles = {"tanh": "tanh, χ₁ = ¼", "relu": "ReLU, χ₁ = 4"}
+    records = records.assign(decade=np.log10(records["learning_rate"]), loss=np.log10(records["train_loss"]))
+    for axis, _, rows in style.panels(records, "activation", titles, height=2.8, sharey=True):
+        how = {"labels": DATA, "looks": style.looks(["digits", "mnist5k"]), "average": "median"}
+        style.curves(axis, rows, x="decade", y="loss", by="dataset", lost=7.0, **how)
+        style.level(axis, np.log10(GUESSING), "guessing")
+    labels = {"xlabel": "log₁₀ of the learning rate", "ylabel": "log₁₀ of the training loss / nats"}
+    return style.finish(axis, records, **labels)
+
+
+def plot_fading(records):
+    """Final loss of residual networks by what was done to their gradient, a panel for each data set."""
+    names = {
+        ("fading", 1.0, 0): "whole", ("fading", 1.0, 10): "whole, ten\nlayers frozen", ("fading", 0.5, 0): "halved",
+        ("fading", 0.5, 10): "halved, ten\nlayers frozen", ("growing", 2.0, 0): "doubled",
+        ("fading_adam", 1.0, 0): "whole,\nAdam", ("fading_adam", 0.5, 0): "halved,\nAdam",
+    }  # fmt: skip
+    records = records[records["part"].isin(["fading", "fading_adam", "growing"])]
+    arms = map(names.get, zip(records["part"], records["factor"].astype(float), records["frozen"].astype(int)))
+    records = records.assign(arm=list(arms))
+    for axis, _, rows in style.panels(records, "dataset", DATA, height=3.6, sharey=True):
+        levels = [name for name in names.values() if (rows["arm"] == name).any()]
+        style.points(axis, rows, x="arm", y="train_loss", levels=levels, lost=GUESSING, cut=GUESSING, horizontal=True)
+        axis.axvline(GUESSING / 2, color=style.GREY, linewidth=1, linestyle=":", label="half of guessing")
+    return style.finish(axis, records, xlabel="training loss / nats", xlim=(0, None))
+
+
+def plot_simplification(records):
+    """Updates to half the loss of guessing by depth and activation, a panel for each data set."""
+    records = records[records["part"].isin(["training", "signals"]) & (records["weight_variance"] != 64.0)]
+    budget = records["part"].map({"training": 180.0, "signals": 400.0})
+    records = records.assign(reached=records["updates"].where(np.isfinite(records["updates"]), budget))
+    how = {"x": "depth", "y": "reached", "by": "activation", "looks": LOOKS, "labels": NAMES, "average": "median"}
+    for axis, _, rows in style.panels(records, "dataset", DATA, height=2.8):
+        drawn = style.curves(axis, rows, joined=rows["depth"].nunique() > 1, **how)
+        axis.set(xticks=sorted(records["depth"].unique()), ylim=(0, 1.1 * drawn["high"].max()))
+    few, many = (records[records["part"] == part]["seed"].nunique() for part in ("training", "signals"))
+    labels = {"xlabel": "hidden layers", "ylabel": "updates to half the loss of guessing"}
+    extra = f"MNIST-1D {many}" if many != few else ""
+    shown = records[records["part"] == "training"]
+    return style.finish(axis, shown, extra, raised=True, xlim=(0, 22), **labels)
 
 
 def plot_map(records):
     """Final loss over depth and weight variance, with theory's depth scale."""
     top = 1.05 * GUESSING
     records = records.assign(loss=records["train_loss"].fillna(top).clip(upper=top))
-    for axis, activation, rows in style.panels(records, "activation", {"relu": "relu", "tanh": "tanh"}):
+    for axis, activation, rows in style.panels(records, "activation", {"relu": "ReLU", "tanh": "tanh"}):
         grid = rows.pivot_table(index="depth", columns="weight_variance", values="loss")
         look = {"cmap": "viridis_r", "vmin": records["loss"].min(), "vmax": top}
         image = axis.imshow(grid, origin="lower", aspect="auto", **look)
@@ -93,13 +126,17 @@ def plot_saturation(records):
 
 
 def plot_dead_units(records):
-    """Dead share and loss against the learning rate."""
-    dead, loss = style.side_by_side("dead units / %", "training loss / nats", height=2.8)
-    how = {"x": "learning_rate", "by": "activation", "looks": LOOKS}
-    style.curves(dead, records, y="dead", times=100, within=(0, 100), **how)
-    style.curves(loss, records, y="train_loss", cut=4.0, **how)
-    style.level(loss, GUESSING, "guessing, ln 10")
-    return style.finish(loss, records, xlabel="learning rate", xscale="log")
+    """Dead share and loss against the learning rate, a row for each data set."""
+    _, axes = style.figure(2, 2, height=4.6, sharex=True)
+    how = {"x": "learning_rate", "by": "activation", "looks": LOOKS, "labels": NAMES}
+    for (dead, loss), name in zip(axes, ("digits", "mnist1d_pool")):
+        rows = records[records["dataset"] == name]
+        style.curves(dead, rows, y="dead", times=100, within=(0, 100), **how)
+        style.curves(loss, rows, y="train_loss", cut=3.0, **how)
+        style.level(loss, GUESSING, "guessing")
+        dead.set(ylabel=f"{DATA[name]}: dead units / %")
+        loss.set(ylabel="training loss / nats")
+    return style.finish(axes[0][1], records, log_ticks=[0.3, 0.5, 1.0, 2.0], xlabel="learning rate")
 
 
 def plot_dead_law(records):

@@ -1,12 +1,17 @@
 """Gradients of untrained stacks, and networks trained from where the gradient fades, keeps its size or explodes."""
 
+import math
+
 import pandas as pd
 import torch
 
 from claimcheck.engine import depth_profile, measure, networks
-from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.ensemble import Ensemble, untrained
 from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, Trained, train
+
+from .examples import own_examples
+from .fading import Fading
 
 SLOPES = {
     "relu": lambda x: (x > 0).to(x.dtype),
@@ -17,6 +22,7 @@ LAMBERT = 0.278465
 """W(1/e), the greatest value of x / (1 + exp x)."""
 
 run_slopes = depth_profile.run
+run_scales = depth_profile.run
 
 
 def run_saturation(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -45,18 +51,39 @@ def run_exact(runs: pd.DataFrame, context) -> pd.DataFrame:
     relu, tanh, swish = (networks.activation_of(name) for name in ("relu", "tanh", "swish"))
     relu_slope, tanh_slope, swish_slope = (torch.autograd.grad(f(x).sum(), x)[0] for f in (relu, tanh, swish))
     x = x.detach()
-    signs = swish_slope[x < 0].sign()
+    negative, signs = x[x < 0], swish_slope[x < 0].sign()
     facts = {
         "tanh_peak": tanh_slope.max(),
         "tanh_tail": tanh_slope[x.abs() >= 10].max(),
         "relu_active": (relu_slope[x > 0] - 1).abs().max() + 1,
         "swish_roots": (signs == 0).sum() + (signs[1:] * signs[:-1] < 0).sum(),
+        "swish_root": negative[swish_slope[x < 0].abs().where(negative > -5, math.inf).argmin()],
         "swish_right": swish(x[-1]) / x[-1],
         "swish_left": swish(x[0]).abs(),
+        **_chains(),
     }
     gaps = [beta * (swish(beta * x) / beta - relu(x)).abs().max() for beta in context.settings.betas]
     facts["swish_gap"] = max(gaps, key=lambda gap: abs(gap - LAMBERT))
     return pd.DataFrame({"run": runs["run"], **{name: float(value) for name, value in facts.items()}})
+
+
+def _chains() -> dict[str, torch.Tensor]:
+    """Two products for the gradient of a two-layer network's first weight, over that gradient: the chain rule's, of
+    activations by activations, and one of weights by weights."""
+    w1, w2 = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.8, -1.3))
+    h1 = torch.tanh(0.5 * w1)
+    h2 = torch.tanh(w2 * h1)
+    loss = (h2 - 0.3) ** 2
+
+    def by(what: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+        (found,) = torch.autograd.grad(what, where, retain_graph=True, allow_unused=True)
+        return torch.zeros_like(where) if found is None else found
+
+    gradient = by(loss, w1)
+    return {
+        "activation_product": by(loss, h2) * by(h2, h1) * by(h1, w1) / gradient,
+        "weight_product": by(loss, w2) * by(w2, w1) / gradient,
+    }
 
 
 @per_run
@@ -71,55 +98,133 @@ def run_dead_law(run, context) -> dict[str, float]:
 
 
 def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Train deep plain networks on MNIST-1D; loss on the first `judged` training examples at the end."""
-    data = context.dataset("mnist1d")
-    judged = Data.training(data, slice(context.settings.judged))
-    return _train(runs, context, Data.training(data), {"train": judged}).records
+    """Train plain networks and follow the mean loss of the last ten minibatches, every other step.
+
+    Columns: `train_loss`, the last of these losses; `course`, their mean (what the rate is tuned for); `updates`, after
+    how many steps they were first at most half the loss of guessing (infinite: never); `relative_gradient`.
+    """
+    data, inputs = _training_set(runs, context)
+    network, steps = _plain(context.settings, inputs), context.settings.steps
+    first = _relative_gradient(runs, context, network, data)
+    course = train(
+        runs, context, network=network, data=data, evaluate_at=range(2, steps + 1, 2), batch_loss_window=10
+    ).records
+    there = course["batch_loss"] <= 0.5 * math.log(10.0)
+    last = course[course["step"] == steps].reset_index(drop=True)
+    mean = course.groupby("run")["batch_loss"].agg(lambda losses: losses.mean(skipna=False))
+    return pd.DataFrame({
+        "run": last["run"],
+        "train_loss": last["batch_loss"],
+        "course": last["run"].map(mean),
+        "updates": last["run"].map(course[there].groupby("run")["step"].min()).astype("float64").fillna(math.inf),
+        "relative_gradient": last["run"].map(first),
+        "status": last["status"],
+    })  # fmt: skip
 
 
-run_map = run_training
+def run_swept(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Train plain networks at one learning rate a run; loss of the last ten minibatches, error on all the examples."""
+    data, inputs = _training_set(runs, context)
+    network = _plain(context.settings, inputs)
+    first = _relative_gradient(runs, context, network, data)
+    records = train(
+        runs, context, network=network, data=data, evaluate={"train": data}, batch_loss_window=10
+    ).records.drop(columns=["step", "train_loss"])
+    records["relative_gradient"] = records["run"].map(first)
+    return records.rename(columns={"batch_loss": "train_loss"})
+
+
+def run_map(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Train plain networks; final loss on their training examples."""
+    data, inputs = _training_set(runs, context)
+    return train(runs, context, network=_plain(context.settings, inputs), data=data, evaluate={"train": data}).records
+
+
+run_fit = run_map
+
+
+def run_fading(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Train residual networks whose gradient alone fades, or stops at an early block; final loss on their examples."""
+    data, inputs = _training_set(runs, context)
+    settings = context.settings
+
+    def network(run, generator) -> Fading:
+        how = {"depth": settings.depth, "output_init": settings.output_variance, "generator": generator}
+        return Fading(inputs, settings.width, 10, factor=run.factor, frozen=run.frozen, **how)
+
+    return train(runs, context, network=network, data=data, evaluate={"train": data}).records
 
 
 def run_dead(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train at one learning rate a run, then count the units that pass no gradient for any training example.
 
     A unit counts as dead when |phi'| < 0.01 on every example: for ReLU that is "never active", for Swish a
-    pre-activation that stays below about -6.6 (or on the one root of its slope).
+    pre-activation that stays below about -6.6 (or on the one root of its slope). Of ReLU networks also `revived`, the
+    share of units dead after half of the steps that are not dead at the end, and `kept`, that of units not dead then.
     """
-    data, slope = context.dataset("mnist1d"), SLOPES[runs["activation"].iloc[0]]
-    examples = Data.training(data)
-    trained = _train(runs, context, examples, {"train": examples, "test": Data.testing(data)})
-    functions = {"dead": lambda before, after: (slope(before).abs().amax(0) < 0.01).to(before.dtype).mean()}
-    dead = measure.layerwise(trained.ensemble, examples, functions).groupby("run")["dead"].mean()
-    records = trained.records
-    return records.assign(dead=records["run"].map(dead).where(records["status"] == "ok"))
+    data, inputs = _training_set(runs, context)
+    activation, network = runs["activation"].iloc[0], _plain(context.settings, inputs)
+    trained = train(runs, context, network=network, data=data, evaluate={"train": data})
+    fine = (trained.records["status"] == "ok").to_numpy()
+    dead = _dead(trained, data, activation)
+    found = {"dead": dead.double().mean((1, 2))}
+    if activation == "relu":
+        half = context.settings.steps // 2  # the same steps as the first half of the above, from the same streams
+        before = _dead(train(runs, context, network=network, data=data, steps=half), data, activation)
+        found["revived"] = (before & ~dead).sum((1, 2)) / before.sum((1, 2))
+        found["kept"] = (~before & ~dead).sum((1, 2)) / (~before).sum((1, 2))
+    return trained.records.assign(
+        **{name: pd.Series(value.double().cpu().numpy()).where(fine) for name, value in found.items()}
+    )
 
 
 def run_accuracy(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train classifiers; the learning rate is chosen on the last fifth of the training examples, which stay unseen."""
-    data = context.dataset(runs["dataset"].iloc[0]).flat()
-    seen = int(0.8 * min(len(data.y_train), context.settings.examples))
-    examples, unseen = Data.training(data, slice(seen)), Data.training(data, slice(seen, round(seen / 0.8)))
-    return _train(runs, context, examples, {"train": examples, "valid": unseen, "test": Data.testing(data)}).records
+    own = own_examples(runs, context)
+    seen = int(0.8 * own.train.shape[1])
+    columns = {"x": own.pool.x_train, "y": own.pool.y_train}
+    sets = {
+        "train": Data(columns, subset=own.train[:, :seen]),
+        "valid": Data(columns, subset=own.train[:, seen:]),
+        "test": Data({"x": own.pool.x_test, "y": own.pool.y_test}, subset=own.test),
+    }
+    network = _plain(context.settings, own.pool.x_train.shape[1])
+    return train(runs, context, network=network, data=sets["train"], evaluate=sets).records
 
 
-def run_fit(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Fit a small subset of MNIST-1D, another one for each seed, in full batches."""
-    data = context.dataset("mnist1d")
-    orders = [torch.randperm(len(data.y_train), generator=context.generator(seed, "subset")) for seed in runs["seed"]]
-    subset = torch.stack(orders)[:, : context.settings.examples].to(context.device)
-    examples = Data({"x": data.x_train, "y": data.y_train}, subset=subset)
-    return _train(runs, context, examples, {"train": examples}).records
+def _training_set(runs: pd.DataFrame, context) -> tuple[Data, int]:
+    """The training examples of every run, and how many numbers one has."""
+    own = own_examples(runs, context)
+    return Data({"x": own.pool.x_train, "y": own.pool.y_train}, subset=own.train), own.pool.x_train.shape[1]
 
 
-def _train(runs: pd.DataFrame, context, examples: Data, evaluate: dict[str, Data]) -> Trained:
-    """Train plain networks; without a weight variance, from the initialisation that is their activation's own."""
-    settings, inputs = context.settings, examples.shared["x"].shape[1]
+def _plain(settings, inputs: int):
+    """Makes plain networks; without a weight variance, from the initialisation that is their activation's own."""
 
-    def network(run, generator):
-        depth = getattr(run, "depth", settings.get("depth"))
+    def network(run, generator) -> networks.MLP:
         init = getattr(run, "weight_variance", "he" if run.activation in ("relu", "swish", "gelu") else "xavier")
-        how = {"depth": depth, "activation": run.activation, "init": init}
-        return networks.MLP(inputs, settings.width, 10, generator=generator, **how)
+        how = {"activation": run.activation, "init": init, "output_init": settings.output_variance}
+        depth = getattr(run, "depth", settings.get("depth"))
+        return networks.MLP(inputs, settings.width, 10, depth=depth, generator=generator, **how)
 
-    return train(runs, context, network=network, data=examples, evaluate=evaluate)
+    return network
+
+
+def _relative_gradient(runs: pd.DataFrame, context, network, data: Data) -> pd.Series:
+    """By run, the length of the first gradient over that of all weights, on a hundred examples."""
+    ensemble = untrained(runs, context, network)
+    gradient = measure.gradient_of(ensemble, Data(data.shared, subset=data.subset[:, :100])).norm(dim=1)
+    return pd.Series((gradient / ensemble.parameters.norm(dim=1)).double().cpu().numpy(), index=runs["run"])
+
+
+def _dead(trained: Trained, data: Data, activation: str) -> torch.Tensor:
+    """Which units of an ensemble of plain networks pass no gradient, bool ``[R, layers, units]``."""
+    ensemble: Ensemble = trained.ensemble
+    named, h, dead = ensemble.named(), data.whole()[0]["x"], []
+    with torch.no_grad():
+        for layer, phi in enumerate(ensemble.skeleton.activations):
+            weight, bias = (named[f"hidden.{layer}.{name}"] for name in ("weight", "bias"))
+            before = torch.baddbmm(bias[:, None], h, weight.mT)
+            dead.append(SLOPES[activation](before).abs().amax(1) < 0.01)
+            h = phi(before)
+    return torch.stack(dead, 1)

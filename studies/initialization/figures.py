@@ -7,13 +7,15 @@ from claimcheck.theory import mean_field
 
 from .statistics import GUESSING, capped_loss
 
-NAMES = {"relu": "ReLU", "tanh": "tanh"}
+NAMES = {"relu": "ReLU", "tanh": "tanh", "swish": "Swish"}
+DATA = {"digits": "digits", "mnist5k": "MNIST, 14×14"}
+GAINS = {0.25: "¼", 1.0: "1", 4.0: "4"}
 
 
 def plot_variance(records):
     """Mean squares by layer, forward and backward, with theory."""
     depth = int(records["layer"].max())
-    cells = [("relu", 1.0), ("relu", 2.0), ("relu", 4.0), ("tanh", 1.0), ("tanh", 4.0)]
+    cells = [("relu", 1.0), ("relu", 2.0), ("tanh", 1.0), ("tanh", 4.0)]
     names = {cell: f"{NAMES[cell[0]]}, {cell[1]:g}" for cell in cells}
     drawn = records.assign(cell=list(map(names.get, zip(records["activation"], records["weight_variance"]))))
     signal, gradient = style.side_by_side("mean square, relative / log₁₀", "", sharey=True)
@@ -29,29 +31,45 @@ def plot_variance(records):
     return style.finish(gradient, records, title="activation, σ²", xlabel="layer")
 
 
-def plot_training(records):
-    """Final loss by weight variance, a panel per activation."""
-    records = records.assign(loss=capped_loss(records))
-    for axis, activation, rows in style.panels(records, "activation", NAMES, height=2.8, sharey=True):
-        levels = sorted(rows["weight_variance"].unique())
-        looks = dict.fromkeys(levels, style.looks(NAMES)[activation])
-        labels = {level: f"{level:g}" for level in levels}
-        style.points(axis, rows, x="weight_variance", y="loss", looks=looks, labels=labels)
-        for level in (1.0, 2.0):
-            axis.axvline(levels.index(level), color="0.85", linewidth=6, zorder=0)
+def plot_scales(records):
+    """Final loss over learning rates by gain, a panel for each activation and data set."""
+    records = records.assign(
+        loss=capped_loss(records),
+        panel=records["activation"].map(NAMES) + ", " + records["dataset"].map(DATA),
+        decade=np.log10(records["learning_rate"]),
+    )
+    titles = {f"{name}, {data}": f"{name}, {data}" for name in ("ReLU", "tanh") for data in DATA.values()}
+    for axis, _, rows in style.panels(records, "panel", titles, columns=2, height=4.6, sharex=True, sharey=True):
+        style.curves(
+            axis, rows, x="decade", y="loss", by="gain", looks=style.looks(GAINS), labels=GAINS, average="median"
+        )
         style.level(axis, GUESSING, "guessing")
-    labels = {"xlabel": "weight variance σ² (times fan-in)", "ylabel": "final training loss / nats"}
-    return style.finish(axis, records, **labels)
+    return style.finish(
+        axis, records, title="gain", xlabel="log₁₀ of the learning rate", ylabel="training loss / nats", raised=True
+    )
+
+
+def plot_training(records):
+    """Final loss by weight variance and activation, a panel for each data set."""
+    records = records.assign(loss=capped_loss(records))
+    for axis, _, rows in style.panels(records, "dataset", DATA, sharey=True):
+        for own in (1.0, 2.0):
+            axis.axvline(own, color="0.85", linewidth=5, zorder=0)
+        style.curves(axis, rows, x="weight_variance", y="loss", by="activation", looks=style.looks(NAMES), labels=NAMES)
+        style.level(axis, GUESSING, "guessing")
+    ticks = [0.5, 1, 1.5, 2, 3, 4]
+    labels = {"xlabel": "weight variance σ² (times fan-in)", "ylabel": "training loss / nats"}
+    return style.finish(axis, records, log_ticks=ticks, **labels)
 
 
 def plot_normalisation(records):
-    """Final loss over gains by normalisation, a panel per activation and depth."""
-    panel = records["activation"].map(NAMES) + ", depth " + records["depth"].astype(str)
-    titles = {title: title for title in ("ReLU, depth 3", "ReLU, depth 10", "tanh, depth 10")}
+    """Final loss over gains by normalisation, a panel for each data set and depth."""
+    panel = records["dataset"].map(DATA) + ", depth " + records["depth"].astype(str)
+    titles = {title: title for depth in (3, 10, 20) for data in DATA.values() for title in [f"{data}, depth {depth}"]}
     records = records.assign(loss=capped_loss(records), panel=panel)
-    for axis, _, rows in style.panels(records, "panel", titles, height=2.8, sharey=True):
+    for axis, _, rows in style.panels(records, "panel", titles, columns=2, height=4.6, sharex=True, sharey=True):
         style.curves(axis, rows, x="gain", y="loss", by="norm", looks=style.looks(["none", "batch", "layer"]))
         style.level(axis, GUESSING, "guessing")
-        style.log_axis(axis, [0.25, 1, 4], ["¼", "1", "4"])
-    labels = {"xlabel": "gain of initial weights", "ylabel": "final training loss / nats"}
+        style.log_axis(axis, list(GAINS), list(GAINS.values()))
+    labels = {"xlabel": "gain of hidden weights", "ylabel": "training loss / nats"}
     return style.finish(axis, records, title="norm", raised=True, **labels)

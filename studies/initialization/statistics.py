@@ -1,4 +1,4 @@
-"""What no measure can say: factors per layer beside theory, and how far losses range over gains."""
+"""What no measure can say: levels beside theory, best variances in order, and how far losses range over gains."""
 
 import math
 
@@ -12,34 +12,42 @@ from claimcheck.theory.slopes import bend, table
 GUESSING = math.log(10.0)
 
 
-def factor(records: pd.DataFrame, activation: str, variance: float, column: str = "pre_activation") -> pd.Series:
-    """Factor of the mean square of signals from layer to layer, or of `delta` on its way back; mean over layers."""
-    squares = np.exp(table(records, activation, variance, column)).iloc[:, :: -1 if column == "delta" else 1]
-    return (squares.iloc[:, 1:].to_numpy() / squares.iloc[:, :-1]).mean(axis=1)
+def factor_beside_he(records: pd.DataFrame, variance: float) -> pd.Series:
+    """Mean factor of ReLU's signal from layer to layer over that at He's variance, 2."""
+    factors = []
+    for value in (variance, 2.0):
+        squares = np.exp(table(records, "relu", value, "pre_activation"))
+        factors.append((squares.iloc[:, 1:].to_numpy() / squares.iloc[:, :-1]).mean(axis=1))
+    return factors[0] / factors[1]
 
 
-def factor_over_theory(records: pd.DataFrame, activation: str, column: str, passed: float = 0.5) -> pd.Series:
-    """The same over sigma_w^2 times the share of a mean square that is passed on; mean over weight variances."""
-    variances = sorted(records.loc[records["activation"] == activation, "weight_variance"].unique())
-    ratios = [factor(records, activation, value, column) / (value * passed) for value in variances]
-    return sum(ratios) / len(ratios)
+def level_over_theory_tanh(records: pd.DataFrame, theory: float) -> pd.Series:
+    """Mean square of tanh's pre-activations over theory's fixed point at the weight variance `theory`."""
+    return by_seed(records, "level", activation="tanh") / mean_field.limit_variance("tanh", theory)
 
 
-def level_over_theory_tanh(records: pd.DataFrame, variance: float, theory: float | None = None) -> pd.Series:
-    """Signal's mean square over theory's at the same weight variance, or at `theory`; mean over layers."""
-    squares = np.exp(table(records, "tanh", variance, "pre_activation"))
-    expected = mean_field.variances("tanh", theory or variance, max(squares.columns))
-    return (squares / expected[squares.columns - 1]).mean(axis=1)
-
-
-def bend_tanh(records: pd.DataFrame, variance: float, swapped: bool = False) -> pd.Series:
+def bend_of(records: pd.DataFrame, activation: str, variance: float, swapped: bool = False) -> pd.Series:
     """Slope of the signal's ln mean square over the deeper half of the layers less that over the first half."""
-    return bend(table(records, "tanh", variance, "pre_activation")) * (-1 if swapped else 1)
+    return bend(table(records, activation, variance, "pre_activation")) * (-1 if swapped else 1)
 
 
 def capped_loss(records: pd.DataFrame) -> pd.Series:
     """Final loss, at most 2 ln 10, which is also what a diverged run counts as."""
     return records["train_loss"].fillna(2.0 * GUESSING).clip(upper=2.0 * GUESSING)
+
+
+def rise_of_best(records: pd.DataFrame, order: list[str]) -> pd.Series:
+    """Best weight variance of the last of three activations less that of the first; NaN where the second's is outside."""
+    losses = by_seed(records.assign(loss=capped_loss), "loss", ["activation", "weight_variance"])
+    first, second, third = (losses[name].idxmin(axis=1) for name in order)
+    return (third - first).where((first <= second) & (second <= third))
+
+
+def gain_beside(records: pd.DataFrame, activation: str, beside: str) -> pd.Series:
+    """Loss from Xavier's variance (1) less that from He's (2), of one activation less the same of another."""
+    losses = by_seed(records.assign(loss=capped_loss), "loss", ["activation", "weight_variance"])
+    gains = [losses[name][1.0] - losses[name][2.0] for name in (activation, beside)]
+    return gains[0] - gains[1]
 
 
 def halved(records: pd.DataFrame, cell: dict, beside: dict) -> pd.Series:
@@ -48,7 +56,7 @@ def halved(records: pd.DataFrame, cell: dict, beside: dict) -> pd.Series:
     The other's is its loss at gain 4 less that at gain 1; this one's is the greatest less the least, which noise widens.
 
     Args:
-        cell: levels of activation, depth and norm.
+        cell: levels of depth and norm.
         beside: what differs in the other cell.
     """
     capped = records.assign(loss=capped_loss)

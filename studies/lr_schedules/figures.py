@@ -1,79 +1,120 @@
 """The figures of learning rates and their schedules."""
 
 import numpy as np
+import pandas as pd
 
 from claimcheck.engine.schedules import multipliers
 from claimcheck.figures import style
-from claimcheck.results.records import part_of
 
-from .constants import BEST_RATE, GUESSING, RECIPES
+from .constants import RECIPES, shape_of
 
-NAMES = {name: name for name in RECIPES} | {"wsd": "constant, then linear", "warmup_cosine": "warmup + cosine"}
-REGIMES = {"adam": "Adam", "momentum": "momentum", "momentum_large_init": "momentum, init × 1.5"}
+DATA = {"mnist1d_pool": "signals", "digits": "digits", "fashion_mnist": "Fashion-MNIST"}
+RECIPE_NAMES = {
+    "constant": "constant",
+    "step": "to a tenth",
+    "epoch_step": "step, per epoch",
+    "exponential": "exponential",
+    "linear": "linear",
+    "cosine": "cosine",
+}
+STARTS = {"random": "random weights", "warmup": "… with warmup", "trained": "trained weights"}
 
 
-def plot_warmup(records):
-    """Share of failed runs against the peak learning rate, by warmup; a panel per regime."""
-    labels = {0.0: "no warmup", 0.1: "10 % warmup", 0.3: "30 % warmup"}
-    panels = style.panels(records, "regime", REGIMES, height=2.7, sharey=True)
+def _panels_of(records, by, names, **how):
+    """A panel for each level of `by` and data set, a row for each level."""
+    titles = {f"{level}/{data}": f"{name}, {DATA[data]}" for level, name in names.items() for data in DATA}
+    rows = records.assign(panel=records[by] + "/" + records["dataset"])
+    return style.panels(rows, "panel", titles, columns=records["dataset"].nunique(), **how)
+
+
+def _recipes_of(records):
+    return {name: label for name, label in RECIPE_NAMES.items() if (records["recipe"] == name).any()}
+
+
+def _failures(panels, records, **how):
+    """Share of failed runs against the peak rate, by what training starts from."""
     for axis, _, rows in panels:
-        how = {"labels": labels, "average": "proportion", "times": 100}
-        style.curves(axis, rows, x="learning_rate", y="failed", by="warmup", **how)
+        labels = {"labels": STARTS, "average": "proportion", "times": 100}
+        style.curves(axis, rows, x="learning_rate", y="failed", by="start", **labels)
         axis.set_xscale("log", base=2)
-    style.legend(panels[0].axis, outside=False)
     labels = {"xlabel": "peak learning rate", "ylabel": "failed runs / %"}
-    return style.finish(axis, records, raised=True, **labels, ylim=(-3, 103))
+    return style.finish(axis, records, raised=True, ylim=(-3, 103), **labels, **how)
+
+
+def plot_peaks(records):
+    """Failures under Adam, a panel for each data set."""
+    return _failures(style.panels(records, "dataset", DATA, sharey=True), records)
+
+
+def plot_momentum_peaks(records):
+    """Failures under momentum SGD, a panel for each size of the initial weights and data set."""
+    names = {"momentum": "init × 1", "large_init": "init × 1.5"}
+    return _failures(_panels_of(records, "regime", names, sharey=True), records)
 
 
 def plot_schedules(records):
-    """The schedules' shapes, and the test loss each leads to at its own peak."""
-    left, right = style.side_by_side("learning rate / peak", "", width_ratios=[1, 1.3])
-    for name, look in style.looks(RECIPES).items():
-        schedule, warmup = RECIPES[name]
-        left.plot(np.arange(400) / 4.0, multipliers(schedule, 400, warmup), **{**look, "marker": ""})
+    """The schedules' shapes, and the test loss each leads to at its own peak, a panel for each data set."""
+    sets, names = [name for name in DATA if (records["dataset"] == name).any()], _recipes_of(records)
+    left, *rest = style.side_by_side("learning rate / peak", *[""] * len(sets), height=2.8)
+    for name, look in style.looks(names).items():
+        (schedule, warmup), shape = RECIPES[name], shape_of(name, 400, 50, 0.01)
+        left.plot(np.arange(400) / 4.0, multipliers(schedule, 400, warmup, *shape), **{**look, "marker": ""})
     left.set(xlabel="share of training / %", ylim=(-0.03, 1.05))
-    style.points(right, records, x="recipe", y="test_loss", labels=NAMES, horizontal=True)
-    right.set_xlabel("test loss / nats")
-    return style.finish(right, records)
+    for axis, name in zip(rest, sets):
+        rows = records[records["dataset"] == name]
+        style.points(axis, rows, x="recipe", y="test_loss", labels=names, horizontal=True)
+        axis.set(xlabel="test loss / nats", title=DATA[name])
+        axis.tick_params(labelleft=axis is rest[0])
+    return style.finish(axis, records, raised=True)
 
 
-def plot_plateau(records):
-    """Train loss after a fixed budget against a constant learning rate, and the low rate with more patience."""
-    axis, looks = style.axis(), style.looks(["train_loss", "patience"])
-    grid, patience = part_of(records, "grid"), part_of(records, "patience")
-    how = {"looks": looks, "lost": 2.0 * GUESSING, "cut": 2.0 * GUESSING}
-    style.column_curves(axis, grid, x="learning_rate", columns={"train_loss": "ordinary budget"}, **how)
-    longer = patience.groupby("step")["train_loss"].mean()
-    look = {**looks["patience"], "linestyle": ":"}
-    axis.plot([patience["rate"].iloc[0]] * len(longer), longer, label="× 1, 2, 5, 10 the budget", **look)
-    style.level(axis, GUESSING, "guessing")
-    labels = {"xlabel": "learning rate (constant)", "ylabel": "train loss / nats"}
-    return style.finish(axis, grid, **labels, xscale="log", ylim=(0, None))
+def plot_drops(records):
+    """What half-way does to the minibatches' loss, by schedule, a panel for each data set."""
+    panels = style.panels(records, "dataset", DATA, height=2.6, sharey=True)
+    for axis, _, rows in panels:
+        style.points(axis, rows, x="recipe", y="jump", labels=_recipes_of(records), horizontal=True)
+        style.threshold(axis, 0.0, "_no change")
+    return style.finish(axis, records, xlabel="change of the loss / nats", raised=True)
+
+
+def plot_grid(records):
+    """Plateaus and runs that blow up against the rate, a panel for each optimiser and data set."""
+    rows = records.assign(relative=10.0 ** (records["half_decades"] / 2.0))
+    for axis, _, own in _panels_of(rows, "optimizer", {"adam": "Adam", "momentum": "momentum"}, sharey=True):
+        columns = {"plateau": "plateau", "blown_up": "blown up"}
+        style.column_curves(axis, own, x="relative", columns=columns, times=100, within=(0.0, 100.0))
+        style.threshold(axis, 1.0, "best rate")
+    labels = {"xlabel": "rate / best rate", "ylabel": "runs / %"}
+    return style.finish(axis, records, log_ticks=[0.01, 0.1, 1, 10, 100], ylim=(-3, 103), raised=True, **labels)
 
 
 def plot_range_test(records):
-    """What a range test suggests, by rule and speed of the ramp."""
-    axis, rows = style.axis(), part_of(records, "range_test")
-    rules = {"a tenth of the rate of the lowest loss": rows["at_minimum"] / 10.0, "steepest fall": rows["steepest"]}
-    ramps, looks = sorted(rows["ramp"].unique()), style.looks(rules)
-    for shift, (rule, rates) in zip((-0.14, 0.14), rules.items()):
-        look = {name: looks[rule][name] for name in ("color", "marker")}
-        axis.scatter(rows["ramp"].map(ramps.index) + shift, rates, s=18, alpha=0.6, label=rule, **look)
-    style.level(axis, BEST_RATE, "best constant rate of the pilots")
-    axis.set_yscale("log")
-    axis.set_xticks(range(len(ramps)), ramps)
-    style.region(axis, BEST_RATE / 3.0, BEST_RATE * 3.0, label="within a factor of 3")
-    return style.finish(axis, rows, xlabel="steps of the ramp", ylabel="suggested learning rate")
+    """What training at a suggested rate costs, by rule and length of the ramp, a panel for each data set."""
+    rules = {"at_minimum": "lowest loss / 10", "steepest": "steepest fall"}
+    ramps = {0.333: "ramp of a third", 3.0: "ramp three times as long"}
+    names = {f"{rule}/{ramp:g}": f"{name},\n{words}" for rule, name in rules.items() for ramp, words in ramps.items()}
+    rows = pd.concat([
+        records.assign(regret=records[f"regret_{rule}"], case=rule + "/" + records["ramp"].map("{:g}".format))
+        for rule in rules
+    ])  # fmt: skip
+    for axis, _, own in style.panels(rows, "dataset", DATA, height=3.0, sharey=True):
+        style.points(axis, own, x="case", y="regret", labels=names, times=100, cut=1.2, horizontal=True)
+        style.region(axis, None, 10.0, across="x")
+    return style.finish(axis, records, "up to 120 %", xlabel="regret / %", raised=True)
 
 
 def plot_edge(records):
-    """Sharpness times half the learning rate along full-batch gradient descent, and the loss."""
+    """Sharpness times half the learning rate along full-batch gradient descent, and the loss, a column a data set."""
+    sets = [name for name in DATA if (records["dataset"] == name).any()]
     labels = {level: rf"$\eta = {level:g} \cdot 2/\lambda_0$" for level in sorted(records["multiple"].unique())}
-    stability, loss = style.side_by_side(r"$\lambda_{\max}\,\eta/2$", "squared-error loss", height=2.8)
-    style.curves(stability, records, x="step", y="stability", by="multiple", labels=labels)
-    style.curves(loss, records, x="step", y="loss", by="multiple", labels=labels)
-    style.level(stability, 1.0, r"$\lambda = 2/\eta$")
-    style.legend(stability, outside=False)
-    stability.set_ylim(0, None)
-    loss.set_yscale("log")
-    return style.finish(loss, records, xlabel="step")
+    _, axes = style.figure(2, len(sets), sharex=True, squeeze=False)
+    for (stability, loss), name in zip(axes.T, sets):
+        rows = records[records["dataset"] == name]
+        style.curves(stability, rows, x="step", y="stability", by="multiple", labels=labels)
+        style.curves(loss, rows, x="step", y="loss", by="multiple", labels=labels)
+        style.level(stability, 1.0, r"$\lambda = 2/\eta$")
+        stability.set(title=DATA[name], ylim=(0, None))
+        loss.set_yscale("log")
+    axes[0, 0].set_ylabel(r"$\lambda_{\max}\,\eta/2$")
+    axes[1, 0].set_ylabel("squared-error loss")
+    return style.finish(loss, records, xlabel="step", raised=True)

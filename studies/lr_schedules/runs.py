@@ -6,78 +6,188 @@ import numpy as np
 import pandas as pd
 import torch
 
+from claimcheck.data.draws import draw_each
 from claimcheck.engine import measure, schedules
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import untrained
 from claimcheck.engine.networks import MLP
 from claimcheck.engine.single import per_run
-from claimcheck.engine.train import train
+from claimcheck.engine.train import Trained, train
 
-from .constants import GUESSING, RECIPES
+from .constants import GUESSING, RECIPES, shape_of
 
 
-def _fit(runs: pd.DataFrame, context, splits=("train",), gain: float = 1.0, **how) -> pd.DataFrame:
-    """Records of training; the first `held_out` training images are kept for validation."""
-    s, images = context.settings, context.dataset(context.settings.dataset).flat()
-    data = {
-        "train": Data.training(images, slice(s.held_out, None)),
-        "valid": Data.training(images, slice(s.held_out)),
-        "test": Data.testing(images),
+def _data(runs: pd.DataFrame, context) -> tuple[int, dict[str, Data]]:
+    """Features of an example, and each unit's own examples to train, to choose rates by, and to test."""
+    s, name = context.settings, runs["dataset"].iloc[0]
+    sizes = s.examples[name]
+    own = draw_each(context, name, runs["seed"], train=sizes["train"] + sizes["valid"], test=sizes["test"])
+    pool = own.pool.flat()
+    learnt = {"x": pool.x_train, "y": pool.y_train}
+    return pool.x_train.shape[1], {
+        "train": Data(learnt, subset=own.train[:, : sizes["train"]]),
+        "valid": Data(learnt, subset=own.train[:, sizes["train"] :]),
+        "test": Data({"x": pool.x_test, "y": pool.y_test}, subset=own.test),
     }
-    shape = (images.x_train.shape[1], [s.width] * s.depth, images.classes)
-    return train(
-        runs,
-        context,
-        network=lambda run, generator: MLP(*shape, generator=generator, gain=gain),
-        data=data["train"],
-        evaluate={name: data[name] for name in splits},
-        **how,
-    ).records
 
 
-def _judged(records: pd.DataFrame) -> pd.DataFrame:
-    """With `failed`: 1 where a run is not finite or has learnt nothing; dead networks sit within 1 % of guessing."""
+def _fit(runs: pd.DataFrame, context, splits=("train",), network=None, **how) -> Trained:
+    """Train a plain ReLU network, or the one given; a column `gain` multiplies its first weights."""
+    s, (inputs, data) = context.settings, _data(runs, context)
+
+    def plain(run, generator):
+        return MLP(inputs, [s.width] * s.depth, 10, generator=generator, gain=getattr(run, "gain", 1.0))
+
+    sets = {name: data[name] for name in splits}
+    return train(runs, context, network=network or plain, data=data["train"], evaluate=sets, **how)
+
+
+def run_peaks(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Cosine annealing from each peak rate: from random weights, without and with warmup, and from trained weights.
+
+    A run has failed when it is not finite or has learnt nothing; dead networks sit within 1 % of guessing.
+    """
+    s, tables = context.settings, []
+    regime, dataset = s.regimes[runs["regime"].iloc[0]], runs["dataset"].iloc[0]
+    peaks = regime["rates"][dataset] * 2.0 ** runs["octaves"]
+    runs = runs.assign(learning_rate=peaks, gain=regime["gain"], warmup=runs["start"].map(s.warmups).fillna(0.0))
+    how = {"optimizer": regime["optimizer"], "hyper": {"schedule": "cosine"}}
+    for trained, own in runs.groupby(runs["start"] == "trained"):
+        network, own = None, own.reset_index(drop=True)
+        if trained:
+            seeds = own.drop_duplicates("seed").assign(learning_rate=regime["rates"][dataset] * s.cautious)
+            ready = _fit(seeds, context, (), steps=s.trained_steps, **how).ensemble
+            modules = {run.seed: ready.network(run.run) for run in seeds.itertuples()}
+            network = lambda run, generator: modules[run.seed]  # noqa: B023, E731
+        tables.append(
+            _fit(own, context, ("train", "test"), network, streams="again/" if trained else "", **how).records
+        )
+    records = pd.concat(tables, ignore_index=True).merge(runs[["run", "learning_rate"]], on="run")
     return records.assign(failed=(~(records["train_loss"] <= 0.95 * GUESSING)).astype(float))
 
 
-def run_warmup(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Train with cosine annealing from each peak learning rate, with and without warmup."""
-    regime = context.settings.regimes[runs["regime"].iloc[0]]
-    runs = runs.assign(learning_rate=regime["learning_rate"] * 2.0 ** runs["doublings"])
-    how = {"optimizer": regime["optimizer"], "gain": regime["gain"], "hyper": {"schedule": "cosine"}}
-    return _judged(_fit(runs, context, ("train", "test"), **how)).merge(runs[["run", "learning_rate"]], on="run")
+def _recipes(runs: pd.DataFrame, context, splits, **how) -> pd.DataFrame:
+    """Train by the schedule of each run's recipe."""
+    s, tables = context.settings, []
+    for name, own in runs.groupby("recipe", sort=False):
+        (schedule, warmup), (milestones, factor) = RECIPES[name], shape_of(name, s.steps, _epoch(runs, s), s.last)
+        hyper = {"schedule": schedule, "warmup": warmup, "decay_factor": factor}
+        own = own.reset_index(drop=True)
+        tables.append(_fit(own, context, splits, hyper=hyper, milestones=milestones, **how).records)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _epoch(runs: pd.DataFrame, settings) -> int:
+    """Steps of an epoch."""
+    return settings.examples[runs["dataset"].iloc[0]]["train"] // settings.batch_size
 
 
 def run_schedules(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train by each schedule; the peak learning rate was chosen on pilot seeds by validation loss."""
-    chosen = pd.DataFrame([RECIPES[name] for name in runs["recipe"]], runs.index, ["schedule", "warmup"])
-    return _fit(runs.join(chosen), context, ("train", "valid", "test"))
+    return _recipes(runs, context, ("train", "valid", "test"))
+
+
+def run_drops(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Schedules of one mean rate: test loss, and what the half of the way does to the loss of the minibatches.
+
+    `jump`: their mean loss over the `window` updates from half-way on, where steps fall to a tenth, less that over as
+    many before.
+    """
+    s, dataset = context.settings, runs["dataset"].iloc[0]
+
+    def mean_of(name: str) -> float:
+        (schedule, warmup), (milestones, factor) = RECIPES[name], shape_of(name, s.steps, _epoch(runs, s), s.last)
+        return float(schedules.multipliers(schedule, s.steps, warmup, milestones, factor).mean())
+
+    runs = runs.assign(learning_rate=[s.mean_rates[dataset] / mean_of(name) for name in runs["recipe"]])
+    half = s.steps // 2
+    at = {"evaluate_at": [half, half + s.window, s.steps], "batch_loss_window": s.window}
+    records = _recipes(runs, context, ("test",), **at)
+    losses = records.pivot(index="run", columns="step", values="batch_loss")
+    last = records[records["step"] == s.steps]
+    return last.drop(columns=["step", "batch_loss"]).assign(
+        jump=last["run"].map(losses[half + s.window] - losses[half])
+    )
 
 
 def run_grid(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Train at a constant learning rate with the ordinary budget."""
-    return _judged(_fit(runs, context))
+    """Train at constant rates, by half decades around the best one, from weights of three sizes.
+
+    A plateau: finite, less than half-way from guessing to zero, and over the last quarter of the steps the loss falls by
+    less than 1 % from the quarter before. Diverged: not finite, or above both its first value and twice that of guessing.
+    """
+    s, dataset, optimizer = context.settings, runs["dataset"].iloc[0], runs["optimizer"].iloc[0]
+    runs = runs.assign(learning_rate=s.best_rates[optimizer][dataset] * 10.0 ** (runs["half_decades"] / 2.0))
+    quarter = s.steps // 4
+    how = {"evaluate_at": [0, s.steps - quarter, s.steps], "batch_loss_window": quarter}
+    by_step = _fit(runs, context, optimizer=optimizer, **how).records.pivot(index="run", columns="step")
+    loss, late = by_step["train_loss"][s.steps].fillna(np.inf), by_step["batch_loss"]
+    still = late[s.steps] > 0.99 * late[s.steps - quarter]
+    highest = np.maximum(by_step["train_loss"][0], 2.0 * GUESSING)
+    found = {
+        "train_loss": loss,
+        "plateau": still & (loss > 0.5 * GUESSING) & (loss <= highest),
+        "blown_up": loss > highest,
+    }
+    return pd.DataFrame(found).astype(float).reset_index().merge(runs[["run", "learning_rate"]], on="run")
 
 
 def run_patience(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Train at a low constant learning rate, measured along the way to ten times the budget."""
+    """Train at the best rate, and at a low one with more of the budget: the gap between them that is left."""
     s = context.settings
-    records = _fit(runs, context, steps=10 * s.steps, evaluate_at=[s.steps * times for times in (1, 2, 5, 10)])
-    return records.assign(rate=s.learning_rate)
+    best = s.best_rates[s.optimizer][runs["dataset"].iloc[0]]
+    goal = _fit(runs.assign(learning_rate=best), context).records.set_index("run")["train_loss"].fillna(np.inf)
+    how = {"steps": s.steps * max(s.budgets), "evaluate_at": [s.steps * each for each in s.budgets]}
+    records = _fit(runs.assign(learning_rate=best * s.low), context, **how).records
+    records = records.assign(budget=records["step"] // s.steps, rate=best * s.low).drop(columns="step")
+    gap = records["train_loss"] - records["run"].map(goal)
+    return records.assign(
+        gap_left=gap / gap[records["budget"] == 1].set_axis(runs["run"]).loc[records["run"]].to_numpy()
+    )
 
 
 def run_range_test(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Raise the learning rate geometrically while training once, and read a learning rate off the loss."""
-    s, steps = context.settings, int(runs["ramp"].iloc[0])
+    """Raise the rate geometrically while training once, read two rates off the loss, and train anew at each of them.
+
+    Regret: train loss above that of the best constant rate of the unit's own grid, as a share of what the best one has
+    gained on guessing; of the grid's lowest rate, too.
+    """
+    s = context.settings
+    best = s.best_rates[s.optimizer][runs["dataset"].iloc[0]]
+    grid = runs.drop_duplicates("seed").merge(pd.DataFrame({"place": s.half_decades}), how="cross")
+    grid["run"] = grid["run"] + grid["place"].map(" at {}".format)
+    grid["loss"] = _losses(grid, context, best * 10.0 ** (grid["place"] / 2.0))
+    by_rate = grid.pivot(index="seed", columns="place", values="loss")
+    found = pd.concat([_ramped(own, context, ramp) for ramp, own in runs.groupby("ramp")], ignore_index=True)
+    losses = {
+        "at_minimum": _losses(found, context, found["at_minimum"] / s.divided_by),
+        "steepest": _losses(found, context, found["steepest"]),
+        "lowest": found["seed"].map(by_rate.iloc[:, 0]),
+    }
+    least = found["seed"].map(by_rate.min(axis=1))
+    regrets = {f"regret_{name}": (loss - least) / (GUESSING - least) for name, loss in losses.items()}
+    return found[["run", "at_minimum", "steepest"]].assign(**regrets)
+
+
+def _losses(runs: pd.DataFrame, context, rate: pd.Series) -> pd.Series:
+    """Train loss of each run at its constant rate, infinite where it diverged; in the order of the runs."""
+    trained = _fit(runs.assign(learning_rate=rate), context).records.set_index("run")["train_loss"]
+    return runs["run"].map(trained).fillna(np.inf)
+
+
+def _ramped(runs: pd.DataFrame, context, length: float) -> pd.DataFrame:
+    """The runs with what a range test suggests whose length is a multiple of the training's."""
+    s = context.settings
+    steps = round(length * s.steps)
     ramp = {"schedule": "exponential", "learning_rate": s.lowest, "decay_factor": s.highest / s.lowest}
     every_step = {"evaluate_at": range(1, steps + 1), "batch_loss_window": 1}
-    records = _fit(runs, context, splits=(), steps=steps, hyper=ramp, **every_step)
+    records = _fit(runs, context, splits=(), steps=steps, hyper=ramp, **every_step).records
     rates = s.lowest * ramp["decay_factor"] ** (np.arange(steps) / steps)
     rows = [
         (run, *suggestions(rates, losses.to_numpy(), s.smoothing))
         for run, losses in records.groupby("run")["batch_loss"]
     ]
-    return pd.DataFrame(rows, columns=["run", "at_minimum", "steepest"])
+    return runs.merge(pd.DataFrame(rows, columns=["run", "at_minimum", "steepest"]), on="run")
 
 
 def suggestions(rates: np.ndarray, losses: np.ndarray, smoothing: float) -> tuple[float, float]:
@@ -101,10 +211,10 @@ def squared_error(predict, batch, hyper) -> torch.Tensor:
 
 def run_edge(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Full-batch gradient descent, learning rate `multiple` * 2 / (sharpness at the start); sharpness along the way."""
-    s, images = context.settings, context.dataset(context.settings.dataset).flat()
-    x, y = images.x_train[: s.examples], images.y_train[: s.examples]
-    data = Data({"x": x, "target": torch.nn.functional.one_hot(y, images.classes).float()})
-    shape, how = (x.shape[1], [s.width] * s.depth, images.classes), {"activation": "tanh", "init": "lecun"}
+    s, (inputs, data) = context.settings, _data(runs, context)
+    x, y = (data["train"].shared[name][data["train"].subset] for name in ("x", "y"))
+    data = Data({}, per_member={"x": x, "target": torch.nn.functional.one_hot(y, 10).float()})
+    shape, how = (inputs, [s.width] * s.depth, 10), {"activation": "tanh", "init": "lecun"}
     ensemble = untrained(runs, context, lambda run, generator: MLP(*shape, generator=generator, **how))
 
     def sharpness() -> torch.Tensor:
@@ -128,12 +238,14 @@ def run_edge(runs: pd.DataFrame, context) -> pd.DataFrame:
 @per_run
 def run_formulas(run, context) -> dict[str, float]:
     """How far each schedule is from torch's; the same for every seed."""
-    return {"difference": formula_error(run.formula, context.settings.steps)}
+    s = context.settings
+    return {"difference": formula_error(run.formula, s.steps, s.epoch, s.last)}
 
 
-def formula_error(name: str, steps: int) -> float:
+def formula_error(name: str, steps: int, epoch: int, last: float) -> float:
     """Largest difference between a schedule's multipliers, warmup over 10 %, and those of torch's scheduler."""
     lr, warm = torch.optim.lr_scheduler, round(0.1 * steps)
+    milestones, factor = shape_of(name, steps, epoch, last)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=1.0)
 
     def rising():
@@ -142,9 +254,10 @@ def formula_error(name: str, steps: int) -> float:
     scheduler = {
         "warmup": rising,
         "step": lambda: lr.MultiStepLR(optimizer, [steps // 2, 3 * steps // 4], gamma=0.1),
+        "epoch_step": lambda: lr.StepLR(optimizer, epoch, gamma=factor),
         "cosine": lambda: lr.CosineAnnealingLR(optimizer, T_max=steps),
         "linear": lambda: lr.LinearLR(optimizer, start_factor=1.0, end_factor=0.0, total_iters=steps),
-        "exponential": lambda: lr.ExponentialLR(optimizer, gamma=0.1 ** (1.0 / steps)),
+        "exponential": lambda: lr.ExponentialLR(optimizer, gamma=last ** (1.0 / steps)),
         "warmup_cosine": lambda: lr.SequentialLR(
             optimizer, [rising(), lr.CosineAnnealingLR(optimizer, T_max=steps - warm)], milestones=[warm]
         ),
@@ -154,5 +267,6 @@ def formula_error(name: str, steps: int) -> float:
         theirs.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
-    schedule, warmup = {"warmup": ("constant", 0.1), "exponential": ("exponential", 0.0), **RECIPES}[name]
-    return float(np.abs(np.array(theirs) - schedules.multipliers(schedule, steps, warmup)).max())
+    schedule, warmup = ("constant", 0.1) if name == "warmup" else RECIPES[name]
+    ours = schedules.multipliers(schedule, steps, warmup, milestones, factor)
+    return float(np.abs(np.array(theirs) - ours).max())

@@ -1,4 +1,4 @@
-"""One number per seed where no measure says it: limits of stability, and what compares two parts."""
+"""One number per seed where no measure says it: on which side of the best rate runs go wrong, and growth of the loss."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ import pandas as pd
 
 from claimcheck.results.tables import by_seed
 
-from .constants import GUESSING
 
+def share_below(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
+    """Of the runs of the grid that end in a plateau or blown up, those whose rate is below the best one; a share.
 
-def shift(records: pd.DataFrame, regime: str, warmup: float, than: float, up_to: float | None = None) -> pd.Series:
-    """log2 of the largest learning rate that did not fail with one warmup, over that with another (0: none).
-
-    Where all failed, one doubling less than the smallest stands for it.
+    A run at the best rate itself counts on neither side; NaN where no run of the seed is counted.
 
     Args:
-        up_to: of the first, only rates up to so many doublings count.
+        what: plateau or blown_up.
     """
-    rows = records[records["regime"] == regime]
-    trained = rows["doublings"].where(rows["failed"] == 0, rows["doublings"].min() - 1)
+    found = by_seed(records, what, ["half_decades", "gain"], optimizer=optimizer)
+    places = found.columns.get_level_values("half_decades")
+    below, above = (found.loc[:, side].sum(axis=1) for side in (places < 0, places > 0))
+    return below / (below + above)
 
-    def largest(share: float, most: float | None) -> pd.Series:
-        own = (rows["warmup"] == share) & (True if most is None else rows["doublings"] <= most)
-        return trained[own].groupby(rows["seed"]).max()
 
-    return largest(warmup, up_to) - largest(than, None)
+def share_above(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
+    """The same, above the best rate."""
+    return 1.0 - share_below(records, what, optimizer)
 
 
 def edge_growth(records: pd.DataFrame, from_step: str, to_step: str) -> pd.Series:
@@ -36,30 +35,3 @@ def edge_growth(records: pd.DataFrame, from_step: str, to_step: str) -> pd.Serie
     loss = by_seed(records, "loss", ["step", "multiple"])
     steps = {"lowest": records["step"].min(), "highest": records["step"].max()}
     return (loss[steps[to_step]] / loss[steps[from_step]]).fillna(np.inf).max(axis=1)
-
-
-def gap_left(records: pd.DataFrame, best: float, budgets: int) -> pd.Series:
-    """Share of the gap in train loss between a low and the best learning rate that so many times the budget leave."""
-    best_loss = by_seed(records, "train_loss", if_diverged=np.inf, part="grid", learning_rate=best)
-    patience = by_seed(records, "train_loss", "step", if_diverged=2.0 * GUESSING, part="patience")
-    once, longer = (patience[patience.columns[0] * times] for times in (1, budgets))
-    return (longer - best_loss) / (once - best_loss)
-
-
-def range_test(records: pd.DataFrame, rule: str, ramp: int, best: float = 1.0) -> pd.Series:
-    """log10 of a suggested learning rate over the best constant one; ramps from 0, the fastest, to 2.
-
-    Suggested is the rate of the steepest fall of the loss, or a tenth of that of its minimum.
-    """
-    rates = by_seed(records, rule, "ramp", part="range_test").iloc[:, ramp]
-    return np.log10((rates / 10.0 if rule == "at_minimum" else rates) / best)
-
-
-def range_test_speed(records: pd.DataFrame, ramp: int, than: int) -> pd.Series:
-    """log10 of the rule of the minimum's suggestion at one ramp over that at another."""
-    return range_test(records, "at_minimum", ramp) - range_test(records, "at_minimum", than)
-
-
-def range_test_errors(records: pd.DataFrame, rule: str, than: str, best: float) -> pd.Series:
-    """|log10 error| of one rule less that of another, ramps of the middle length."""
-    return range_test(records, rule, 1, best).abs() - range_test(records, than, 1, best).abs()

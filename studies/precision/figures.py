@@ -3,21 +3,22 @@
 import math
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from claimcheck.figures import style
 
 from .constants import EXPONENTS, FIRST_SCALE, PLANTED_SCALE, ZERO
 
+DATA = {"mnist1d_pool": "signals", "digits": "digits", "fashion_mnist": "Fashion-MNIST", "recall": "recall"}
 RECIPES = {
     "fp32": "fp32",
     "fp16_pure": "fp16, all of it",
     "fp16_master": "fp16, fp32 weights",
-    "fp16_static": "… static scale",
     "fp16_dynamic": "… dynamic scale",
     "bf16_pure": "bf16, all of it",
     "bf16_master": "bf16, fp32 weights",
 }
-REGIMES = {"ordinary": "ordinary", "small_loss": "loss in small units", "small_rate": "small learning rate"}
+REGIMES = {"ordinary": "ordinary", "small_loss": r"loss / $2^{20}$", "small_rate": "rate / 32"}
 
 
 def _moments(records):
@@ -25,68 +26,94 @@ def _moments(records):
 
 
 def plot_exponents(records):
-    """Histogram of gradient exponents, early and late, over the ranges of fp16 and bf16."""
-    axis, rows, first, last = style.axis(), records[records["exponent"] != ZERO], EXPONENTS[0], EXPONENTS[-1]
-    drawn = style.curves(axis, rows, x="exponent", y="share", by="step", labels=_moments(records), times=100)
-    top = 1.05 * drawn["centre"].max()
-    for height, low, normal, name in ((1.4 * top, -25, -14, "fp16"), (1.2 * top, first, first, "bf16")):
-        axis.hlines(height, normal, last, color="black", linewidth=4)
-        axis.hlines(height, low, normal, color="black", linewidth=1.2)
-        axis.text(low - 0.7, height, name, ha="right", va="center", fontsize=8)
-    style.threshold(axis, -25, "rounds to 0 in fp16")
-    style.note(axis, "bars: the formats' ranges, thin where precision is lost", place="left")
-    axis.set_xlabel(r"exponent of the gradient entry, $\lfloor\log_2|g|\rfloor$")
-    return style.finish(axis, records, ylabel="share of entries / %", ylim=(0, 1.5 * top), xlim=(first - 5, last + 1))
+    """Histogram of gradient exponents, early and late, over the ranges of fp16 and bf16, a panel for each data set."""
+    rows, first, last = records[records["exponent"] != ZERO], EXPONENTS[0], EXPONENTS[-1]
+    top = 100 * 1.05 * rows.groupby(["dataset", "step", "exponent"])["share"].mean().max()
+    for axis, _, own in style.panels(rows, "dataset", DATA, sharey=True):
+        style.curves(axis, own, x="exponent", y="share", by="step", labels=_moments(records), times=100)
+        for height, low, normal, name in ((1.4 * top, -25, -14, "fp16"), (1.2 * top, first, first, "bf16")):
+            axis.hlines(height, normal, last, color="black", linewidth=4)
+            axis.hlines(height, low, normal, color="black", linewidth=1.2)
+            axis.text(low - 0.7, height, name, ha="right", va="center", fontsize=8)
+        style.threshold(axis, -25, "rounds to 0 in fp16")
+    labels = {"xlabel": r"exponent $\lfloor\log_2|g|\rfloor$ of the entry $g$", "ylabel": "share of entries / %"}
+    return style.finish(axis, records, raised=True, ylim=(0, 1.5 * top), xlim=(first - 12, last + 1), **labels)
 
 
 def plot_flushed(records):
-    """Flushed share against the loss scale, early and late; beside it skipped steps and test error."""
-    left, right = style.side_by_side("gradient entries flushed to 0 / %", "share / %", height=2.8)
+    """Flushed share against the loss scale, early and late; below it skipped steps and test error."""
     rows, names = records[records["number"] == "fp16"], _moments(records)
-    last = rows[rows["step"] == rows["step"].max()].assign(skipped=lambda own: 100 * own["skipped_share"])
-    trained = last.groupby("log2_scale")["test_error"].mean() < 50.0
-    shown = rows[(rows["step"] == 0) | rows["log2_scale"].map(trained)]
+    sets = [name for name in DATA if (rows["dataset"] == name).any()]
+    rows = rows.assign(skipped=100 * rows["skipped_share"])
     columns = {"skipped": "steps skipped", "test_error": "test error"}
-    style.curves(left, shown, x="log2_scale", y="flushed", by="step", labels=names, times=100)
-    style.column_curves(right, last, x="log2_scale", columns=columns, looks=style.looks([*names, *columns]))
-    for axis in (left, right):
-        style.legend(axis, outside=False)
-    return style.finish(right, records, xlabel=r"exponent $k$ of the loss scale $2^k$", ylim=(-3, 103))
+    looks, (_, axes) = style.looks([*names, *columns]), style.figure(2, len(sets), sharex=True, squeeze=False)
+    for (above, below), name in zip(axes.T, sets):
+        own = rows[rows["dataset"] == name]
+        last = own[own["step"] == own["step"].max()]
+        trained = last.groupby("log2_scale")["test_error"].mean() < 75.0
+        shown = own[(own["step"] == 0) | own["log2_scale"].map(trained)]
+        style.curves(above, shown, x="log2_scale", y="flushed", by="step", labels=names, times=100)
+        style.column_curves(below, last, x="log2_scale", columns=columns, looks=looks)
+        above.set_title(DATA[name])
+    axes[0, 0].set_ylabel("entries flushed to 0 / %")
+    axes[1, 0].set_ylabel("share / %")
+    return style.finish(below, records, xlabel=r"exponent $k$ of the loss scale $2^k$", raised=True, ylim=(-3, 103))
 
 
 def plot_recipes(records):
-    """Final train loss by recipe, a panel per regime."""
-    rows, guessing = records[records["step"] == records["step"].max()], math.log10(math.log(10.0))
-    rows = rows.assign(loss=np.log10(rows["train_loss"].clip(1e-6)).where(rows["status"] == "ok", guessing))
-    for axis, _, own in style.panels(rows, "regime", REGIMES, height=3.2, sharey=True, sharex=True):
+    """Final train loss by recipe, a column for each regime, a row for each data set."""
+    guessing = math.log(10.0)
+    rows = records[records["step"] == records["step"].max()]
+    rows = rows.assign(loss=rows["train_loss"].where(rows["status"] == "ok", guessing))
+    titles = {f"{data}/{regime}": f"{DATA[data]}, {name}" for data in DATA for regime, name in REGIMES.items()}
+    rows = rows.assign(panel=rows["dataset"] + "/" + rows["regime"])
+    for axis, _, own in style.panels(rows, "panel", titles, columns=3, sharey=True):
         own = own[own["recipe"].isin(RECIPES)]
         style.points(axis, own, x="recipe", y="loss", labels=RECIPES, horizontal=True)
-        style.theory(axis, [guessing] * 2, axis.get_ylim(), label="_guessing")
-        axis.set_xticks([-2, -1, 0], ["0.01", "0.1", "1"])
+        if own["loss"].max() > 0.9 * guessing:
+            style.theory(axis, [guessing] * 2, axis.get_ylim(), label="_guessing")
+        axis.xaxis.set_major_locator(MaxNLocator(3))
     return style.finish(axis, records, xlabel="train loss / nats", raised=True)
 
 
 def plot_recovery(records):
-    """The loss scale around the planted overflow."""
-    axis, rows = style.axis(), records[records["recipe"] == "planted_checked"]
-    style.column_curves(axis, rows, x="step", columns={"log2_scale": "dynamic scale"})
-    style.level(axis, PLANTED_SCALE, "planted scale")
-    style.level(axis, FIRST_SCALE, "scale at the start", linestyle=":")
-    return style.finish(axis, rows, xlabel="step", ylabel=r"exponent $k$ of the loss scale $2^k$")
+    """The loss scale around the planted overflow, a panel for each data set."""
+    rows = records[records["recipe"] == "planted_checked"]
+    for axis, _, own in style.panels(rows, "dataset", DATA, sharey=True):
+        style.column_curves(axis, own, x="step", columns={"log2_scale": "dynamic scale"})
+        style.level(axis, PLANTED_SCALE, "planted scale")
+        style.level(axis, FIRST_SCALE, "scale at the start", linestyle=":")
+    return style.finish(axis, rows, xlabel="step", ylabel=r"exponent $k$ of the loss scale $2^k$", raised=True)
+
+
+def plot_remedies(records):
+    """Lost and failed runs against the learning rate, by remedy; a row for each data set."""
+    labels = {"none": "as it is", "warmup": "warmup", "norm": "layer norm"}
+    sets = [name for name in DATA if (records["dataset"] == name).any()]
+    _, axes = style.figure(len(sets), 2, sharex=True, sharey=True, squeeze=False)
+    for pair, name in zip(axes, sets):
+        for axis, (column, words) in zip(pair, {"lost": "not finite", "failed": "failed"}.items()):
+            rows = records[records["dataset"] == name].groupby(["seed", "remedy", "learning_rate"], as_index=False)
+            how = {"by": "remedy", "labels": labels, "times": 100, "within": (0.0, 100.0)}
+            style.curves(axis, rows[column].mean(), x="learning_rate", y=column, **how)
+            axis.set_title(f"{words}, {DATA[name]}")
+    ticks = sorted(records["learning_rate"].unique())
+    labels = {"xlabel": "learning rate", "ylabel": "runs / %"}
+    return style.finish(axes[0, 0], records, raised=True, log_ticks=ticks, ylim=(-3, 103), **labels)
 
 
 def plot_clipping(records):
-    """Failed runs and test error against the learning rate, with and without clipping; two initial recurrent gains."""
-    labels = {0.0: "no clipping", 1.0: "clipped at norm 1", 0.1: "clipped at norm 0.1"}
-    failed, error = style.side_by_side("failed runs / %", "test error / %", height=2.8)
-    for axis, gain, y, average in ((failed, 1.5, "failed", "proportion"), (error, 0.5, "test_error", "mean")):
-        how = {"by": "threshold", "labels": labels, "average": average, "times": 100}
-        style.curves(axis, records[records["gain"] == gain], x="learning_rate", y=y, **how)
-        axis.set_xscale("log", base=2)
-    style.level(error, 100.0 - 100.0 / records["classes"].iloc[0], "guessing")
-    failed.set_title("exploding (gain 1.5)")
-    error.set_title("vanishing (gain 0.5)")
-    return style.finish(error, records, xlabel="learning rate", ylim=(-3, 103), raised=True)
+    """Train loss and failed runs of exploding recurrent networks, by threshold and learning rate; a panel a data set."""
+    rates = sorted(records["learning_rate"].unique())
+    labels = {0.0: "none", 1.0: "norm 1", 0.1: "norm 0.1"}
+    names = {f"{t:g}/{rate:g}": f"{name}, rate {rate:g}" for t, name in labels.items() for rate in rates}
+    case = records["threshold"].map("{:g}".format) + "/" + records["learning_rate"].map("{:g}".format)
+    rows = records.assign(case=case, share=records["train_loss"] / np.log(1.0 / (1.0 - records["guessing"])))
+    for axis, _, own in style.panels(rows, "dataset", DATA, sharey=True):
+        style.points(axis, own, x="case", y="share", labels=names, lost=20.0, cut=20.0, horizontal=True)
+        style.threshold(axis, 1.0, "_guessing")
+        axis.set_xscale("log")
+    return style.finish(axis, records, xlabel="train loss / that of guessing", xlim=(0.01, 30.0), raised=True)
 
 
 def plot_log_space(records):

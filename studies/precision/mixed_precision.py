@@ -1,6 +1,6 @@
 """Training an ensemble by a precision recipe: what arithmetic, what the weights are kept in, what scales the loss.
 
-Momentum SGD with a learning rate falling linearly to zero, one recipe for all members. A member's loss may be given in
+Momentum SGD with a learning rate falling linearly to zero, after a warmup if any, one recipe for all members. A member's loss may be given in
 another unit (multiplied by a power of two), which changes nothing but the size of its gradient. Each member has its own
 loss scale, which follows the rule of ``torch.amp.GradScaler`` (Micikevicius et al. 2018, section 3.2).
 """
@@ -12,14 +12,17 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from claimcheck.data.draws import draw_each
 from claimcheck.engine import memory
 from claimcheck.engine.data import Data, Order
 from claimcheck.engine.ensemble import Ensemble, hyper_of
+from claimcheck.engine.schedules import multipliers
 from claimcheck.engine.step import losses_and_gradient
 
 from .number_formats import RoundedMLP, rounded
@@ -50,11 +53,12 @@ class Training:
     """R members on their way, learning the part's images by a recipe.
 
     Args:
-        runs: columns that count: gain (of the initial weights), log2_unit (of the loss), learning_rate and log2_scale
-            (instead of the part's and the recipe's).
+        runs: of one data set; columns that count: gain (of the initial weights), norm, warmup (share of the steps),
+            log2_unit (of the loss), learning_rate and log2_scale (instead of the part's and the recipe's), network (which
+            of a seed's several, of the same data).
 
     Attributes:
-        data, test: the images. ensemble: with the current parameters. velocity: momentum's, ``[R, P]``.
+        data, test: each member's own examples. multipliers: of the learning rate, ``[steps, R]`` float64. ensemble: with the current parameters. velocity: momentum's, ``[R, P]``.
         step: steps so far. batch: examples of the next one; before training the first ones of the data.
         scale: of the loss, powers of two, ``[R]`` float32. good: steps since it last changed, ``[R]`` int64.
         skipped: skipped steps, ``[R]``. kept: 1 where every one of them left the weights as they were, ``[R]``.
@@ -62,22 +66,32 @@ class Training:
     """
 
     def __init__(self, runs: pd.DataFrame, context: Any, recipe: Precision) -> None:
-        s, images, device = context.settings, context.dataset(context.settings.dataset).flat(), context.device
-        shape = (images.x_train.shape[1], [s.width] * s.depth, images.classes)
-        defaults = {"log2_unit": 0.0, "learning_rate": s.learning_rate, "log2_scale": recipe.log2_scale}
+        s, device, name = context.settings, context.device, runs["dataset"].iloc[0]
+        own = draw_each(context, name, runs["seed"], **s.examples[name])
+        pool = own.pool.flat()
+        shape = (pool.x_train.shape[1], [s.width] * s.depth, pool.classes)
+        fixed = {
+            "log2_unit": 0.0,
+            "learning_rate": s.learning_rates[name],
+            "log2_scale": recipe.log2_scale,
+            "warmup": 0.0,
+        }
 
         def network(run, generator):
             how = {"number": recipe.number, "native": recipe.native, "gain": getattr(run, "gain", 1.0)}
-            return RoundedMLP(*shape, generator=generator, **how)
+            return RoundedMLP(*shape, generator=generator, norm=getattr(run, "norm", None), **how)
 
         self.recipe, self.settings = recipe, s
-        self.data, self.test = Data.training(images), Data.testing(images)
-        hyper = hyper_of(runs, defaults, device)
-        self.ensemble = Ensemble.build(runs, network, lambda seed: context.generator(seed, "init"), hyper, device)
+        self.data = Data({"x": pool.x_train, "y": pool.y_train}, subset=own.train)
+        self.test = Data({"x": pool.x_test, "y": pool.y_test}, subset=own.test)
+        hyper = hyper_of(runs, fixed, device)
+        tables = [multipliers("linear", s.steps, share) for share in hyper["warmup"].tolist()]
+        self.multipliers = torch.from_numpy(np.stack(tables, axis=1)).to(device)
+        streams, named = _streams(runs, context)
+        self.ensemble = Ensemble.build(runs.assign(seed=named), network, lambda n: streams(n, "init"), hyper, device)
         self.ensemble.parameters = rounded(self.ensemble.parameters, recipe.stored)
         self.velocity = torch.zeros_like(self.ensemble.parameters)
-        seeds, examples = list(runs["seed"]), len(self.data)
-        order = Order(seeds, lambda seed: context.generator(seed, "order"), examples, s.batch_size, device)
+        order = Order(named, lambda n: streams(n, "order"), len(self.data), s.batch_size, device)
         self.step, self.batches = 0, map(self.data.rows, order)
         self.batch = self.data.rows(torch.arange(s.batch_size, device=device).expand(len(runs), -1))
         self.scale = torch.exp2(hyper["log2_scale"])
@@ -101,8 +115,8 @@ class Training:
         _, scaled = self.gradient()
         finite = torch.isfinite(scaled).all(1)
         unscaled = scaled / self.scale[:, None] / torch.exp2(ensemble.hyper["log2_unit"])[:, None]
-        rate = ensemble.hyper["learning_rate"].double() * (1.0 - self.step / self.settings.steps)
-        velocity = 0.9 * self.velocity + unscaled
+        rate = ensemble.hyper["learning_rate"].double() * self.multipliers[self.step]
+        velocity = self.settings.momentum * self.velocity + unscaled
         weights = rounded(before - rate.float()[:, None] * velocity, recipe.stored)
         velocity = rounded(velocity, recipe.stored)
         if recipe.check:
@@ -125,6 +139,18 @@ class Training:
             self.recovering = torch.ones_like(self.recovering)
         elif recipe.planted is not None and not recipe.dynamic:
             self.scale = torch.full_like(self.scale, 2.0**recipe.log2_scale)
+
+
+def _streams(runs: pd.DataFrame, context: Any) -> tuple[Callable[[int, str], torch.Generator], list[int]]:
+    """Streams of each of a seed's networks, by number and purpose, and the numbers of the runs."""
+    pairs = list(zip(runs["seed"], runs["network"] if "network" in runs else [0] * len(runs)))
+    unique = list(dict.fromkeys(pairs))
+
+    def stream(number: int, purpose: str) -> torch.Generator:
+        seed, network = unique[number]
+        return context.generator(int(seed), f"{purpose}/{network}" if network else purpose)
+
+    return stream, [unique.index(pair) for pair in pairs]
 
 
 def scaled_loss(predict, batch, hyper) -> Tensor:

@@ -29,10 +29,10 @@ def rounded(x: Tensor, name: str) -> Tensor:
 
 
 class RoundedMLP(networks.MLP):
-    """A plain MLP (no norm, residual or dropout) computed in the format ``number``, weights kept in float32.
+    """A plain MLP (no residual or dropout) computed in the format ``number``, weights kept in float32.
 
     Every operand and every result is rounded; ``native``: operands are cast, and the device's own kernels of that format
-    run. Logits leave as float32, so that the loss is computed in float32 as automatic mixed precision does.
+    run. Norms compute in float32, and logits leave as float32, so that the loss does, as automatic mixed precision does.
     """
 
     def __init__(self, *shape: Any, number: str, native: bool = False, **how: Any) -> None:
@@ -41,8 +41,10 @@ class RoundedMLP(networks.MLP):
 
     def forward(self, x: Tensor) -> Tensor:
         h = self._narrow(x.flatten(1))
-        for layer, activation in zip(self.hidden, self.activations):
-            h = self._narrow(activation(self._linear(layer, h)))
+        for number, (layer, activation) in enumerate(zip(self.hidden, self.activations)):
+            h = self._linear(layer, h)
+            h = h if self.norms is None else self._narrow(self.norms[number](h.to(torch.float32)))
+            h = self._narrow(activation(h))
         return self._linear(self.output, h).to(torch.float32)
 
     def _linear(self, layer: torch.nn.Linear, h: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.benchmark import Timer
 
+from claimcheck.data.draws import draw_each
 from claimcheck.engine import networks
 from claimcheck.engine.data import Data
 from claimcheck.engine.single import per_run
@@ -25,8 +26,7 @@ RECIPES = {
     "fp32": Precision("fp32"),
     "fp16_pure": Precision("fp16", stored="fp16"),
     "fp16_master": Precision("fp16"),
-    "fp16_static": Precision("fp16", log2_scale=10, check=True),
-    "fp16_dynamic": Precision("fp16", log2_scale=24, dynamic=True, check=True),
+    "fp16_dynamic": Precision("fp16", log2_scale=16, dynamic=True, check=True),
     "bf16_pure": Precision("bf16", stored="bf16"),
     "bf16_master": Precision("bf16"),
     "planted_checked": Precision("fp16", log2_scale=FIRST_SCALE, dynamic=True, check=True, planted=PLANTED_SCALE),
@@ -65,8 +65,9 @@ def run_recipes(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train by one recipe in three regimes: ordinary, the loss in a small unit, a small learning rate."""
     s, name = context.settings, runs["recipe"].iloc[0]
     recipe = replace(RECIPES[name], native=context.device.type == "cuda" and name != "fp32")
+    rate = s.learning_rates[runs["dataset"].iloc[0]]
     runs = runs.assign(
-        learning_rate=s.learning_rate * np.where(runs["regime"] == "small_rate", s.rate_share, 1.0),
+        learning_rate=rate * np.where(runs["regime"] == "small_rate", s.rate_share, 1.0),
         log2_unit=np.where(runs["regime"] == "small_loss", float(s.log2_unit), 0.0),
     )
     judged, half = {s.steps // 4, s.steps}, s.steps // 2
@@ -122,19 +123,57 @@ def run_bad_init(runs: pd.DataFrame, context) -> pd.DataFrame:
     return _table(training, overflowed=~finite).drop(columns="step")
 
 
+def run_remedies(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Train in fp16 with a static loss scale and without checks: whether a number that is not finite ever comes up.
+
+    What is not finite reaches the weights at once, and stays. A run has failed when it is lost or has learnt nothing.
+    """
+    s, remedy = context.settings, runs["remedy"].iloc[0]
+    runs = runs.assign(norm=s.norm if remedy == "norm" else None, warmup=s.warmup * (remedy == "warmup"))
+
+    def measure(training: Training) -> pd.DataFrame:
+        lost = ~torch.isfinite(training.ensemble.parameters).all(1)
+        loss = training.ensemble.map(classification, training.data)["loss"]
+        failed = lost | ~(loss <= 0.95 * math.log(10.0))
+        return _table(training, lost=lost, failed=failed, train_loss=loss).drop(columns="step")
+
+    recipe = Precision("fp16", log2_scale=s.log2_scale)
+    return mixed_precision.train(runs, context, recipe, {s.steps}, measure)
+
+
 def run_clipping(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Recall the class shown at the first of T moments, noise at the others; a tanh network, momentum SGD."""
-    s = context.settings
-    data = recall(runs, context, "recall")
+    """Tanh recurrent networks, momentum SGD: images row by row, or the class shown at the first of T moments.
+
+    A run has failed when its loss is not finite or more than 0.1 nats above that of guessing.
+    """
+    s, dataset = context.settings, runs["dataset"].iloc[0]
+    data, test, inputs, classes = (_recall if dataset == "recall" else _rows)(runs, context)
     final = train(
         runs.assign(clip=runs["threshold"].replace(0.0, np.inf)),
         context,
-        network=lambda run, g: networks.Rnn(s.classes, s.hidden, s.classes, generator=g, recurrent_gain=run.gain),
+        network=lambda run, g: networks.Rnn(inputs, s.hidden, classes, generator=g, recurrent_gain=s.gain),
         data=data,
-        evaluate={"train": data, "test": recall(runs, context, "recall/test")},
+        evaluate={"train": data, "test": test},
     ).records
-    diverged, failed = final["status"] == "diverged", ~(final["train_loss"] <= math.log(s.classes))
-    return final.assign(diverged=diverged.astype(float), failed=failed.astype(float), classes=float(s.classes))
+    failed = ~(final["train_loss"] <= math.log(classes) + 0.1)
+    return final.assign(failed=failed.astype(float), guessing=1.0 - 1.0 / classes)
+
+
+run_vanishing = run_clipping
+
+
+def _rows(runs: pd.DataFrame, context) -> tuple[Data, Data, int, int]:
+    """Each unit's images, a row a moment; beside them numbers a moment, and classes."""
+    s, dataset = context.settings, runs["dataset"].iloc[0]
+    own = draw_each(context, dataset, runs["seed"], train=s.examples, test=s.examples)
+    x, test = own.pool.x_train.squeeze(1), own.pool.x_test.squeeze(1)
+    training = Data({"x": x, "y": own.pool.y_train}, subset=own.train)
+    return training, Data({"x": test, "y": own.pool.y_test}, subset=own.test), x.shape[-1], own.pool.classes
+
+
+def _recall(runs: pd.DataFrame, context) -> tuple[Data, Data, int, int]:
+    s = context.settings
+    return recall(runs, context, "recall"), recall(runs, context, "recall/test"), s.classes, s.classes
 
 
 def recall(runs: pd.DataFrame, context, purpose: str) -> Data:

@@ -19,7 +19,7 @@ def flushed_rise(records: pd.DataFrame, log2_scales: list[float]) -> pd.Series:
 def failed_with(records: pd.DataFrame, threshold: float, than: float) -> pd.Series:
     """Share of failed runs clipped at `threshold`, less a fifth of the share clipped at `than` (0: not clipped).
 
-    Of exploding networks (gain 1.5) at the high learning rates. Negative below a ratio of 0.2.
+    Negative below a ratio of 0.2.
     """
-    failed = by_seed(records, "failed", ["threshold", "learning_rate"], gain=1.5, learning_rate=[0.5, 1.0])
+    failed = by_seed(records, "failed", ["threshold", "learning_rate"])
     return failed[threshold].mean(axis=1) - 0.2 * failed[than].mean(axis=1)

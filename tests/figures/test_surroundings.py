@@ -129,4 +129,4 @@ def test_training_is_not_stopped_by_what_lies_in_the_folder_or_is_exported(file,
 
 def test_steps_of_the_pipeline_take_no_module_from_the_working_folder():
     rules = (SOURCE.parent / "workflow" / "rules" / "common.smk").read_text(encoding="utf-8")
-    assert "-P -m claimcheck" in rules
+    assert "-P {program}" in rules

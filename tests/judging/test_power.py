@@ -20,6 +20,8 @@ ON_TWO = {
         "        kind: limit\n        part: main\n        measure: {difference: same, mean_over: [dataset],",
 }  # fmt: skip
 
+FULL = "  quick: {seeds: 24}\n  full: {seeds: 24, main: {dataset: [digits, signals, clouds]}}\n"
+
 
 def pilots(true, n=16, column="up", datasets=(None,)):
     """Records of `n` pilot units in which arm b exceeds arm a in `column` in the first `true` of them."""
@@ -77,6 +79,14 @@ def test_each_data_set_has_a_row_of_its_own(plant):
         ("digits", 16),
         ("signals", 3),
     ]
+
+
+def test_a_data_set_that_the_scale_does_not_run_has_no_row(plant):
+    records = pilots({"digits": 16, "signals": 3}, column="same", datasets=("digits", "signals"))
+    statistics = {'table = records.pivot(index="seed"': 'table = records.pivot_table(index="seed"'}
+    asked = {old: new.replace("on: [digits, signals]", "on: [digits, signals, clouds]") for old, new in ON_TWO.items()}
+    study = plant({**asked, "  quick: {seeds: 24}\n": FULL}, statistics=statistics)
+    assert [data for name, data in powered(study, records) if name == "differs"] == ["digits", "signals"]
 
 
 def test_nearly_always_takes_more(plant):

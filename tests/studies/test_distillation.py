@@ -25,13 +25,13 @@ STUDY = load_study(ROOT / "studies", "distillation")
 RUNS, STATISTICS, FIGURES = (study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures"))
 shifted = study_module(STUDY.folder, "shifts").shifted
 PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
-TINY = {"teacher_width": 8, "batch_size": 20}
 SIZES = {"pool": 80, "validation": 50, "test": 50, "examples": 40, "teacher_steps": 2, "steps": 2}
 
 
-def answer(prediction, rows, scale="quick"):
-    """What a prediction measures on the records of its part, a number for each seed."""
+def answer(prediction, rows, scale="quick", data=None):
+    """What a prediction measures on the records of its part (on one data set), a number for each seed."""
     prediction = PREDICTIONS[prediction] if isinstance(prediction, str) else prediction
+    rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
     if prediction.measure is None:
         return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
@@ -133,17 +133,34 @@ def test_strength_zero_leaves_examples_alone():
     assert torch.equal(shifted(x.flatten(1), torch.tensor(1), 2, 0.0), x.flatten(1))
 
 
+def test_shrinking_averages_squares_of_pixels():
+    images = torch.arange(16.0).view(1, 1, 4, 4)
+    assert RUNS._shrunk(images, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert RUNS._shrunk(images, 1) is images
+
+
+# ---- pairs ----
+
+
+def test_partners_are_of_the_same_class_and_none_is_taken_twice_while_there_are_more():
+    labels, others = torch.tensor([1, 0, 1, 1, 0]), torch.tensor([0, 1, 0, 1, 1, 0, 1])
+    found = RUNS._partners(labels, others)
+    assert torch.equal(others[found], labels)
+    assert len(found.unique()) == 5
+    assert RUNS._partners(torch.tensor([1, 1, 1]), torch.tensor([0, 1, 1])).tolist() == [1, 2, 1]
+
+
 # ---- predictions ----
 
 
 def taught(run):
     """Students as the claims have them: warmth helps wide ones and harms narrow ones, and only what is known is taught."""
-    gain = {"rich": 0.05, "smoothed": 0.03, "equal": -0.02, "shifts": 0.02, "dropout": 0.01, "both": 0.03}[run.teacher]
+    gain = {"rich": 0.05, "smoothed": 0.03, "equal": 0.009, "shifts": 0.02}[run.teacher]
     wide, warm = run.width >= 30, np.log(min(run.temperature, 8)) / 100
-    base = (0.7 if run.dataset == "digits" else 0.4) + (0.1 if wide else 0.0)
-    soft = base + gain + (warm if wide else -2 * warm)
+    base = (0.4 if run.dataset == "mnist1d_pool" else 0.7) + (0.1 if wide else 0.0)
+    hot = gain + (warm if wide else -2 * warm if run.temperature > 4 else 0.0) if run.teacher == "rich" else gain
     mixed = 0.05 if 0 < run.label_share < 1 else 0.0
-    accuracy = base if run.label_share == 1 else soft + mixed
+    accuracy = base if run.label_share == 1 else base + hot + mixed
     return {"test_accuracy": accuracy, "validation_accuracy": accuracy, "teacher_accuracy": 0.95}
 
 
@@ -153,15 +170,25 @@ def recalled(run):
 
 
 def gradient(run):
-    """A norm that levels off, and a cosine that goes to one."""
+    """A norm that levels off near the label loss's, and a cosine that goes to one."""
     norm = 5 - 2 / run.temperature
-    return {"norm": norm, "norm_without": norm / run.temperature**2, "cosine": 1 - 0.3 / run.temperature}
+    off = {"imbalance": norm / 3, "imbalance_without": norm / 3 / run.temperature**2}
+    off = {name: abs(np.log10(value)) for name, value in off.items()}
+    return {"norm": norm, "norm_without": norm / run.temperature**2, "cosine": 1 - 0.3 / run.temperature, **off}
+
+
+def across(run):
+    signals = run.direction == "to_signals"
+    right = {"shuffled": 0.1, "pairs": 0.35 if signals else 0.7, "labels": 0.4 if signals else 0.9}[run.taught]
+    teacher = 0.9 if signals else 0.6
+    return {"test_accuracy": right, "above_chance": right - 0.1, "lead": right - teacher, "teacher_accuracy": teacher}
 
 
 MADE = {
     "students": taught,
     "images": taught,
     "left_out": recalled,
+    "across": across,
     "gradients": gradient,
     "matching": lambda run: {"cosine": expected_cosine(float(run.temperature)) + 0.01},
 }
@@ -174,31 +201,45 @@ def made(name, scale="quick"):
     return runs.assign(status="ok").join(pd.DataFrame([MADE[name](run) for run in runs.itertuples()], runs.index))
 
 
+CONTRADICTED = {"equal-teacher-teaches"}
+"""What the made records deny, since they say that an equal teacher gives nothing."""
+
+
 @pytest.mark.parametrize("prediction", PREDICTIONS.values(), ids=lambda prediction: prediction.id)
 def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
-    scale = "full" if prediction.part == "images" else "quick"
-    rows = made(prediction.part, scale)
-    found = answer(prediction, rows, scale).to_numpy()
-    if prediction.kind == "fact":
-        assert judge.fact_holds(found, prediction)
-        return
-    assert rule.inside(found, prediction.region).all()
-    for name in NAMES:
-        asked = applied(prediction, control_of(prediction, name))
-        assert not rule.inside(answer(asked, rows, scale).to_numpy(), asked.region).any(), name
+    for scale in ("full",) if prediction.part == "images" else ("quick", "full"):
+        rows = made(prediction.part, scale)
+        if prediction.kind == "fact":
+            assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
+            continue
+        for data in prediction.on or [None]:
+            found = answer(prediction, rows, scale, data).to_numpy()
+            assert rule.inside(found, prediction.region).all() != (prediction.id in CONTRADICTED), data
+            for name in NAMES:
+                asked = applied(prediction, control_of(prediction, name))
+                found = answer(asked, rows, scale, data).to_numpy()
+                assert not rule.inside(found, asked.region).any(), (scale, data, name)
+
+
+LABELS, SOFT = (0.7 + 0.8) / 2, (0.75 + 0.85 + 0.01 * np.log(4)) / 2
+"""Accuracies of `taught` on mnist5k, widths averaged, by labels and by soft targets at T = 4."""
 
 
 def test_share_of_the_gap_has_no_number_where_the_teacher_does_not_lead():
     rows = made("students")
     rows.loc[rows["seed"] == 1, "teacher_accuracy"] = 0.7
-    found = answer("digits-gap-closed", rows)
-    labels, soft = (0.7 + 0.8 + 0.8) / 3, (0.75 - 0.02 * np.log(4) + 2 * (0.85 + 0.01 * np.log(4))) / 3
-    assert found.iloc[0] == pytest.approx((soft - labels) / (0.95 - labels))
+    found = answer("gap-closed", rows, data="mnist5k")
+    assert found.iloc[0] == pytest.approx((SOFT - LABELS) / (0.95 - LABELS))
     assert np.isnan(found.iloc[1])
 
 
+def test_what_an_equal_teacher_gives_is_held_against_half_of_what_the_other_gives():
+    found = answer("equal-teacher-teaches", made("students"), data="mnist5k")
+    assert found.tolist() == pytest.approx([0.009 - (0.05 + 0.01 * np.log(4)) / 2] * 2)
+
+
 def test_the_smallest_students_are_compared_with_the_largest():
-    found = answer("small-students-prefer-low-t", made("students"))
+    found = STATISTICS.small_against_large(made("images", "full"))
     assert found.tolist() == pytest.approx([-0.03 * np.log(8)] * 2)
 
 
@@ -206,22 +247,10 @@ def test_a_diverged_student_counts_as_a_guess():
     rows = made("students")
     rows.loc[(rows["width"] == 64) & (rows["label_share"] == 1), ["status", "test_accuracy"]] = "diverged", np.nan
     mixture = 0.8 + 0.05 + 0.01 * np.log(4) + 0.05
-    assert answer("mixture-beats-labels", rows).tolist() == pytest.approx([mixture - 0.1] * 2)
-    labels = (0.7 + 0.8 + 0.1) / 3
-    soft = (0.75 - 0.02 * np.log(4) + 2 * (0.85 + 0.01 * np.log(4))) / 3
-    assert answer("digits-gap-closed", rows).tolist() == pytest.approx([(soft - labels) / (0.95 - labels)] * 2)
-
-
-def test_predictions_about_gradients():
-    rows = [
-        {"seed": 0, "temperature": t, "norm": n, "norm_without": n / t**2}
-        for t, n in ((1, 9), (4, 2), (20, 2.2), (50, 2.1))
-    ]
-    rows = pd.DataFrame(rows).assign(status="ok")
-    assert answer("balanced-gradient", rows).iloc[0] == pytest.approx(1.1)
-    hot = rows[rows["temperature"] >= 4]
-    slope = np.polyfit(np.log(hot["temperature"]), np.log(hot["norm_without"]), 1)[0]
-    assert answer("unbalanced-gradient", rows).iloc[0] == pytest.approx(slope)
+    assert answer("mixture-beats-labels", rows, data="mnist5k").tolist() == pytest.approx([mixture - 0.1] * 2)
+    labels = (0.7 + 0.1) / 2
+    found = answer("gap-closed", rows, data="mnist5k")
+    assert found.tolist() == pytest.approx([(SOFT - labels) / (0.95 - labels)] * 2)
 
 
 def test_cosines_are_judged_where_they_differ_most():
@@ -244,9 +273,9 @@ def test_recalls_before_and_after_the_correction():
 def test_every_prediction_gives_each_seed_a_number(smoke):
     for prediction in PREDICTIONS.values():
         rows = records.part_of(smoke, prediction.part)
-        if len(rows):
-            values = answer(prediction, rows, "smoke")
-            assert sorted(values.index) == [0, 1, 2, 3], prediction.id
+        for data in (prediction.on or [None]) if len(rows) else []:
+            values = answer(prediction, rows, "smoke", data)
+            assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
             if prediction.statistic != "gap_closed":  # no number where so small a teacher does not lead
                 assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 
@@ -254,51 +283,84 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
 # ---- runs ----
 
 
-def test_a_run_does_not_depend_on_its_company():
-    settings = {"digits": {**SIZES, "reach": 1}, **TINY}
-    whole = run_part("students", seeds=2, factors={"dataset": ["digits"]}, include=[], **settings).set_index("run")
-    few = {"dataset": ["digits"], "temperature": [4]}
-    piece = run_part("students", seeds=2, factors=few, include=[], rows=slice(1, None, 2), **settings).set_index("run")
+@pytest.mark.parametrize("part", ["students", "left_out", "across", "gradients"])
+def test_a_run_does_not_depend_on_its_company(part):
+    whole = run_part(part, seeds=2).set_index("run")
+    piece = run_part(part, seeds=2, rows=slice(1, None, 3)).set_index("run")
     pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
+
+
+def context_of(part, **settings):
+    given = {**STUDY.at("smoke")[part].settings, **settings}
+    return Context("distillation", "smoke", part, Settings(given), torch.device("cpu"), Path("data"))
+
+
+def test_a_unit_s_pool_validation_and_test_examples_are_its_own_and_never_the_same():
+    drawn = RUNS._drawn(context_of("students"), "mnist5k", [0, 1])
+    for member in range(2):
+        rows = torch.cat([part.subset[member] for part in drawn])
+        assert len(rows.unique()) == len(rows) == 200 + 100 + 100
+    assert not torch.equal(drawn.pool.subset[0], drawn.pool.subset[1])
 
 
 def test_students_never_see_the_class_that_is_left_out():
     """With labels alone and no teacher's hint its logit only falls: nobody is told of it."""
-    found = run_part("left_out", seeds=2, factors={"temperature": [1]}, teacher_width=8)
+    found = run_part("left_out", seeds=2)
     labels = found[found["label_share"] == 1.0]
     assert (labels["plain_recall"] <= 0.1).all()
 
 
-def teachers(*kinds, **settings):
-    """Logits of one teacher of each kind at smoke scale, seed 0."""
-    given = {**STUDY.at("smoke")["students"].settings, **settings}
-    context = Context("distillation", "smoke", "students", Settings(given), torch.device("cpu"), Path("data"))
-    logits, _ = RUNS._taught(pd.DataFrame({"teacher": kinds, "seed": 0}), context, "digits")
-    return dict(zip(kinds, logits, strict=True))
+def teachers(*kinds, relabelled=None, **settings):
+    """Logits on a student's examples of one teacher of each kind at smoke scale, seed 0.
+
+    Args:
+        relabelled: positions in the pool of which the teacher is shown another class.
+    """
+    context, drawn = context_of("students", **settings), RUNS._drawn
+    if relabelled is not None:
+
+        def drawn(context, name, seeds):
+            pool, *others = RUNS_DRAWN(context, name, seeds)
+            y = pool.shared["y"].clone()
+            y[pool.subset[0, relabelled]] = (y[pool.subset[0, relabelled]] + 1) % 10
+            return RUNS.Drawn(Data({**pool.shared, "y": y}, subset=pool.subset), *others)
+
+    runs = pd.DataFrame({"teacher": kinds, "seed": 0})
+    asked = RUNS_DRAWN(context, "mnist5k", [0] * len(kinds)).pool.subset[:, :60]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RUNS, "_drawn", drawn)
+        said, _ = RUNS._taught(runs, context, "mnist5k", asked)
+    return dict(zip(kinds, said, strict=True))
 
 
-def test_an_equal_teacher_sees_its_student_s_examples_only(monkeypatch):
+RUNS_DRAWN = RUNS._drawn
+
+
+def test_an_equal_teacher_sees_its_student_s_examples_only():
     """Labels changed outside a seed's own examples change what a rich teacher says, and nothing that the others say."""
-    splits, kinds = RUNS._splits, ("equal", "rich", "dropout", "shifts")
-
-    def relabelled(context, name):
-        pool, *others = splits(context, name)
-        y, foreign = pool.shared["y"], torch.ones(len(pool), dtype=torch.bool)
-        foreign[RUNS._own_examples(context, [0], len(pool), context.settings[name]["examples"])[0]] = False
-        return Data({**pool.shared, "y": torch.where(foreign, (y + 1) % 10, y)}), *others
-
-    before = teachers(*kinds)
-    monkeypatch.setattr(RUNS, "_splits", relabelled)
-    after = teachers(*kinds)
+    kinds = ("equal", "rich", "shifts")
+    before, after = teachers(*kinds), teachers(*kinds, relabelled=torch.arange(60, 200))
     assert [kind for kind in kinds if not torch.equal(before[kind], after[kind])] == ["rich"]
 
 
 def test_teachers_differ_in_what_their_kind_says_and_their_rate_is_their_own():
     settings = STUDY.at("smoke")["students"].settings
-    kinds, digits = list(settings["teachers"]), settings["digits"]
-    usual, other = (teachers(*kinds, digits={**digits, "teacher_rates": rates}) for rates in ({}, {"shifts": 0.02}))
+    kinds, sizes = list(settings["teachers"]), settings["mnist5k"]
+    usual, other = (teachers(*kinds, mnist5k={**sizes, "teacher_rates": rates}) for rates in ({}, {"shifts": 0.02}))
     assert all(not torch.equal(usual[a], usual[b]) for k, a in enumerate(kinds) for b in kinds[:k])
     assert [kind for kind in kinds if not torch.equal(usual[kind], other[kind])] == ["shifts"]
+
+
+def test_runs_of_one_teacher_are_given_what_it_says_of_their_own_seed():
+    context = context_of("students")
+    runs = pd.DataFrame({"teacher": ["rich", "equal", "rich", "rich"], "seed": [0, 0, 1, 0]})
+    asked = RUNS._drawn(context, "mnist5k", runs["seed"]).pool.subset[:, :60]
+    said, accuracy = RUNS._taught(runs, context, "mnist5k", asked)
+    alone, _ = RUNS._taught(runs.iloc[[2]].reset_index(drop=True), context, "mnist5k", asked[[2]])
+    assert torch.equal(said[0], said[3])
+    assert accuracy[0] == accuracy[3]
+    assert torch.equal(said[2], alone[0])
+    assert not torch.equal(said[0], said[1])
 
 
 # ---- figures and full scale ----
@@ -309,19 +371,15 @@ def test_figures_draw_without_problems(smoke, drawn_well, figure):
     drawn_well(STUDY, figure, smoke)
 
 
-@pytest.mark.parametrize("part", ["students", "left_out", "gradients"])
+@pytest.mark.parametrize("part", ["students", "left_out", "across", "gradients"])
 def test_full_scale_path(part):
-    settings = {
-        "digits": {**SIZES, "reach": 1},
-        "mnist1d": {**SIZES, "reach": 20},
-        "batch_size": 20,
-        "teacher_width": 64,
-    }
-    if part == "gradients":
-        settings = {"digits": settings["digits"], "batch_size": 20, "teacher_width": 64}
-    found = run_part(part, "full", seeds=2, **settings)
+    small = {name: {**SIZES, "reach": 1} for name in ("digits", "mnist5k", "mnist1d_pool")}
+    found = run_part(part, "full", seeds=2, **{"batch_size": 20, "teacher_width": 64, **small, **SHORT.get(part, {})})
     assert set(found["seed"]) == {0, 1}
     assert (found["status"] == "ok").all()
+
+
+SHORT = {"across": {"pairs": 40, "steps": 2}}
 
 
 def test_full_scale_images_and_their_figure(fashion):
@@ -332,3 +390,7 @@ def test_full_scale_images_and_their_figure(fashion):
         assert sorted(answer(identifier, found, "full").index) == [0, 1]
     _, problems = drawing.draw(FIGURES.plot_images, found)
     assert problems == []
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()

@@ -1,6 +1,5 @@
 """The study of double descent: theory and solvers against other routes, statistics, figures, the full-scale path."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +26,10 @@ RUNS, STATISTICS, FIGURES, PROBLEMS = (
 PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 
 
-def answer(prediction, rows, scale="quick"):
-    """What a prediction measures on the records of its part, a number for each seed."""
+def answer(prediction, rows, scale="quick", data=None):
+    """What a prediction measures on the records of its part (on one data set), a number for each seed."""
     prediction = PREDICTIONS[prediction] if isinstance(prediction, str) else prediction
+    rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
     if prediction.measure is None:
         return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
     return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
@@ -45,8 +45,9 @@ def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), factors=Non
         context = Context(
             "double_descent", scale, name, Settings({**part.settings, **settings}), torch.device("cpu"), data_dir
         )
-        raw = getattr(RUNS, f"run_{name}")(piece.runs.copy(), context)
-        frames.append(records.check_outcome(raw, piece.runs, part, where=name))
+        runs = piece.runs.assign(learning_rate=0.01) if part.tune else piece.runs.copy()
+        raw = getattr(RUNS, f"run_{name}")(runs, context)
+        frames.append(records.check_outcome(raw, runs, part, where=name))
     return records.part_of(records.concatenate(frames), name)
 
 
@@ -179,29 +180,46 @@ def hump(size, at, height=0.2, width=0.3):
     return 0.3 * size**-0.5 + height * np.exp(-(np.log(size / at) ** 2) / width)
 
 
-def by_width(peak):
+def units_of(run, settings):
+    return float(settings["widths"][run.dataset][run.size])
+
+
+def network(run, settings):
     """Networks whose error peaks where they fit the noise, and only falls on clean labels."""
-
-    def errors(run, n):
-        size = run.width * 15 / peak
-        error = 0.1 + hump(size, 15) if run.label_noise else 0.1 * size**-0.5
-        return {"test_error": error, "train_error": 0.2 if run.width < peak else 0.0}
-
-    return errors
+    units, peak = units_of(run, settings), settings["widths"][run.dataset]["peak"]
+    error = 0.1 + hump(units / peak * 15, 15) if run.label_noise else 0.1 * units**-0.5
+    return {"test_error": error, "train_error": 0.2 if units < peak else 0.0, "units": units}
 
 
-def features(run, n):
-    size = 15 * run.width / n
-    return {"test_error": 0.3 * size**-0.5 if run.ridge else hump(size, 15), "examples": n}
+def convolution(run, settings):
+    error = 0.1 + hump(run.width * 15 / 4, 15) if run.label_noise else 0.1 * run.width**-0.5
+    return {"test_error": error, "train_error": 0.2 if run.width < 4 else 0.0}
 
 
-def decomposed(peak=None, height=50):
-    def terms(run, n):
-        variance = 0.001 * run.width**0.5 + hump(run.width, peak or n, height, 0.1)
-        found = {"squared_bias": 2 / run.width, "variance": variance, "noise": 0.3}
-        return {**found, "error": sum(found.values()), "examples": n}
+def features(run, settings):
+    size = 15 * run.width / settings["examples"]
+    return {"test_error": 0.3 * size**-0.5 if run.ridge else hump(size, 15), "examples": settings["examples"]}
 
-    return terms
+
+def decomposed(width, peak, height):
+    variance = 0.001 * width**0.5 + hump(width, peak, height, 0.2)
+    found = {"squared_bias": 2 / width, "variance": variance, "noise": 0.3}
+    return {**found, "error": sum(found.values())}
+
+
+def resamples(run, settings):
+    return {**decomposed(run.width, settings["examples"], 50), "examples": settings["examples"]}
+
+
+def network_resamples(run, settings):
+    units = units_of(run, settings)
+    return {**decomposed(units, settings["widths"][run.dataset]["peak"], 1), "units": units, "train_error": 0.0}
+
+
+def law(run, settings):
+    """The form's error is the noise's, the wrong form's stays, the network's falls within the range alone."""
+    inside = {"form": 0.03 * run.examples**-0.5, "wrong": 0.4, "network": 3 * run.examples**-0.7}[run.learner]
+    return {"inside_error": inside, "outside_error": {"form": inside, "wrong": 4.0, "network": 3.0}[run.learner]}
 
 
 def expected(model, gamma, penalty):
@@ -209,100 +227,90 @@ def expected(model, gamma, penalty):
 
 
 MADE = {
-    "linear": lambda run, n: {"risk": expected(run.model, run.gamma, run.penalty)},
-    "linear_samples": lambda run, n: {
+    "laws": law,
+    "linear": lambda run, settings: {"risk": expected(run.model, run.gamma, run.penalty)},
+    "linear_samples": lambda run, settings: {
         "risk": expected("isotropic", 100 / run.examples, run.penalty), "gap": 100 / run.examples
     },
     "features": features,
-    "resamples": decomposed(),
-    "network": by_width(15),
-    "network_signals": by_width(38),
-    "network_resamples": decomposed(12, 1),
-    "network_samples": lambda run, n: {"gap": 10 / run.examples},
-    "convolution": by_width(4),
+    "resamples": resamples,
+    "network": network,
+    "network_resamples": network_resamples,
+    "samples": lambda run, settings: {"gap": 10 / run.examples},
+    "convolution": convolution,
 }  # fmt: skip
-"""Records in which every prediction is true: the columns of a run on `n` examples, by part."""
+"""Records in which every prediction is true: the columns of a run, given its part's settings, by part."""
 
 
 def made(name, scale="quick", columns=None):
     """Records of a part as a scale has it, two seeds, with made columns."""
     part = STUDY.at(scale)[name].model_copy(update={"seeds": 2})
-    runs, n = design.confirmatory_runs(part), float(part.settings.get("examples", 0))
-    found = [(columns or MADE[name])(run, n) for run in runs.itertuples()]
+    runs = design.confirmatory_runs(part)
+    found = [(columns or MADE[name])(run, part.settings) for run in runs.itertuples()]
     return runs.assign(status="ok").join(pd.DataFrame(found, runs.index))
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS.values(), ids=lambda prediction: prediction.id)
 def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
-    """At both scales, since the sizes that it names are other ones at each."""
+    """At both scales, since the sizes that it names are other ones at each, and on every data set."""
     for scale in ("full",) if prediction.part == "convolution" else ("quick", "full"):
         rows = made(prediction.part, scale)
-        found = answer(prediction, rows, scale).to_numpy()
         if prediction.kind == "fact":
-            assert judge.fact_holds(found, prediction)
+            assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
             continue
-        assert rule.inside(found, prediction.region).all(), scale
-        for name in NAMES:
-            asked = applied(prediction, control_of(prediction, name))
-            assert not rule.inside(answer(asked, rows, scale).to_numpy(), asked.region).any(), (scale, name)
+        for data in prediction.on or [None]:
+            assert rule.inside(answer(prediction, rows, scale, data).to_numpy(), prediction.region).all(), scale
+            for name in NAMES:
+                asked = applied(prediction, control_of(prediction, name))
+                found = answer(asked, rows, scale, data).to_numpy()
+                assert not rule.inside(found, asked.region).any(), (scale, data, name)
 
 
-PEAKS = [name for name in PREDICTIONS if name.endswith(("second-descent", "unimodal", "peaks-on-clean-labels"))]
+SHAPES = [name for name in PREDICTIONS if name.endswith(("second-descent", "-u", "peaks-on-clean-labels"))]
 
 
 @pytest.mark.parametrize("power", [-0.5, 0.0, 0.5], ids=["falling", "flat", "rising"])
-def test_a_monotone_curve_has_neither_a_peak_nor_a_second_descent(power):
-    def curve(run, n):
-        size = getattr(run, "width", getattr(run, "gamma", None))
-        return {"test_error": size**power / 10, "risk": size**power, "variance": size**power, "examples": n}
+def test_a_monotone_curve_has_no_u_no_peak_and_no_second_descent(power):
+    def curve(run, settings):
+        size = units_of(run, settings) if hasattr(run, "size") else run.width
+        return {"test_error": size**power / 10}
 
-    for identifier in PEAKS:
-        prediction = PREDICTIONS[identifier]
+    asked = [PREDICTIONS[name] for name in SHAPES if PREDICTIONS[name].kind != "fact"]
+    assert len(asked) == 6
+    for prediction in asked:
         scale = "full" if prediction.part == "convolution" else "quick"
-        found = answer(prediction, made(prediction.part, scale, curve), scale)
-        assert not rule.inside(found.to_numpy(), prediction.region).any(), identifier
+        for data in prediction.on or [None]:
+            found = answer(prediction, made(prediction.part, scale, curve), scale, data)
+            assert not rule.inside(found.to_numpy(), prediction.region).any(), prediction.id
 
 
 def network_records(errors, train, label_noise=0.15):
     rows = [
-        {"seed": seed, "width": width, "label_noise": label_noise, "test_error": error, "train_error": fitted}
+        {"seed": seed, "units": units, "label_noise": label_noise, "test_error": error, "train_error": fitted}
         for seed in range(3)
-        for (width, error), fitted in zip(errors.items(), train, strict=True)
+        for (units, error), fitted in zip(errors.items(), train, strict=True)
     ]
-    return pd.DataFrame(rows).assign(status="ok")
+    rows = pd.DataFrame(rows).assign(status="ok")
+    return rows.assign(size=rows["units"].map({6: "dip"}).fillna("other"))
 
 
 def test_the_peak_is_sought_from_the_dip_on_and_the_threshold_in_each_seed_s_own_train_error():
     noisy = network_records({3: 0.9, 6: 0.2, 12: 0.3, 24: 0.25, 48: 0.1}, [0.4, 0.2, 0.2, 0.08, 0.0])
     clean = network_records({3: 0.9, 6: 0.2, 12: 0.1, 24: 0.1, 48: 0.1}, [0.4, 0.1, 0.0, 0.0, 0.0], 0.0)
     rows = pd.concat([noisy, clean])
-    rows.loc[(rows["seed"] == 1) & (rows["width"] == 12), "train_error"] = 0.1
+    rows.loc[(rows["seed"] == 1) & (rows["units"] == 12), "train_error"] = 0.1
     rows.loc[rows["seed"] == 2, "train_error"] = 0.5  # never fits: the widest stands for its threshold
-    assert STATISTICS.peak_to_threshold(rows, dip=6).tolist() == [-1, 0, -2]
-    assert STATISTICS.peak_to_threshold(rows, dip=6, clean=True).tolist() == [-2, -1, -3]
+    assert STATISTICS.peak_to_threshold(rows).tolist() == [-1, 0, -2]
+    assert STATISTICS.peak_to_threshold(rows, clean=True).tolist() == [-2, -1, -3]
 
 
 def test_a_diverged_network_counts_as_a_guess():
     rows = made("network")
-    rows.loc[(rows["width"] == 15) & (rows["label_noise"] > 0), ["status", "test_error"]] = "diverged", np.nan
-    at_dip = rows[(rows["width"] == 6) & (rows["label_noise"] > 0)]["test_error"].iloc[0]
-    assert answer("network-u-right-arm", rows).tolist() == pytest.approx([0.9 - at_dip] * 2)
-
-
-def test_random_features_are_compared_at_the_nearest_width_and_with_the_worst_of_several():
-    curve = {5: 0.5, 20: 0.2, 40: 0.8, 80: 0.3}
-    rows = [
-        {"seed": seed, "width": width, "ridge": ridge, "label_noise": noise, "test_error": error - ridge - 0.1 * noise}
-        for seed in range(3)
-        for width, error in curve.items()
-        for ridge, noise in ((0.0, 0.0), (0.0, 0.15), (0.1, 0.15))
-    ]
-    rows = pd.DataFrame(rows).assign(dataset="digits", examples=40.0)
-    between = partial(STATISTICS.between, rows, dataset="digits", label_noise=0.15, ridge=0.0)
-    assert between(of=1, less=0.6).tolist() == pytest.approx([0.6] * 3)  # 24 features: 20 are nearest
-    assert between(of=1, less=[0.5, "widest"]).tolist() == pytest.approx([0.5] * 3)
-    assert between(of="narrowest", less="widest", label_noise=0.0).tolist() == pytest.approx([0.2] * 3)
-    assert between(of=1, less="narrowest", ridge=0.1).tolist() == pytest.approx([0.3] * 3)
+    lost = (rows["size"] == "peak") & (rows["label_noise"] > 0)
+    rows.loc[lost, ["status", "test_error"]] = "diverged", np.nan
+    ours = rows[(rows["dataset"] == "digits") & (rows["label_noise"] > 0)].set_index("size")["test_error"]
+    higher = max(ours["dip"].iloc[0], ours["widest"].iloc[0])
+    assert answer("network-second-descent", rows, data="digits").tolist() == pytest.approx([0.9 - higher] * 2)
 
 
 def test_ratio_to_theory_takes_each_seed_s_worst_gamma_and_leaves_the_threshold_out():
@@ -328,9 +336,9 @@ def test_decomposition_ratio_leaves_the_threshold_out():
 def test_every_prediction_gives_each_seed_a_number(smoke):
     for prediction in PREDICTIONS.values():
         rows = records.part_of(smoke, prediction.part)
-        if len(rows):
-            values = answer(prediction, rows, "smoke")
-            assert sorted(values.index) == [0, 1, 2, 3], prediction.id
+        for data in (prediction.on or [None]) if len(rows) else []:
+            values = answer(prediction, rows, "smoke", data)
+            assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
             assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 
 
@@ -338,7 +346,7 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
 
 
 def test_a_run_does_not_depend_on_its_company():
-    for part in ("linear_samples", "features", "resamples", "network_resamples"):
+    for part in ("laws", "linear_samples", "features", "resamples", "network", "network_resamples"):
         whole = run_part(part, seeds=2).set_index("run")
         piece = run_part(part, seeds=2, rows=slice(1, None, 3)).set_index("run")
         pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
@@ -353,9 +361,28 @@ def test_measured_linear_risk_meets_theory_at_the_study_s_own_settings():
 
 def test_random_features_interpolate_from_as_many_as_examples_on():
     found = run_part("features", seeds=1, factors={"dataset": ["digits"]})
-    enough = found[(found["width"] >= 40) & (found["ridge"] == 0)]
+    enough = found[(found["width"] >= 200) & (found["ridge"] == 0)]
     assert (enough["train_error"] == 0).all()
     assert (found[(found["width"] == 5)]["train_error"] > 0).all()
+
+
+def test_the_gap_is_that_to_labels_with_the_noise_of_training():
+    """An error rate e on true labels is (1 - e) r + e (1 - r / 9) on labels of which a share r was moved elsewhere."""
+    found = run_part("samples", seeds=2, factors={"dataset": ["digits"], "examples": [50]})
+    noise, error = found["label_noise"], found["test_error"]
+    seen = (1 - error) * noise + error * (1 - noise / 9)
+    assert (found["gap"] - (seen - found["train_error"])).abs().max() < 1e-9
+
+
+def test_the_known_form_has_the_error_of_its_one_constant():
+    """The root mean square error of a term's constant is that of the noise over the root of the sum of its squares."""
+    context = Context(
+        "double_descent", "quick", "laws", Settings(STUDY.at("quick")["laws"].settings), None, Path("data")
+    )
+    runs = pd.DataFrame({"seed": range(200), "dataset": "gravity", "examples": 100, "learner": "form"})
+    runs["run"] = runs["seed"].astype(str)
+    found = RUNS.run_laws(runs.assign(learning_rate=0.01), context)
+    assert ((found["inside_error"] ** 2).mean() * 100) ** 0.5 == pytest.approx(0.1, rel=0.12)
 
 
 # ---- figures and full scale ----
@@ -369,14 +396,14 @@ def test_figures_draw_without_problems(smoke, drawn_well, figure):
 @pytest.mark.parametrize(
     ("part", "factors", "settings"),
     [
+        ("laws", {"dataset": ["fall"], "examples": [100]}, {"steps": 2}),
         ("linear", {"gamma": [0.5, 20.0]}, {"replicates": 2, "examples": 200}),
-        ("linear_samples", {"examples": [40, 1000]}, {}),
+        ("linear_samples", {"examples": [40, 1000]}, {"replicates": 2}),
         ("features", {"dataset": ["digits"], "width": [50, 1080]}, {}),
-        ("resamples", {"width": [300, 600]}, {"resamples": 2, "widest": 600}),
-        ("network", {"width": [300]}, {"steps": 3}),
-        ("network_signals", {"width": [300]}, {"steps": 3}),
-        ("network_resamples", {"width": [6, 200]}, {"steps": 3, "resamples": 2}),
-        ("network_samples", {"examples": [1200]}, {"steps": 3}),
+        ("resamples", {"width": [300, 800]}, {"resamples": 2}),
+        ("network", {"size": ["widest"]}, {"steps": 3}),
+        ("network_resamples", {"size": ["rising", "widest"]}, {"steps": 3, "resamples": 2}),
+        ("samples", {"examples": [1200]}, {"epochs": 1}),
     ],
 )
 def test_full_scale_path(part, factors, settings):
@@ -386,9 +413,13 @@ def test_full_scale_path(part, factors, settings):
 
 
 def test_full_scale_images_and_their_figure(fashion):
-    small = {"steps": 2, "examples": 60, "batch_size": 20, "test_examples": 50}
+    small = {"steps": 2, "examples": 60, "batch_size": 20, "test": 50}
     found = run_part("convolution", "full", seeds=2, data_dir=fashion, factors={"width": [1, 3]}, **small)
     assert len(found) == 2 * 2 * 3
     assert found["test_error"].between(0, 1).all()
     _, problems = drawing.draw(FIGURES.plot_convolution, found)
     assert problems == []
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
+from claimcheck.engine.context import Context, Settings
 from claimcheck.judging.controls import outcomes
-from claimcheck.judging.evidence import Evidence
+from claimcheck.judging.evidence import Evidence, values_of
 from claimcheck.judging.measures import evaluate
 from claimcheck.judging.rule import inside
 from claimcheck.results import records as recording
@@ -20,9 +21,10 @@ from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_config, load_study
 from claimcheck.theory import mean_field
 
-STUDIES = Path(__file__).parents[2] / "studies"
+ROOT = Path(__file__).parents[2]
+STUDIES = ROOT / "studies"
 STUDY = load_study(STUDIES, "initialization")
-STATISTICS = study_module(STUDY.folder, "statistics")
+RUNS, STATISTICS = (study_module(STUDY.folder, name) for name in ("runs", "statistics"))
 
 
 def answer(identifier, records):
@@ -68,45 +70,59 @@ def test_variance_of_tanh_at_xavier_falls_as_one_over_twice_the_depth():
     assert 2 * 2000 * q[-1] == pytest.approx(1.0, rel=0.02)
 
 
+@pytest.fixture(scope="module")
+def found(smoke):
+    """The smoke run's records as the judge reads them."""
+    return Evidence(STUDY, "smoke", STUDY.at("smoke"), {}, smoke)
+
+
 @pytest.mark.parametrize("prediction", [p for _, p in STUDY.predictions()], ids=lambda prediction: prediction.id)
-def test_every_prediction_has_one_number_for_every_seed(smoke, prediction):
-    rows = recording.part_of(smoke, prediction.part)
-    values = answer(prediction.id, rows)
-    assert sorted(values.index) == sorted(rows["seed"].unique())
-    assert values.notna().all()
+def test_every_prediction_has_one_number_for_every_seed(found, prediction):
+    for data in prediction.on or [None]:
+        assert values_of(found, prediction, data).notna().all() or prediction.id == "order-of-variances"
 
 
-def test_every_control_can_be_asked_of_a_smoke_run(smoke):
-    found = Evidence(STUDY, "smoke", STUDY.at("smoke"), {}, smoke)
-    for _, prediction in STUDY.predictions():
-        assert set(outcomes(found, prediction, "supported")) == {"never", "against"}
+def test_every_control_can_be_asked_of_a_smoke_run(found):
+    for prediction in (p for _, p in STUDY.predictions() if p.kind != "fact"):
+        for data in prediction.on or [None]:
+            assert set(outcomes(found, prediction, "supported", data)) == {"never", "against"}
 
 
-def signal(factor, seeds=3, depth=40):
-    """Records of exact geometric growth, ReLU, sigma_w^2 of 1, 2, 4, with `factor` on top of theory per layer."""
-    return pd.DataFrame(
-        {
-            "seed": seed,
-            "activation": "relu",
-            "weight_variance": variance,
-            "layer": layer,
-            "pre_activation": (factor * variance / 2) ** layer,
-            "delta": (factor * variance / 2) ** (depth - layer),
-        }
-        for seed in range(seeds)
-        for variance in (1.0, 2.0, 4.0)
-        for layer in range(1, depth + 1)
-    )
+def context(part, **settings):
+    return Context("initialization", "smoke", part, Settings(settings), torch.device("cpu"), ROOT / "data")
 
 
-@pytest.mark.parametrize("factor", [1.0, 0.97, 1.05])
-def test_ratios_to_theory_are_what_was_planted(factor):
-    records = signal(factor)
-    assert answer("forward-relu", records).to_numpy() == pytest.approx(factor)
-    assert answer("backward-relu", records).to_numpy() == pytest.approx(factor)
-    assert answer("relu-xavier-halves", records).to_numpy() == pytest.approx(factor / 2)
-    linear = measured(control("forward-relu", "against"), records)  # beside the factor without a nonlinearity
-    assert linear.to_numpy() == pytest.approx(factor / 2)
+def test_factors_of_one_layer_are_those_of_a_network_by_hand():
+    runs = pd.DataFrame({"run": ["a"], "seed": [3], "activation": ["relu"], "weight_variance": [2.0]})
+    here = context("law", width=6, depth=2, examples=3, networks_per_unit=1, left_out=0)
+    law = RUNS.run_law(runs, here).iloc[0]
+    generator = here.generator(3, "law")
+    h = torch.randn(1, 3, 6, generator=generator)[0]
+    h = h / h.square().mean(-1, keepdim=True).sqrt()
+    first, second = (torch.randn(1, 6, 6, generator=generator)[0] * math.sqrt(2 / 6) for _ in range(2))
+    one = (h @ first.T).requires_grad_()
+    two = torch.relu(one) @ second.T
+    two.retain_grad()
+    (torch.relu(two) * torch.randn(1, 3, 6, generator=generator)[0]).sum().backward()
+    assert law["forward"] == pytest.approx(float((two.square().mean() / one.square().mean()).detach()), rel=1e-5)
+    assert law["backward"] == pytest.approx(float(one.grad.square().mean() / two.grad.square().mean()), rel=1e-5)
+
+
+def test_a_unit_of_many_wide_networks_obeys_the_laws_that_it_is_held_against():
+    runs = pd.DataFrame({"run": ["a"], "seed": [3], "activation": ["relu"], "weight_variance": [2.0]})
+    law = RUNS.run_law(runs, context("law", width=128, depth=30, examples=8, networks_per_unit=64, left_out=5)).iloc[0]
+    assert law["forward"] == pytest.approx(1.0, abs=0.02)
+    assert law["backward"] == pytest.approx(1.0, abs=0.02)
+
+
+def test_narrowing_layers_change_signal_and_gradient_as_the_schemes_say():
+    runs = pd.DataFrame({"run": list("abc"), "seed": 3, "scheme": ["fan_in", "fan_out", "xavier"]})
+    here = context("rectangular", widths=[256, 128, 64], examples=32, networks_per_unit=32)
+    found = RUNS.run_rectangular(runs, here).set_index(runs["scheme"])
+    expected = {"fan_in": (1.0, 0.5), "fan_out": (2.0, 1.0), "xavier": (4 / 3, 2 / 3)}
+    for scheme, factors in expected.items():
+        assert found.loc[scheme, ["forward", "backward"]].to_list() == pytest.approx(factors, rel=0.03)
+    assert found.loc["xavier", "worst"] == pytest.approx(math.log(1.5), abs=0.04)
 
 
 def decaying(law, seeds=3, depth=64):
@@ -125,29 +141,52 @@ def test_a_power_of_depth_is_told_from_an_exponential():
     assert answer("tanh-xavier-not-exponential", exponential).to_numpy() == pytest.approx(0.0, abs=1e-9)
 
 
-def trained(losses, **columns):
+def trained(losses, cells):
     """Final rows: a loss by seed (outer) and cell (inner)."""
     return pd.DataFrame(
         {"seed": seed, "step": 300, "train_loss": loss, "status": "ok" if np.isfinite(loss) else "diverged", **cell}
         for seed, row in enumerate(losses)
-        for loss, cell in zip(row, columns["cells"], strict=True)
+        for loss, cell in zip(row, cells, strict=True)
     )
 
 
-def test_a_run_fails_when_it_diverges_or_has_not_left_guessing_and_differences_keep_their_sign():
+def test_a_run_fails_when_it_diverges_or_has_not_left_guessing_at_its_best_rate():
     cells = [
-        {"activation": a, "weight_variance": v}
-        for a, v in [("relu", 0.125), ("relu", 1.0), ("relu", 2.0), ("tanh", 1.0), ("tanh", 2.0)]
+        {"activation": "relu", "gain": gain, "learning_rate": rate}
+        for gain, rates in ((0.25, (0.001, 1.0)), (1.0, (0.001, 0.01)), (4.0, (1e-8, 1e-6)))
+        for rate in rates
     ]
-    records = trained([[2.3025, 2.2, 1.5, 1.0, 1.2], [np.nan, 2.0, 2.3, 1.0, 0.9]], cells=cells)
-    assert answer("relu-prefers-he", records).to_numpy() == pytest.approx([0.7, -0.3])
-    assert answer("tanh-prefers-xavier", records).to_numpy() == pytest.approx([0.2, -0.1])
-    mismatched = [("relu", 1.0), ("tanh", 2.0)]
-    cells = records[["activation", "weight_variance"]].apply(tuple, axis=1)
-    failures = records[~cells.isin(mismatched)]
-    assert true_in(predicted("relu-small-gain-fails"), failures) == 2
-    assert true_in(control("relu-small-gain-fails", "against"), failures) == 1  # seed 1 failed with the matched gain
-    assert true_in(predicted("matched-trains"), failures) == 1
+    records = trained([[2.3, 50.0, 2.2, 0.5, 9e5, np.nan], [2.3, np.nan, 2.3, 1.5, 9e5, 2.2]], cells)
+    records = pd.concat([records, records.assign(activation="tanh")], ignore_index=True)
+    assert answer("relu-small-gain-fails", records).to_list() == [2.3, 2.3]
+    assert true_in(predicted("relu-large-gain-fails"), records) == 1
+    assert answer("matched-trains", records).to_list() == [0.5, 1.5]
+    assert true_in(control("relu-small-gain-fails", "against"), records) == 0
+
+
+def over_variances(best):
+    """Losses that are least at each activation's best variance, a seed for each entry of the lists."""
+    cells = [
+        {"activation": name, "weight_variance": v, "best": own}
+        for name, own in best.items()
+        for v in (0.5, 1.0, 1.5, 2.0, 3.0)
+    ]
+    count = len(next(iter(best.values())))
+    rows = [[abs(math.log(cell["weight_variance"] / cell["best"][seed])) for cell in cells] for seed in range(count)]
+    return trained(rows, [{key: cell[key] for key in ("activation", "weight_variance")} for cell in cells])
+
+
+def test_best_variances_are_in_order_or_the_unit_has_no_number():
+    records = over_variances(
+        {"tanh": [1.0, 1.5, 2.0, 1.0], "relu": [2.0, 1.5, 1.5, 2.0], "swish": [3.0, 2.0, 2.0, 1.5]}
+    )
+    assert answer("order-of-variances", records).to_list()[:2] == [2.0, 0.5]
+    assert answer("order-of-variances", records).isna().to_list() == [False, False, True, True]
+    assert [true_in(control("order-of-variances", name), records) for name in ("never", "against")] == [0, 0]
+    gains = answer("relu-needs-he-more-than-tanh", records)
+    assert gains[0] == pytest.approx(2 * math.log(2))
+    assert answer("relu-prefers-he", records)[0] == pytest.approx(math.log(2))
+    assert answer("tanh-prefers-xavier", records)[0] == pytest.approx(math.log(2))
 
 
 GAINS = (0.25, 1.0, 4.0)
@@ -158,7 +197,7 @@ def over_gains(**losses):
     frames = []
     for name, rows in losses.items():
         cell = {"depth": 3, "norm": "none"} if name == "shallow" else {"depth": 10, "norm": name}
-        frames.append(trained(rows, cells=[{"activation": "relu", **cell, "gain": gain} for gain in GAINS]))
+        frames.append(trained(rows, [{"activation": "relu", **cell, "gain": gain} for gain in GAINS]))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -172,11 +211,17 @@ def test_a_range_is_halved_where_it_falls_by_more_than_half_and_never_beside_its
 
 
 def test_norms_that_do_not_matter_are_not_said_to_halve_the_range_or_to_leave_some():
-    draws = np.random.default_rng(0).normal(size=(2, 400, 3))
-    records = over_gains(none=1.0 + 0.1 * draws[0], batch=1.0 + 0.1 * draws[1])
+    draws = np.random.default_rng(0).normal(size=(3, 400, 3))
+    records = over_gains(none=1.0 + 0.1 * draws[0], batch=1.0 + 0.1 * draws[1], layer=1.0 + 0.1 * draws[2])
     assert true_in(predicted("batch-norm-halves-range"), records) < 100
-    assert 160 < true_in(predicted("batch-norm-leaves-some"), records) < 240
-    assert true_in(control("batch-norm-leaves-some", "never"), records) == 0
+    assert 160 < true_in(predicted("norms-leave-some"), records) < 240
+    assert true_in(control("norms-leave-some", "never"), records) == 0
+
+
+def test_what_the_norms_leave_is_a_mean_over_both_gains_and_both_norms():
+    records = over_gains(batch=[[1.2, 1.0, 1.4]] * 2, layer=[[1.5, 1.0, 1.1]] * 2)
+    assert answer("norms-leave-some", records).to_list() == pytest.approx([0.3, 0.3])
+    assert true_in(control("norms-leave-some", "against"), records) == 0
 
 
 def test_a_diverged_run_counts_as_twice_the_loss_of_guessing():
@@ -192,8 +237,12 @@ def test_figures_draw_without_a_problem(smoke, drawn_well, spec):
 def test_full_scale_runs_with_two_seeds_and_fewer_steps(tmp_path):
     full = {name: dict(v) if isinstance(v, dict) else v for name, v in STUDY.scales["full"].items()}
     full["signal"].update(width=64, examples=4)
+    full["law"].update(width=16, networks_per_unit=2)
+    full["rectangular"].update(widths=[16, 8])
+    for part in ("scales", "training", "normed"):
+        full[part].update(width=8, steps=3, examples=100)
     for part in ("training", "normed"):
-        full[part].update(steps=3, judged=100, tune={"values": [0.01], "seeds": 1})
+        full[part].update(tune={"values": [0.01], "seeds": 1})
     study = STUDY.model_copy(update={"scales": {**STUDY.scales, "full": full}})
     overrides = {
         "scale": "full",
@@ -207,3 +256,7 @@ def test_full_scale_runs_with_two_seeds_and_fewer_steps(tmp_path):
     records = recording.read(runner.assemble(results))
     assert records["seed"].nunique() == 2
     assert set(records["part"]) == set(STUDY.parts)
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()

@@ -344,3 +344,7 @@ def test_compiled_timing_runs_and_its_norms_are_right():
     x, one, zero = torch.randn(4, 8, generator=generator()), torch.ones(8), torch.zeros(8)
     for norm, name in zip(norm_timing.kernels("compiled"), ("layer", "rms"), strict=True):
         torch.testing.assert_close(norm(x, one, zero), definition(name, x))
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()

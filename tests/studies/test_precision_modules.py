@@ -10,7 +10,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from claimcheck.data.datasets import Dataset
 from claimcheck.engine import networks
 from claimcheck.engine.context import Context, Settings
 from claimcheck.spec.modules import study_module
@@ -23,18 +22,9 @@ formats, mixed_precision, runs_module = (
 FORMATS, Precision, rounded = formats.FORMATS, mixed_precision.Precision, formats.rounded
 
 
-class MadeUp(Context):
-    """A context whose data set are 40 made-up examples of three classes."""
-
-    def dataset(self, name):
-        g = torch.Generator().manual_seed(6)
-        x, y = torch.randn(40, 6, generator=g), torch.randint(3, (40,), generator=g)
-        return Dataset(x, y, x, y, classes=3)
-
-
 def context_of(**settings):
     where = {"device": torch.device("cpu"), "data_dir": Path("data")}
-    return MadeUp(study="precision", scale="smoke", part="recipes", settings=Settings(settings), **where)
+    return Context(study="precision", scale="smoke", part="recipes", settings=Settings(settings), **where)
 
 
 # ---- formats ----
@@ -146,34 +136,54 @@ def test_dynamic_scale_follows_torchs_scaler():
         assert float(scale) == theirs.get_scale()
 
 
-def tiny_training(recipe, log2_unit=0.0, steps=12):
-    """Two members after training on made-up data."""
-    runs, kept = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "log2_unit": log2_unit}), []
+def tiny_training(recipe, steps=12, **columns):
+    """Two members after training on 40 digits each."""
+    runs, kept = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "dataset": "digits", **columns}), []
 
     def measure(training):
         kept.append(training)
         return pd.DataFrame({"run": runs["run"], "step": training.step})
 
-    how = {"dataset": "made up", "width": 8, "depth": 1, "batch_size": 8, "learning_rate": 0.05, "interval": 4}
+    how = {"width": 8, "depth": 1, "batch_size": 8, "learning_rates": {"digits": 0.05}, "momentum": 0.9, "interval": 4}
+    how["examples"] = {"digits": {"train": 40, "test": 10}}
     mixed_precision.train(runs, context_of(**how, steps=steps), recipe, {0, steps}, measure)
     return kept[-1]
 
 
-def test_fp32_recipe_is_torchs_momentum_sgd():
-    run = tiny_training(Precision("fp32"))
-    context = context_of()
-    network = networks.MLP(6, [8], 3, generator=context.generator(1, "init"))
+@pytest.mark.parametrize("warmup", [0.0, 0.25])
+def test_fp32_recipe_is_torchs_momentum_sgd(warmup):
+    run = tiny_training(Precision("fp32"), warmup=warmup)
+    context, lr = context_of(), torch.optim.lr_scheduler
+    network = networks.MLP(64, [8], 10, generator=context.generator(1, "init"))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
-    order, shuffle = [], context.generator(1, "order")
+    own, order, shuffle = run.data.subset[1], [], context.generator(1, "order")
     while len(order) < 12:
         order += torch.randperm(40, generator=shuffle).view(5, 8)
+    falling = lr.LinearLR(optimizer, 1.0, 0.0, total_iters=12 if warmup == 0.0 else 9)
+    if warmup:
+        falling = lr.SequentialLR(optimizer, [lr.LinearLR(optimizer, 1 / 3, total_iters=2), falling], milestones=[3])
     for t in range(12):
-        optimizer.param_groups[0]["lr"] = 0.05 * (1 - t / 12)
+        rows = own[order[t]]
         optimizer.zero_grad()
-        F.cross_entropy(network(run.data.shared["x"][order[t]]), run.data.shared["y"][order[t]]).backward()
+        F.cross_entropy(network(run.data.shared["x"][rows]), run.data.shared["y"][rows]).backward()
         optimizer.step()
+        falling.step()
     for name, value in network.named_parameters():
         assert torch.allclose(run.ensemble.named()[name][1], value, atol=1e-5)
+
+
+def test_a_norm_computes_in_fp32_and_leaves_in_the_format():
+    shape = (12, [16, 16], 4)
+    x = torch.randn(8, 12, generator=torch.Generator().manual_seed(7))
+    plain = networks.MLP(*shape, generator=torch.Generator().manual_seed(8), norm="layer")
+    exact, narrow = (
+        formats.RoundedMLP(*shape, generator=torch.Generator().manual_seed(8), number=name, norm="layer")
+        for name in ("fp32", "fp16")
+    )
+    assert torch.equal(plain(x), exact(x))
+    assert 0 < (plain(x) - narrow(x)).abs().max() < 8 * torch.finfo(torch.float16).eps
+    narrow.norms[0].weight.data *= 2.0**17
+    assert not torch.isfinite(narrow(x)).all(), "what a norm gives overflows like anything else"
 
 
 @pytest.mark.parametrize("name", ["fp16", "bf16"])
@@ -187,10 +197,12 @@ def test_the_formats_own_kernels_train_an_ensemble_as_the_emulation_does(name):
     assert apart < 16 * torch.finfo(FORMATS[name]).eps * way
 
 
-def test_units_of_the_loss_change_nothing_in_fp32_and_everything_in_fp16():
+def test_units_of_the_loss_change_nothing_in_fp32_and_bf16_and_everything_in_fp16():
     ordinary = tiny_training(Precision("fp32"))
     small = tiny_training(Precision("fp32"), log2_unit=-20.0)
     assert torch.equal(ordinary.ensemble.parameters, small.ensemble.parameters)
+    wide, small = (tiny_training(Precision("bf16"), log2_unit=unit) for unit in (0.0, -20.0))
+    assert torch.equal(wide.ensemble.parameters, small.ensemble.parameters), "bf16 has fp32's exponents"
     flushed = tiny_training(Precision("fp16"), log2_unit=-30.0)
     start = tiny_training(Precision("fp16"), log2_unit=-30.0, steps=0)
     assert torch.equal(flushed.ensemble.parameters, start.ensemble.parameters), "every entry is flushed"

@@ -343,3 +343,7 @@ def test_gradient_of_the_smallest_stack_matches_finite_differences():
             losses.append(torch.nn.functional.cross_entropy(stack.output(torch.relu(h)), y).item())
         differences.append((losses[0] - losses[1]) / (2 * step))
     assert found[0] == pytest.approx(np.sqrt(np.mean(np.square(differences))), rel=1e-5)
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()

@@ -246,7 +246,7 @@ def controls(study: StudyName, **options: object) -> None:
     results = results_of(study, **options)
     found, rows, passed = read(results), [], 0
     for _, each in results.study.predictions():
-        for data in [] if each.kind == "fact" or found.reason_not_run(each) else each.on or [None]:
+        for data in [] if each.kind == "fact" or found.reason_not_run(each) else found.asked_on(each):
             verdict = decide(values_of(found, each, data).to_numpy(), each.region, each.share).verdict
             for name, control in outcomes(found, each, verdict, data).items():
                 passed += control["passed"]

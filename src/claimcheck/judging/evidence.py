@@ -58,6 +58,11 @@ class Evidence:
         factor = self.parts[part].factors.get("dataset") if part in self.parts else None
         return set(map(str, factor.values)) if factor else set()
 
+    def asked_on(self, prediction: Prediction) -> list[str | None]:
+        """The data sets that the prediction is asked on and that the scale runs; [None] where it names none."""
+        there = self.datasets_of(prediction.part)
+        return [data for data in prediction.on if data in there] if prediction.on else [None]
+
     def reason_not_run(self, prediction: Prediction) -> str | None:
         """Why the prediction has nothing to be judged on, or None."""
         if prediction.part is not None:

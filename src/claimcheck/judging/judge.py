@@ -66,9 +66,7 @@ def claim_verdict(judged: list[dict[str, Any]]) -> str:
 
 def _entry(found: evidence.Evidence, claim: Claim, prediction: Prediction) -> dict[str, Any]:
     reason = found.reason_not_run(prediction)
-    # A data set that the scale does not run is not asked.
-    asked = [data for data in prediction.on or [None] if data is None or data in found.datasets_of(prediction.part)]
-    tests = [] if reason else [_test(found, prediction, data) for data in asked]
+    tests = [] if reason else [_test(found, prediction, data) for data in found.asked_on(prediction)]
     verdict = "not run" if reason else rule.combined(each["verdict"] for each in tests)
     if prediction.kind == "fact" and tests:
         verdict = "holds" if all(each["verdict"] == "holds" for each in tests) else "does not hold"

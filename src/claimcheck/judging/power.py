@@ -48,7 +48,7 @@ def powers(found: Evidence, planned: Mapping[str, int], seconds: Mapping[str, fl
         if prediction.kind == "fact" or found.reason_not_run(prediction):
             continue
         parts = list(found.parts) if prediction.part is None else [prediction.part]
-        for data in prediction.on or [None]:
+        for data in found.asked_on(prediction):
             decision = rule.decide(values_of(found, prediction, data).to_numpy(), prediction.region, prediction.share)
             true = (decision.k + 0.5) / (decision.n + 1)
             units, now = rule.units_for(prediction.share, true, WANTED), max(planned[part] for part in parts)
