@@ -45,7 +45,7 @@ from claimcheck.spec.config import Config
 EPOCH = 1_000_000_000
 """The PDF's date, in seconds since 1970, where nothing was run (2001-09-09)."""
 
-SIZE_LIMIT = 6_000_000
+SIZE_LIMIT = 8_000_000
 """Bytes of report.html above which a remark is made: a page that opens at once on a phone."""
 
 

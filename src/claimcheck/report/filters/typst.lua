@@ -112,7 +112,7 @@ function Table(t)
   local words = head and pandoc.utils.stringify(pandoc.Div(head.cells:map(function(c) return pandoc.Div(c.contents) end))) or ""
   if words ~= "" then
     local cells = {}
-    for i, cell in ipairs(head.cells) do cells[i] = "[*" .. cell_content(cell) .. "*]" end
+    for i, cell in ipairs(head.cells) do cells[i] = "strong[" .. cell_content(cell) .. "]" end
     table.insert(out, "table.header(" .. table.concat(cells, ", ") .. "), ")
   end
   for _, body in ipairs(t.bodies) do
