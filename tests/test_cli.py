@@ -77,7 +77,7 @@ def test_a_new_study_runs_is_judged_and_drawn_at_once(command, tmp_path):
     (entry,) = json.loads((folder / "verdicts.json").read_text())
     assert (entry["verdict"], entry["tests"][0]["n"], entry["registration"]["number"]) == ("not run", 4, None)
     drawn = {path.name for path in (folder / "figures").iterdir()}
-    assert drawn == {"error-by-width.svg", "error-by-width.png", "checksums.json"}
+    assert drawn == {"error-by-width.svg", "error-by-width.csv", "error-by-width.png", "checksums.json"}
     status, output, _ = command("run", "my_study", "--scale", "smoke")
     assert "up to date" in output
     assert command("new", "my_study")[0] == 2
@@ -172,7 +172,7 @@ def test_the_view_may_be_kept_as_it_is_until_it_is_published(command, tmp_path):
     assert status == 0
     assert {Path(line).name for line in output.split()} == {
         "records.parquet", "provenance.json", "verdicts.json", "controls.json",
-        "shares.svg", "shares.png", "checksums.json",
+        "shares.svg", "shares.csv", "shares.png", "checksums.json",
     }  # fmt: skip
     assert list(folder.glob(".view-*"))
 

@@ -140,10 +140,15 @@ def spread(before: Ensemble, after: Ensemble, probe: Data) -> pd.DataFrame:
 
     - ``activation_decades``, ``gradient_decades``: after training, between the layer that has most and the one that has
       least of what leaves the ReLUs, and of the loss's gradient with respect to what enters them;
+    - ``activation_decades_before``, ``gradient_decades_before``: the same before training;
     - ``shift``: between after and before training, of what leaves the ReLUs, mean over layers, either way.
     """
     start, end = (measure.signals(each, probe).set_index(["run", "layer"]) for each in (before, after))
-    scales = {"activation_decades": end["activation"], "gradient_decades": end["delta"]}
+    scales = {
+        f"{name}_decades{when}": signals[column]
+        for when, signals in (("", end), ("_before", start))
+        for name, column in (("activation", "activation"), ("gradient", "delta"))
+    }
     with np.errstate(divide="ignore", invalid="ignore"):
         decades = {name: np.log10(each).groupby("run").agg(np.ptp) / 2 for name, each in scales.items()}
         shift = (np.log10(end["activation"] / start["activation"]).abs() / 2).groupby("run").mean()

@@ -45,7 +45,7 @@ def test_a_sound_figure_has_no_problems_and_the_same_bytes_twice(records: pd.Dat
         assert first.read_bytes() == second.read_bytes()
     root = ElementTree.parse(made[0][0]).getroot()
     assert root.get("width") == f"{style.WIDTH * 72:g}pt"
-    assert not [path for path in tmp_path.iterdir() if path.suffix not in (".svg", ".png")]
+    assert not [path for path in tmp_path.iterdir() if path.suffix not in (".svg", ".csv")]
 
 
 def test_the_average_is_over_seeds_and_leaves_diverged_ones_out(records: pd.DataFrame) -> None:
@@ -206,7 +206,7 @@ def test_one_bad_figure_does_not_hide_the_others(results) -> None:
     toy = results(plot_bad_one=bad, plot_good=plot, plot_none=lambda records: None)
     with pytest.raises(ClaimcheckError, match=r"'bad-one'.*nowhere.*'none'.*did not return a Figure"):
         drawing.plot_study(toy)
-    assert sorted(path.name for path in toy.figures.iterdir()) == ["good.png", "good.svg"]
+    assert sorted(path.name for path in toy.figures.iterdir()) == ["good.csv", "good.png", "good.svg"]
 
 
 def test_only_what_was_drawn_last_is_left(results) -> None:
@@ -215,7 +215,7 @@ def test_only_what_was_drawn_last_is_left(results) -> None:
     toy.study.figures.pop()
     drawing.plot_study(toy)
     assert seals.figure_files(toy.figures, "claimcheck plot") == [
-        toy.figures / f"first.{end}" for end in ("svg", "png")
+        toy.figures / f"first.{end}" for end in ("svg", "csv", "png")
     ]
     assert not list(toy.figures.glob("second.*"))
 
@@ -239,7 +239,7 @@ def test_a_part_of_which_every_run_diverged_is_drawn(records, results) -> None:
     lost = records.assign(part="main", status="diverged", x=np.nan)
     other = records.assign(part="other", status="ok", only_there=1.0)
     toy = results(records=pd.concat([lost, other], ignore_index=True), plot_lost=plot)
-    assert [path.name for path in drawing.plot_study(toy)] == ["lost.svg", "lost.png"]
+    assert [path.name for path in drawing.plot_study(toy)] == ["lost.svg", "lost.csv", "lost.png"]
 
 
 def on_log_axes(records):
@@ -278,7 +278,7 @@ LOST = {
 @pytest.mark.parametrize("drawn", [plot, in_panels, *LOST.values()])
 def test_a_figure_of_which_every_run_diverged_says_so(records, results, drawn, capsys) -> None:
     toy = results(records=records.assign(part="main", status="diverged", x=np.nan), plot_lost=drawn)
-    assert [path.name for path in drawing.plot_study(toy)] == ["lost.svg", "lost.png"]
+    assert [path.name for path in drawing.plot_study(toy)] == ["lost.svg", "lost.csv", "lost.png"]
     figure, _ = drawing.draw(drawn, toy.read_records())
     assert [text.get_text() for axes in figure.axes for text in axes.texts].count("every run diverged") == len(
         figure.axes

@@ -128,7 +128,7 @@ def test_the_first_table_sorts_filters_and_goes_back(project: Path, tmp_path: Pa
       document.getElementById("filter-text").dispatchEvent(new Event("input"));
       table.querySelector("th button").click();
       seen.sorted = first(); seen.state = table.querySelector("th").getAttribute("aria-sort");
-      document.querySelector(".tools button").click();
+      document.querySelector(".tools:not(.predict) button").click();
       seen.back = first();
       finish(seen);
     """
@@ -139,6 +139,72 @@ def test_the_first_table_sorts_filters_and_goes_back(project: Path, tmp_path: Pa
     assert seen["sorted"].startswith("<script>")
     assert seen["start"] == seen["back"]
     assert seen["start"].endswith("Depth")
+
+
+PREDICT = """
+  const button = (words) => [...document.querySelectorAll(".predict button")].find((b) => b.textContent.includes(words));
+  const seen = (element) => element.checkVisibility();
+  const row = (words) => [...document.querySelectorAll(".table-outline tbody tr")].find((r) => r.textContent.includes(words));
+  const told = () => [...document.querySelectorAll(".verdict, .share, .strip, .count, .claim, .region")].filter(seen).length;
+  const found = {before: told(), uncover: seen(button("Uncover"))};
+  button("Predict").click();
+  found.focus = document.activeElement.type;
+  found.hidden = told();
+  found.numbers = document.querySelector("main").innerText.match(/\\d+ of \\d+ runs/g);
+  found.tools = [...document.querySelectorAll(".tools:not(.predict)")].filter(seen).length;
+  found.questions = [...document.querySelectorAll("fieldset.guess")].filter(seen).length;
+  const answer = (words, value) => row(words).querySelector(`input[value=${value}]`).click();
+  answer("mean zero", "true"); answer("Noise is large", "true"); answer("Treatment helps", "depends");
+  answer("Noise decides", "false");
+  found.answered = document.querySelector(".predict output").textContent;
+  button("Uncover").click();
+  found.after = told();
+  found.score = document.querySelector(".score").textContent;
+  found.scoreFocus = document.activeElement.className;
+  found.said = row("Noise is large").querySelector(".guessed").textContent;
+  found.stored = localStorage.length + sessionStorage.length + document.cookie.length;
+  finish(found);
+"""
+
+
+@needs_chromium
+def test_a_reader_predicts_first_then_sees_how_many_answers_hold(project: Path, tmp_path: Path) -> None:
+    found = ask(project / "reports/quick/report.html", PREDICT, tmp_path)
+    assert found["before"] == found["after"] > 20
+    assert not found["uncover"], "nothing to uncover at first"
+    assert (found["hidden"], found["numbers"], found["tools"]) == (0, None, 0)
+    assert (found["questions"], found["answered"]) == (6, "4 of 6 answered")
+    assert (found["focus"], found["scoreFocus"]) == ("radio", "score"), (
+        "a keyboard goes on where there is something to do"
+    )
+    assert found["score"] == "2 of 3 of your answers hold; of 1 more the runs decide neither way."
+    assert found["said"] == "you said true: does not"
+    assert found["stored"] == 0
+
+
+@needs_chromium
+@needs_axe
+def test_axe_finds_nothing_while_the_reader_predicts(project: Path, tmp_path: Path) -> None:
+    axe = (TOOLS / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8").replace("</script", "<\\/script")
+    script = f"{axe};document.querySelector('.predict button').click();{AXE}"
+    assert ask(project / "reports/quick/report.html", script, tmp_path)["violations"] == []
+
+
+@needs_chromium
+def test_a_link_into_what_is_folded_away_opens_it(project: Path, tmp_path: Path) -> None:
+    script = """
+      const card = document.getElementById("claim-noise-is-centred");
+      const seen = {before: card.checkVisibility(), open: document.querySelectorAll("details.detail[open]").length};
+      document.querySelector('a[href="#claim-noise-is-centred"]').click();
+      setTimeout(() => {
+        seen.after = card.checkVisibility();
+        dispatchEvent(new Event("beforeprint"));
+        seen.folded = document.querySelectorAll("details.detail:not([open])").length;
+        finish(seen);
+      }, 200);
+    """
+    seen = ask(project / "reports/quick/report.html", script, tmp_path)
+    assert seen == {"before": False, "open": 0, "after": True, "folded": 0}
 
 
 @needs_validator

@@ -56,7 +56,7 @@ def test_names_stand_in_pictures_too(tmp_path):
     picture.parent.mkdir(parents=True)
     picture.write_text("<svg><text>10 🪙</text></svg>", encoding="utf-8")
     (source / "report.typ").write_text("= A 🪙", encoding="utf-8")
-    letters.write_names(source, target, {"🪙"})
+    letters.write_names(source / "report.typ", target, {"🪙"})
     assert (target / "pictures" / "coin.half.svg").read_text(encoding="utf-8") == "<svg><text>10 ⟨coin⟩</text></svg>"
     text = (target / "report.typ").read_text(encoding="utf-8")
     assert '"\\u{1fa99}": "⟨coin⟩"' in text
@@ -85,7 +85,7 @@ FOREIGN = {
 def test_letters_that_no_font_has_are_in_the_page_and_named_in_the_pdf(changed, find, capsys, name):
     file, old, new, letter, shown, key = FOREIGN[name]
     root = changed(file, old, new)
-    html, pdf, _ = report.build(*find(root))
+    html, _, pdf, _ = report.build(*find(root))
     assert letter in html.read_text(encoding="utf-8")
     said = capsys.readouterr().err
     assert key in said
@@ -96,7 +96,7 @@ def test_letters_that_no_font_has_are_in_the_page_and_named_in_the_pdf(changed, 
 
 def test_letters_that_another_font_has_are_shown(changed, find, capsys):
     root = changed("coins/study.yaml", "title: Coins", "title: Coins ☃ 😀 Ӝ")
-    _, pdf, _ = report.build(*find(root))
+    _, _, pdf, _ = report.build(*find(root))
     words = subprocess.run(["pdftotext", pdf, "-"], capture_output=True, text=True, check=True).stdout
     assert "Coins ☃ 😀 Ӝ" in words
     assert not capsys.readouterr().err

@@ -22,6 +22,7 @@ from claimcheck.report import text
 from claimcheck.report.gather import gather
 from claimcheck.results.state import Collection, Results
 from claimcheck.spec.config import Config
+from claimcheck.spec.reading import study_names
 
 Find = Callable[..., tuple[Config, dict[str, Results]]]
 
@@ -74,14 +75,24 @@ def verdicts(project: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.fixture(scope="module")
-def pdf_text(project: Path) -> list[str]:
-    """The PDF's text, page by page."""
+def pages_of(pdf: Path) -> list[str]:
+    """A PDF's text, page by page."""
     if shutil.which("pdftotext") is None:
         pytest.skip("no pdftotext on this machine (poppler-utils)")
-    command = ["pdftotext", "-layout", project / "reports/quick/report.pdf", "-"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True)
     return done.stdout.split("\f")[:-1]
+
+
+@pytest.fixture(scope="module")
+def pdf_text(project: Path) -> list[str]:
+    """The text of evidence.pdf, page by page."""
+    return pages_of(project / "reports/quick/evidence.pdf")
+
+
+@pytest.fixture(scope="module")
+def short_text(project: Path) -> list[str]:
+    """The text of report.pdf, page by page."""
+    return pages_of(project / "reports/quick/report.pdf")
 
 
 def test_nothing_is_loaded_from_outside(page: Page, source: str) -> None:
@@ -166,16 +177,41 @@ def test_pdf_says_what_the_page_says(pdf_text: list[str], page: Page, verdicts: 
         assert state in page.text
 
 
-def test_pdf_has_no_blank_page_and_numbers_its_pages(pdf_text: list[str]) -> None:
-    for number, words in enumerate(pdf_text, start=1):
-        assert len(words.split()) > 15, f"page {number} is (nearly) blank"
-        assert f"{number} / {len(pdf_text)}" in words
+def test_pdfs_have_no_blank_page_and_number_their_pages(pdf_text: list[str], short_text: list[str]) -> None:
+    for pages in (pdf_text, short_text):
+        for number, words in enumerate(pages, start=1):
+            assert len(words.split()) > 15, f"page {number} is (nearly) blank"
+            assert re.search(rf"\b{number} ?/ ?{len(pages)}\b", words)
 
 
-def test_pdf_keeps_every_word_inside_its_margins(project: Path) -> None:
+def test_the_short_report_has_a_first_page_the_table_and_a_spread_a_study(
+    project: Path, short_text: list[str], pdf_text: list[str]
+) -> None:
+    first = [number for number, words in enumerate(short_text) if "At a glance" in words]
+    table = [number for number, words in enumerate(short_text) if "The lecture, claim by claim" in words]
+    assert (first, table) == ([0], [1])
+    assert len(short_text) <= 2 + 2 * len(study_names(project / "studies"))
+    assert len(short_text) < len(pdf_text)
+
+
+def test_the_short_report_says_what_the_whole_one_says(short_text: list[str], verdicts: list[dict[str, str]]) -> None:
+    whole = " ".join(" ".join(short_text).split())
+    deciding = {}
+    for row in verdicts:
+        if row["kind"] == "main" and row["claim_verdict"] == row["verdict"]:
+            deciding.setdefault((row["claim"], row["data"]), row)
+    assert deciding
+    for row in deciding.values():
+        assert f"{row['k']} of {row['n']} runs" in whole
+    assert "How it was tested" not in whole
+    assert "How a verdict is reached" not in whole
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "evidence.pdf"])
+def test_pdfs_keep_every_word_inside_their_margins(project: Path, name: str) -> None:
     if shutil.which("pdftotext") is None:
         pytest.skip("no pdftotext on this machine (poppler-utils)")
-    command = ["pdftotext", "-bbox", project / "reports/quick/report.pdf", "-"]
+    command = ["pdftotext", "-bbox", project / "reports/quick" / name, "-"]
     boxes = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     margin, width = 22 * 72 / 25.4, 210 * 72 / 25.4
     words = re.findall(r'<word xMin="([\d.]+)".*? xMax="([\d.]+)".*?>(.*?)</word>', boxes)
@@ -188,7 +224,7 @@ def test_pdf_keeps_every_word_inside_its_margins(project: Path) -> None:
 def test_pdf_is_tagged_and_holds_vector_figures(project: Path) -> None:
     if shutil.which("pdfimages") is None:
         pytest.skip("no pdfimages on this machine (poppler-utils)")
-    path = project / "reports/quick/report.pdf"
+    path = project / "reports/quick/evidence.pdf"
     info = subprocess.run(["pdfinfo", path], capture_output=True, text=True, check=True).stdout
     assert re.search(r"Tagged:\s+yes", info)
     images = subprocess.run(["pdfimages", "-list", path], capture_output=True, text=True, check=True).stdout
@@ -250,7 +286,7 @@ def test_the_page_tells_what_cannot_be_missed(page: Page) -> None:
 
 def test_the_same_results_give_the_same_bytes(project: Path, find: Find) -> None:
     report.build(*find(project, reports=project / "again"))
-    for name in ("report.html", "report.pdf"):
+    for name in ("report.html", "report.pdf", "evidence.pdf"):
         assert (project / "again/quick" / name).read_bytes() == (project / "reports/quick" / name).read_bytes()
 
 
@@ -345,7 +381,7 @@ def test_only_the_studies_asked_for_are_shown(own: Path, find: Find) -> None:
     made = report.build(*find(own), only=["hostile"])
     page = Page(made[0].read_text(encoding="utf-8"))
     assert "claim-noise-is-centred" in page.ids
-    with made[2].open(encoding="utf-8", newline="") as file:
+    with made[-1].open(encoding="utf-8", newline="") as file:
         assert {row["study"] for row in csv.DictReader(file)} == {"hostile"}
 
 

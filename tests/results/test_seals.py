@@ -19,7 +19,7 @@ def test_whole_results_are_read(finished):
     assert finished.read_provenance().study == "coin"
     assert finished.read_verdicts()[0]["prediction"] == "half"
     assert finished.read_controls()["passed"] == []
-    assert [path.name for path in finished.figure_files()] == ["shares.svg", "shares.png"]
+    assert [path.name for path in finished.figure_files()] == ["shares.svg", "shares.csv", "shares.png"]
     assert len(finished.read_records()) == 28
 
 

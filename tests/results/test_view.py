@@ -163,14 +163,14 @@ def test_the_report_is_published_with_its_table(locate, config, tmp_path):
     quick = config.model_copy(update={"scale": "quick", "reports_dir": tmp_path / "reports"})
     found = Collection(quick, {"coin": locate("coin", scale="quick")})
     found.report.mkdir(parents=True)
-    for name in ("report.html", "report.pdf", "verdicts.csv"):
+    for name in ("report.html", "report.pdf", "evidence.pdf", "verdicts.csv"):
         (found.report / name).write_text(name)
     (quick.reports).mkdir(parents=True)
     (quick.reports / ".view-0123456789abcdef").write_text("of an earlier report")
     (quick.reports / "mine.txt").write_text("mine")
     view.publish_report(found)
     assert {path.name for path in quick.reports.iterdir()} == {
-        "report.html", "report.pdf", "mine.txt", found.receipt.name
+        "report.html", "report.pdf", "evidence.pdf", "mine.txt", found.receipt.name
     }  # fmt: skip
     assert (quick.results / "verdicts.csv").read_text() == "verdicts.csv"
     shutil.rmtree(quick.results / ".store")

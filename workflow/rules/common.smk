@@ -102,6 +102,7 @@ def made(results):
 
 SHOWN = {name: each for name, each in EVERY.items() if name in CHOSEN or made(each)}
 REPORT = Collection(CONFIG, SHOWN)
+REPORT_NAMES = ("report.html", "report.pdf", "evidence.pdf", "slides.pptx", "slides.pdf")
 
 # With a default storage every file goes there, and a job is a part, or a piece of one.
 STORAGE = workflow.storage_settings.default_storage_provider is not None
@@ -212,8 +213,7 @@ def published_report():
     """The report where people read it, and its receipt."""
     named = (
         REPORT.receipt,
-        CONFIG.reports / "report.html",
-        CONFIG.reports / "report.pdf",
+        *(CONFIG.reports / name for name in REPORT_NAMES),
         RESULTS / "verdicts.csv",
     )
     return [local(str(path)) for path in named if not kept_from_us(path)]

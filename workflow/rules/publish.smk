@@ -20,7 +20,7 @@ for study, results in EVERY.items():
 
 rule publish_report:
     input:
-        after(f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "verdicts.csv")),
+        after(f"{REPORT.report}/{name}" for name in (*REPORT_NAMES, "verdicts.csv")),
     output:
         update(published_report()),
     log:

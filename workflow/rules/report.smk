@@ -1,4 +1,4 @@
-# Report: every verdict and figure, in one page and one document.
+# Report: every verdict and figure, in one page, a short document and a whole one.
 rule report:
     input:
         after(results.provenance for results in SHOWN.values()),
@@ -7,7 +7,7 @@ rule report:
         after(path for results in SHOWN.values() for path in results.drawings),
     output:
         report(
-            [f"{REPORT.report}/report.html", f"{REPORT.report}/report.pdf"],
+            [f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "evidence.pdf")],
             category="Report",
             caption="../report/report.rst",
         ),
@@ -20,3 +20,25 @@ rule report:
         runtime=30,
     shell:
         'publishing report --keep-view "${{shown[@]}}" --results-dir="$(results_above {output:q})" > {log:q} 2>&1'
+
+
+# Slides: a claim each, in the lecture's order, to be edited and to be shown.
+rule slides:
+    input:
+        after(results.provenance for results in SHOWN.values()),
+        after(results.verdicts for results in SHOWN.values()),
+        after(path for results in SHOWN.values() for path in results.drawings),
+    output:
+        report(
+            [f"{REPORT.report}/slides.pptx", f"{REPORT.report}/slides.pdf"],
+            category="Report",
+            caption="../report/slides.rst",
+        ),
+    log:
+        f"{RESULTS}/.logs/slides.log",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        'step slides --keep-view "${{shown[@]}}" --results-dir="$(results_above {output:q})" > {log:q} 2>&1'

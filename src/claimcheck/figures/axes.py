@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from claimcheck.figures.look import COLOURS, FONT_SIZE, GREY, WIDTH
+from claimcheck.figures.look import COLOURS, GREY, PROJECTED_SIZE, WIDTH, projected
 
 
 class Panel(NamedTuple):
@@ -22,7 +23,7 @@ class Panel(NamedTuple):
 
 
 def figure(rows: int = 1, columns: int = 1, *, height: float | None = None, **subplots: Any) -> tuple[Figure, Any]:
-    """An empty figure of the report's width and its axes.
+    """An empty figure of the report's width, or of a slide's shape, and its axes.
 
     Args:
         rows, columns: the grid of panels.
@@ -33,7 +34,10 @@ def figure(rows: int = 1, columns: int = 1, *, height: float | None = None, **su
         the figure, and one `Axes` or an array `[rows, columns]` of them squeezed as matplotlib does.
     """
     tall = height if height is not None else (3.0 if rows == 1 else 2.4 * rows)
-    made = Figure(figsize=(WIDTH, tall), layout="constrained")
+    size = (WIDTH, tall)
+    if projected():
+        size = tuple(side * (1.0 if rows == 1 else 1.3) for side in PROJECTED_SIZE)
+    made = Figure(figsize=size, layout="constrained")
     return made, made.subplots(rows, columns, **subplots)
 
 
@@ -129,26 +133,43 @@ def finish(
 
 
 def count(axis: Axes, records: pd.DataFrame, extra: str = "", *, raised: bool = False) -> None:
-    """Say above the axes' right corner how many runs the figure shows: "n = 16 runs", one for each seed."""
+    """Say above the axes' right corner how many runs the figure shows: "n = 16 runs", one for each seed.
+
+    On a slide, whose notes say it, stands instead how many of the curves it shows, where these are not all.
+    """
     runs = records["seed"].nunique()
-    text = f"n = {runs} run{'s' if runs != 1 else ''}" + (f", {extra}" if extra else "")
-    note(axis, text, raised=raised)
+    words = [f"n = {runs} run{'s' if runs != 1 else ''}"] if not projected() else []
+    if axis.figure in _LEFT_OUT:
+        words.append("{} of {} curves".format(*_LEFT_OUT[axis.figure]))
+    words += [extra] if extra else []
+    note(axis, ", ".join(words), raised=raised)
+
+
+_LEFT_OUT: WeakKeyDictionary[Figure, tuple[int, int]] = WeakKeyDictionary()
+"""Figures of which a panel shows so many of so many curves."""
+
+
+def tell_left_out(axis: Axes, drawn: int, every: int) -> None:
+    """Note that of `every` curves only `drawn` are; `count` says so beside the number of runs."""
+    if drawn < every:
+        _LEFT_OUT[axis.figure] = (drawn, every)
 
 
 def note(axis: Axes, text: str, *, place: str = "right", raised: bool = False) -> None:
     """A short grey remark above the axes' right (or left) corner, where no data are; `raised` above a long title."""
-    look = {"fontsize": FONT_SIZE - 1.5, "color": GREY, "fontweight": "normal"}
+    size = matplotlib.rcParams["font.size"]
+    look = {"fontsize": size - 1.5, "color": GREY, "fontweight": "normal"}
     if not raised:
         axis.set_title(text, loc=place, **look)
         return
-    corner, lift = (float(place == "right"), 1.0), matplotlib.rcParams["axes.titlepad"] + 1.6 * FONT_SIZE
+    corner, lift = (float(place == "right"), 1.0), matplotlib.rcParams["axes.titlepad"] + 1.6 * size
     axis.annotate(text, corner, (0, lift), xycoords="axes fraction", textcoords="offset points", ha=place, **look)
 
 
 def legend(
     axis: Axes, title: str | None = None, *, outside: bool = True, of: Iterable[Axes] = (), **settings: Any
 ) -> None:
-    """A legend beside the axes (or, `outside=False`, inside where matplotlib finds room), without doubles.
+    """A legend beside the axes (or, `outside=False` and on slides, inside where matplotlib finds room), without doubles.
 
     Args:
         of: the axes whose curves it names; those of `axis` by default. Nothing is drawn where they have no names.
@@ -160,6 +181,9 @@ def legend(
         named.setdefault(name, handle)
     if not named:
         return
+    if projected():
+        outside = False
+        settings.pop("fontsize", None)
     where = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0} if outside else {"loc": "best"}
     look = {"title": title, "handlelength": 2.6, "alignment": "left", **where, **settings}
     axis.legend(named.values(), named.keys(), **look)

@@ -10,7 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from claimcheck.figures.averages import summary
+from claimcheck.figures.axes import tell_left_out
 from claimcheck.figures.look import looks as looks_of
+from claimcheck.figures.look import shown
+from claimcheck.figures.tables import BAND, RUNS
 
 Looks = Mapping[Hashable, dict[str, Any]]
 Labels = Mapping[Hashable, str]
@@ -52,16 +55,17 @@ def curves(
     table = _multiplied(summary(_bounded(records, y, lost, cut), x, y, by, average=average), times)
     if within:
         table[["low", "high"]] = table[["low", "high"]].clip(*within)
-    for level, look in (looks or looks_of(labels or (sorted(table[by].unique()) if by else [y]))).items():
+    chosen = looks or looks_of(labels or (sorted(table[by].unique()) if by else [y]))
+    there = set(table[by]) if by else set(chosen)
+    drawn = shown([level for level in chosen if level in there])
+    tell_left_out(axis, len(drawn), sum(level in there for level in chosen))
+    for level, look in ((level, chosen[level]) for level in drawn):
         part = table[table[by] == level] if by else table
-        if part.empty:
-            continue
         name = (labels or {}).get(level, str(level))
         if joined:
             axis.plot(part[x], part["centre"], label=name, markevery=max(1, len(part) // marks), **look)
-            axis.fill_between(
-                part[x].astype(float), part["low"], part["high"], color=look["color"], alpha=0.18, linewidth=0
-            )
+            band = {"color": look["color"], "alpha": 0.18, "linewidth": 0, "label": f"{BAND}{name}"}
+            axis.fill_between(part[x].astype(float), part["low"], part["high"], **band)
         else:
             bars = [part["centre"] - part["low"], part["high"] - part["centre"]]
             axis.errorbar(part[x], part["centre"], bars, label=name, **{**look, "linestyle": ""})
@@ -80,7 +84,9 @@ def column_curves(
         looks: from `looks(columns)`, which is what it is by default. how: as in `curves`.
     """
     table = looks or looks_of(columns)
-    for column, label in columns.items():
+    drawn = shown(columns)
+    tell_left_out(axis, len(drawn), len(columns))
+    for column, label in ((column, columns[column]) for column in drawn):
         curves(axis, records, x=x, y=column, looks={column: table[column]}, labels={column: label}, **how)
 
 
@@ -119,14 +125,16 @@ def points(
         spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
         colour, marker = look[level]["color"], look[level]["marker"]
         dots = (values, place + spread - 0.08) if horizontal else (place + spread - 0.08, values)
-        axis.scatter(*dots, s=9, color=colour, alpha=0.35, linewidth=0, rasterized=len(values) > 500)
+        every = {"s": 9, "color": colour, "alpha": 0.35, "linewidth": 0, "rasterized": len(values) > 500}
+        axis.scatter(*dots, label=f"{RUNS}{(labels or {}).get(level, level)}", **every)
         if level in table.index:
             row = table.loc[level]
             error = np.array([[row["centre"] - row["low"]], [row["high"] - row["centre"]]])
             middle = {"x": row["centre"], "y": place + 0.2, "xerr": error}
             if not horizontal:
                 middle = {"x": place + 0.2, "y": row["centre"], "yerr": error}
-            axis.errorbar(**middle, color=colour, marker=marker, capsize=2.5, linestyle="")
+            name = f"_{(labels or {}).get(level, level)}"
+            axis.errorbar(**middle, color=colour, marker=marker, capsize=2.5, linestyle="", label=name)
     _category_axis(axis, [(labels or {}).get(level, str(level)) for level in places], horizontal)
     return table.reset_index()
 

@@ -1,4 +1,4 @@
-"""From records to figure files: calls a study's `plot_<id>` and writes SVG (report) and PNG (elsewhere).
+"""From records to figure files: calls a study's `plot_<id>` and writes SVG (report), its table, and PNG (slides).
 
 The same records give the same bytes. A glyph that the font lacks, text beyond the figure's edge and labels that overlap
 are reported as problems. Nothing here computes a result.
@@ -23,8 +23,9 @@ from matplotlib.image import imsave
 from matplotlib.text import Text
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.figures import style
-from claimcheck.files import make_folder, sha256, write_atomically
+from claimcheck.figures import style, tables
+from claimcheck.figures.look import projected as is_projected
+from claimcheck.files import make_folder, sha256, write_atomically, write_text
 from claimcheck.results import records as recording
 from claimcheck.results.seals import write_figure_list
 from claimcheck.spec.modules import place_in, study_module
@@ -61,10 +62,13 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
             print(f"{study.name}: figure {spec.id!r}: part {spec.part} was not run at {scale}", file=sys.stderr)
             continue
         try:
-            figure, problems = draw(getattr(study_module(study.folder, "figures"), spec.function), rows)
+            plot = getattr(study_module(study.folder, "figures"), spec.function)
+            figure, problems = draw(plot, rows)
             if problems and strict:
                 raise ClaimcheckError("; ".join(problems))
             written += save(figure, target / spec.id)
+            figure, _ = draw(plot, rows, projected=True)
+            written.append(save_projected(figure, target / spec.id))
         except Exception as error:
             place = place_in(study.folder, error)
             failed.append(f"figure {spec.id!r}{place}: {type(error).__name__}: {error}")
@@ -77,14 +81,19 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
     return written
 
 
-def draw(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tuple[Figure, list[str]]:
+def draw(
+    plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame, *, projected: bool = False
+) -> tuple[Figure, list[str]]:
     """Call `plot` in the project's style, lay the figure out, draw it once, and collect the faults of its layout.
 
     What is checked is what is saved: the layout is fixed from here on, and the canvas keeps the picture for the PNG. Where
     every run diverged, the figure says so; it says that alone where `plot` cannot do with columns without a number.
+
+    Args:
+        projected: for a slide instead of a page.
     """
     lost = _all_diverged(records)
-    with style.applied(), warnings.catch_warnings(record=True) as caught:
+    with style.applied(projected=projected), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         reason = None
         try:
@@ -111,7 +120,23 @@ def _drawn(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tup
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
     canvas.draw()
+    if is_projected() and _fit_labels(figure, canvas.get_renderer()):
+        canvas.draw()
     return figure, canvas
+
+
+def _fit_labels(figure: Figure, renderer: Any) -> bool:
+    """Make labels of axes smaller that are longer than the figure; whether there were any."""
+    found = False
+    for axes in figure.axes:
+        for label, across in ((axes.xaxis.label, True), (axes.yaxis.label, False)):
+            box, edge = label.get_window_extent(renderer), figure.bbox
+            ends, whole = ((box.x0, box.x1), edge.width) if across else ((box.y0, box.y1), edge.height)
+            room = whole - abs(sum(ends) - whole)  # of a label that is centred on its axes
+            if ends[1] - ends[0] > 0.97 * room:
+                label.set_fontsize(label.get_fontsize() * 0.97 * room / (ends[1] - ends[0]))
+                found = True
+    return found
 
 
 def _make_room(axes: Any) -> None:
@@ -144,17 +169,25 @@ def _saying_so(plot: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure that `draw` made as `stem`.svg and `stem`.png, whole or not at all, undated, and close it."""
-    svg, png = (stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png"))
-    with write_atomically(png) as temporary:
-        picture = figure.canvas.buffer_rgba()
-        imsave(temporary, picture, format="png", dpi=figure.dpi, metadata={"Software": None})
+    """Write a figure that `draw` made as `stem`.svg and its numbers as `stem`.csv, whole or not at all, undated; close it."""
+    svg, table = (stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "csv"))
     with style.applied(), write_atomically(svg) as temporary:
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
         temporary.write_text(compact(written.getvalue()), encoding="utf-8")
+    write_text(table, tables.table_of(figure))
     _close(figure)
-    return [svg, png]
+    return [svg, table]
+
+
+def save_projected(figure: Figure, stem: Path) -> Path:
+    """Write a figure that `draw` made for a slide as `stem`.png, whole or not at all, undated, and close it."""
+    png = stem.with_name(f"{stem.name}.png")
+    with write_atomically(png) as temporary:
+        picture = figure.canvas.buffer_rgba()
+        imsave(temporary, picture, format="png", dpi=figure.dpi, metadata={"Software": None})
+    _close(figure)
+    return png
 
 
 def compact(svg: str) -> str:

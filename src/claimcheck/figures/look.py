@@ -7,8 +7,10 @@ same on every machine and needs no font where it is read. Nothing here draws, an
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from numbers import Real
 from typing import Any
 
 import matplotlib
@@ -91,15 +93,72 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def applied() -> AbstractContextManager[None]:
+PROJECTED_SIZE = (7.8, 3.0)
+"""Inches of a figure for projection, in the shape of the room that a slide has for it."""
+
+PROJECTED_FONT = 12.0
+"""Points on such a figure: on a slide, which enlarges it, as large as the text beside it."""
+
+PROJECTED: dict[str, Any] = {
+    "savefig.dpi": 250,
+    "font.size": PROJECTED_FONT,
+    **dict.fromkeys(("axes.labelsize", "axes.titlesize"), PROJECTED_FONT),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), PROJECTED_FONT - 1),
+    "legend.title_fontsize": PROJECTED_FONT - 1,
+    "legend.frameon": True,
+    "legend.framealpha": 0.75,
+    "legend.edgecolor": "none",
+    "legend.borderpad": 0.2,
+    "legend.labelspacing": 0.25,
+    "lines.linewidth": 2.4,
+    "lines.markersize": 6.5,
+    "axes.linewidth": 1.0,
+}
+"""What a figure for projection has otherwise."""
+
+_projected: ContextVar[bool] = ContextVar("projected", default=False)
+
+
+def projected() -> bool:
+    """Whether figures are being drawn for projection: fewer curves, larger type, no legend beside the axes."""
+    return _projected.get()
+
+
+@contextmanager
+def applied(*, projected: bool = False) -> Iterator[None]:
     """A context in which matplotlib and seaborn draw in this style; what was set before comes back after it.
 
     What it does not set is matplotlib's own default, not that of a `matplotlibrc` in the working or the home folder.
+
+    Args:
+        projected: for a slide instead of a page.
     """
     windows = ("backend", "interactive", "toolbar")  # to set them would choose a way to show figures
     default = {name: value for name, value in matplotlib.rcParamsDefault.items() if name not in windows}
     settings = {**default, **seaborn.axes_style("ticks"), **SETTINGS, "axes.prop_cycle": _cycle()}
-    return matplotlib.rc_context(settings)
+    before = _projected.set(projected)
+    try:
+        with matplotlib.rc_context(settings | (PROJECTED if projected else {})):
+            yield
+    finally:
+        _projected.reset(before)
+
+
+MOST_CURVES = 4
+"""Of a panel for projection."""
+
+
+def shown(levels: Iterable[Hashable]) -> list[Hashable]:
+    """The levels that are drawn: all of them on a page, at most `MOST_CURVES` on a slide.
+
+    Of numbers those that span the range evenly are kept, both ends among them; of names the first.
+    """
+    every = list(levels)
+    if not projected() or len(every) <= MOST_CURVES:
+        return every
+    if all(isinstance(level, Real) for level in every):
+        return [every[round(place * (len(every) - 1) / (MOST_CURVES - 1))] for place in range(MOST_CURVES)]
+    return every[:MOST_CURVES]
 
 
 def _cycle() -> Any:

@@ -1,7 +1,8 @@
-"""The report: one Markdown source, made from verdicts, figures and the studies' texts, as HTML and PDF.
+"""The report: made from verdicts, figures and the studies' texts, as HTML and PDF.
 
-`build` reads results and studies and writes report.html (one file that loads nothing) and report.pdf, made from one
-Markdown source, and verdicts.csv. It trains nothing, judges nothing, and types no number.
+`build` reads results and studies and writes report.html (one file that loads nothing), evidence.pdf (the same Markdown
+source), report.pdf (a short one, of the same parts), and verdicts.csv. It trains nothing, judges nothing, and types no
+number.
 """
 
 from __future__ import annotations
@@ -20,11 +21,24 @@ from urllib.parse import quote
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_atomically, write_text
 from claimcheck.judging import rule
-from claimcheck.report import convert, dots, letters, notes, pages, phrases, pictures, rule_page, summary, text
+from claimcheck.report import (
+    convert,
+    dots,
+    doubts,
+    explain,
+    letters,
+    notes,
+    pages,
+    phrases,
+    pictures,
+    rule_page,
+    summary,
+    text,
+)
 from claimcheck.report.gather import ReportView, StudyView, gather
 from claimcheck.report.places import places
 from claimcheck.results import view
-from claimcheck.results.state import Collection, Results
+from claimcheck.results.state import REPORT, Collection, Results
 from claimcheck.results.verdicts import table
 from claimcheck.spec.config import Config
 
@@ -52,63 +66,72 @@ def build(
         into: the folder of all results that people read, and that the report links to, if not the configured one.
 
     Returns:
-        The files written: report.html, report.pdf and verdicts.csv.
+        The files written: report.html, report.pdf, evidence.pdf and verdicts.csv.
 
     Raises:
         ClaimcheckError: a study or result cannot be read, notes name something unknown, or a text cannot be set.
     """
-    shown = {name: each for name, each in results.items() if (name in only if only else _made(each))}
-    collection = Collection(config, shown)
+    chosen = shown(results, only)
+    collection = Collection(config, chosen)
     if publish:
-        for each in shown.values():
+        for each in chosen.values():
             view.check(each)
-    seen = gather(config, results if only is None else shown)
+    seen = gather(config, results if only is None else chosen)
     readable = config.results if into is None else Path(into) / config.scale
     try:
-        html, pdf = _make(seen, Path(os.path.relpath(readable, config.reports)))
+        html, *pdfs = _make(seen, Path(os.path.relpath(readable, config.reports)))
     except OSError as error:
         raise ClaimcheckError(f"cannot write the report ({error.strerror or error})", where=config.reports) from error
     if len(html) > SIZE_LIMIT:
         print(f"report.html is large ({len(html) / 1e6:.1f} MB); rasterise dense figures", file=sys.stderr)
     target = collection.report
     write_text(target / "report.html", html)
-    if isinstance(pdf, ClaimcheckError):
-        if publish:
-            view.publish_page(collection)
-        raise pdf
-    with write_atomically(target / "report.pdf") as temporary:
-        temporary.write_bytes(pdf)
-    verdicts = {name: each.read_verdicts() for name, each in shown.items() if each.judged()}
+    for name, pdf in zip(REPORT[1:], pdfs, strict=True):
+        if isinstance(pdf, ClaimcheckError):
+            if publish:
+                view.publish_page(collection)
+            raise pdf
+        with write_atomically(target / name) as temporary:
+            temporary.write_bytes(pdf)
+    verdicts = {name: each.read_verdicts() for name, each in chosen.items() if each.judged()}
     write_text(target / "verdicts.csv", table(verdicts))
     if publish:
         return view.publish_report(collection)
-    return [target / name for name in ("report.html", "report.pdf", "verdicts.csv")]
+    return [target / name for name in (*REPORT, "verdicts.csv")]
+
+
+def shown(results: Mapping[str, Results], only: Sequence[str] | None) -> dict[str, Results]:
+    """The studies that are shown: those that are named, or all that have results."""
+    return {name: each for name, each in results.items() if (name in only if only else _made(each))}
 
 
 def _made(results: Results) -> bool:
     return results.judged() and results.drawn()
 
 
-def _make(seen: ReportView, results: Path) -> tuple[str, bytes | ClaimcheckError]:
-    """Set the report in a folder of its own; where only the PDF cannot be set, the reason is given in its place.
+def _make(seen: ReportView, results: Path) -> list[Any]:
+    """Set the report in a folder of its own: HTML, short PDF, whole PDF; why in the place of a PDF that cannot be set.
 
     Args:
         results: the way from where it is published to the scale's results.
     """
     with tempfile.TemporaryDirectory(prefix="claimcheck-report-") as name:
-        folder = Path(name)
-        _write_pictures(seen, folder)
-        (folder / "report.md").write_text(_markdown(seen, results), encoding="utf-8")
-        with ThreadPoolExecutor(max_workers=2) as both:
-            page, document = both.submit(convert.to_html, folder), both.submit(convert.to_pdf, folder, timestamp(seen))
+        folder, time = Path(name), timestamp(seen)
+        write_pictures(seen, folder)
+        for stem in ("report", "brief"):
+            (folder / f"{stem}.md").write_text(markdown(f"{stem}.md.j2", _names(seen, results)), encoding="utf-8")
+        with ThreadPoolExecutor(max_workers=3) as all_three:
+            page = all_three.submit(convert.to_html, folder, "report")
+            documents = [all_three.submit(convert.to_pdf, folder, stem, time) for stem in ("brief", "report")]
     if isinstance(fault := page.exception(), ClaimcheckError):
-        raise _placed(fault, seen)
-    html = page.result()
-    if isinstance(fault := document.exception(), ClaimcheckError):
-        return html, _placed(fault, seen)
-    pdf, named = document.result()
-    _remark_on(set(filter(letters.name, named)), seen)
-    return html, pdf
+        raise placed(fault, seen)
+    made: list[Any] = [page.result()]
+    for document in documents:
+        fault = document.exception()
+        made.append(placed(fault, seen) if isinstance(fault, ClaimcheckError) else document.result()[0])
+    found = [document.result()[1] for document in documents if document.exception() is None]
+    _remark_on(set(filter(letters.name, set().union(*found))), seen)
+    return made
 
 
 def _remark_on(named: set[str], seen: ReportView) -> None:
@@ -124,7 +147,7 @@ def _remark_on(named: set[str], seen: ReportView) -> None:
         )
 
 
-def _placed(error: ClaimcheckError, seen: ReportView) -> ClaimcheckError:
+def placed(error: ClaimcheckError, seen: ReportView) -> ClaimcheckError:
     """The error with the file and key that what was found comes from."""
     where = _places(str(error.found), seen) if error.found else []
     return ClaimcheckError(
@@ -142,7 +165,7 @@ def timestamp(seen: ReportView) -> int:
     return int(max(starts).timestamp()) if starts else EPOCH
 
 
-def _write_pictures(seen: ReportView, folder: Path) -> None:
+def write_pictures(seen: ReportView, folder: Path) -> None:
     """Figures under figures/<study>/; units against their regions, and shapes of verdicts, under pictures/."""
     drawn = folder / "pictures"
     drawn.mkdir()
@@ -164,8 +187,8 @@ def _write_pictures(seen: ReportView, folder: Path) -> None:
                 shutil.copyfile(source, path)
 
 
-def _markdown(seen: ReportView, results: Path) -> str:
-    """The report's source."""
+def markdown(template: str, names: dict[str, Any]) -> str:
+    """The source that `template` makes of `names`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
     environment = Environment(
@@ -179,7 +202,7 @@ def _markdown(seen: ReportView, results: Path) -> str:
     )
     environment.filters |= _filters()
     try:
-        return environment.get_template("report.md.j2").render(_names(seen, results))
+        return environment.get_template(template).render({"brief": template != "report.md.j2", **names})
     except TemplateError as error:
         raise ClaimcheckError(f"the report's template fails ({error})", where="report") from error
 
@@ -206,22 +229,25 @@ def _names(seen: ReportView, results: Path) -> dict[str, Any]:
     counts = seen.counts()
     units = {outcome.n for view in seen.predictions() for outcome in view.outcomes if outcome.p is not None}
     words = (
-        "outline_claim outline_strip outline_runs outline_limits contradiction not_measured true_in size_line test_line "
+        "outline_claim outline_strip outline_runs outline_limits outline_brief contradiction doubt_line study_claim not_measured true_in size_line test_line "
         "side_by_side controls_lines region_of picture_alt reference_line hash_of amendment"
     )
-    on_pages = "published part_name varied fixed cost"
+    on_pages = "best_figures more_figures published part_name varied fixed cost"
     return {
         "view": seen,
         "facts": facts,
-        "fact_states": pictures.FACTS,
-        "always_counted": ("supported", "contradicted", "mixed", "inconclusive", "not run", "not testable", "planned"),
+        "groups": summary.groups(seen),
         "share_alt": "; ".join(f"{count} {state}" for state, count in counts.items() if count),
         "rehearsal": seen.scale == "smoke",
         "unfinished": [study for study in seen.studies if study.problem],
         "contradicted": [c for c in seen.claims.values() if c.state in ("contradicted", "does not hold")],
         "mixed": [claim for claim in seen.claims.values() if claim.state == "mixed"],
+        "doubts": doubts.least_certain(seen),
+        "opening": seen.opening(),
+        "explain": lambda study, view: explain.explained(study, view, seen, f"results/{seen.scale}"),
         "commands": lambda study: pages.commands(study, seen),
         "study_notes": notes.notes_of,
+        "table_of": lambda study, figure: quote((results / study / "figures" / f"{figure}.csv").as_posix()),
         "links": {study.spec.name: _links(study, results) for study in seen.studies},
         "r": rule_page.rule_words(facts["tests"]),
         "power_tables": [

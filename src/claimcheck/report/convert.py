@@ -1,4 +1,4 @@
-"""From the Markdown source to HTML and PDF: pandoc with the project's filters, then typst. No network, no clock.
+"""From a Markdown source to HTML, PDF and PowerPoint's format: pandoc with the project's filters, then typst. No network, no clock.
 
 The same source gives the same bytes: the PDF's date is that of the results. Warnings of pandoc and typst are errors.
 """
@@ -6,9 +6,12 @@ The same source gives the same bytes: the PDF's date is that of the results. War
 from __future__ import annotations
 
 import base64
+import io
 import os
 import re
 import subprocess
+import zipfile
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
@@ -21,10 +24,11 @@ _CULPRIT = re.compile(r"Could not convert TeX math (.*?), rendering as TeX|must 
 _IMAGE = re.compile(r'(<img\b[^>]*?\bsrc=")(figures/[^"]+\.svg)(")')
 
 
-def to_html(folder: Path) -> str:
-    """`folder`/report.md with its pictures as one HTML page that loads nothing."""
+def to_html(folder: Path, stem: str) -> str:
+    """`folder`/`stem`.md with its pictures as one HTML page that loads nothing."""
     page = _pandoc(
         folder,
+        stem,
         "html",
         "--to=html5",
         "--mathml",
@@ -41,10 +45,11 @@ def _data_uri(path: Path) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def to_pdf(folder: Path, timestamp: int) -> tuple[bytes, set[str]]:
-    """`folder`/report.md as a PDF that meets PDF/UA-1 (tagged, with alternative texts).
+def to_pdf(folder: Path, stem: str, timestamp: int, kind: str = "report") -> tuple[bytes, set[str]]:
+    """`folder`/`stem`.md as a PDF that meets PDF/UA-1 (tagged, with alternative texts).
 
     Args:
+        kind: of template: report or slides.
         timestamp: seconds since 1970 that the file carries as its date.
 
     Returns:
@@ -52,33 +57,34 @@ def to_pdf(folder: Path, timestamp: int) -> tuple[bytes, set[str]]:
     """
     import typst
 
-    source = _pandoc(folder, "typst", "--to=typst", "--shift-heading-level-by=-1")
-    (folder / "report.typ").write_text(source, encoding="utf-8")
+    source = _pandoc(folder, stem, "typst", "--to=typst", "--shift-heading-level-by=-1", kind=kind)
+    written = folder / f"{stem}.typ"
+    written.write_text(source, encoding="utf-8")
     fonts: list[Path] = []
     named: set[str] = set()
-    root = folder
     while True:
         try:
-            return _set(root, timestamp, fonts), named
+            return _set(written, timestamp, fonts), named
         except typst.TypstError as error:
             lacking = letters.lacking(error.diagnostic) - named
             if not lacking:
                 fault = f"typst cannot set the PDF ({error})"
-                raise ClaimcheckError(fault, where="report", found=_formula_at(error.diagnostic, source)) from error
+                raise ClaimcheckError(
+                    fault, where="report", found=_formula_at(error.diagnostic, stem, source)
+                ) from error
         if fonts:
             named |= lacking
-            root = folder / "named"
-            letters.write_names(folder, root, named)
+            written = letters.write_names(folder / f"{stem}.typ", folder / f"named-{stem}", named)
         else:
-            fonts = [letters.add_font(folder)]
+            fonts = [letters.add_font(folder / f"fonts-{stem}")]
 
 
-def _set(root: Path, timestamp: int, fonts: list[Path]) -> bytes:
+def _set(source: Path, timestamp: int, fonts: list[Path]) -> bytes:
     import typst
 
     pdf, warnings = typst.compile_with_warnings(
-        root / "report.typ",
-        root=root,
+        source,
+        root=source.parent,
         font_paths=fonts,
         ignore_system_fonts=True,
         timestamp=timestamp,
@@ -89,9 +95,9 @@ def _set(root: Path, timestamp: int, fonts: list[Path]) -> bytes:
     return pdf
 
 
-def _formula_at(diagnostic: str, source: str) -> str | None:
+def _formula_at(diagnostic: str, stem: str, source: str) -> str | None:
     """The formula (as the study writes it) in which typst found a fault, if it was in one."""
-    found = re.search(r"report\.typ:(\d+):(\d+)", diagnostic)
+    found = re.search(rf"{stem}\.typ:(\d+):(\d+)", diagnostic)
     if found is None:
         return None
     before = source.split("\n")[int(found[1]) - 1][: int(found[2])]
@@ -99,8 +105,71 @@ def _formula_at(diagnostic: str, source: str) -> str | None:
     return re.sub(r"\\(.)", r"\1", formulas[-1]) if formulas else None
 
 
-def _pandoc(folder: Path, target: str, *options: str) -> str:
-    """Run pandoc in `folder` on report.md; its standard output.
+def to_pptx(folder: Path, stem: str, timestamp: int) -> bytes:
+    """`folder`/`stem`.md as slides to be edited, a second-level heading each.
+
+    Args:
+        timestamp: seconds since 1970 that the file and all in it carry as their date.
+    """
+    _write_reference(folder / "reference.pptx")
+    made = folder / f"{stem}.pptx"
+    options = ("--to=pptx", "--slide-level=2", "--reference-doc=reference.pptx", f"--output={made.name}")
+    _pandoc(folder, stem, "pptx", *options, timestamp=timestamp)
+    return _dated(made.read_bytes(), timestamp)
+
+
+_PATH_IN_ALT = re.compile(r'(<p:cNvPr descr="[^"]*?)\s*figures/[^"]*"')
+
+
+def _dated(pptx: bytes, timestamp: int) -> bytes:
+    """Slides whose files are all of one date, and whose pictures' alternative texts do not end in a file's name."""
+    date, written = datetime.fromtimestamp(timestamp, UTC).timetuple()[:6], io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(pptx)) as read, zipfile.ZipFile(written, "w") as archive:
+        for name in read.namelist():
+            content = read.read(name)
+            if name.startswith("ppt/slides/") and name.endswith(".xml"):
+                content = _PATH_IN_ALT.sub(r'\1"', content.decode("utf-8")).encode("utf-8")
+            archive.writestr(zipfile.ZipInfo(name, date), content, zipfile.ZIP_DEFLATED)
+    return written.getvalue()
+
+
+_LAYOUT = "ppt/slideLayouts/slideLayout8.xml"
+"""pandoc's layout of a slide with words and a picture, "Content with Caption"."""
+
+_PLACES = ((457200, 205000, 8229600, 830000), (457200, 1745000, 8229600, 3200000), (457200, 1060000, 8229600, 660000))
+"""Where its title, picture and words stand, each over the whole width: left, top, width and height in 1/914400 inch."""
+
+_SIZES = {'sz="1500" b="1"': 'sz="2200" b="1"', '<a:defRPr sz="1050"/>': '<a:defRPr sz="1400"/>'}
+"""The type of its title and its words, in hundredths of a point."""
+
+
+def _write_reference(path: Path) -> None:
+    """pandoc's own slides, with the picture below the words instead of beside them."""
+    import pypandoc
+
+    command = [pypandoc.get_pandoc_path(), "--print-default-data-file=reference.pptx"]
+    plain = io.BytesIO(subprocess.run(command, capture_output=True, check=True).stdout)
+    with zipfile.ZipFile(plain) as read, zipfile.ZipFile(path, "w") as written:
+        for name in read.namelist():
+            content = read.read(name)
+            if name == _LAYOUT:
+                text = content.decode("utf-8")
+                for old, new in _SIZES.items():
+                    text = text.replace(old, new)
+                for left, top, width, height in _PLACES:
+                    place = f'<a:off X="{left}" y="{top}"/><a:ext cx="{width}" cy="{height}"/></a:xfrm></p:spPr>'
+                    text = _PLACE.sub(place, text, count=1)
+                content = text.replace("<a:off X=", "<a:off x=").encode("utf-8")
+            written.writestr(name, content)
+
+
+_PLACE = re.compile(r'<a:off x="\d+" y="\d+"/><a:ext cx="\d+" cy="\d+"/></a:xfrm></p:spPr>')
+
+
+def _pandoc(
+    folder: Path, stem: str, target: str, *options: str, kind: str = "report", timestamp: int | None = None
+) -> str:
+    """Run pandoc in `folder` on `stem`.md; its standard output.
 
     Raises:
         ClaimcheckError: pandoc fails or warns (a formula that cannot be read, say); the message names it.
@@ -108,8 +177,10 @@ def _pandoc(folder: Path, target: str, *options: str) -> str:
     import pypandoc
 
     with resources.as_file(_ASSETS) as assets:
-        template = folder / f"template.{target}"
-        template.write_text(_template(assets, target), encoding="utf-8")
+        if target != "pptx":
+            template = folder / f"{stem}.template.{target}"
+            template.write_text(_template(assets, kind, target), encoding="utf-8")
+            options = (*options, f"--template={template.name}")
         command = [
             pypandoc.get_pandoc_path(),
             f"--from={READER}",
@@ -117,13 +188,11 @@ def _pandoc(folder: Path, target: str, *options: str) -> str:
             "--fail-if-warnings",
             "--syntax-highlighting=none",
             "--wrap=preserve",
-            f"--template={template.name}",
-            f"--lua-filter={assets / 'filters' / 'study_text.lua'}",
-            f"--lua-filter={assets / 'filters' / f'{target}.lua'}",
+            *(f"--lua-filter={assets / 'filters' / name}.lua" for name in ("study_text", "elsewhere", target)),
             *options,
-            "report.md",
+            f"{stem}.md",
         ]
-        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(timestamp or 0)}
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         fault = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
@@ -143,11 +212,11 @@ def _hint(fault: str) -> str | None:
     return None
 
 
-def _template(assets: Path, target: str) -> str:
+def _template(assets: Path, kind: str, target: str) -> str:
     """pandoc's template, with style sheet and script put in (their dollars doubled: pandoc reads $ as its own)."""
-    name = "report.html" if target == "html" else "report.typ"
-    text = (assets / "templates" / name).read_text(encoding="utf-8")
-    for key, file in (("$style$", "report.css"), ("$script$", "report.js")):
+    ending = "html" if target == "html" else "typ"
+    text = (assets / "templates" / f"{kind}.{ending}").read_text(encoding="utf-8")
+    for key, file in (("$style$", "report.css"), ("$script$", "report.js"), ("$predict$", "predict.js")):
         if key in text:
             written = (assets / "templates" / file).read_text(encoding="utf-8")
             text = text.replace(key, written.replace("$", "$$").strip())

@@ -71,7 +71,8 @@ class _Frame:
             return self.left - self.edge
         if value > self.high:
             return self.right + self.edge
-        share = (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)  # halves, for the difference may overflow
+        width = self.high / 2 - self.low / 2  # halves, for the difference may overflow; of the tiniest none is left
+        share = (value / 2 - self.low / 2) / width if width else 0.5
         return self.left + share * (self.right - self.left)
 
     def placed(self, value: float) -> bool:

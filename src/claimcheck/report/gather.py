@@ -209,6 +209,15 @@ class ReportView:
         """Every prediction of every study."""
         return [view for study in self.studies for view in study.predictions()]
 
+    def opening(self) -> tuple[StudyView, FigureSpec] | None:
+        """The figure that the lecture's file names for the first page, where it has been drawn of present results."""
+        wanted = self.lecture.opening
+        for study in self.studies:
+            for figure, path in study.figures:
+                if wanted == f"{study.spec.name}/{figure.id}" and path is not None and study.current:
+                    return study, figure
+        return None
+
     def provenances(self) -> list[PartFacts]:
         """Where results came from, part by part, where there are any."""
         return [part for study in self.studies if study.provenance for part in study.provenance.parts.values()]

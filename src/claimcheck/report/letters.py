@@ -26,22 +26,24 @@ def lacking(diagnostic: str) -> set[str]:
 
 
 def add_font(folder: Path) -> Path:
-    """Put the font that is asked when typst's own lack a letter into a folder of its own, and give that."""
+    """Put the font that is asked when typst's own lack a letter into `folder`, which holds no other, and give that."""
     from matplotlib import get_data_path
 
-    fonts = make_folder(folder / "fonts")
-    shutil.copy(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), fonts)
-    return fonts
+    shutil.copy(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), make_folder(folder))
+    return folder
 
 
-def write_names(source: Path, target: Path, letters: Iterable[str]) -> None:
-    """Copy report.typ and its pictures to `target`, with names in the place of `letters`."""
+def write_names(document: Path, target: Path, letters: Iterable[str]) -> Path:
+    """Copy a document and its pictures to `target`, with names in the place of `letters`; where it is now."""
+    source = document.parent
     names = str.maketrans({letter: name(letter) for letter in letters})
     for path in [*source.glob("pictures/*.svg"), *source.glob("figures/*/*.svg")]:
         copy = make_folder((target / path.relative_to(source)).parent) / path.name
         copy.write_text(path.read_text(encoding="utf-8").translate(names), encoding="utf-8")
-    text = (source / "report.typ").read_text(encoding="utf-8")
-    (target / "report.typ").write_text(_rules(letters) + text + NOTE, encoding="utf-8")
+    text = document.read_text(encoding="utf-8")
+    copy = target / document.name
+    copy.write_text(_rules(letters) + text + NOTE, encoding="utf-8")
+    return copy
 
 
 def name(letter: str) -> str:

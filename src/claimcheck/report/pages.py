@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from claimcheck.report import phrases, text
 from claimcheck.report.gather import Outcome, PartView, PredictionView, ReportView, StudyView
+from claimcheck.spec.models import FigureSpec
+
+MOST_FIGURES = 2
+"""Of a study's spread; the others stand with the detail."""
+
+
+def best_figures(study: StudyView) -> list[tuple[FigureSpec, Path]]:
+    """The figures that together illustrate the most claims, one after the other, in the study's order."""
+    drawn = [(figure, path) for figure, path in study.figures if path is not None]
+    best: list[tuple[FigureSpec, Path]] = []
+    shown: set[str] = set()
+    while len(best) < MOST_FIGURES and len(best) < len(drawn):
+        rest = [each for each in drawn if each not in best]
+        best.append(max(rest, key=lambda each: len(set(each[0].claims) - shown)))  # the first of those that add alike
+        shown.update(best[-1][0].claims)
+    return [each for each in drawn if each in best]
+
+
+def more_figures(study: StudyView) -> list[tuple[FigureSpec, Path]]:
+    """The figures that have been drawn, less the best."""
+    best = best_figures(study)
+    return [(figure, path) for figure, path in study.figures if path is not None and (figure, path) not in best]
 
 
 def published(study: StudyView) -> list[dict[str, str]]:

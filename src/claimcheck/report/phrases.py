@@ -6,11 +6,13 @@ A prediction's words begin with k of n, then come the size (the median) and the 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from claimcheck.judging import rule
 from claimcheck.report import dots, text
+from claimcheck.report.doubts import Doubt
 from claimcheck.report.gather import ClaimView, Outcome, PredictionView
 from claimcheck.report.pictures import slug
 from claimcheck.spec.models import Amendment, Prediction, Reference
@@ -59,16 +61,38 @@ def region_of(spec: Prediction) -> str:
     return f"{words}{unit}{within}"
 
 
-def number_of(outcome: Outcome) -> str:
+def without_end(view: PredictionView, value: float | None) -> str:
+    """What an infinite median stands for, in words; empty for a finite one."""
+    if value is None or not math.isinf(value):
+        return ""
+    measure = view.spec.measure
+    if measure is not None and measure.if_diverged == value:
+        return "diverged"
+    return "never reached it" if _COUNTED.search(view.spec.unit or "") else text.number(value)
+
+
+_COUNTED = re.compile(r"\b(update|step|epoch)s?\b")
+"""Units of a way to somewhere, which is infinite where nobody got there."""
+
+
+def estimate_of(view: PredictionView, outcome: Outcome) -> str:
+    """The median, as plain text without its unit."""
+    words = without_end(view, outcome.median)
+    return words or text.estimate(outcome.median, outcome.low, outcome.high)
+
+
+def number_of(view: PredictionView, outcome: Outcome) -> str:
     """The median with its interval, as plain text."""
-    ends = outcome.low, outcome.high
-    return f"{text.estimate(outcome.median, *ends)} {text.interval(*ends)}".strip()
+    ends = text.interval(outcome.low, outcome.high)
+    if _COUNTED.search(view.spec.unit or ""):
+        ends = ends.replace("∞", "never")
+    return f"{estimate_of(view, outcome)} {ends}".strip()
 
 
 def size_of(view: PredictionView, outcome: Outcome) -> str:
     """The median with its interval and unit, as Markdown."""
-    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
-    return f"{text.escape(number_of(outcome))}{unit}"
+    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit and not without_end(view, outcome.median) else ""
+    return f"{text.escape(number_of(view, outcome))}{unit}"
 
 
 def data_of(outcome: Outcome) -> str:
@@ -108,6 +132,16 @@ def outline_claim(claim: ClaimView) -> str:
     return f"{says} [{text.inline(reason)}]{{.below}}" if reason else says
 
 
+def study_claim(claim: ClaimView, brief: bool) -> str:
+    """A claim in the list at the head of its study: a link to its card; where the cards are not, what stands for it."""
+    says = text.inline(claim.says)
+    if not brief:
+        return f"[{says}](#{claim.anchor})"
+    counts = [outline_brief(claim), f"limits: {outline_limits(claim)}" if claim.limits else ""]
+    said = "; ".join(filter(None, counts))
+    return f"[{says}]{{#{claim.anchor}}}" + (f" [{said}]{{.aside}}" if said else "")
+
+
 def outline_strip(claim: ClaimView) -> str:
     """The deciding prediction's units, small."""
     view = claim.deciding
@@ -117,7 +151,7 @@ def outline_strip(claim: ClaimView) -> str:
 
 
 def outline_runs(claim: ClaimView) -> str:
-    """The deciding prediction: k of n on each data set, with size and p; then its region, and what the others say."""
+    """The deciding prediction: k of n on each data set, with its size; then its region, and what the others say."""
     view = claim.deciding
     if view is None or not view.measured:
         return ""
@@ -125,18 +159,18 @@ def outline_runs(claim: ClaimView) -> str:
     for outcome in view.outcomes:
         said = size_of(view, outcome) if view.is_fact else runs(outcome)
         line = f"{data_of(outcome)}: **{said}**" if outcome.data else f"**{said}**"
-        size = "" if view.is_fact else f" [median {size_of(view, outcome)}{_p_of(outcome, ', ')}]{{.below}}"
+        size = "" if view.is_fact else f" [median {size_of(view, outcome)}]{{.below}}"
         lines.append((f"[{line}]{{.another}}" if lines else line) + size)
     wanted = f"{'a fact, ' if view.is_fact else ''}wanted {region_of(view.spec)}"
     below = "; ".join([wanted, *filter(None, [depends(view), _others(claim)])])
     return f"{' '.join(lines)} [{below}]{{.below}}"
 
 
-def _p_of(outcome: Outcome, before: str = "") -> str:
+def _p_of(outcome: Outcome) -> str:
     """The p-value, on one line."""
     if outcome.p is None:
         return ""
-    return f"{before}{text.escape(f'p = {text.number(outcome.p, 2)}').replace(' ', NO_BREAK)}"
+    return f"{text.escape(f'p = {text.number(outcome.p, 2)}').replace(' ', NO_BREAK)}"
 
 
 def _others(claim: ClaimView) -> str:
@@ -166,9 +200,43 @@ def contradiction(claim: ClaimView) -> str:
         return ""
     name = view.spec.id if claim.study is None else f"[{view.spec.id}](#prediction-{claim.study.name}-{view.spec.id})"
     found = f"It is {_each(view)}" if view.is_fact else f"True in {_each(view)}"
-    sizes = "" if view.is_fact else f" (median {text.escape('; '.join(map(number_of, view.outcomes)))})"
+    sizes = (
+        "" if view.is_fact else f" (median {text.escape('; '.join(number_of(view, each) for each in view.outcomes))})"
+    )
     more = "".join(f"; {each}" for each in (depends(view), _others(claim)) if each)
     return f"[{name}: {text.inline(view.spec.says)} {found}{sizes}, wanted {region_of(view.spec)}{more}.]{{.below}}"
+
+
+def found(claim: ClaimView) -> str:
+    """What was found, in one line: the deciding prediction's k of n on each data set, its size, what was wanted."""
+    view = claim.deciding
+    if view is None or not view.measured:
+        return ""
+    if view.is_fact:
+        return f"A fact: {_each(view)}, wanted {region_of(view.spec)}."
+    sizes = text.escape("; ".join(estimate_of(view, each) for each in view.outcomes))
+    endless = any(without_end(view, each.median) for each in view.outcomes)
+    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit and not endless else ""
+    more = "".join(f"; {each}" for each in (depends(view), _others(claim)) if each)
+    return f"True in {_each(view)} (median {sizes}{unit}, wanted {region_of(view.spec)}){more}."
+
+
+def outline_brief(claim: ClaimView) -> str:
+    """The deciding prediction alone: k of n on each data set; a fact's number."""
+    view = claim.deciding
+    return _each(view) if view is not None and view.measured else ""
+
+
+def doubt_line(doubt: Doubt) -> str:
+    """What a verdict hangs on, and how much it would take to overturn it."""
+    view, outcome, margin = doubt.view, doubt.outcome, doubt.margin
+    on = f" on {data_of(outcome)}" if outcome.data else ""
+    limit = "at least" if outcome.verdict == "supported" else "at most"
+    more = "One run" if margin == 1 else f"{margin} runs"
+    return (
+        f"{mark(doubt.claim.state)} It hangs on: {text.inline(view.spec.says)} **{runs(outcome)}**{on}, where the "
+        f"verdict takes {limit} {doubt.needed}. {more} the other way, and it falls."
+    )
 
 
 def outline_limits(claim: ClaimView) -> str:
@@ -220,8 +288,9 @@ def _needed(n: int, share: float, named: bool) -> str:
 
 def size_line(view: PredictionView) -> str:
     """The median with its interval, the value of a fact."""
-    outcome, unit = view.outcomes[0], f" {text.inline(view.spec.unit)}" if view.spec.unit else ""
-    number = f"**{text.escape(text.estimate(outcome.median, outcome.low, outcome.high))}**{unit}"
+    outcome = view.outcomes[0]
+    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit and not without_end(view, outcome.median) else ""
+    number = f"**{text.escape(estimate_of(view, outcome))}**{unit}"
     if view.is_fact:
         values = [value for value in outcome.values if not math.isnan(value)]
         spread = len(outcome.values) > 1 and min(values, default=0.0) < max(values, default=0.0)
@@ -288,7 +357,7 @@ def picture_rows(view: PredictionView) -> list[dots.Row]:
             marks = list({str(value): (value, true) for value, true in marks}.values())
         name = f"{outcome.data}: " if outcome.data else ""
         told = f"{name}{outcome.verdict if view.is_fact else runs(outcome)}"
-        number = f"{'value' if view.is_fact else 'median'} {number_of(outcome)}"
+        number = f"{'value' if view.is_fact else 'median'} {number_of(view, outcome)}"
         interval = outcome.median, outcome.low, outcome.high
         values, true = zip(*marks, strict=True) if marks else ((), ())
         rows.append(dots.Row(values, true, outcome.verdict, (told, number), interval))

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from claimcheck.report import text
-from claimcheck.report.gather import ReportView, StudyView
+from claimcheck.report.gather import DECIDED, ReportView, StudyView
 from claimcheck.report.phrases import earlier_region, region_of
+from claimcheck.report.pictures import FACTS
 from claimcheck.results.provenance import PartFacts
 from claimcheck.streams import FIRST_BLOCK
 
@@ -173,18 +174,38 @@ def facts(view: ReportView) -> dict[str, Any]:
         ]
     decided = [prediction for prediction in predictions if prediction.decided]
     limits = [prediction.state for prediction in decided if prediction.spec.kind == "limit"]
-    known = [prediction.state for prediction in predictions if prediction.is_fact and prediction.measured]
     return {
         "decided": len(decided),
         "tests": view.judged_tests(),
-        "facts": len(known),
-        "facts_held": known.count("holds"),
         "amended": sum(bool(prediction.amended) for prediction in decided),
         "limits": len(limits),
         "limits_found": limits.count("supported"),
         "models": sum(entry.runs for fact in made for entry in fact.ensembles),
         "lines": lines,
     }
+
+
+def groups(view: ReportView) -> list[dict[str, Any]]:
+    """The lecture's claims counted in three groups: tested, facts, not tested; with the states to show of each."""
+    counts = view.counts()
+    rest = [state for state in counts if state not in (*DECIDED, *FACTS)]
+    shown = [state for state in rest if counts[state] or state in ("not testable", "planned")]
+    named = (
+        ("Empirical claims, put to the test", DECIDED),
+        ("Facts, true or false by arithmetic or definition; no test decides them", FACTS),
+        ("Not tested", shown),
+    )
+    known = [each.state for each in view.predictions() if each.is_fact and each.measured]
+    note = f" (with those beside tested claims {len(known)}, of which {known.count('holds')} hold)" if known else ""
+    return [
+        {
+            "title": title,
+            "states": states,
+            "count": sum(counts[state] for state in states),
+            "note": note if states == FACTS else "",
+        }
+        for title, states in named
+    ]
 
 
 def _studies(count: int) -> str:

@@ -28,7 +28,7 @@ PROFILES = {
 SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
 """Of the checkout that this package is in, wherever the studies lie."""
 
-REPORTS = ("report.html", "report.pdf")
+REPORTS = ("report.html", "report.pdf", "evidence.pdf")
 LICENSE = "https://spdx.org/licenses/MIT"
 
 

@@ -28,7 +28,7 @@ TUNING_MODULES = ("running.tuning",)
 JUDGE_MODULES = ("judging.judge",)
 REGISTERED_MODULES = ("judging.rule", "judging.measures")
 PLOT_MODULES = ("figures.drawing", "figures.style")
-REPORT_MODULES = ("report.build",)
+REPORT_MODULES = ("report.build", "report.slides")
 
 TEXTS = {"study.yaml", "notes.md", "amendments.yaml", "registrations.yaml"}
 """Files of a study's folder that no run reads; every other one that is not Python may be read by its code."""

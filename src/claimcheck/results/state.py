@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 STORE = ".store"
 
+REPORT = ("report.html", "report.pdf", "evidence.pdf")
+SLIDES = ("slides.pptx", "slides.pdf")
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -186,7 +189,7 @@ class Results:
     def drawings(self) -> list[Path]:
         """The files of all figures whose part is run here, and the list of their checksums."""
         drawn = [each.id for each in self.study.figures if each.part is None or each.part in self.parts]
-        names = [f"{name}.{ending}" for name in drawn for ending in ("svg", "png")]
+        names = [f"{name}.{ending}" for name in drawn for ending in ("svg", "csv", "png")]
         return [self.figures / name for name in (*names, seals.FIGURES)]
 
     @property

@@ -12,7 +12,7 @@ from pathlib import Path
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import make_folder, read_json, sha256, write_atomically, write_text
 from claimcheck.results.seals import FIGURES
-from claimcheck.results.state import Collection, Results
+from claimcheck.results.state import REPORT, SLIDES, Collection, Results
 
 NAMES = ("records.parquet", "tuning.parquet", "provenance.json", "verdicts.json", "controls.json")
 """A study's files in the view, beside its figures."""
@@ -77,23 +77,36 @@ def _published(results: Results) -> dict[str, Path]:
 
 
 def publish_report(collection: Collection, into: Path | None = None) -> list[Path]:
-    """Publish the report that the store holds, with the table of verdicts beside the results.
+    """Publish the report that the store holds, with its slides and the table of verdicts beside the results.
+
+    Slides that the store lacks are taken away: those that are there belong to another report.
 
     Args:
         into: the folder of all results that people read, where it is not the one that the store is in.
     """
     config = collection.config
     results = config.results if into is None else Path(into) / config.scale
-    named = {
-        collection.report / "report.html": config.reports / "report.html",
-        collection.report / "report.pdf": config.reports / "report.pdf",
-        collection.report / "verdicts.csv": results / "verdicts.csv",
-    }
+    named = {collection.report / name: config.reports / name for name in (*REPORT, *SLIDES)}
+    named[collection.report / "verdicts.csv"] = results / "verdicts.csv"
     _remove_receipts(config.reports)
+    lacking = [source for source in named if source.name in SLIDES and not source.is_file()]
+    stale = [named.pop(source) for source in lacking]
     for source, target in named.items():
         copy(source, target)
+    for target in stale:
+        target.unlink(missing_ok=True)
     write_text(collection.receipt, "This folder shows the report of the digest in this file's name.\n")
     return list(named.values())
+
+
+def publish_slides(collection: Collection) -> list[Path]:
+    """Publish the slides that the store holds; the report beside them keeps its receipt only if it is of these results."""
+    if not collection.receipt.is_file():
+        _remove_receipts(collection.config.reports)
+    targets = [collection.config.reports / name for name in SLIDES]
+    for target in targets:
+        copy(collection.report / target.name, target)
+    return targets
 
 
 def publish_page(collection: Collection) -> Path:

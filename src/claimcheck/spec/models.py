@@ -327,6 +327,7 @@ class Lecture(Model):
 
     title: Text
     author: Text
+    opening: Text | None = None  # STUDY/FIGURE that the report's first page shows
     lines: int | None = Field(None, ge=1, le=MOST_LINES)
     stating_nothing: Lines = ()
     sections: list[Section] = Field(min_length=1)

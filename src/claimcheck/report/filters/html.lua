@@ -88,5 +88,10 @@ function Div(div)
     return div
   elseif div.classes:includes("contents") then
     return {}
+  elseif div.classes:includes("detail") or div.classes:includes("explained") then
+    -- In a box of its own: the last section in it would else take in what closes the fold.
+    local summary = div.attributes.summary:gsub("&", "&amp;"):gsub("<", "&lt;")
+    local open = '<details class="' .. div.classes[1] .. '"><summary>' .. summary .. "</summary>"
+    return pandoc.Div { pandoc.RawBlock("html", open), pandoc.Div(div.content), pandoc.RawBlock("html", "</details>") }
   end
 end

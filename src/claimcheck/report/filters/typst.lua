@@ -146,9 +146,11 @@ function Div(div)
     end
     out:insert(raw(")"))
     return out
+  elseif kind == "explained" then
+    return {} -- the page and `claimcheck show` tell every run's number
   elseif kind == "contents" then
     return raw("#contents()")
-  elseif kind == "study-text" then
+  elseif kind == "study-text" or kind == "detail" then
     return div.content
   elseif kind then
     return wrapped("#" .. kind, div.content)

@@ -106,6 +106,19 @@
     box.append(button, code);
   }
 
+  // A link into what is folded away opens it; so does printing.
+  const unfold = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const folded = target && target.closest("details:not([open])");
+    if (!folded) return;
+    folded.open = true;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", unfold);
+  addEventListener("click", (event) => { if (event.target.closest('a[href^="#"]')) setTimeout(unfold); });
+  addEventListener("beforeprint", () => { for (const box of document.querySelectorAll("details.detail")) box.open = true; });
+  unfold();
+
   if (matchMedia("(max-width: 1079px)").matches) document.querySelector("nav details").open = false;
   for (const box of document.querySelectorAll(".scroll, .table, pre")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;

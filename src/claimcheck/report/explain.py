@@ -1,0 +1,144 @@
+"""One prediction's number explained: what is measured, every run's value, how to make it again, how to read it.
+
+The same for `claimcheck show` and for the page. Computes nothing: values are the verdict's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from claimcheck.errors import ClaimcheckError, closest
+from claimcheck.report import phrases, text
+from claimcheck.report.gather import PredictionView, ReportView, StudyView
+
+
+@dataclass(frozen=True)
+class Series:
+    """The runs of one data set: its name (empty for the only one), what came of it, and seed, value, truth of each run."""
+
+    data: str
+    told: str
+    runs: tuple[tuple[int, float, bool], ...]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A prediction with all that stands behind its number, as plain text."""
+
+    name: str
+    says: str
+    verdict: str
+    wanted: str
+    measure: str
+    series: tuple[Series, ...]
+    again: str
+    reading: str
+
+
+def explained(study: StudyView, view: PredictionView, seen: ReportView, results: str) -> Explained:
+    """What stands behind `view`'s number.
+
+    Args:
+        results: the folder of the scale's results, as it is typed.
+    """
+    spec, tests = view.spec, view.row.get("tests", ())
+    series = []
+    for outcome, test in zip(view.outcomes, tests):
+        told = outcome.verdict if view.is_fact else f"{phrases.runs(outcome)}, {outcome.verdict}"
+        number = f"{'value' if view.is_fact else 'median'} {phrases.number_of(view, outcome)}"
+        runs = zip(test["seeds"], outcome.values, view.truths(outcome), strict=True)
+        series.append(Series(outcome.data or "", f"{told}; {number}", tuple(runs)))
+    unit = f" {spec.unit}" if spec.unit else ""
+    return Explained(
+        f"{study.spec.name}/{spec.id}",
+        " ".join(spec.says.split()),
+        view.state,
+        f"{text.region(spec.region, closed=view.is_fact)}{unit}",
+        _measure(view),
+        tuple(series),
+        _again(study, view, seen),
+        _reading(study, view, results),
+    )
+
+
+def _measure(view: PredictionView) -> str:
+    """What is computed of each run, as study.yaml says it."""
+    spec = view.spec
+    if spec.measure is None:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in spec.arguments.items())
+        return f"statistics.py: {spec.statistic}({arguments})"
+    said = spec.measure.model_dump(exclude_defaults=True)
+    return "; ".join(f"{name}: {_plain(value)}" for name, value in said.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())
+    return text.value(list(value)) if isinstance(value, tuple) else text.value(value)
+
+
+def _again(study: StudyView, view: PredictionView, seen: ReportView) -> str:
+    """The commands that make the number again, from networks to verdict."""
+    options = f"--scale {seen.scale}"
+    options += f" --seeds {seen.seeds}" if seen.seeds else ""
+    options += f" --registration-offset {seen.offset}" if seen.offset else ""
+    part = f"/{view.spec.part}" if view.spec.part else ""
+    forced = f"claimcheck run {study.spec.name}{part} {options} --force"
+    assembled = [f"claimcheck assemble {study.spec.name} {options}"] if part else []
+    return " && ".join([forced, *assembled, f"claimcheck judge {study.spec.name} {options}"])
+
+
+def _reading(study: StudyView, view: PredictionView, results: str) -> str:
+    """The line of pandas that reads the records behind the number."""
+    part = f', part="{view.spec.part}"' if view.spec.part else ""
+    asked, column = [], ""
+    if view.spec.measure is not None:
+        asked = [_asked(name, level) for name, level in view.spec.measure.of.items() if _fixed(level)]
+        column = f'[["run", "seed", "{view.spec.measure.column}"]]'
+    query = f'.query("{" and ".join(asked)}")' if asked else ""
+    return f'load_records("{results}/{study.spec.name}"{part}){query}{column}'
+
+
+def _fixed(level: Any) -> bool:
+    levels = level if isinstance(level, Sequence) and not isinstance(level, str) else [level]
+    return all(isinstance(each, int | float | str) and each not in ("lowest", "highest", "all") for each in levels)
+
+
+def _asked(name: str, level: Any) -> str:
+    several = isinstance(level, Sequence) and not isinstance(level, str)
+    return f"{name} in {list(level)!r}" if several else f"{name} == {level!r}"
+
+
+def find(seen: ReportView, name: str) -> tuple[StudyView, PredictionView]:
+    """The prediction of "PREDICTION" or "STUDY/PREDICTION".
+
+    Raises:
+        ClaimcheckError: there is none of that name, or several studies have one.
+    """
+    every = [(study, view) for study in seen.studies for view in study.predictions()]
+    names = {f"{study.spec.name}/{view.spec.id}": (study, view) for study, view in every}
+    found = [full for full in names if name in (full, full.partition("/")[2])]
+    if len(found) == 1:
+        return names[found[0]]
+    if found:
+        raise ClaimcheckError("several studies have a prediction of this name", found=name, expected=" or ".join(found))
+    hint = closest(name, [*names, *(full.partition("/")[2] for full in names)])
+    raise ClaimcheckError("no such prediction", found=name, hint=hint or "claimcheck list names the studies")
+
+
+def lines(found: Explained) -> list[str]:
+    """All of it for a terminal."""
+    told = [found.says, "", f"prediction  {found.name}", f"verdict     {found.verdict}", f"wanted      {found.wanted}"]
+    told.append(f"measure     {found.measure}")
+    for each in found.series:
+        told += ["", f"{each.data + ': ' if each.data else ''}{each.told}"]
+        told += [
+            f"  seed {seed:<8} {text.number(value, 6):>14}  {'true' if true else 'not true'}"
+            for seed, value, true in each.runs
+        ]
+    if not found.series:
+        told += ["", "No numbers: it has not been judged as it stands now at this scale."]
+    told += ["", "Make it again:", f"  {found.again}", "", "Read its records:"]
+    return [*told, "  from claimcheck import load_records", f"  {found.reading}"]

@@ -1,0 +1,22 @@
+-- In the short report a link to what only the whole one has leads to evidence.pdf. Runs before the others' filters write
+-- anything out.
+
+function Pandoc(doc)
+  if not doc.meta.brief then
+    return nil
+  end
+  local here = {}
+  local function note(element)
+    here[element.identifier or ""] = true
+  end
+  doc:walk { Header = note, Div = note, Span = note, Image = note, Figure = note }
+  return doc:walk {
+    Link = function(link)
+      local id = link.target:match("^#(.+)$")
+      if id and not here[id] then
+        link.target = "evidence.pdf#" .. id
+        return link
+      end
+    end,
+  }
+end

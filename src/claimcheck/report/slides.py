@@ -1,0 +1,171 @@
+"""Slides for a lecture: a claim each, in the lecture's order, as slides.pptx (to be edited) and slides.pdf.
+
+Both are made from one Markdown source. Figures are those that were drawn for projection. Nothing is judged here, and no
+number is typed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from claimcheck.errors import ClaimcheckError, closest
+from claimcheck.files import write_atomically
+from claimcheck.report import build, convert, phrases, pictures, summary, text
+from claimcheck.report.gather import ClaimView, ReportView, StudyView, gather
+from claimcheck.results import view
+from claimcheck.results.state import SLIDES, Collection, Results
+from claimcheck.spec.config import Config
+from claimcheck.spec.models import FigureSpec, Lecture, Section
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A claim with its section and, where there is one, the figure that illustrates it."""
+
+    claim: ClaimView
+    section: Section
+    study: StudyView | None = None
+    figure: FigureSpec | None = None
+
+    @property
+    def runs(self) -> int | None:
+        """In how many runs the deciding prediction was asked, on the data set with most."""
+        deciding = self.claim.deciding
+        counts = [each.n for each in deciding.outcomes if each.n is not None] if deciding else []
+        return max(counts, default=None)
+
+    @property
+    def found(self) -> str:
+        """What was found, in one line; why there is nothing, where nothing was measured."""
+        said = phrases.found(self.claim)
+        if said:
+            return said
+        reason = self.claim.lecture.not_testable if self.claim.lecture else None
+        if reason:
+            return text.inline(reason)
+        return (
+            "No study has tested it yet." if self.claim.state == "planned" else "There is no result of it as it stands."
+        )
+
+
+def build_slides(
+    config: Config,
+    results: Mapping[str, Results],
+    only: Sequence[str] | None = None,
+    *,
+    claims: Sequence[str] = (),
+    sections: Sequence[str] = (),
+    publish: bool = True,
+) -> list[Path]:
+    """Write the slides, to the store and beside the report; of some claims alone only beside the report, under their names.
+
+    Args:
+        results: every study's, at the scale.
+        only: studies whose results are shown; all that have any, when left out.
+        claims, sections: ids of what gets a slide; every claim but those that nothing has tested yet, when left out.
+        publish: put them where people read; else the store alone has them.
+
+    Returns:
+        The files written: a pptx and a pdf.
+
+    Raises:
+        ClaimcheckError: no such claim or section, a result cannot be read, or a text cannot be set.
+    """
+    shown = build.shown(results, only)
+    seen = gather(config, results if only is None else shown)
+    chosen = choose(seen, claims, sections)
+    pptx, pdf = _make(seen, chosen)
+    if claims or sections:
+        stem = config.reports / f"slides-{'-'.join([*sections, *claims])[:80]}"
+        targets = [stem.with_name(f"{stem.name}{Path(name).suffix}") for name in SLIDES]
+    else:
+        collection = Collection(config, shown)
+        targets = [collection.report / name for name in SLIDES]
+    for target, content in zip(targets, (pptx, pdf), strict=True):
+        with write_atomically(target) as temporary:
+            temporary.write_bytes(content)
+    return targets if claims or sections or not publish else view.publish_slides(collection)
+
+
+def choose(seen: ReportView, claims: Sequence[str], sections: Sequence[str]) -> list[Slide]:
+    """The slides, in the lecture's order.
+
+    Raises:
+        ClaimcheckError: no such claim or section.
+    """
+    _known("--claims", claims, list(seen.claims))
+    _known("--sections", sections, _sections_of(seen.lecture))
+    slides = []
+    for section in seen.lecture.sections:
+        for entry in section.claims:
+            claim = seen.claims[entry.id]
+            asked = entry.id in claims or section.id in sections
+            if asked or not (claims or sections or claim.state == "planned"):
+                slides.append(_slide(seen, section, claim))
+    return slides
+
+
+def _sections_of(lecture: Lecture) -> list[str]:
+    return [section.id for section in lecture.sections if section.claims]
+
+
+def _known(option: str, asked: Sequence[str], known: Sequence[str]) -> None:
+    for name in asked:
+        if name not in known:
+            raise ClaimcheckError(
+                "the lecture has none of this id",
+                where=option,
+                found=name,
+                hint=closest(name, known) or "see lecture.yaml",
+            )
+
+
+def _slide(seen: ReportView, section: Section, claim: ClaimView) -> Slide:
+    study = next(
+        (each for each in seen.studies if claim.study is not None and each.spec.name == claim.study.name), None
+    )
+    if study is None or not study.current:
+        return Slide(claim, section, study)
+    drawn = [figure for figure, path in study.figures if path is not None and claim.id in figure.claims]
+    return Slide(claim, section, study, drawn[0] if drawn else None)
+
+
+def _make(seen: ReportView, slides: Sequence[Slide]) -> tuple[bytes, bytes]:
+    """Both documents, set in a folder of their own."""
+    with tempfile.TemporaryDirectory(prefix="claimcheck-slides-") as name:
+        folder, time = Path(name), build.timestamp(seen)
+        (folder / "pictures").mkdir()
+        for state in pictures.STATES:
+            (folder / f"pictures/verdict-{pictures.slug(state)}.svg").write_text(
+                pictures.shape(state), encoding="utf-8"
+            )
+        for slide in slides:
+            if slide.study is not None and slide.figure is not None:
+                _copy(slide.study, slide.figure, folder)
+        names = {
+            "view": seen,
+            "slides": slides,
+            "facts": summary.facts(seen),
+            "registration_words": summary.registration_words,
+            "rehearsal": seen.scale == "smoke",
+        }
+        (folder / "slides.md").write_text(build.markdown("slides.md.j2", names), encoding="utf-8")
+        with ThreadPoolExecutor(max_workers=2) as both:
+            pptx = both.submit(convert.to_pptx, folder, "slides", time)
+            pdf = both.submit(convert.to_pdf, folder, "slides", time, "slides")
+    for document in (pptx, pdf):
+        if isinstance(fault := document.exception(), ClaimcheckError):
+            raise build.placed(fault, seen)
+    return pptx.result(), pdf.result()[0]
+
+
+def _copy(study: StudyView, figure: FigureSpec, folder: Path) -> None:
+    source = next(path for each, path in study.figures if each is figure and path is not None)
+    target = folder / "figures" / study.spec.name / f"{figure.id}.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source.with_suffix(".png"), target)

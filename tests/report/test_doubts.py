@@ -1,0 +1,119 @@
+"""Which verdicts the fewest runs could overturn, and what stands for a number that is infinite."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from claimcheck.judging import rule
+from claimcheck.report import build, phrases
+from claimcheck.report.doubts import least_certain
+from claimcheck.report.gather import ClaimView, PredictionView, ReportView, gather
+from claimcheck.spec.models import Lecture, LectureClaim, Prediction
+
+
+def prediction(values: list[float], unit: str = "", **more: object) -> PredictionView:
+    """A prediction "above zero" judged on `values`."""
+    spec = Prediction(
+        id="p", says="It is.", statistic="s", region=(0, None), why="So.", unit=unit, controls={"none": "x"}, **more
+    )
+    found = rule.decide(np.array(values), spec.region)
+    names = ("verdict", "k", "n", "p", "median", "low", "high")
+    test = {"data": None, "values": values, "controls": {}, **{name: getattr(found, name) for name in names}}
+    return PredictionView(spec, found.verdict, {"tests": [test]})
+
+
+def claim(name: str, state: str, *views: PredictionView) -> ClaimView:
+    entry = LectureClaim(id=name, says=f"It is {name}.", study="s")
+    return ClaimView(name, entry.says, state, None, views, entry)
+
+
+def report(*claims: ClaimView) -> ReportView:
+    sections = [
+        {
+            "id": "one",
+            "title": "One",
+            "chapter": "Basics",
+            "claims": [c.lecture.model_dump(exclude={"lines"}) for c in claims],
+        }
+    ]
+    lecture = Lecture(title="L", author="A", sections=sections)
+    return ReportView("quick", lecture, (), {each.id: each for each in claims})
+
+
+def truths(k: int, n: int) -> list[float]:
+    """Numbers of which k of n are above zero, all of them as far from it."""
+    return [1.0 + place / n if place < k else -1.0 - place / n for place in range(n)]
+
+
+def test_the_verdict_that_the_fewest_runs_could_overturn_comes_first() -> None:
+    seen = report(
+        claim("sure", "supported", prediction(truths(32, 32))),
+        claim("wobbly", "supported", prediction(truths(27, 32))),
+        claim("open", "inconclusive", prediction(truths(16, 32))),
+        claim("wrong", "contradicted", prediction(truths(2, 32))),
+    )
+    assert (rule.fewest_true(32, 0.5), rule.most_true(32, 0.5)) == (27, 5), "the rule's own numbers"
+    found = least_certain(seen)
+    assert [(each.claim.id, each.margin, each.needed) for each in found] == [
+        ("wobbly", 1, 27),
+        ("wrong", 4, 5),
+        ("sure", 6, 27),
+    ]
+    line = phrases.doubt_line(found[0])
+    assert "**27 of 32 runs**, where the verdict takes at least 27. One run the other way, and it falls." in line
+    assert "takes at most 5. 4 runs the other way" in phrases.doubt_line(found[1])
+
+
+def test_what_all_must_support_is_as_safe_as_the_weakest_and_what_one_contradicts_as_the_strongest() -> None:
+    weak, strong = prediction(truths(28, 32)), prediction(truths(32, 32))
+    against, more = prediction(truths(4, 32)), prediction(truths(0, 32))
+    (supported,) = least_certain(report(claim("a", "supported", strong, weak)))
+    (contradicted,) = least_certain(report(claim("a", "contradicted", against, more)))
+    (mixed,) = least_certain(report(claim("a", "mixed", strong, weak, against)))
+    assert (supported.margin, contradicted.margin, mixed.margin) == (2, 6, 2)
+
+
+def test_overturning_so_many_runs_and_no_fewer_changes_the_verdict() -> None:
+    (doubt,) = least_certain(report(claim("a", "supported", prediction(truths(29, 32)))))
+    verdicts = [
+        rule.decide(np.array(truths(29 - flipped, 32)), (0, None)).verdict
+        for flipped in (doubt.margin - 1, doubt.margin)
+    ]
+    assert verdicts == ["supported", "inconclusive"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [("share of updates", "never reached it"), ("epochs", "never reached it"), ("nats", "∞")],
+)
+def test_what_no_run_reached_is_said_in_words(unit: str, said: str) -> None:
+    view = prediction([math.inf] * 32, unit)
+    assert phrases.size_of(view, view.outcomes[0]) == said
+    assert unit not in phrases.size_line(view)
+    assert said in phrases.picture_alt(view)
+
+
+def test_the_interval_of_a_number_that_some_never_reached_says_never() -> None:
+    view = prediction([*truths(20, 20), *[math.inf] * 12], "updates")
+    assert phrases.number_of(view, view.outcomes[0]).endswith(", never]")
+
+
+@pytest.mark.parametrize(("named", "shown"), [("coins/by-step", True), ("someday/recipe", False), (None, False)])
+def test_the_first_page_opens_with_the_figure_that_the_lecture_names_where_there_is_one(
+    project: Path, find: Callable, tmp_path: Path, named: str | None, shown: bool
+) -> None:
+    shutil.copytree(project / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("__pycache__"))
+    lecture = tmp_path / "studies/lecture.yaml"
+    words = lecture.read_text(encoding="utf-8")
+    lecture.write_text(words + (f"opening: {named}\n" if named else ""), encoding="utf-8")
+    seen = gather(*find(project, studies=tmp_path / "studies"))
+    for template in ("report.md.j2", "brief.md.j2"):
+        first_page = build.markdown(template, build._names(seen, Path("results"))).partition("{#outline}")[0]
+        assert ("What each ingredient is worth" in first_page) == shown
+        assert ("(figures/coins/by-step.svg)" in first_page) == shown

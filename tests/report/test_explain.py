@@ -1,0 +1,86 @@
+"""From a card to its records: every run's number, the command that makes it again, the line that reads its records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from claimcheck import load_records
+from claimcheck.cli import app
+from claimcheck.errors import ClaimcheckError
+from claimcheck.report import explain
+from claimcheck.report.gather import ReportView, gather
+from claimcheck.results.state import Results
+from claimcheck.spec.config import Config
+
+Find = Callable[..., tuple[Config, dict[str, Results]]]
+
+
+@pytest.fixture(scope="module")
+def seen(project: Path, find: Find) -> ReportView:
+    return gather(*find(project))
+
+
+def told(seen: ReportView, name: str, results: str = "results/quick") -> explain.Explained:
+    return explain.explained(*explain.find(seen, name), seen, results)
+
+
+def test_every_runs_number_is_the_verdicts_own_and_k_of_them_are_true(seen: ReportView) -> None:
+    found = told(seen, "mean-is-zero")
+    (outcome,) = explain.find(seen, "mean-is-zero")[1].outcomes
+    (series,) = found.series
+    assert [value for _, value, _ in series.runs] == list(outcome.values)
+    assert sum(true for _, _, true in series.runs) == outcome.k
+    assert series.told.startswith(f"{outcome.k} of {outcome.n} runs, supported; median")
+    assert [seed for seed, _, _ in series.runs] == list(range(16))
+
+
+def test_the_line_of_pandas_reads_the_records_behind_the_number(project: Path, seen: ReportView) -> None:
+    found = told(seen, "mean-is-zero", str(project / "results/quick"))
+    rows = eval(found.reading, {"load_records": load_records})  # what a reader would type
+    assert list(rows.columns) == ["run", "seed", "x"]
+    own = rows.groupby("seed")["x"].mean()
+    assert [value for _, value, _ in found.series[0].runs] == pytest.approx(own.to_list())
+
+
+def test_the_command_names_the_part_and_goes_on_to_the_verdict(seen: ReportView) -> None:
+    assert told(seen, "mean-is-zero").again == (
+        "claimcheck run coins/tosses --scale quick --force && claimcheck assemble coins --scale quick"
+        " && claimcheck judge coins --scale quick"
+    )
+    assert told(seen, "sign-decides").again.startswith("claimcheck run coins --scale quick --force && claimcheck judge")
+
+
+def test_data_sets_stand_apart_and_what_was_not_judged_says_so(seen: ReportView) -> None:
+    assert [each.data for each in told(seen, "effect").series] == ["clear", "digits"]
+    lines = explain.lines(told(seen, "never-run-mean"))
+    assert "No numbers: it has not been judged as it stands now at this scale." in lines
+
+
+def test_a_name_may_be_mistyped_or_of_two_studies(seen: ReportView) -> None:
+    with pytest.raises(ClaimcheckError, match="no such prediction; found 'mean-is-zerro'; did you mean 'mean-is-zero'"):
+        explain.find(seen, "mean-is-zerro")
+    assert explain.find(seen, "coins/mean-is-zero")[1].spec.id == "mean-is-zero"
+
+
+def test_the_page_has_the_same_folded(project: Path, seen: ReportView) -> None:
+    page = (project / "reports/quick/report.html").read_text(encoding="utf-8")
+    card = page[page.index('id="prediction-coins-mean-is-zero"') :]
+    folded = re.search(r'<details class="explained">(.*?)</details>', card, re.DOTALL)[1]
+    found = told(seen, "mean-is-zero")
+    plain = re.sub(r"<[^>]+>", "", folded).replace("&quot;", '"').replace("&amp;", "&")
+    assert found.reading in plain
+    assert found.again in plain
+    assert len(re.findall(r"\d+: \S+ [✓✗]", plain)) == 16
+
+
+def test_the_command_prints_it(project: Path, capsys: pytest.CaptureFixture) -> None:
+    folders = [f"--results-dir={project / 'results'}", f"--studies-dir={project / 'studies'}", "--device=cpu"]
+    app(["show", "coins/mean-is-zero", *folders], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert said.startswith("The mean $\\bar x$ is zero.")
+    assert len(re.findall(r"^  seed \d+ ", said, re.MULTILINE)) == 16
+    assert "of 16 runs, supported; median" in said
