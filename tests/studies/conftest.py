@@ -61,7 +61,7 @@ TOO_SMALL = {
         "gradients-keep-their-scale-trained": "never, against",
         "batch-norm-fine-at-large-batches": "never, against",
         "rms-as-good-plain": "never, against",
-        "rms-as-good-residual": "never",
+        "rms-as-good-residual": "never, against",
     },
 }
 """Controls that are true at smoke, by study and prediction: a few steps train nothing, so arms that differ at quick do not."""
