@@ -128,3 +128,14 @@ def test_a_label_longer_than_a_slide_is_made_to_fit(records: pd.DataFrame) -> No
     assert not [problem for problem in problems if "cut off" in problem]
     box = figure.axes[0].yaxis.label.get_window_extent(figure.canvas.get_renderer())
     assert box.height <= figure.bbox.height
+
+
+def test_one_run_stands_in_the_table_without_an_interval(records: pd.DataFrame) -> None:
+    def plot_marks(rows: pd.DataFrame):
+        axis = style.axis()
+        style.curves(axis, rows, x="step", y="x", by="arm", joined=False)
+        return style.finish(axis, rows)
+
+    rows = table(drawing.draw(plot_marks, records[(records["seed"] == 0) & (records["arm"] < 2)])[0])
+    marks = [row for row in rows if row["mark"] == "markers"]
+    assert [(row["low"], row["high"]) for row in marks] == [("", "")] * 8

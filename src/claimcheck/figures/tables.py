@@ -116,8 +116,8 @@ def _errorbars(bar: ErrorbarContainer) -> Iterator[Row]:
     segments = drawn[0].get_segments() if drawn else []
     name = str(bar.get_label())
     for place, (x, y) in enumerate(zip(*map(_numbers, line.get_data()))):
-        ends = sorted(end[across] for end in segments[place]) if place < len(segments) else (None, None)
-        low, high = (None if each is None else float(each) for each in ends)
+        ends = sorted(float(end[across]) for end in segments[place]) if place < len(segments) else []
+        low, high = ends or (None, None)  # one run has no interval, and a bar without ends no points
         yield {"series": name.lstrip("_"), "mark": "markers", "x": x, "y": y, "low": low, "high": high}
 
 
