@@ -82,7 +82,8 @@ def plot_simplification(records):
     how = {"x": "depth", "y": "reached", "by": "activation", "looks": LOOKS, "labels": NAMES, "average": "median"}
     for axis, _, rows in style.panels(records, "dataset", DATA, height=2.8):
         drawn = style.curves(axis, rows, joined=rows["depth"].nunique() > 1, **how)
-        axis.set(xticks=sorted(records["depth"].unique()), ylim=(0, 1.1 * drawn["high"].max()))
+        top = drawn[["centre", "high"]].max(axis=None)  # a few runs have no interval
+        axis.set(xticks=sorted(records["depth"].unique()), ylim=(0, 1.1 * top if top > 0 else None))
     few, many = (records[records["part"] == part]["seed"].nunique() for part in ("training", "signals"))
     labels = {"xlabel": "hidden layers", "ylabel": "updates to half the loss of guessing"}
     extra = f"MNIST-1D {many}" if many != few else ""
