@@ -10,7 +10,7 @@ from claimcheck.files import sha256
 
 from .conftest import clone, copy_of, edit
 
-REPORT = {"report", "publish_report"}
+REPORT = {"report", "slides", "publish_report"}
 """A report shows every change that anything shows."""
 
 YEAR = 365 * 24 * 3600
