@@ -65,10 +65,9 @@ class Evidence:
 
     def reason_not_run(self, prediction: Prediction) -> str | None:
         """Why the prediction has nothing to be judged on, or None."""
-        if prediction.part is not None:
-            reason = self.absent.get(prediction.part)
-            return None if reason is None else f"part {prediction.part}: {reason}"
-        return None if self.parts else "; ".join(sorted(set(self.absent.values())))
+        if prediction.part is None:
+            return None if self.parts else "; ".join(sorted(set(self.absent.values())))
+        return f"part {prediction.part}: {self.absent[prediction.part]}" if prediction.part in self.absent else None
 
 
 def read(results: Results) -> Evidence:

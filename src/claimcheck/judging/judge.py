@@ -57,8 +57,7 @@ def judge(results: Results) -> list[dict[str, Any]]:
 
 def claim_verdict(judged: list[dict[str, Any]]) -> str:
     """A claim's verdict: of its main predictions; of its facts where it has nothing else. Limits take no part."""
-    main = [entry["verdict"] for entry in judged if entry["kind"] == "main"]
-    if main:
+    if main := [entry["verdict"] for entry in judged if entry["kind"] == "main"]:
         return rule.combined(main)
     facts = {entry["verdict"] for entry in judged if entry["kind"] == "fact"} - {"not run"}
     return "not run" if not facts else "holds" if facts == {"holds"} else "does not hold"

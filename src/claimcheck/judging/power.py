@@ -63,10 +63,9 @@ def undecidable(study: Study, scale: str) -> list[str]:
     units = {name: part.seeds for name, part in study.at(scale).items() if part.seeds > 0}
     faults = []
     for _, prediction in study.predictions():
-        found = [n for name, n in units.items() if prediction.part in (None, name)]
-        if prediction.kind == "fact" or prediction.undecidable is not None or not found:
+        n = max((n for name, n in units.items() if prediction.part in (None, name)), default=None)
+        if prediction.kind == "fact" or prediction.undecidable is not None or n is None:
             continue
-        n = max(found)  # one that names no part has as many units as some part
         if rule.fewest_true(n, prediction.share) is None:
             more = f"could not support it at share {prediction.share:g}, whatever comes of them"
             faults.append(f"{prediction.id}: {n} units {more}")
