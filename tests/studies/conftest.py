@@ -26,26 +26,24 @@ ARCHIVES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / 
 
 
 UNITS = 16
-"""Units of the smoke runs of the tests: enough for a control to be supported, if it is true of every one."""
+"""Units of the smoke runs for controls: enough for one to be supported, if it is true of every unit."""
 
 assert rule.fewest_true(UNITS, min(rule.SHARES)) is not None
 
 
-@pytest.fixture(scope="module")
-def smoke_results(request, tmp_path_factory):
-    """Results at smoke scale, with more units, of the study that the module names ``STUDY``, as `claimcheck run` makes them."""
-    settings = {"scale": "smoke", "seeds": UNITS, "device": "cpu", "studies_dir": str(ROOT / "studies")}
-    config = load_config(None, {**settings, "results_dir": str(tmp_path_factory.mktemp("results"))})
-    results = locate(request.module.STUDY, config, machine_for("cpu"))
+def run_at_smoke(study, folder, **settings):
+    """Results of a study at smoke scale, as `claimcheck run` makes them."""
+    chosen = {"scale": "smoke", "device": "cpu", "studies_dir": str(ROOT / "studies"), "results_dir": str(folder)}
+    results = locate(study, load_config(None, chosen | settings), machine_for("cpu"))
     runner.run_parts(results, results.parts)
     runner.assemble(results)
     return results
 
 
 @pytest.fixture(scope="module")
-def smoke(smoke_results):
-    """Their records."""
-    return smoke_results.read_records()
+def smoke(request, tmp_path_factory):
+    """Records at smoke scale of the study that the module names ``STUDY``."""
+    return run_at_smoke(request.module.STUDY, tmp_path_factory.mktemp("results")).read_records()
 
 
 TOO_SMALL = {
@@ -68,12 +66,13 @@ TOO_SMALL = {
 
 
 @pytest.fixture(scope="module")
-def controls_that_passed(smoke_results):
+def controls_that_passed(request, tmp_path_factory):
     """Predictions of which a control is supported on the smoke run, with its name, but for those too small to differ.
 
     Smoke has too few units for "nearly always", so a control of such a prediction is asked whether it is typically true.
     """
-    found, study, passed = evidence.read(smoke_results), smoke_results.study, set()
+    study, passed = request.module.STUDY, set()
+    found = evidence.read(run_at_smoke(study, tmp_path_factory.mktemp("controls"), seeds=UNITS))
     spared = TOO_SMALL.get(study.name, {})
     assert set(spared) <= {prediction.id for _, prediction in study.predictions()}
     for _, prediction in study.predictions():
