@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from claimcheck.engine import train as training
 from claimcheck.engine.context import Context, Settings
-from claimcheck.engine.step import Step, take
+from claimcheck.engine.step import Step, overflowed, take
 from claimcheck.running import cost
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study, study_names
@@ -114,13 +114,20 @@ class Functions(TorchFunctionMode):
 class Recorded(Step):
     """The step as :class:`claimcheck.engine.acceleration.Recorded` would record it."""
 
-    def take(self, progress, number, positions):
+    def __call__(self, number, positions):
         global recording
-        keys, recording = self.table.keys_at(number), True
+        self.recipe.ensemble.skeleton.train()
+        at = self.numbers[number : number + 1]
+        keys, recording = self.table.keys_at(at), True
         try:
-            return take(self.recipe, self.table, self.data, progress, number, keys, positions, functional=True)
+            self.state = take(self.recipe, self.table, self.data, self.state, at, keys, positions)
         finally:
             recording = False
+        return self.state.losses
+
+    def settled(self, number):
+        self.state = overflowed(self.state, number)
+        return self.state
 
 
 def outcome(study, scale, part, piece, device, data_dir):
@@ -138,7 +145,7 @@ def outcome(study, scale, part, piece, device, data_dir):
 
 
 def same_on_the_device(study, scale, part, monkeypatch, data_dir):
-    monkeypatch.setattr(training, "choose", lambda step, *_: Recorded(step.recipe, step.table, step.data))
+    monkeypatch.setattr(training, "choose", lambda parts, *_: Recorded(*parts))
     piece = next(piece for piece in cost._pieces(part) if piece.phase == "confirm")
     device = outcome(study, scale, part, piece, DEVICE, data_dir)
     cpu = outcome(study, scale, part, piece, torch.device("cpu"), data_dir)
