@@ -3,6 +3,7 @@
 Layers of all forms that are compared have the same number of weights: a gated one gets fewer hidden units.
 """
 
+import math
 import time
 
 import numpy as np
@@ -26,10 +27,21 @@ CLASSES = 10
 
 
 def _decoder(form, symbols, settings, hidden=None):
-    """Makes a decoder with feed-forward layers of one form from a run and its generator."""
-    hidden = hidden_units(form, hidden or settings.hidden)
-    sizes = symbols, settings.width, settings.heads, settings.depth, hidden, form
-    return lambda run, generator: Decoder(*sizes, generator=generator, length=settings.length)
+    """Makes a decoder with feed-forward layers of one form from a run and its generator.
+
+    Those are drawn last, so that the forms of one unit begin with the same numbers in all other layers.
+    """
+    width, units = settings.width, hidden or settings.hidden
+    sizes = symbols, width, settings.heads, settings.depth, units, "relu"
+
+    def make(run, generator):
+        network = Decoder(*sizes, generator=generator, length=settings.length)
+        how = {"generator": generator, "gain": 1 / math.sqrt(2 * settings.depth)}
+        for block in network.blocks:
+            block.feed_forward = FeedForward(width, hidden_units(form, units), width, form, **how)
+        return network
+
+    return make
 
 
 def _how(settings):
