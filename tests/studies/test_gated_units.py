@@ -80,7 +80,9 @@ def made(name, scale="quick"):
     """Records of a part in which every prediction is true, two seeds."""
     runs = design.confirmatory_runs(STUDY.at(scale)[name].model_copy(update={"seeds": 2}))
     if name == "timing":
-        return runs.assign(seconds=runs["times"] * runs["form"].map({"relu": 1.0, "swish": 1.1, "swiglu": 1.2}), status="ok")
+        return runs.assign(
+            seconds=runs["times"] * runs["form"].map({"relu": 1.0, "swish": 1.1, "swiglu": 1.2}), status="ok"
+        )
     if name == "sizes":
         return runs.assign(parameters=1000.0, off=0.001, status="ok")
     losses = {**LOSSES, "swiglu": 2.6} if name == "classifiers" else LOSSES
