@@ -1,5 +1,7 @@
 """Figures of gated units: gains over ReLU in transformers and in classifiers, and what a step costs."""
 
+import pandas as pd
+
 from claimcheck.figures import style
 
 FORMS = {
@@ -31,17 +33,23 @@ def plot_language(records):
         style.points(axis, own, x="form", y="gain", levels=levels, labels=FORMS, times=100, horizontal=True)
         places = [levels.index(form) for form in T5]
         published = [100 * (loss / 1.997 - 1) for loss in T5.values()]
-        axis.plot(published, places, color="black", marker="D", markerfacecolor="white", linestyle="", label="T5")
+        axis.plot(published, places, color="black", marker="D", markerfacecolor="white", linestyle="", label="in T5")
         style.threshold(axis, 0.0, "ReLU")
     return style.finish(axis, records, xlabel="test loss less ReLU's / % of it", raised=True)
 
 
 def plot_classifiers(records):
-    """Test error of a feed-forward layer alone, by form."""
+    """Test loss, which is judged, and test error of a feed-forward layer alone, by form."""
     levels = [form for form in ORDER if form in set(records["form"])]
-    for axis, _, own in style.panels(records, "dataset", TITLES, height=2.7):
-        style.points(axis, own, x="form", y="test_error", levels=levels, labels=FORMS, times=100)
-    return style.finish(axis, records, ylabel="test error / %")
+    columns = {"test_loss": ("test loss / nats", 1), "test_error": ("test error / %", 100)}
+    rows = pd.concat(
+        records.assign(panel=records["dataset"] + column, value=times * records[column])
+        for column, (_, times) in columns.items()
+    )
+    titles = {data + column: f"{TITLES[data]}: {said}" for data in TITLES for column, (said, _) in columns.items()}
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.6):
+        style.points(axis, own, x="form", y="value", levels=levels, labels=FORMS)
+    return style.finish(axis, records, raised=True)
 
 
 def plot_timing(records):
@@ -53,4 +61,6 @@ def plot_timing(records):
     levels = [form for form in ORDER if form in set(rows["form"])]
     style.points(axis, rows, x="form", y="ratio", levels=levels, labels=FORMS, average="median", horizontal=True)
     style.threshold(axis, 1.0, "ReLU")
-    return style.finish(axis, rows, "median", xlabel="time / time with ReLU", xlim=(0.8, None))
+    figure = style.finish(axis, rows, "median", xlabel="time / time with ReLU", xlim=(0.95, None))
+    style.region(axis, None, 1.3, across="x")
+    return figure
