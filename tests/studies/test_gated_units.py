@@ -1,39 +1,23 @@
 """The study of gated units: equal parameters, the network that is trained, time by turns, predictions, figures."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.transformers import FORMS, FeedForward, hidden_units
 from claimcheck.judging import judge, rule
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
 from claimcheck.spec import design
-from claimcheck.spec.controls import applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
 
-ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "gated_units")
-RUNS, FIGURES = (study_module(STUDY.folder, name) for name in ("runs", "figures"))
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
-SCALES = ("smoke", "quick", "full")
+from .asking import Asked
+
+ASKED = Asked("gated_units")
+STUDY, PREDICTIONS, answer, RUNS = ASKED.study, ASKED.predictions, ASKED.answer, ASKED.module("runs")
 
 
-def answer(name, rows, scale="quick", control=None):
-    """What a prediction, or one of its controls, measures on the records of its part, a number for each seed."""
-    prediction = PREDICTIONS[name]
-    prediction = applied(prediction, control_of(prediction, control)) if control else prediction
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
-
-
-def context_of(part, scale="smoke", **settings):
-    values = {**STUDY.at(scale)[part].settings, **settings}
-    return Context("gated_units", scale, part, Settings(values), torch.device("cpu"), Path("data"))
+def context_of(part, scale="smoke"):
+    return ASKED.context(part, scale, **STUDY.at(scale)[part].settings)
 
 
 def parameters(network):
@@ -94,26 +78,24 @@ def made(name, scale="quick"):
 def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction, scale):
     rows = made(prediction.part, scale)
     for data in prediction.on or [None]:
-        own = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
-        found = answer(prediction.id, own, scale).to_numpy()
+        found = answer(prediction.id, rows, scale, data=data).to_numpy()
         if prediction.kind == "fact":
             assert judge.fact_holds(found, prediction)
             assert not judge.fact_holds(20 * found, prediction)
             continue
         assert rule.inside(found, prediction.region).all(), data
         for control in ("never", "against"):
-            found = answer(prediction.id, own, scale, control).to_numpy()
+            found = answer(prediction.id, rows, scale, control=control, data=data).to_numpy()
             assert not rule.inside(found, prediction.region).any(), (data, control)
 
 
 def test_gains_are_those_of_the_same_unit_in_the_order_of_the_names():
-    rows = made("language")
-    rows = rows[rows["dataset"] == "spellings"].reset_index(drop=True)
-    assert answer("swiglu-beats-relu", rows).tolist() == pytest.approx([-0.02, -0.02])
-    assert answer("swiglu-beats-relu", rows, control="against").tolist() == pytest.approx([0.02, 0.02])
+    rows, asked = made("language"), {"data": "spellings"}
+    assert answer("swiglu-beats-relu", rows, **asked).tolist() == pytest.approx([-0.02, -0.02])
+    assert answer("swiglu-beats-relu", rows, control="against", **asked).tolist() == pytest.approx([0.02, 0.02])
     last = rows["seed"] == rows["seed"].max()
     rows.loc[last & (rows["form"] == "swiglu"), ["status", "test_loss"]] = "diverged", np.nan
-    found = answer("swiglu-beats-relu", rows).to_numpy()
+    found = answer("swiglu-beats-relu", rows, **asked).to_numpy()
     assert not rule.inside(found, PREDICTIONS["swiglu-beats-relu"].region)[1], "a network that diverged is no better"
 
 
@@ -128,8 +110,7 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
     for prediction in PREDICTIONS.values():
         rows = records.part_of(smoke, prediction.part)
         for data in prediction.on or [None]:
-            own = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
-            assert np.isfinite(answer(prediction.id, own, "smoke").to_numpy()).all(), prediction.id
+            assert np.isfinite(answer(prediction.id, rows, "smoke", data=data).to_numpy()).all(), prediction.id
 
 
 @pytest.mark.parametrize("part", ["language", "classifiers"])
