@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from claimcheck.engine.initializers import initialize
-from claimcheck.engine.layers import Linear, flattened, for_ensembles
-from claimcheck.engine.networks import activation_of, linear, norm_of
+from claimcheck.engine.layers import LayerNorm, Linear, flattened, for_ensembles
+from claimcheck.engine.networks import activation_of, linear
 from claimcheck.engine.noise import Dropout
 
 
@@ -55,9 +55,9 @@ def as_places(x: Tensor, weight: Tensor) -> Tensor:
 
 @for_ensembles
 class Convolutional(nn.Module):
-    """Two convolutions that halve the grid (5 wide, then 3), one hidden layer, the classes.
+    """Two convolutions that halve the grid, one hidden layer with dropout after it, the classes.
 
-    Dropout stands where AlexNet has it: before and after the hidden layer, at a rate that may differ along an ensemble.
+    The rate of dropout may differ along an ensemble. A signal's kernel is 5 long, an image's 3 wide.
     """
 
     def __init__(
@@ -65,20 +65,21 @@ class Convolutional(nn.Module):
         init: str, dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
-        first = Convolution(1, channels, grid_of(shape), 5, stride=2)
-        second = Convolution(channels, 2 * channels, first.places, 3, stride=2)
+        kernel = 5 if len(shape) == 1 else 3
+        first = Convolution(1, channels, grid_of(shape), kernel, stride=2)
+        second = Convolution(channels, 2 * channels, first.places, kernel, stride=2)
         self.convolutions = nn.ModuleList(initialize(layer, generator, init) for layer in (first, second))
-        self.hidden = linear(2 * channels * math.prod(second.places), 8 * channels, generator, init=init)
-        self.output = linear(8 * channels, outputs, generator, init=init)
+        self.hidden = linear(2 * channels * math.prod(second.places), 4 * channels, generator, init=init)
+        self.output = linear(4 * channels, outputs, generator, init=init)
         self.activations = nn.ModuleList(activation_of(activation) for _ in range(3))
-        self.dropouts = nn.ModuleList(Dropout(dropout, generator) for _ in range(2))
+        self.dropout = Dropout(dropout, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         h, examples = as_places(x, self.output.weight), x.shape[self.output.weight.dim() - 2]
         for convolution, activation in zip(self.convolutions, self.activations):
             h = activation(convolution(h))
-        h = self.dropouts[0](h.unflatten(-2, (examples, -1)).flatten(-2))
-        return self.output(self.dropouts[1](self.activations[2](self.hidden(h))))
+        h = self.activations[2](self.hidden(h.unflatten(-2, (examples, -1)).flatten(-2)))
+        return self.output(self.dropout(h))
 
 
 @for_ensembles
@@ -88,7 +89,7 @@ class Deep(nn.Module):
     Without skip connections a layer is ``h <- activation(norm(W h + b))``; with them the first is linear, each of the
     others ``h <- h + (W activation(norm(h)) + b) / sqrt(depth)``, and the output reads ``activation(norm(h))`` (He et
     al. 2016, Identity mappings). Layers are fully connected, or convolutions 3 wide after a first one that is 5 wide and
-    keeps every third place.
+    keeps every third place. The norm, if any, is layer norm without gain and offset.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Deep(nn.Module):
         activation: str, norm: str, residual: bool, init: str, dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.convolutional, self.residual = kind == "cnn", residual
+        self.convolutional, self.residual, self.scale = kind == "cnn", residual, 1.0 / math.sqrt(depth)
         if self.convolutional:
             first = Convolution(1, width, grid_of(shape), 5, stride=3)
             others = [Convolution(width, width, first.places, 3) for _ in range(depth)]
@@ -104,13 +105,12 @@ class Deep(nn.Module):
             first, others = Linear(math.prod(shape), width), [Linear(width, width) for _ in range(depth)]
         self.layers = nn.ModuleList(initialize(layer, generator, init) for layer in (first, *others))
         self.output = linear(width, outputs, generator, init=init)
-        norms = [norm_of(norm, width) for _ in self.layers]
-        self.norms = None if norms[0] is None else nn.ModuleList(norms)
+        self.norm = LayerNorm(width, elementwise_affine=False) if norm == "layer" else None
         self.activations = nn.ModuleList(activation_of(activation) for _ in self.layers)
         self.dropout = Dropout(dropout, generator) if dropout else None
 
     def _activate(self, layer: int, h: Tensor) -> Tensor:
-        return self.activations[layer](h if self.norms is None else self.norms[layer](h))
+        return self.activations[layer](h if self.norm is None else self.norm(h))
 
     def forward(self, x: Tensor) -> Tensor:
         weight, examples = self.output.weight, x.shape[self.output.weight.dim() - 2]
@@ -121,7 +121,7 @@ class Deep(nn.Module):
             elif number == 0:
                 h = layer(h)
             else:
-                h = h + layer(self._activate(number - 1, h)) / math.sqrt(len(self.layers) - 1)
+                h = torch.add(h, layer(self._activate(number - 1, h)), alpha=self.scale)
         h = self._activate(len(self.layers) - 1, h) if self.residual else h
         if self.convolutional:
             h = h.unflatten(-2, (examples, -1)).mean(-2)
