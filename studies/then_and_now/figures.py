@@ -48,7 +48,9 @@ def plot_recipe(records):
     titles = {data + kind: DATA[data] + said for kind, said in NETWORKS.items() for data in DATA}
     order = tables.groupby("without")["points"].mean().sort_values(ascending=False).index
     labels = {**{name: SINGLE[name] for name in order if name in SINGLE}, **SEVERAL}
-    looks = {name: {"color": style.COLOURS["blue" if name in SINGLE else "vermillion"], "marker": "o"} for name in labels}
+    looks = {
+        name: {"color": style.COLOURS["blue" if name in SINGLE else "vermillion"], "marker": "o"} for name in labels
+    }
     for axis, _, own in style.panels(tables, "panel", titles, columns=2, height=3.6, sharey=True):
         style.points(axis, own, x="without", y="points", labels=labels, looks=looks, horizontal=True)
         axis.axvline(0, color=style.GREY, linewidth=1.0)
@@ -133,4 +135,6 @@ def plot_generation(records):
     axis = style.axis(height=2.8)
     style.curves(axis, records, x="length", y="seconds", by="kind", labels=KINDS, times=1e6)
     ticks = sorted(records["length"].unique())
-    return style.finish(axis, records, log_ticks=ticks, xlabel="tokens before", ylabel="time of a token / µs", yscale="log")
+    return style.finish(
+        axis, records, log_ticks=ticks, xlabel="tokens before", ylabel="time of a token / µs", yscale="log"
+    )

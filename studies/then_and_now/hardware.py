@@ -52,7 +52,6 @@ def _tiny_networks(settings, generator: torch.Generator):
                 each -= 1e-6 * each.grad
                 each.grad = None
 
-
     def tiny() -> nn.Module:
         return nn.Sequential(nn.Linear(inputs, width, bias=False), nn.ReLU(), nn.Linear(width, 10, bias=False))
 
