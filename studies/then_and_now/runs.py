@@ -122,7 +122,7 @@ def ingredients_of(settings, without: str) -> dict:
 def run_recipe(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Errors of a deep network by the whole recipe of today, and with something of it left out.
 
-    The tuned `rate` is relative to the usual one of the optimiser.
+    The tuned `rate` is relative to the centre of the arm's grid.
     """
     s, first = context.settings, runs.iloc[0]
     name, said = first["dataset"], ingredients_of(s, first["without"])
@@ -140,7 +140,7 @@ def run_recipe(runs: pd.DataFrame, context) -> pd.DataFrame:
     def loss(predict, batch, hyper):
         return cross_entropy(predict, {**batch, "x": shifted(batch["x"], batch["key"], reach, len(shape))}, hyper)
 
-    runs = runs.assign(learning_rate=runs["rate"] * s.base_rates[said["optimizer"]])
+    runs = runs.assign(learning_rate=runs["rate"] * s.centres.get(first["without"], s.centres["others"]))
     hyper = {**s.schedules[said["schedule"]], "weight_decay": said["weight_decay"]}
     how = {"optimizer": said["optimizer"], "hyper": hyper, "evaluate": _measured(sets)}
     return train(runs, context, network=network, data=sets["train"], loss=loss, **how).records
