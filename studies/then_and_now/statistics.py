@@ -56,13 +56,17 @@ def _errors(records: pd.DataFrame, noise: float) -> pd.DataFrame:
 
 
 def _line(errors: pd.DataFrame, order: list[int] | None = None) -> tuple[pd.Series, pd.Series]:
-    """Slope over the logarithm of the number of examples, and R²; with the errors in another order where one is given."""
+    """Slope over the logarithm of the number of examples, and R²; with the errors in another order where one is given.
+
+    A line explains nothing of errors that are all the same.
+    """
     y = errors.to_numpy() if order is None else errors.to_numpy()[:, order]
     x = np.log(errors.columns.to_numpy(dtype=float))
     x = x - x.mean()
     centred = y - y.mean(axis=1, keepdims=True)
     slope = centred @ x / (x @ x)
-    explained = slope**2 * (x @ x) / (centred**2).sum(axis=1)
+    scatter = (centred**2).sum(axis=1)
+    explained = slope**2 * (x @ x) / np.where(scatter > 0, scatter, np.inf)
     return pd.Series(slope, errors.index), pd.Series(explained, errors.index)
 
 

@@ -210,11 +210,11 @@ def factorial(effects, dropout=lambda size: 0.0):
 def test_main_effects_are_those_that_were_put_in():
     rows = factorial({"relu": -0.02, "many": -0.2, "large": -0.05}, lambda size: 0.04 if size == "small" else 0.0)
     found = STATISTICS.main_effects(rows).iloc[0]
-    assert found.to_dict() == pytest.approx({"activation": -2, "dropout": 2, "amount": -20, "size": -5})
+    assert found.to_dict() == pytest.approx({"activation": -2, "dropout": 2, "amount": -20, "size": -7})
     assert answer("relu-lowers-error", rows)[0] == pytest.approx(-2)
     assert answer("dropout-lowers-error", rows)[0] == pytest.approx(2)
     assert answer("dropout-hurts-the-small", rows)[0] == pytest.approx(4)
-    assert answer("data-beats-the-rest", rows)[0] == pytest.approx(20 - 5 - 2), "harm by dropout counts as nothing"
+    assert answer("data-beats-the-rest", rows)[0] == pytest.approx(20 - 7 - 2), "harm by dropout counts as nothing"
     assert answer("data-beats-the-rest", rows, control="never")[0] < 0
 
 
