@@ -51,10 +51,11 @@ def plot_recipe(records):
     looks = {
         name: {"color": style.COLOURS["blue" if name in SINGLE else "vermillion"], "marker": "o"} for name in labels
     }
-    for axis, _, own in style.panels(tables, "panel", titles, columns=2, height=3.6, sharey=True):
+    tall = 3.6 * -(-tables["panel"].nunique() // 2)
+    for axis, _, own in style.panels(tables, "panel", titles, columns=2, height=tall, sharex=True, sharey=True):
         style.points(axis, own, x="without", y="points", labels=labels, looks=looks, horizontal=True)
         axis.axvline(0, color=style.GREY, linewidth=1.0)
-    return style.finish(axis, tables, xlabel="worth / points of test error")
+    return style.finish(axis, tables, xlabel="points of test error lost without it")
 
 
 def plot_ingredients(records):
