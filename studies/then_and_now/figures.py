@@ -105,7 +105,7 @@ def plot_batching(records):
     labels = {"examples": "LeNet-5,\n32 examples", "networks": "32 tiny\nnetworks"}
     style.points(axis, rows, x="group", y="ratio", labels=labels, average="median")
     axis.axhline(1, color=style.GREY, linewidth=1.0)
-    style.log_axis(axis, [0.03125, 0.0625, 0.125, 0.25, 0.5, 1], ["1/32", "1/16", "⅛", "¼", "½", "1"], across="y")
+    style.log_axis(axis, [0.0625, 0.125, 0.25, 0.5, 1], ["1/16", "⅛", "¼", "½", "1"], across="y")
     return style.finish(axis, rows, "median", ylabel="time at once / one by one")
 
 
@@ -113,10 +113,10 @@ def plot_growth(records):
     """Test error over number of training examples, on logarithmic axes."""
     rows = records[(records["part"] == "growth") | (records["part"] == "growth_noise") & (records["noise"] > 0)]
     names = {0.0: "clean", 0.4: "40 % wrong"}
-    for axis, _, own in style.panels(rows, "dataset", DATA, height=2.9):
+    for axis, _, own in style.panels(rows, "dataset", DATA, height=2.9, sharey=True):
         style.curves(axis, own, x="examples", y="test_error", by="noise", labels=names, times=100)
         axis.set_yscale("log")
-        style.log_axis(axis, [2, 5, 10, 20, 50], across="y")
+        style.log_axis(axis, [5, 10, 20, 50, 100], across="y")
     ticks = sorted(rows["examples"].unique())
     return style.finish(axis, rows, log_ticks=ticks, xlabel="training examples", ylabel="test error / %")
 
