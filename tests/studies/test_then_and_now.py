@@ -24,6 +24,7 @@ RUNS, STATISTICS, networks, published, sequences, hardware = (
     study_module(STUDY.folder, name)
     for name in ("runs", "statistics", "networks", "published", "sequences", "hardware")
 )
+shifted = study_module(STUDY.folder, "shifts").shifted
 PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 
 
@@ -105,6 +106,27 @@ def test_a_deep_network_follows_its_formula():
     for layer in others:
         h = h + layer(F.layer_norm(h, (6,)).relu()) / math.sqrt(3)
     torch.testing.assert_close(network(x), network.output(F.layer_norm(h, (6,)).relu()))
+
+
+# ---- shifts ----
+
+
+def test_a_signal_is_moved_around_its_end_by_each_member_s_own_steps():
+    x = torch.arange(12.0).expand(2, 300, 12)
+    moved = shifted(x, torch.tensor([5, 6]), 2, 1)
+    assert torch.equal(moved, (torch.arange(12.0) + moved[..., :1]) % 12)
+    assert [set(member.flatten().tolist()) for member in moved[..., 0]] == [{0.0, 1.0, 2.0, 10.0, 11.0}] * 2
+    assert not torch.equal(moved[0], moved[1])
+    torch.testing.assert_close(shifted(x[1], torch.tensor(6), 2, 1), moved[1])
+
+
+def test_an_image_is_moved_as_a_whole_and_filled_with_its_darkest_value():
+    x = torch.full((300, 5, 5), -1.0)
+    x[:, 2, 2] = 1.0
+    moved = shifted(x, torch.tensor(9), 2, 2)
+    assert torch.equal(moved.flatten(1).sum(1), x.flatten(1).sum(1))
+    assert len({int(row.argmax()) for row in moved.flatten(1)}) == 25
+    assert shifted(x, torch.tensor(9), 0, 2) is x
 
 
 # ---- the recipe ----
