@@ -126,16 +126,15 @@ def plot_lengths(records):
     left, right = style.side_by_side("time / ms", "rate / product of matrices", height=2.9)
     style.curves(left, records, x="length", y="seconds", by="kind", labels=KINDS, times=1000)
     style.curves(right, records, x="length", y="share_of_product", by="kind", labels=KINDS)
-    left.set_yscale("log")
+    style.log_axis(left, [5, 10, 20, 50, 100, 200], across="y")
+    right.set_ylim(0, 0.9)
     ticks = sorted(records["length"].unique())
     return style.finish(right, records, log_ticks=ticks, xlabel="length of the sequences")
 
 
 def plot_generation(records):
     """Time of one token more."""
-    axis = style.axis(height=2.8)
+    axis, ticks = style.axis(height=2.8), sorted(records["length"].unique())
     style.curves(axis, records, x="length", y="seconds", by="kind", labels=KINDS, times=1e6)
-    ticks = sorted(records["length"].unique())
-    return style.finish(
-        axis, records, log_ticks=ticks, xlabel="tokens before", ylabel="time of a token / µs", yscale="log"
-    )
+    style.log_axis(axis, [100, 200, 500, 1000, 2000], across="y")
+    return style.finish(axis, records, log_ticks=ticks, xlabel="tokens before", ylabel="time of a token / µs")
