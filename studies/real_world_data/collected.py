@@ -1,0 +1,64 @@
+"""What a unit collects: its own examples, images turned round, and data with sources (writers, objects recorded often)."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from claimcheck.data.draws import draw
+
+BLOCKS = (0, 130, 256, 386, 516, 646, 776, 915, 1029, 1157, 1287, 1415, 1545, 1667, 1797)
+"""Where in scikit-learn's file of digits a new form begins: each begins with 0 to 9, three times, in one hand."""
+
+
+def examples(context, name, seed, count):
+    """The first `count` examples of a unit's own random order: x [count, ...] and y [count].
+
+    The setting `shrink` averages squares of so many by so many pixels.
+    """
+    own = draw(context, name, int(seed), train=count, test=0)
+    shrink = context.settings[name].get("shrink", 1)
+    return own.x_train if shrink == 1 else F.avg_pool2d(own.x_train, shrink), own.y_train
+
+
+def cut(x, y, **sizes):
+    """Sets of the given sizes, one behind another: name -> columns x and y."""
+    starts = np.cumsum([0, *sizes.values()])
+    return {name: {"x": x[a : a + n], "y": y[a : a + n]} for (name, n), a in zip(sizes.items(), starts)}
+
+
+def rotated(images, degrees):
+    """Images [N, 1, H, W] turned about their centre by `degrees` [N], bilinearly, dark where nothing was."""
+    angle = torch.deg2rad(degrees.to(images))
+    cosine, sine, none = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    matrix = torch.stack([torch.stack([cosine, -sine, none], 1), torch.stack([sine, cosine, none], 1)], 1)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False)
+
+
+def by_source(context, name, seed):
+    """Examples x, y of a unit and the source of each: the form that a digit stands on, or the object recorded.
+
+    Digits are all that there are; of signals the unit draws objects, and each is recorded several times, moved by a few
+    places and with noise.
+    """
+    if name == "digits":
+        from sklearn.datasets import load_digits
+
+        raw = load_digits()
+        source = np.searchsorted(BLOCKS, np.arange(len(raw.target)), side="right") - 1
+        return torch.tensor(raw.images / 16.0, dtype=torch.float32)[:, None], torch.tensor(raw.target), source
+    sizes = context.settings[name]
+    x, y = examples(context, name, seed, sizes["objects"])
+    rng, source = context.numpy_generator(seed, "recordings"), np.repeat(np.arange(sizes["objects"]), sizes["each"])
+    places = np.arange(x.shape[1]) + rng.integers(-sizes["reach"], sizes["reach"] + 1, (len(source), 1))
+    noise = sizes["noise"] * rng.standard_normal(places.shape)
+    recorded = x[source].gather(1, torch.from_numpy(places % x.shape[1])) + torch.from_numpy(noise).float()
+    return recorded, y[source], source
+
+
+def inside_and_outside(source, inside, outside, generator):
+    """Rows in random order of the first sources of a random order, and of its last; `inside`, `outside` are shares."""
+    names = generator.permutation(np.unique(source))
+    rows = generator.permutation(len(source))
+    chosen = names[: round(inside * len(names))], names[len(names) - round(outside * len(names)) :]
+    return tuple(rows[np.isin(source[rows], each)] for each in chosen)
