@@ -38,7 +38,7 @@ def rotated(images, degrees):
 def by_source(context, name, seed):
     """Examples x, y of a unit and the source of each: the form that a digit stands on, or the object recorded.
 
-    Digits are all that there are; of signals the unit draws objects, and each is recorded several times, moved by a few
+    Digits are all that there are; elsewhere the unit draws objects, and each is recorded several times, moved by a few
     places and with noise.
     """
     if name == "digits":
@@ -50,10 +50,20 @@ def by_source(context, name, seed):
     sizes = context.settings[name]
     x, y = examples(context, name, seed, sizes["objects"])
     rng, source = context.numpy_generator(seed, "recordings"), np.repeat(np.arange(sizes["objects"]), sizes["each"])
-    places = np.arange(x.shape[1]) + rng.integers(-sizes["reach"], sizes["reach"] + 1, (len(source), 1))
-    noise = sizes["noise"] * rng.standard_normal(places.shape)
-    recorded = x[source].gather(1, torch.from_numpy(places % x.shape[1])) + torch.from_numpy(noise).float()
-    return recorded, y[source], source
+    recorded = moved(x[source], sizes["reach"], rng)
+    noise = sizes["noise"] * rng.standard_normal(recorded.shape)
+    return recorded + torch.from_numpy(noise).float(), y[source], source
+
+
+def moved(x, reach, generator):
+    """Examples [N, ...] moved around the end of every axis by a whole number of places, at most `reach` each way."""
+    for axis in range(1, x.dim()):
+        steps = generator.integers(-reach, reach + 1, (len(x), 1))
+        places = torch.from_numpy((np.arange(x.shape[axis]) + steps) % x.shape[axis])
+        shape = [1] * x.dim()
+        shape[0], shape[axis] = places.shape
+        x = x.take_along_dim(places.view(shape), axis)
+    return x
 
 
 def inside_and_outside(source, inside, outside, generator):

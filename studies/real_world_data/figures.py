@@ -68,7 +68,7 @@ ARMS = {
 
 def plot_balance(records):
     """Recall, balanced accuracy and ranking by arm, as trained and corrected."""
-    columns = {"recall": "recall of the rare class", "accuracy": "balanced accuracy", "auc": "area under ROC"}
+    columns = {"recall": "recall", "accuracy": "accuracy", "auc": "ROC area"}
     rows = records.assign(accuracy=1 - records["error"])
     titles = {f"{name} {column}": f"{TITLES[name]}: {said}" for name in ("digits", "mnist5k") for column, said in
               columns.items()}  # fmt: skip
@@ -140,7 +140,7 @@ def plot_reliability(records):
         )
         for name, (steps, tested, scaled, label) in shown.items():
             cell = own[(own["steps"] == steps) & (own["tested"] == tested) & (own["scaled"] == scaled)]
-            middle = cell.assign(place=(100 * cell["bin"] - 50) / records["bin"].max())
+            middle = cell.assign(place=(100 * cell["bin"] - 50) / records["bin"].max(), accuracy=1 - cell["error"])
             style.curves(
                 axis, middle, x="place", y="accuracy", looks={name: looks[name]}, labels={name: label}, times=100
             )

@@ -5,6 +5,7 @@ less the mean of all training values, over their standard deviation. Everything 
 """
 
 from functools import wraps
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -131,20 +132,20 @@ def _with_minority(run, context):
 
 def run_balance(runs, context):
     """Odd digits among even ones, fewer and fewer: decisions as trained and after correction by the classes' shares."""
-    runs = runs.reset_index(drop=True)
+    runs, rows = runs.reset_index(drop=True), []
     sets = _stacked(runs, context, _unbalanced)
     found = _fitted(runs, context, sets, loss=scores.weighted_loss)
-    said, truth = (
-        each.double().cpu().numpy()
-        for each in (measure.outputs(found.ensemble, sets["test"]), sets["test"].per_member["y"])
-    )
-    tables = []
-    for run, logits, labels in zip(runs.itertuples(), said, truth, strict=True):
-        margin, ratio = logits[:, 1] - logits[:, 0], context.settings.arms[run.arm]["ratio"]
-        known = context.settings.arms[run.arm]["treated"] == "none"
-        for name, shift in (("plain", 0.0), ("adjusted", np.log(ratio) if known else 0.0)):
-            tables.append({"run": run.run, "tested": name, **scores.balanced(margin + shift, labels == 1)})
-    return pd.DataFrame(tables).merge(found.records[["run", "status", "validation_loss"]], on="run")
+    for run, margin, odd in zip(runs.itertuples(), *_margins(found.ensemble, sets["test"]), strict=True):
+        arm = context.settings.arms[run.arm]
+        for name, shift in (("plain", 0.0), ("adjusted", np.log(arm["ratio"]) if arm["treated"] == "none" else 0.0)):
+            rows.append({"run": run.run, "tested": name, **scores.balanced(margin + shift, odd)})
+    return pd.DataFrame(rows).merge(found.records[["run", "status", "validation_loss"]], on="run")
+
+
+def _margins(ensemble, data):
+    """Logit of class 1 less that of class 0, and whether an example is of class 1, of each member: both [R, N]."""
+    said = measure.outputs(ensemble, data).double().cpu().numpy()
+    return said[..., 1] - said[..., 0], data.per_member["y"].cpu().numpy() == 1
 
 
 def _unbalanced(run, context):
@@ -175,23 +176,18 @@ def _unbalanced(run, context):
 
 
 def run_alarms(runs, context):
-    """Alarms by thresholds on a network's probability, its logits as they are or sharpened: costs, and errors of each kind."""
+    """Alarms by thresholds on a network's probability, its logits as they are or sharpened: costs, errors of each kind."""
     settings, runs, rows = context.settings, runs.reset_index(drop=True), []
     sets = _stacked(runs, context, _cases)
     found = _fitted(runs, context, sets)
-    said = measure.outputs(found.ensemble, sets["test"]).double().cpu().numpy()
-    truth = sets["test"].per_member["y"].cpu().numpy() == 1
-    for run, logits, positive in zip(runs.itertuples(), said, truth, strict=True):
-        margin = logits[:, 1] - logits[:, 0]
-        for sharpened in settings.sharpened:
-            for threshold in settings.thresholds:
-                rng = context.numpy_generator(run.seed, f"population {sharpened} {threshold}")
-                asked = sharpened * margin, positive, threshold
-                row = scores.decided(*asked, settings.miss, settings.prevalence)
-                real = scores.screened(*asked, settings.prevalence, settings.people, rng)
-                place = {"run": run.run, "sharpened": sharpened, "threshold": threshold}
-                rows.append({**place, **row, "screened_ratio": real / row["predictive"]})
-    return pd.DataFrame(rows).merge(found.records[["run", "status", "validation_loss"]], on="run")
+    for run, margin, positive in zip(runs.itertuples(), *_margins(found.ensemble, sets["test"]), strict=True):
+        rng = context.numpy_generator(run.seed, "population")
+        people = scores.screened(margin, positive, settings.bayes, settings.prevalence, settings.people, rng)
+        for sharpened, threshold in product(settings.sharpened, settings.thresholds):
+            row = scores.decided(sharpened * margin, positive, threshold, settings.miss, settings.prevalence)
+            rows.append({"run": run.run, "sharpened": sharpened, "threshold": threshold, "screened": people, **row})
+    table = pd.DataFrame(rows).merge(found.records[["run", "status", "validation_loss"]], on="run")
+    return table.assign(screened_ratio=table["screened"] / table["predictive"].where(table["predictive"] > 0))
 
 
 def _cases(run, context):

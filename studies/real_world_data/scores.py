@@ -52,8 +52,8 @@ def reliability(logits, labels):
         own = place == number
         means = (confidence[own].mean(), right[own].mean()) if own.any() else (np.nan, np.nan)
         ece += own.mean() * abs(means[0] - means[1]) if own.any() else 0.0
-        rows.append({"bin": number, "share": own.mean(), "confidence": means[0], "accuracy": means[1], "ece": np.nan})
-    return [{"bin": 0, "share": 1.0, "confidence": confidence.mean(), "accuracy": right.mean(), "ece": ece}, *rows]
+        rows.append({"bin": number, "share": own.mean(), "confidence": means[0], "error": 1 - means[1], "ece": np.nan})
+    return [{"bin": 0, "share": 1.0, "confidence": confidence.mean(), "error": 1 - right.mean(), "ece": ece}, *rows]
 
 
 def ranking(margin, positive):

@@ -27,6 +27,13 @@ def spread_at_equal_accuracy(records, column, within):
     return values.where(near).max(axis=1) - values.where(near).min(axis=1)
 
 
+def rise_beside_own_labels(records, real):
+    """Rise of the error from the first generation to the last with a share of true labels, over that without."""
+    errors = by_seed(records, "test_error", ["real", "generation"], if_diverged=GUESS)
+    rises = {share: errors[share].iloc[:, -1] - errors[share].iloc[:, 0] for share in (real, 0.0)}
+    return rises[real] / rises[0.0]
+
+
 def off_theory(records):
     """Measured less expected accuracy on noise at the number of candidates where they differ most."""
     table = by_seed(records, "accuracy", "candidates", chosen_on="all")
