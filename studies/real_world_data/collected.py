@@ -1,23 +1,33 @@
 """What a unit collects: its own examples, images turned round, and data with sources (writers, objects recorded often)."""
 
+import functools
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from claimcheck.data.draws import draw
+from claimcheck.data import pools
+from claimcheck.data.draws import draw_each
 
 BLOCKS = (0, 130, 256, 386, 516, 646, 776, 915, 1029, 1157, 1287, 1415, 1545, 1667, 1797)
 """Where in scikit-learn's file of digits a new form begins: each begins with 0 to 9, three times, in one hand."""
 
 
 def examples(context, name, seed, count):
-    """The first `count` examples of a unit's own random order: x [count, ...] and y [count].
+    """The first `count` examples of a unit's own random order, on the CPU: x [count, ...] and y [count].
 
     The setting `shrink` averages squares of so many by so many pixels.
     """
-    own = draw(context, name, int(seed), train=count, test=0)
-    shrink = context.settings[name].get("shrink", 1)
-    return own.x_train if shrink == 1 else F.avg_pool2d(own.x_train, shrink), own.y_train
+    rows = draw_each(context, name, [int(seed)], train=count, test=0).train[0].cpu()
+    x, y = _pool(name, context.data_dir, context.settings[name].get("shrink", 1))
+    return x[rows], y[rows]
+
+
+@functools.lru_cache(maxsize=4)
+def _pool(name, data_dir, shrink):
+    """Inputs and labels that units draw from, images shrunk once for all."""
+    pool = pools.load(name, data_dir)
+    return pool.x_train if shrink == 1 else F.avg_pool2d(pool.x_train, shrink), pool.y_train
 
 
 def cut(x, y, **sizes):

@@ -117,17 +117,19 @@ def run_minority(runs, context):
 
 
 def _with_minority(run, context):
-    sizes = context.settings[run.dataset]
-    x, y = collected.examples(context, run.dataset, run.seed, sum(sizes[name] for name in SETS))
-    turned = collected.rotated(x, torch.full((len(x),), float(context.settings.degrees)))
-    sets = {name: collected.cut(each, y, **{s: sizes[s] for s in SETS}) for name, each in (("no", x), ("yes", turned))}
-    mixed = {}
+    """The first of the training and of the validation examples are turned; the tests are the same images, both ways."""
+    sizes = {name: context.settings[run.dataset][name] for name in SETS}
+    x, y = collected.examples(context, run.dataset, run.seed, sum(sizes.values()))
+    sets = collected.cut(x, y, **sizes)
+
+    def turned(images):
+        return collected.rotated(images, torch.full((len(images),), float(context.settings.degrees)))
+
     for name in ("train", "validation"):
         count = round(run.share * sizes[name])
-        inputs = torch.cat([sets["yes"][name]["x"][:count], sets["no"][name]["x"][count:]])
-        mixed[name] = {"x": inputs, "y": sets["no"][name]["y"]}
-    tests = {"majority": sets["no"]["test"], "minority": sets["yes"]["test"]}
-    return {"train": mixed["train"], **tests, "validation": mixed["validation"]}
+        sets[name]["x"] = torch.cat([turned(sets[name]["x"][:count]), sets[name]["x"][count:]])
+    test = sets.pop("test")
+    return {**sets, "majority": test, "minority": {**test, "x": turned(test["x"])}}
 
 
 def run_balance(runs, context):

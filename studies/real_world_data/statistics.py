@@ -20,18 +20,21 @@ def change_beside_the_group(records, tested, low, high):
     return changes[tested] / changes["minority"]
 
 
+def loss_beside_that_of_decisions(records, column):
+    """Loss of `column` (auc, or accuracy) from even classes to one in fifty, over that of the balanced accuracy."""
+    rows = records[records["tested"] == "plain"].assign(accuracy=1 - records["error"])
+    losses = {}
+    for name in (column, "accuracy"):
+        table = by_seed(rows, name, "arm", if_diverged=0.5)
+        losses[name] = table["even"] - table["fiftieth"]
+    return losses[column] / losses["accuracy"]
+
+
 def spread_at_equal_accuracy(records, column, within):
     """Largest less smallest `column` among thresholds whose error is at most `within` from that at 1/2."""
     errors, values = (by_seed(records, name, "threshold", sharpened=1) for name in ("error", column))
     near = errors.sub(errors[0.5], axis=0).abs() <= within + 1e-9
     return values.where(near).max(axis=1) - values.where(near).min(axis=1)
-
-
-def rise_beside_own_labels(records, real):
-    """Rise of the error from the first generation to the last with a share of true labels, over that without."""
-    errors = by_seed(records, "test_error", ["real", "generation"], if_diverged=GUESS)
-    rises = {share: errors[share].iloc[:, -1] - errors[share].iloc[:, 0] for share in (real, 0.0)}
-    return rises[real] / rises[0.0]
 
 
 def off_theory(records):

@@ -66,7 +66,7 @@ def test_sources_inside_and_outside_never_meet():
 
 
 def test_recordings_of_one_object_are_alike_and_of_one_class():
-    x, y, source = COLLECTED.by_source(context_of("sources"), "mnist1d_pool", 0)
+    x, y, source = COLLECTED.by_source(context_of("sources"), "mnist5k", 0)
     assert len(x) == 28 * 12
     assert all(len(set(y[torch.from_numpy(source == number)].tolist())) == 1 for number in range(28))
     assert float((x[0] - x[1]).abs().mean()) > 0
@@ -179,6 +179,13 @@ def test_a_change_is_held_against_the_group_s():
     assert STATISTICS.change_beside_the_group(rows, "minority", 0.01, 0.3).tolist() == [1.0]
 
 
+def test_what_order_loses_is_held_against_what_decisions_lose():
+    rows = pd.DataFrame({"seed": 0, "arm": ["even", "fiftieth"], "error": [0.1, 0.5], "auc": [0.95, 0.85]})
+    rows = pd.concat([rows.assign(tested="plain"), rows.assign(tested="adjusted", error=0.2)], ignore_index=True)
+    assert STATISTICS.loss_beside_that_of_decisions(rows, "auc").tolist() == pytest.approx([0.25])
+    assert STATISTICS.loss_beside_that_of_decisions(rows, "accuracy").tolist() == [1.0]
+
+
 def test_only_thresholds_of_equal_accuracy_are_compared():
     rows = pd.DataFrame(
         {"seed": 0, "sharpened": 1, "threshold": [0.01, 0.1, 0.5], "error": [0.3, 0.055, 0.05], "cost": [0.9, 0.1, 0.4]}
@@ -227,7 +234,7 @@ def test_every_prediction_gives_each_unit_a_number(smoke):
 
 def test_a_run_does_not_depend_on_its_company():
     runs = pd.DataFrame(
-        {"dataset": "digits", "real": [0.0, 0.3], "learning_rate": 0.01, "seed": [0, 1], "run": ["a", "b"]}
+        {"dataset": "digits", "real": [0.0, 0.5], "learning_rate": 0.01, "seed": [0, 1], "run": ["a", "b"]}
     )
     whole = RUNS.run_generations(runs, context_of("generations"))
     alone = RUNS.run_generations(runs.iloc[[1]], context_of("generations"))
