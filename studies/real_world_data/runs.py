@@ -40,14 +40,13 @@ def _scaled(sets):
     return {name: {**columns, "x": (columns["x"] - mean) / deviation} for name, columns in sets.items()}
 
 
-def _fitted(runs, context, sets, loss=cross_entropy, **how):
-    """Networks with one hidden layer trained on the set "train" and scored on all others."""
+def _fitted(runs, context, sets, scored_on, loss=cross_entropy, **how):
+    """Networks with one hidden layer trained on the set "train", with scores on the sets that are named."""
     classes, width = context.settings.classes, context.settings.width
     inputs = sets["train"].per_member["x"][0, 0].numel()
-    others = {name: (data, scores.scored) for name, data in sets.items() if name != "train"}
     return train(
         runs, context, network=lambda run, generator: networks.MLP(inputs, width, classes, generator=generator),
-        data=sets["train"], loss=loss, evaluate=others, **how,
+        data=sets["train"], loss=loss, evaluate={name: (sets[name], scores.scored) for name in scored_on}, **how,
     )  # fmt: skip
 
 
@@ -67,8 +66,8 @@ def tested(collect):
     def run_part(runs, context):
         runs = runs.reset_index(drop=True)
         sets = _stacked(runs, context, collect)
-        found = _fitted(runs, context, sets).records
-        return _by_set(found, [name for name in sets if name != "train"])
+        names = [name for name in sets if name != "train"]
+        return _by_set(_fitted(runs, context, sets, names).records, names)
 
     return run_part
 
@@ -136,7 +135,7 @@ def run_balance(runs, context):
     """Odd digits among even ones, fewer and fewer: decisions as trained and after correction by the classes' shares."""
     runs, rows = runs.reset_index(drop=True), []
     sets = _stacked(runs, context, _unbalanced)
-    found = _fitted(runs, context, sets, loss=scores.weighted_loss)
+    found = _fitted(runs, context, sets, ["validation"], loss=scores.weighted_loss)
     for run, margin, odd in zip(runs.itertuples(), *_margins(found.ensemble, sets["test"]), strict=True):
         arm = context.settings.arms[run.arm]
         for name, shift in (("plain", 0.0), ("adjusted", np.log(arm["ratio"]) if arm["treated"] == "none" else 0.0)):
@@ -181,7 +180,7 @@ def run_alarms(runs, context):
     """Alarms by thresholds on a network's probability, its logits as they are or sharpened: costs, errors of each kind."""
     settings, runs, rows = context.settings, runs.reset_index(drop=True), []
     sets = _stacked(runs, context, _cases)
-    found = _fitted(runs, context, sets)
+    found = _fitted(runs, context, sets, ["validation"])
     for run, margin, positive in zip(runs.itertuples(), *_margins(found.ensemble, sets["test"]), strict=True):
         rng = context.numpy_generator(run.seed, "population")
         people = scores.screened(margin, positive, settings.bayes, settings.prevalence, settings.people, rng)
@@ -248,9 +247,10 @@ def run_calibration(runs, context):
     """Confidence and accuracy in bins, of logits as they are and by a temperature fitted on validation examples."""
     runs, rows = runs.reset_index(drop=True), []
     sets = _stacked(runs, context, _clean_and_noisy)
-    found = _fitted(runs, context, sets, steps=int(runs["steps"].iloc[0]))
-    said = {name: measure.outputs(found.ensemble, data).double().cpu().numpy() for name, data in sets.items()}
-    truth = {name: data.per_member["y"].cpu().numpy() for name, data in sets.items()}
+    found = _fitted(runs, context, sets, [], steps=int(runs["steps"].iloc[0]))
+    asked = {name: data for name, data in sets.items() if name != "train"}
+    said = {name: measure.outputs(found.ensemble, data).double().cpu().numpy() for name, data in asked.items()}
+    truth = {name: data.per_member["y"].cpu().numpy() for name, data in asked.items()}
     for place, run in enumerate(runs["run"]):
         fitted = scores.temperature(said["validation"][place], truth["validation"][place])
         for name in ("clean", "noisy"):
@@ -283,7 +283,7 @@ def run_generations(runs, context):
             said = measure.outputs(found.ensemble, fresh).argmax(-1)
             labels = torch.where(known, labels, said)
         own = {"train": Data({}, {"x": x, "y": labels}), "test": sets["test"], "validation": sets["validation"]}
-        found = _fitted(runs, context, own, streams=f"generation {generation}/")
+        found = _fitted(runs, context, own, ["test", "validation"], streams=f"generation {generation}/")
         tables.append(found.records.assign(generation=generation))
     columns = ["run", "generation", "test_error", "validation_loss", "status"]
     return pd.concat(tables, ignore_index=True)[columns]
