@@ -38,6 +38,8 @@ def cut(x, y, **sizes):
 
 def rotated(images, degrees):
     """Images [N, 1, H, W] turned about their centre by `degrees` [N], bilinearly, dark where nothing was."""
+    if not len(images):  # a share that rounds to no image
+        return images
     angle = torch.deg2rad(degrees.to(images))
     cosine, sine, none = angle.cos(), angle.sin(), torch.zeros_like(angle)
     matrix = torch.stack([torch.stack([cosine, -sine, none], 1), torch.stack([sine, cosine, none], 1)], 1)
