@@ -1,7 +1,6 @@
 """The study of data as they come: what units collect, scores, loops and statistics by hand, predictions, figures."""
 
 from difflib import SequenceMatcher
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,25 +8,21 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from claimcheck.engine.context import Context, Settings
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
 from claimcheck.theory import feedback
 from claimcheck.theory.selection import leaked_accuracy
 
-ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "real_world_data")
+from .asking import Asked
+
+ASKED = Asked("real_world_data")
+STUDY = ASKED.study
 COLLECTED, SCORES, LOOPS, RUNS, STATISTICS = (
-    study_module(STUDY.folder, name) for name in ("collected", "scores", "loops", "runs", "statistics")
+    ASKED.module(name) for name in ("collected", "scores", "loops", "runs", "statistics")
 )
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 
 
-def context_of(part, scale="smoke"):
-    settings = Settings(STUDY.at(scale)[part].settings)
-    return Context("real_world_data", scale, part, settings, torch.device("cpu"), Path("data"))
+def context_of(part):
+    return ASKED.context(part, **STUDY.at("smoke")[part].settings)
 
 
 def run_of(**columns):
@@ -221,15 +216,11 @@ def test_settings_that_statistics_name_are_the_yaml_s():
 
 
 def test_every_prediction_gives_each_unit_a_number(smoke):
-    for prediction in PREDICTIONS.values():
+    for name, prediction in ASKED.predictions.items():
         rows = records.part_of(smoke, prediction.part)
         for data in prediction.on or [None]:
-            own = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
-            if prediction.measure is None:
-                values = getattr(STATISTICS, prediction.statistic)(own, **prediction.arguments)
-            else:
-                values = evaluate(prediction.measure, own, STUDY.at("smoke")[prediction.part])
-            assert sorted(values.index) == sorted(own["seed"].unique()), prediction.id
+            values = ASKED.answer(name, rows, "smoke", data=data)
+            assert sorted(values.index) == sorted(rows["seed"].unique()), name
 
 
 def test_a_run_does_not_depend_on_its_company():
