@@ -1,6 +1,7 @@
 """Figures of data as they come: worst group and average, shift, sources, balance, costs, leaks, calibration, loops."""
 
 import numpy as np
+import pandas as pd
 
 from claimcheck.figures import style
 from claimcheck.theory import feedback
@@ -29,29 +30,27 @@ def plot_worst_group(records):
 
 def plot_shift(records):
     """Error and calibration error on both ranges of angles."""
-    rows = records[records["tested"].isin(["near", "far"])]
     names = {
-        "near near": "trained near,\ntested near", "near far": "trained near,\ntested far",
-        "both near": "trained on both,\ntested near", "both far": "trained on both,\ntested far",
-    }  # fmt: skip
+        "near near": "near\n→ near",
+        "near far": "near\n→ far",
+        "both near": "both\n→ near",
+        "both far": "both\n→ far",
+    }
+    rows = records[records["tested"].isin(["near", "far"])]
     rows = rows.assign(arm=rows["trained_on"] + " " + rows["tested"])
-    axes = style.side_by_side("error / %", "expected calibration error / %", height=4.4)
-    return _by_arm(axes, rows, names, {"error": 0.9, "ece": None})
-
-
-def _by_arm(axes, rows, names, columns):
-    """Points by arm and data set, an axis for each column; data sets stand beside one another in each arm's place."""
-    order = {f"{arm} {name}": f"{label}, {TITLES[name]}" for arm, label in names.items() for name in TITLES
-             if name in set(rows["dataset"])}  # fmt: skip
-    rows = rows.assign(place=rows["arm"] + " " + rows["dataset"])
-    for axis, (column, lost) in zip(axes, columns.items(), strict=True):
-        style.points(axis, rows, x="place", y=column, labels=order, times=100, lost=lost, horizontal=True)
-    return style.finish(axes[-1], rows)
+    columns = {"error": "error", "ece": "calibration error"}
+    titles = {f"{data} {column}": f"{TITLES[data]}: {said}" for data in ("digits", "mnist5k") for column, said in
+              columns.items()}  # fmt: skip
+    tables = [rows.assign(panel=rows["dataset"] + f" {column}", value=rows[column]) for column in columns]
+    for axis, _, own in style.panels(pd.concat(tables), "panel", titles, columns=2, height=4.6):
+        style.points(axis, own, x="arm", y="value", labels=names, times=100)
+        axis.set_ylim(bottom=0)
+    return style.finish(axis, rows, xlabel="angles trained on → tested on", ylabel="%", raised=True)
 
 
 def plot_sources(records):
     """Error by where the training examples come from."""
-    names = {"rows": "random\nsplit", "many": "other sources,\nmany", "few": "other sources,\nfew"}
+    names = {"rows": "random\nsplit", "many": "many\nsources", "few": "few\nsources"}
     rows = records[records["tested"] == "test"]
     for axis, _, own in style.panels(rows, "dataset", TITLES):
         style.points(axis, own, x="sources", y="error", labels=names, times=100, lost=GUESS)
@@ -67,7 +66,8 @@ ARMS = {
 def plot_balance(records):
     """Recall, balanced accuracy and ranking by arm, as trained and corrected."""
     columns = {"recall": "recall", "accuracy": "accuracy", "auc": "ROC area"}
-    rows = records.assign(accuracy=1 - records["error"])
+    corrected = (records["tested"] == "adjusted") & (records["arm"] != "fiftieth")  # the same as trained
+    rows = records[~corrected].assign(accuracy=1 - records["error"])
     titles = {f"{name} {column}": f"{TITLES[name]}: {said}" for name in ("digits", "mnist5k") for column, said in
               columns.items()}  # fmt: skip
     _, axes = style.figure(2, 3, height=5.6, sharex=True, sharey=True)
@@ -84,15 +84,15 @@ def plot_balance(records):
 
 def plot_costs(records):
     """Cost and error by the threshold, of probabilities as they are and sharpened."""
-    names = {1: "cost", 5: "cost, logits × 5"}
-    for axis, _, own in style.panels(records, "dataset", TITLES, height=3.2):
+    names, shown = {1: "cost", 5: "cost, logits × 5"}, records[records["threshold"] <= 0.7]
+    for axis, _, own in style.panels(shown, "dataset", TITLES, height=3.2):
         style.curves(axis, own, x="threshold", y="cost", by="sharpened", labels=names, times=100)
         plain = own[own["sharpened"] == 1]
         errors = style.looks([*names, "error"])
         style.curves(axis, plain, x="threshold", y="error", looks={"error": errors["error"]},
                      labels={"error": "wrong decisions"}, times=100)  # fmt: skip
         style.threshold(axis, bayes_threshold(10), "Bayes' threshold")
-        style.log_axis(axis, [0.01, 0.03, 0.1, 0.3, 1])
+        style.log_axis(axis, [0.01, 0.03, 0.1, 0.3])
         axis.set_ylim(bottom=0)
     return style.finish(axis, records, xlabel="threshold", ylabel="per 100 cases")
 
@@ -117,7 +117,7 @@ def plot_copies(records):
         style.curves(axis, own.assign(every="measured"), x="copied", y="error", by="every", times=100, lost=GUESS)
         style.theory(axis, shares, honest * (1 - shares), label="no copy errs")
         axis.set_ylim(bottom=0)
-    return style.finish(axis, rows, xlabel="share of test examples in the training set", ylabel="test error / %")
+    return style.finish(axis, rows, xlabel="share of copies", ylabel="test error / %")
 
 
 def plot_reliability(records):
@@ -133,9 +133,7 @@ def plot_reliability(records):
     looks = style.looks(shown)
     for axis, _, own in style.panels(rows, "dataset", {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D"}, height=3.4,
                                      sharey=True):  # fmt: skip
-        axis.plot(
-            [0, 100], [0, 100], color="black", linewidth=1.0, linestyle=(0, (4, 2)), label="confidence = accuracy"
-        )
+        style.theory(axis, [0, 100], [0, 100], label="confidence = accuracy")
         for name, (steps, tested, scaled, label) in shown.items():
             cell = own[(own["steps"] == steps) & (own["tested"] == tested) & (own["scaled"] == scaled)]
             middle = cell.assign(place=(100 * cell["bin"] - 50) / records["bin"].max(), accuracy=1 - cell["error"])
@@ -160,14 +158,17 @@ def plot_urn(records):
     names = {"proportional": "by what was found", "larger": "always the larger", "corrected": "corrected"}
     titles, looks = {"equal": "equal rates", "unequal": "rates 0.3 and 0.2"}, style.looks(names)
     for axis, rates, own in style.panels(records, "rates", titles, sharey=True):
-        for rule, rows in own.groupby("rule"):
+        for rule in names:
+            rows = own[own["rule"] == rule]
             shares = np.sort(rows["looks"].to_numpy())
             place = np.arange(1, len(shares) + 1) / len(shares)
             axis.step([0, *shares, 1], [0, *place, 1], where="post", label=names[rule],
                       **{**looks[rule], "marker": ""})  # fmt: skip
         if rates == "equal":
             grid = np.linspace(0, 1, 50)
-            style.theory(axis, grid, feedback.urn_share_cdf(grid, (1, 1)), label="theory")
+            style.theory(axis, grid, feedback.urn_share_cdf(grid, (1, 1)))
+        else:
+            style.theory(axis, [0, 1], [feedback.lock_in((0.3, 0.2))] * 2)
         style.threshold(axis, 0.5 if rates == "equal" else 0.6, "true share")
     return style.finish(axis, records, xlabel="share of looks at the first place", ylabel="share of units")
 
