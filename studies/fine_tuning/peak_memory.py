@@ -25,7 +25,7 @@ STEPS = 2
 
 
 def measured(jobs: list[dict]) -> list[dict[str, float]]:
-    """For each job `peak`, the highest memory in MiB while its network was trained, and `state`, that of Adam's state.
+    """For each job, in MiB: `peak`, the most that training took; `counted`, what it should be; `state`, Adam's.
 
     Large blocks go back to the system as soon as they are freed (a setting of the C library), so that what is resident
     is what is in use.
@@ -65,6 +65,18 @@ def train(module: nn.Module, job: dict) -> None:
         optimizer.step()
 
 
+def counted(job: dict) -> float:
+    """MiB that must be there at once, by counting numbers of four bytes.
+
+    Whole: weights, gradients and Adam's two means, or, at a large batch, all of these but the gradients, which come as
+    activations go, and the activations. With low-rank products, whose own are left out: weights and activations.
+    """
+    width, depth, examples = job["width"], job["depth"], job["batch_size"]
+    weights, activations = depth * width**2, (depth + 1) * examples * width
+    whole = max(4 * weights, 3 * weights + activations)
+    return 4 * (weights + activations if job["rank"] else whole) / MIB
+
+
 def _highest(module: nn.Module, job: dict) -> int:
     """Bytes, at most, that a fork of this process had in memory while it trained the module."""
     child = os.fork()
@@ -82,7 +94,8 @@ def _peak(job: dict) -> dict[str, float]:
     least = job | SMALLEST
     empty = _highest(network(least), least)
     module = network(job)
-    return {"peak": (_highest(module, job) - empty) / MIB, "state": state_bytes(module) / MIB}
+    peak = (_highest(module, job) - empty) / MIB
+    return {"peak": peak, "counted": counted(job), "state": state_bytes(module) / MIB}
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def _first(seeds, context, fresh, task: Mapping[str, Data], sizes, loss, metrics
 
 def _trials(runs: pd.DataFrame, context, first: First, shifted: Callable[[str], dict[str, Data]]) -> pd.DataFrame:
     """Tune for each shifted task, and measure."""
-    frames, source = [], 1 - first.trained.records["test_error"].to_numpy()
+    frames, source = [], first.trained.records[["test_error", "test_loss"]].to_numpy()
     for shift, those in runs.groupby("shift", sort=False):
         task = shifted(shift)
         before = _untuned(first, task)
@@ -97,7 +97,7 @@ def _trials(runs: pd.DataFrame, context, first: First, shifted: Callable[[str], 
             rows = torch.tensor([first.seeds.index(seed) for seed in own["seed"]])
             found = _tuned(own, context, first, task, tuned, int(examples), rows)
             then = before.iloc[rows.numpy()].reset_index(drop=True).add_prefix("untuned_")
-            frames.append(found.join(then).assign(source_accuracy=source[rows]))
+            frames.append(found.join(then).assign(source_accuracy=1 - source[rows, 0], source_loss=source[rows, 1]))
     table = pd.concat(frames, ignore_index=True)
     costs, lead = table["source_accuracy"] - table["untuned_accuracy"], table["untuned_accuracy"] - table["accuracy"]
     gain = table["untuned_loss"] - table["loss"]
@@ -121,7 +121,8 @@ def _tuned(own, context, first: First, task: Mapping[str, Data], tuned: str, exa
         known = first.trained.ensemble.network(str(run.seed))
         if tuned == "head":
             return lora.frozen(known, but="output")
-        return known if tuned == "whole" else lora.adapted(known, RANKS[tuned], generator=generator, alpha=s.alpha)
+        how = {"generator": generator, "alpha": s.alpha, "whole": s.whole_layer}
+        return known if tuned == "whole" else lora.adapted(known, RANKS[tuned], **how)
 
     sets = {"validation": task["validation"], "test": task["test"], "kept": first.test}
     trained = train(
@@ -131,13 +132,17 @@ def _tuned(own, context, first: First, task: Mapping[str, Data], tuned: str, exa
     )  # fmt: skip
     found = trained.records
     whole = lora.trained(first.fresh(None, torch.Generator()))
-    return own[["run", "seed"]].merge(found[["run", "status"]], on="run").assign(
-        accuracy=1 - found["test_error"],
-        loss=found["test_loss"],
-        kept_accuracy=1 - found["kept_error"],
-        validation_accuracy=1 - found["validation_error"],
-        validation_loss=found["validation_loss"],
-        share=lora.trained(trained.ensemble.skeleton) / whole,
+    return (
+        own[["run", "seed"]]
+        .merge(found[["run", "status"]], on="run")
+        .assign(
+            accuracy=1 - found["test_error"],
+            loss=found["test_loss"],
+            kept_accuracy=1 - found["kept_error"],
+            validation_accuracy=1 - found["validation_error"],
+            validation_loss=found["validation_loss"],
+            share=lora.trained(trained.ensemble.skeleton) / whole,
+        )
     )
 
 

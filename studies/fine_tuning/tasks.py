@@ -27,7 +27,7 @@ class Drawn(NamedTuple):
 
 
 def drawn(context, name: str, seeds: list[int]) -> dict[str, Drawn]:
-    """Each seed's examples of a data set, by part; inputs are less one mean, over one deviation, and images may be shrunk."""
+    """Each seed's examples of a data set, by part; inputs less one mean, over one deviation; images may be shrunk."""
     sizes = context.settings[name]
     counts = [sizes[part] for part in PARTS[:-1]]
     own = draw_each(context, name, seeds, train=sum(counts), test=sizes["test"])

@@ -91,6 +91,13 @@ def test_all_but_one_module_can_be_kept():
     assert head.state_dict().keys() == whole.state_dict().keys()
 
 
+def test_the_last_layer_can_be_trained_whole_beside_products_in_the_others():
+    found = lora.adapted(mlp(), 3, generator=generator(), whole="output")
+    assert type(found.output) is Linear
+    assert lora.trained(found) == 3 * (20 + 17 + 17 + 32) + 32 * 10 + 10
+    assert torch.equal(found(X), mlp()(X))
+
+
 def test_an_ensemble_trains_every_product_of_every_member_and_nothing_else(runs_of, context, series):
     """However the network is called: also where a shorter way through plain layers reads their weights."""
 

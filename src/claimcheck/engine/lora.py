@@ -1,4 +1,4 @@
-"""Low-rank adaptation (LoRA; Hu et al. 2022): a trained network stays as it is, small products are added to its matrices.
+"""Low-rank adaptation (LoRA; Hu et al. 2022): a trained network stays as it is, its matrices get small products beside.
 
 What is not trained becomes a buffer, so an ensemble keeps it, one for each member, but no optimiser sees it. Made for
 layers of :mod:`claimcheck.engine.layers`, so that a network which knows the ensemble dimension still does. Nothing here
@@ -66,14 +66,18 @@ class LowRank(nn.Module):
         return layer
 
 
-def adapted(network: nn.Module, rank: int, *, generator: Generator, alpha: float = 1.0) -> nn.Module:
+def adapted(
+    network: nn.Module, rank: int, *, generator: Generator, alpha: float = 1.0, whole: str | None = None
+) -> nn.Module:
     """A copy of which only low-rank products are trained, one in each :class:`~claimcheck.engine.layers.Linear`.
 
-    A matrix with a side below ``rank`` gets a product of the rank that it can have.
+    A matrix with a side below ``rank`` gets a product of the rank that it can have. The module named ``whole`` gets none and
+    is trained as it is: a classifier's last layer, as a rule (Hu et al. 2022, appendix D).
     """
-    network = frozen(network)
+    network = frozen(network, but=whole)
+    spared = set() if whole is None else set(network.get_submodule(whole).modules())
     for name, layer in list(network.named_modules()):
-        if type(layer) is Linear:
+        if type(layer) is Linear and layer not in spared:
             own = LowRank(layer, min(rank, *layer.weight.shape), generator=generator, alpha=alpha)
             if not name:
                 return own
@@ -93,7 +97,7 @@ def merged(network: nn.Module) -> nn.Module:
 
 
 def frozen(network: nn.Module, *, but: str | None = None) -> nn.Module:
-    """A copy of which nothing is trained, ``but`` the module of that name: other parameters become buffers of their name."""
+    """A copy of which nothing is trained ``but`` the module of that name: other parameters become buffers of their name."""
     network = copy.deepcopy(network)
     spared = set() if but is None else set(network.get_submodule(but).modules())
     for module in network.modules():
