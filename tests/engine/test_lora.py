@@ -1,4 +1,4 @@
-"""Low-rank adaptation: nothing changes at the start, what is trained is counted, merged weights give the same output."""
+"""Low-rank adaptation: no change at the start, what is trained is counted, merged weights give the same output."""
 
 import pytest
 import torch

@@ -71,7 +71,7 @@ def adapted(
 ) -> nn.Module:
     """A copy of which only low-rank products are trained, one in each :class:`~claimcheck.engine.layers.Linear`.
 
-    A matrix with a side below ``rank`` gets a product of the rank that it can have. The module named ``whole`` gets none and
+    A matrix with a side below ``rank`` gets a product of the rank that it can have. The module ``whole`` gets none and
     is trained as it is: a classifier's last layer, as a rule (Hu et al. 2022, appendix D).
     """
     network = frozen(network, but=whole)
@@ -97,7 +97,7 @@ def merged(network: nn.Module) -> nn.Module:
 
 
 def frozen(network: nn.Module, *, but: str | None = None) -> nn.Module:
-    """A copy of which nothing is trained ``but`` the module of that name: other parameters become buffers of their name."""
+    """A copy of which nothing is trained ``but`` the module of that name: other parameters are buffers of their name."""
     network = copy.deepcopy(network)
     spared = set() if but is None else set(network.get_submodule(but).modules())
     for module in network.modules():
