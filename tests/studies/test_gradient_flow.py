@@ -112,10 +112,9 @@ def test_a_power_of_depth_bends_and_an_exponential_does_not():
 
 
 def test_a_wrong_theory_is_told_from_the_right_one():
-    slopes = [
-        profile(name, v, lambda layer, name=name, v=v: -layer * math.log(mean_field.chi_1(name, v)))
-        for name, v in (("relu", 2.0), ("swish", 2.0), ("sigmoid", 4.0))
-    ]
+    cells = {"relu": 2.0, "swish": 2.0, "sigmoid": 4.0}
+    by_layer = {name: -math.log(mean_field.chi_1(name, variance)) for name, variance in cells.items()}
+    slopes = [profile(name, cells[name], lambda layer, slope=slope: layer * slope) for name, slope in by_layer.items()]
     records = pd.concat([*slopes, profile("tanh", 1.0, lambda layer: 2 * math.log(layer))], ignore_index=True)
     for identifier in ("relu-slope-error", "swish-slope-error", "sigmoid-slope-error"):
         assert true_in(predicted(identifier), records) == 3
