@@ -6,15 +6,14 @@ import pandas as pd
 from claimcheck.figures import style
 
 TITLES = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D"}
-SHIFTS = {"renamed": "classes renamed", "turned": "turned", "scrambled": "scrambled"}
+SHIFTS = {"renamed": "classes renamed", "scrambled": "inputs scrambled"}
 WAYS = {"none": "none", "head": "head", "rank1": "rank 1", "rank2": "rank 2", "rank4": "rank 4", "whole": "whole",
         "scratch": "scratch"}  # fmt: skip
 FEW = {
     "none": "none",
     "head 50": "head, 50",
+    "head scrambled 50": "head, 50,\nscrambled",
     "scratch 500": "scratch, 500",
-    "whole scrambled 50": "scrambled:\nwhole, 50",
-    "whole scrambled 500": "scrambled:\nwhole, 500",
 }
 COLUMNS = {"accuracy": "untuned_accuracy", "loss": "untuned_loss"}
 
@@ -31,7 +30,7 @@ def plot_ways(records):
     rows = _with_untuned(records[records["examples"] == 500], "accuracy")
     rows = rows.assign(panel=rows["dataset"] + " " + rows["shift"])
     titles = {f"{name} {shift}": f"{TITLES[name]}, {SHIFTS[shift]}" for name in TITLES for shift in SHIFTS}
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=7.0):
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=5.0):
         ways = [way for way in WAYS if way in set(own["tuned"])]
         style.points(axis, own, x="tuned", y="accuracy", levels=ways, labels=WAYS, times=100, lost=0.1)
         style.level(axis, 100 * own["source_accuracy"].mean(), "on the first task")
@@ -44,15 +43,15 @@ def plot_few_examples(records):
     shift = np.where(rows["shift"] == "scrambled", " scrambled", "")
     arms = rows["tuned"] + shift + " " + rows["examples"].astype(int).astype(str)
     rows = rows.assign(arm=arms.replace("none 0", "none"))
-    for axis, _, own in style.panels(rows[rows["arm"].isin(FEW)], "dataset", TITLES, columns=1, height=5.0):
+    for axis, _, own in style.panels(rows[rows["arm"].isin(FEW)], "dataset", TITLES, height=3.0):
         style.points(axis, own, x="arm", y="accuracy", levels=list(FEW), labels=FEW, times=100, lost=0.1)
     return style.finish(axis, rows, ylabel="test accuracy / %")
 
 
 def plot_forgetting(records):
-    """Accuracy kept on the first task over that on the new one, every run and the means, for turned examples."""
-    rows = records[records["shift"] == "turned"]
-    ways = {way: WAYS[way] for way in ("rank1", "rank2", "whole")}
+    """Accuracy kept on the first task over that on the new one, every run and the means, for scrambled inputs."""
+    rows = records[(records["shift"] == "scrambled") & (records["examples"] == 500)]
+    ways = {way: WAYS[way] for way in ("rank1", "whole")}
     looks = style.looks(ways)
     for axis, _, own in style.panels(rows, "dataset", TITLES, height=3.0):
         for way, those in own.groupby("tuned"):

@@ -59,6 +59,9 @@ def run_classifiers(runs: pd.DataFrame, context) -> pd.DataFrame:
     return found.assign(noise_costs=costs).drop(columns="seed")
 
 
+run_many = run_classifiers
+
+
 def run_words(runs: pd.DataFrame, context) -> pd.DataFrame:
     """The same for transformers that predict the next letter, of words read forwards and then backwards."""
     s, seeds = context.settings, sorted(runs["seed"].unique())

@@ -51,7 +51,6 @@ def shifted(context, task: Drawn, shift: str, part: str, seeds: list[int]) -> Da
     - `none`: as they are.
     - `noisy`: normal noise on top, its deviation the setting `noise`.
     - `renamed`: other names for the classes, in an order of each unit's own.
-    - `turned`: images by 90 degrees, signals back to front.
     - `scrambled`: pixels or samples in an order of each unit's own.
     """
     x, y = task
@@ -60,13 +59,11 @@ def shifted(context, task: Drawn, shift: str, part: str, seeds: list[int]) -> Da
         x = x + context.settings.noise * torch.stack(drawn).to(x.device)
     elif shift == "renamed":
         y = _orders(context, 10, "names", seeds).to(y.device).gather(1, y)
-    elif shift == "turned":
-        x = x.rot90(dims=(-2, -1)) if x.dim() > 3 else x.flip(-1)
     elif shift == "scrambled":
         order = _orders(context, x[0, 0].numel(), "places", seeds).to(x.device)
         x = x.flatten(2).gather(2, order[:, None].expand(-1, x.shape[1], -1))
     elif shift != "none":
-        raise ClaimcheckError("shift", found=shift, expected="none, noisy, renamed, turned or scrambled")
+        raise ClaimcheckError("shift", found=shift, expected="none, noisy, renamed or scrambled")
     return Data({}, {"x": x.flatten(2), "y": y})
 
 

@@ -88,19 +88,9 @@ def test_scrambling_moves_every_example_of_a_unit_alike_and_each_unit_in_its_own
     assert not torch.equal(x[0].argsort(), x[1].argsort())
 
 
-def test_images_are_turned_by_a_right_angle_and_signals_put_back_to_front():
-    one = torch.arange(4.0).view(1, 1, 1, 2, 2)
-    context, y = context_of("classifiers"), torch.zeros(1, 1, dtype=torch.int64)
-    turned = TASKS.shifted(context, TASKS.Drawn(one, y), "turned", "test", [0]).per_member["x"]
-    assert turned.tolist() == [[[1.0, 3.0, 0.0, 2.0]]]
-    series = torch.arange(3.0).view(1, 1, 3)
-    turned = TASKS.shifted(context, TASKS.Drawn(series, y), "turned", "test", [0]).per_member["x"]
-    assert turned.tolist() == [[[2.0, 1.0, 0.0]]]
-
-
 def test_noise_has_the_deviation_that_the_yaml_says(drawn):
     x, _ = shifted(drawn, "noisy")
-    assert float((x - drawn["test"].x.flatten(2)).std()) == pytest.approx(0.3, rel=0.05)
+    assert float((x - drawn["test"].x.flatten(2)).std()) == pytest.approx(0.1, rel=0.05)
 
 
 def test_an_unknown_shift_is_told(drawn):
@@ -190,8 +180,7 @@ def tuned(run):
     arm, few = (run.shift, run.tuned), run.examples == 50
     accuracy = {
         ("renamed", "head"): 0.85 if few else 0.895, ("renamed", "rank2"): 0.885, ("renamed", "scratch"): 0.8,
-        ("turned", "rank1"): 0.7, ("turned", "rank2"): 0.8, ("scrambled", "rank1"): 0.6,
-        ("scrambled", "whole"): 0.6 if few else 0.9,
+        ("scrambled", "rank1"): 0.6, ("scrambled", "rank2"): 0.7, ("scrambled", "head"): 0.5,
     }.get(arm, 0.9)  # fmt: skip
     kept = 0.5 if run.tuned == "rank1" else 0.3
     return {"accuracy": accuracy, "kept_accuracy": kept, "source_accuracy": 0.95, "untuned_accuracy": 0.12,
@@ -209,7 +198,7 @@ def used(run):
     return {"peak": (8.0 if low else 9.0) if large else (1.0 if low else 2.7), "state": 0.07 if low else 1.0}
 
 
-MADE = {"classifiers": tuned, "words": read, "memory": used}
+MADE = {"classifiers": tuned, "many": tuned, "words": read, "memory": used}
 
 
 def made(name, scale="quick"):
@@ -246,7 +235,7 @@ def test_shares_of_the_gap_and_gains_are_those_done_by_hand(smoke):
 def test_every_prediction_gives_each_seed_a_number(smoke):
     for prediction in PREDICTIONS.values():
         rows = records.part_of(smoke, prediction.part)
-        for data in prediction.on or [None]:
+        for data in (prediction.on or [None]) if len(rows) else []:
             values = answer(prediction, rows, "smoke", data)
             assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
             if prediction.measure.value != "gap_closed":  # none where so small a network loses nothing to a shift
@@ -265,7 +254,7 @@ def test_full_scale_path():
     """The designs of full, with networks as small as at smoke."""
     small = STUDY.at("smoke")
     for part in ("classifiers", "words"):
-        found = run_part(part, "full", **small[part].settings | {"steps": 1})
+        found = run_part(part, "full", **{**small[part].settings, "steps": 1})
         assert (found["status"] == "ok").all()
         assert len(found) == 2 * len(STUDY.at("full")[part].cells())
 
