@@ -34,7 +34,7 @@ def plot_ways(records):
         ways = [way for way in WAYS if way in set(own["tuned"])]
         style.points(axis, own, x="tuned", y="accuracy", levels=ways, labels=WAYS, times=100, lost=0.1)
         style.level(axis, 100 * own["source_accuracy"].mean(), "on the first task")
-    return style.finish(axis, rows, ylabel="test accuracy / %", ylim=(0, 102))
+    return style.finish(axis, rows, ylabel="test accuracy / %", ylim=(0, 102), raised=True)
 
 
 def plot_few_examples(records):

@@ -1,7 +1,5 @@
 """The study of fine-tuning: its tasks, what each way to tune trains, memory, values by hand, figures, full scale."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,43 +7,27 @@ import torch
 
 from claimcheck.data import words
 from claimcheck.engine import lora
-from claimcheck.engine.context import Context, Settings
-from claimcheck.engine.networks import MLP
 from claimcheck.errors import ClaimcheckError
 from claimcheck.judging import judge, rule
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
 
-ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "fine_tuning")
-RUNS, TASKS, PEAK = (study_module(STUDY.folder, name) for name in ("runs", "tasks", "peak_memory"))
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
+from .asking import Asked
+
+ASKED = Asked("fine_tuning")
+STUDY, PREDICTIONS, answer = ASKED.study, ASKED.predictions, ASKED.answer
+RUNS, TASKS, PEAK = (ASKED.module(name) for name in ("runs", "tasks", "peak_memory"))
 SEEDS = [0, 1]
 
 
-def context_of(part, scale="smoke", **settings):
-    given = {**STUDY.at(scale)[part].settings, **settings}
-    return Context("fine_tuning", scale, part, Settings(given), torch.device("cpu"), Path("data"))
+def context_of(part):
+    return ASKED.context(part, **STUDY.at("smoke")[part].settings)
 
 
-def run_part(name, scale="smoke", rows=slice(None), **settings):
-    """Records of one part for two units as the runner makes them, without files, at a learning rate of 0.01."""
-    part = STUDY.at(scale)[name].model_copy(update={"seeds": 2})
-    frames = []
-    for piece in design.ensembles(part, design.confirmatory_runs(part).iloc[rows], "confirm"):
-        runs = piece.runs.assign(learning_rate=0.01) if part.tune else piece.runs
-        context = context_of(name, scale, **settings)
-        frames.append(records.check_outcome(getattr(RUNS, f"run_{name}")(runs, context), runs, part, where=name))
-    return records.part_of(records.concatenate(frames), name)
-
-
-def answer(prediction, rows, scale="quick", data=None):
-    rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
+def run_part(name, scale="smoke", **how):
+    """Records of one part for two units."""
+    return ASKED.run_part(name, scale, seeds=2, rate=0.01, **how)
 
 
 # ---- tasks ----
@@ -115,16 +97,16 @@ def test_words_are_whole_no_longer_than_said_and_never_in_two_parts():
 # ---- what is tuned ----
 
 
-def test_every_way_trains_what_its_name_says():
-    rows = run_part("classifiers").set_index(["dataset", "tuned"])["share"]
+def test_every_way_trains_what_its_name_says(smoke):
+    rows = smoke[smoke["dataset"] == "mnist1d_pool"].groupby("tuned")["share"].unique()
     inputs, width = 40, 16
-    whole = inputs * width + width + width**2 + width + 10 * width + 10
-    products = {"rank1": 1, "rank2": 2}
-    for name, rank in products.items():
-        trained = rank * (inputs + width + 2 * width) + 10 * width + 10
-        assert rows["mnist1d_pool"][name].unique() == pytest.approx([trained / whole])
-    assert rows["mnist1d_pool"]["head"].unique() == pytest.approx([(10 * width + 10) / whole])
-    assert set(rows["mnist1d_pool"]["whole"]) == set(rows["mnist1d_pool"]["scratch"]) == {1.0}
+    head = 10 * width + 10
+    whole = inputs * width + width + width**2 + width + head
+    low_rank = {f"rank{rank}": rank * (inputs + width + 2 * width) + head for rank in (1, 2)}
+    trained = {"head": head, "whole": whole, "scratch": whole} | low_rank
+    assert {way: list(share) for way, share in rows.items()} == {
+        way: pytest.approx([count / whole]) for way, count in trained.items()
+    }
 
 
 def test_arms_begin_with_their_unit_s_network_and_only_scratch_with_a_new_one():
@@ -215,10 +197,10 @@ def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(predic
         assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
         return
     for data in prediction.on or [None]:
-        assert rule.inside(answer(prediction, rows, scale, data).to_numpy(), prediction.region).all(), data
+        assert rule.inside(answer(prediction, rows, scale, data=data).to_numpy(), prediction.region).all(), data
         for name in NAMES:
             asked = applied(prediction, control_of(prediction, name))
-            assert not rule.inside(answer(asked, rows, scale, data).to_numpy(), asked.region).any(), (data, name)
+            assert not rule.inside(answer(asked, rows, scale, data=data).to_numpy(), asked.region).any(), (data, name)
 
 
 def test_shares_of_the_gap_and_gains_are_those_done_by_hand(smoke):
@@ -236,7 +218,7 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
     for prediction in PREDICTIONS.values():
         rows = records.part_of(smoke, prediction.part)
         for data in (prediction.on or [None]) if len(rows) else []:
-            values = answer(prediction, rows, "smoke", data)
+            values = answer(prediction, rows, "smoke", data=data)
             assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
             if prediction.measure.value != "gap_closed":  # none where so small a network loses nothing to a shift
                 assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
@@ -261,9 +243,3 @@ def test_full_scale_path():
 
 def test_no_control_passes(controls_that_passed):
     assert controls_that_passed == set()
-
-
-def test_a_network_that_is_adapted_is_the_engine_s():
-    network = MLP(6, [5], 3, generator=torch.Generator().manual_seed(0))
-    assert RUNS.RANKS["rank4"] == 4
-    assert lora.trained(lora.adapted(network, 4, generator=torch.Generator(), whole="output")) == 4 * 11 + 18
