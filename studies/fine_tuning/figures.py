@@ -80,4 +80,5 @@ def plot_memory(records):
         style.points(axis, own, x="tuned", y="peak", levels=["rank4", "whole"], labels=WAYS)
         axis.hlines(own.groupby("tuned")["counted"].mean()[["rank4", "whole"]], [-0.35, 0.65], [0.35, 1.35],
                     color="black", linewidth=1.4, label="counted")  # fmt: skip
-    return style.finish(axis, records, ylabel="peak memory / MiB", ylim=(0, None))
+        axis.set_ylim(0, 1.08 * own["peak"].max())
+    return style.finish(axis, records, ylabel="peak memory / MiB")
