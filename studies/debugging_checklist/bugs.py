@@ -248,4 +248,3 @@ BUGS: dict[str, Bug] = {
     "never_reset": never_reset,
 }
 """Name -> bug; "none" is the healthy host."""
-

@@ -16,16 +16,23 @@ FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
     "exp": lambda h: (200.0 * h.abs() + 100.0).exp(),
     "acos": lambda h: (1.0 + h.abs()).acos(),
     "pow": lambda h: h**1.5,
-    # Finite forwards; backwards the slope is infinite, or what a mask took out comes back as zero times infinity.
-    "sqrt of a square": lambda h: h.relu().square().sqrt(),
-    "masked log": lambda h: torch.where(h > 0, h.relu().log(), 0.0),
+    "distance": lambda h: h + (h - h.detach()).square().sum(-1, keepdim=True).sqrt(),
+    "deviation": lambda h: h + (h - h.detach()).square().mean(-1, keepdim=True).sqrt(),
+    "masked div": lambda h: torch.where(h > 0, h / h.relu(), 0.0),
+    "masked pow": lambda h: torch.where(h > 0, h**1.5, 0.0),
     "masked sqrt": lambda h: torch.where(h > 0, h.sqrt(), 0.0),
     "masked exp": lambda h: torch.where(h.abs() <= 1, h, (200.0 * h.abs() + 100.0).exp()),
 }
-"""What is planted -> the operation on signals between -1 and 1; the last four go wrong only backwards."""
+"""What is planted -> the operation on signals between -1 and 1.
 
-CULPRIT = {"sqrt of a square": "sqrt", "masked log": "log", "masked sqrt": "sqrt", "masked exp": "exp"}
-"""The operation to be named, where it is not called as what is planted."""
+The first six go wrong forwards. The next two are finite forwards, and backwards a square root's slope at zero is infinite.
+Of the last four a mask takes out what is not finite, and backwards it comes back as zero times infinity.
+"""
+
+
+def culprit_of(fault: str) -> str:
+    """The operation to be named."""
+    return "sqrt" if fault in ("distance", "deviation") else fault.removeprefix("masked ")
 
 
 class Fault(nn.Module):

@@ -46,13 +46,13 @@ BUGS = {
     "left_out": "stage not optimised",
     "never_reset": "gradients not reset",
 }
-REMEDIES = {"none": "plain", "clip": "clipping", "norm": "layer norm", "norm_residual": "norm + residual"}
+REMEDIES = {"none": "plain", "norm_residual": "norm, residuals"}
 SHAPES = {"wide": "2 × 88", "deep": "8 × 32"}
 TOOLS = {
-    "symptom": "no tool",
+    "symptom": "first bad gradient",
+    "last": "last bad gradient",
     "anomaly": "anomaly detection",
     "hooks": "forward hooks",
-    "torchs_own": "hooks, then anomaly",
     "trace": "our trace",
 }
 
@@ -109,48 +109,68 @@ def plot_sets(records):
 
 
 def plot_norms(records):
-    """ROC curves: failures against successes above each threshold of the early norm, deep plain networks."""
-    bare = records[(records["remedy"] == "none") & (records["shape"] == "deep")]
-    looks = style.looks(["momentum", "adam"])
+    """ROC curves: failures against successes above each threshold of the early norm, plain networks."""
+    bare = records[records["remedy"] == "none"]
+    names = {"momentum": "momentum SGD", "adam": "Adam"}
+    looks = style.looks(names)
     for axis, _, rows in style.panels(bare, "dataset", DATA, height=3.0, sharey=True):
-        for optimizer, name in (("momentum", "momentum SGD"), ("adam", "Adam")):
+        for optimizer, name in names.items():
             own = rows[rows["optimizer"] == optimizer].sort_values("norm", ascending=False)
             failed = own["trained"].to_numpy() < 0.5
             if failed.all() or not failed.any():
                 continue
-            true, false = (np.concatenate([[0.0], each.cumsum() / each.sum()]) for each in (failed, ~failed))
-            axis.plot(100 * false, 100 * true, label=name, **{**looks[optimizer], "marker": ""})
+            false, true = (100 * np.concatenate([[0.0], each.cumsum() / each.sum()]) for each in (~failed, failed))
+            axis.plot(false, true, label=name, **{**looks[optimizer], "marker": ""})
             large = int((own["norm"] > LARGE).sum())
-            mark = {"color": looks[optimizer]["color"], "marker": "o", "linestyle": "", "label": f"_{name}, norm 30"}
-            axis.plot([100 * false[large]], [100 * true[large]], **mark)
-        style.theory(axis, [0, 100], [0, 100], label="a norm that knows nothing")
+            mark = {"color": looks[optimizer]["color"], "marker": "o", "linestyle": "", "label": f"_{name}, norm 100"}
+            axis.plot([false[large]], [true[large]], **mark)
+        style.theory(axis, [0, 100], [0, 100], label="knows nothing")
     labels = {"xlabel": "successes above the threshold / %", "ylabel": "failures above it / %"}
     return style.finish(axis, bare, raised=True, xlim=(-2, 102), ylim=(-2, 102), **labels)
 
 
+def _intervals(axis, units, across, names, by, labels):
+    """Means of `trained` with 95 % intervals: a place for each of `names`, side by side by `by`."""
+    looks = style.looks(labels)
+    for place, level in enumerate(names):
+        for shift, (other, label) in zip((-0.14, 0.14), labels.items()):
+            values = 100 * units[(units[across] == level) & (units[by] == other)]["trained"]
+            if values.empty:
+                continue
+            half = 1.96 * values.std() / np.sqrt(len(values)) if len(values) > 1 else 0.0
+            axis.errorbar([place + shift], [values.mean()], [[half], [half]], capsize=2.5, label=label,
+                          **{**looks[other], "linestyle": ""})  # fmt: skip
+    axis.set_xticks(range(len(names)), names.values())
+    axis.set_xlim(-0.6, len(names) - 0.4)
+    axis.grid(False, axis="x")
+
+
+def plot_remedies(records):
+    """Share of trials that train by remedy, where the plain network's early norm was large and where it was not."""
+    rows = records[records["optimizer"] == "momentum"]
+    bare = rows[rows["remedy"] == "none"].set_index(["seed", "dataset", "trial"])["norm"] > LARGE
+    rows = rows.assign(large=bare.loc[pd.MultiIndex.from_frame(rows[["seed", "dataset", "trial"]])].to_numpy())
+    units = rows.groupby(["seed", "dataset", "remedy", "large"], as_index=False)["trained"].mean()
+    names = {"none": "nothing", "clip": "clipping", "both": "layer norm\nand clipping"}
+    for axis, _, own in style.panels(units, "dataset", DATA, height=2.8, sharey=True):
+        _intervals(axis, own, "remedy", names, "large", {False: "norm up to 100", True: "norm above 100"})
+    return style.finish(axis, rows, ylabel="trials that train / %", ylim=(0, 102), raised=True)
+
+
 def plot_depth(records):
-    """Share of trials that train, shallow and deep, by remedy, momentum SGD and Adam."""
-    rows = records.assign(arm=records["remedy"] + records["optimizer"].map({"momentum": "", "adam": "/adam"}))
-    names = {"none/adam": "plain, Adam", **REMEDIES}
-    looks = style.looks(SHAPES)
-    for axis, _, own in style.panels(rows, "dataset", DATA, height=3.0, sharey=True):
-        units = own.groupby(["seed", "arm", "shape"], as_index=False)["trained"].mean()
-        for place, arm in enumerate(names):
-            for shape, shift in (("wide", -0.16), ("deep", 0.16)):
-                values = 100 * units[(units["arm"] == arm) & (units["shape"] == shape)]["trained"]
-                if values.empty:
-                    continue
-                half = 1.96 * values.std() / np.sqrt(len(values)) if len(values) > 1 else 0.0
-                look = {**looks[shape], "linestyle": "", "capsize": 2.5, "label": SHAPES[shape]}
-                axis.errorbar([place + shift], [values.mean()], [[half], [half]], **look)
-        axis.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names.values()])
-        axis.grid(False, axis="x")
-    return style.finish(axis, records, ylabel="trials that train / %", ylim=(0, 102), raised=True)
+    """Share of trials that train, shallow and deep, plain and with normalisation and residual connections."""
+    units = records.groupby(["seed", "dataset", "remedy", "shape"], as_index=False)["trained"].mean()
+    names = {"none": "plain", "norm_residual": "layer norm\nand residuals"}
+    for axis, _, own in style.panels(units, "dataset", DATA, height=2.8, sharey=True):
+        _intervals(axis, own, "remedy", names, "shape", SHAPES)
+    return style.finish(axis, records, ylabel="trials that train / %", ylim=(-3, 102), raised=True)
 
 
 def plot_transfer(records):
     """Train loss over the rate, shallow and deep, plain and with norm and residual."""
-    titles = {f"{remedy}/{data}": f"{REMEDIES[remedy]}, {DATA[data]}" for remedy in ("none", "norm_residual") for data in DATA}
+    titles = {
+        f"{remedy}/{data}": f"{REMEDIES[remedy]}, {DATA[data]}" for remedy in ("none", "norm_residual") for data in DATA
+    }
     rows = records.assign(panel=records["remedy"] + "/" + records["dataset"])
     for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.4, sharey=True):
         style.curves(axis, own, x="rate", y="train_loss", by="shape", labels=SHAPES, average="median", cut=2.5)
@@ -178,6 +198,13 @@ def plot_tools(records):
 def plot_slowdown(records):
     """Time of a step with each tool, over that without."""
     axis = style.axis(height=2.2)
-    style.points(axis, records, x="tool", y="slowdown", labels={k: TOOLS[k] for k in ("anomaly", "hooks", "trace")}, horizontal=True)
+    style.points(
+        axis,
+        records,
+        x="tool",
+        y="slowdown",
+        labels={k: TOOLS[k] for k in ("anomaly", "hooks", "trace")},
+        horizontal=True,
+    )
     style.threshold(axis, 1.0, "_without")
     return style.finish(axis, records, xlabel="time of a step / time without tools")

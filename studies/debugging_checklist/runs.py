@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
@@ -25,11 +24,10 @@ from claimcheck.engine.single import per_seed
 from claimcheck.engine.train import cross_entropy, train
 
 from .bugs import BUGS, Batch, Case
-from .faults import CULPRIT, network
+from .faults import culprit_of, network
 from .hosts import HOSTS
 from .names import host_of
 from .tools import TOOLS
-
 
 # ---- planted bugs ----
 
@@ -47,7 +45,9 @@ def run_bench(runs: pd.DataFrame, context) -> list[dict]:
     rows = []
     for run in runs.itertuples(index=False):
         model = HOSTS[host](train[0].shape[1:], how["width"], context.generator(seed, "init")).to(context.device)
-        healthy = Case(model, train, test, F.cross_entropy, lambda model: Adam(model.parameters(), lr=how["rate"], fused=True))
+        healthy = Case(
+            model, train, test, F.cross_entropy, lambda model: Adam(model.parameters(), lr=how["rate"], fused=True)
+        )
         case = BUGS[run.bug](healthy, context.generator(seed, run.bug))
         for name in context.settings.checks:
             found, cost = _checked(case, name, context.settings.batch_size)
@@ -103,11 +103,13 @@ def run_trials(runs: pd.DataFrame, context) -> pd.DataFrame:
     s = context.settings
     shape, remedy, optimizer = (runs[name].iloc[0] for name in ("shape", "remedy", "optimizer"))
     (depth, width), (inputs, data) = s.shapes[shape], _data(runs, context)
-    runs = runs.assign(**_drawn(runs, context, s.rates[optimizer]), clip=s.clip if remedy == "clip" else math.inf)
-    style = {"norm": {"norm": "layer"}, "norm_residual": {"residual": "pre_norm"}}.get(remedy, {})
+    clip = s.clip if remedy in ("clip", "both") else math.inf
+    runs = runs.assign(**_drawn(runs, context, s.rates[optimizer]), clip=clip)
+    style = {"both": {"norm": "layer"}, "norm_residual": {"residual": "pre_norm"}}.get(remedy, {})
 
     def plain(run, generator):
-        return MLP(inputs, width, 10, depth=depth, generator=generator, gain=run.gain, **style)
+        how = {"gain": run.gain, "output_init": 2.0 / run.gain**2, **style}  # the readout keeps its usual size
+        return MLP(inputs, width, 10, depth=depth, generator=generator, **how)
 
     watched = replace(data, subset=data.subset[:, : s.watched])
     norms = []
@@ -128,9 +130,12 @@ def _drawn(runs: pd.DataFrame, context, rates: list[float]) -> dict[str, list[fl
     gains, columns = context.settings.gains, {"gain": [], "learning_rate": []}
     for run in runs.itertuples(index=False):
         draws = context.numpy_generator(run.seed, f"trial {run.trial}").random(2)
-        for (name, column), (low, high), share in zip(columns.items(), (gains, rates), draws):
+        for column, (low, high), share in zip(columns.values(), (gains, rates), draws):
             column.append(low * (high / low) ** share)
     return columns
+
+
+run_depths = run_trials
 
 
 def run_transfer(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -184,7 +189,11 @@ def run_spikes(runs: pd.DataFrame, context) -> pd.DataFrame:
     bad = np.where(trained.diverged_at >= 0, trained.diverged_at, np.inf)
     first = np.where(spikes.any(1), spikes.argmax(1) + 1.0, np.inf)
     epoch = len(data) // s.batch_size
-    found = {"spikes": spikes.sum(1), "bad": np.isfinite(bad), "epochs": np.minimum(np.minimum(bad, first) / epoch, 1e6)}
+    found = {
+        "spikes": spikes.sum(1),
+        "bad": np.isfinite(bad),
+        "epochs": np.minimum(np.minimum(bad, first) / epoch, 1e6),
+    }
     return runs[["run"]].assign(**{name: np.asarray(value, dtype=float) for name, value in found.items()})
 
 
@@ -201,19 +210,17 @@ def run_tools(runs: pd.DataFrame, context) -> list[dict]:
         for tool, function in TOOLS.items():
             model = network(x.shape[1], s.width, s.depth, run.fault, place, context.generator(seed, "init"))
             named = function(model.to(context.device), (x, y))
-            right = CULPRIT.get(run.fault, run.fault)
-            rows.append({"run": run.run, "tool": tool, "named": float(_is_right(tool, named, right, place))})
+            right = _is_right(tool, named, culprit_of(run.fault), place)
+            rows.append({"run": run.run, "tool": tool, "named": float(right)})
     return rows
 
 
 def _is_right(tool: str, named: tuple[str | None, str | None], culprit: str, place: int) -> bool:
     """The operation, where the tool says one; else its module; without tools, the layer right before it."""
     operation, module = named
-    if tool == "symptom":
+    if tool in ("symptom", "last"):
         return module == f"linear{place}"
-    return (operation in (culprit, f"__r{culprit}__", f"true_{culprit}") if operation else True) and module in (
-        ("fault",) if operation is None or tool == "trace" else (None, "fault")
-    )
+    return operation == culprit and module in (None, "fault") if operation else module == "fault"
 
 
 def _one_batch(context, name: str, seed: int) -> Batch:
@@ -233,7 +240,11 @@ def run_slowdown(runs: pd.DataFrame, context) -> list[dict]:
         return network(batch[0].shape[1], s.width, s.depth, "none", 0, context.generator(seed, "init"))
 
     model, names = healthy(), list(runs["tool"])
-    turns = [[_seconds(lambda: TOOLS[name](model, batch)) for name in ["symptom", *names]] for _ in range(s.turns)]
+    steps = [
+        lambda model, batch: F.cross_entropy(model(batch[0]), batch[1]).backward(),
+        *(TOOLS[name] for name in names),
+    ]
+    turns = [[_seconds(partial(step, model, batch)) for step in steps] for _ in range(s.turns)]
     times = np.median(np.array(turns), 0)
     return [{"run": run, "slowdown": time / times[0]} for run, time in zip(runs["run"], times[1:])]
 
@@ -242,5 +253,3 @@ def _seconds(step: Callable[[], object]) -> float:
     begun = time.perf_counter()
     step()
     return time.perf_counter() - begun
-
-

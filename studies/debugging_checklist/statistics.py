@@ -11,7 +11,7 @@ from claimcheck.results.tables import by_seed
 LECTURE = ("gradient", "data", "overfit", "learning_rate", "gradient_norms")
 """The lecture's five checks."""
 
-LARGE = 30.0
+LARGE = 100.0
 """Norm of the gradient above which `claimcheck.checklist` calls it large."""
 
 
@@ -27,11 +27,6 @@ def found_by_lecture(records: pd.DataFrame, healthy: bool = False) -> pd.Series:
     return found_by_any(records, list(LECTURE), bugs)
 
 
-def _trials(records: pd.DataFrame, column: str, **cell) -> pd.DataFrame:
-    """A column of the trials, units by trials."""
-    return by_seed(records, column, "trial", **cell)
-
-
 def area(scores: np.ndarray, failed: np.ndarray) -> float:
     """Area under the ROC curve: the chance that a failure scores above a success, ties counting one half.
 
@@ -44,47 +39,60 @@ def area(scores: np.ndarray, failed: np.ndarray) -> float:
     return float((ranks[failed].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def auc(records: pd.DataFrame, optimizer: str, shape: str = "deep", score: str = "norm") -> pd.Series:
-    """Area under the ROC curve of failure by a norm, over a unit's trials without a remedy.
+def auc(records: pd.DataFrame, optimizer: str, score: str = "norm") -> pd.Series:
+    """Area under the ROC curve of failure by a norm over a unit's plain trials, the mean over data sets.
 
     Args:
-        score: norm (the largest of the first steps), first_norm, or order (the trials' numbers, which know nothing).
+        score: norm (the largest of the first steps), first_norm, order (the trials' numbers, which know nothing), or
+            train_loss (which knows it all, since it decides what failure is).
     """
-    cell = {"optimizer": optimizer, "shape": shape, "remedy": "none"}
-    trained = _trials(records, "trained", **cell)
-    scores = trained * 0.0 + np.array(trained.columns, dtype=float) if score == "order" else _trials(records, score, **cell)
-    return pd.Series(
-        [area(scores.loc[seed].to_numpy(), trained.loc[seed].to_numpy() < 0.5) for seed in trained.index], trained.index
-    )
-
-
-def auc_difference(records: pd.DataFrame, of: str, less: str) -> pd.Series:
-    """Area with one optimiser less that with another."""
-    return auc(records, of) - auc(records, less)
+    plain = records[(records["optimizer"] == optimizer) & (records["remedy"] == "none")]
+    plain = plain.assign(order=plain["trial"].astype(float))
+    areas = {
+        key: area(own[score].to_numpy(), own["trained"].to_numpy() < 0.5)
+        for key, own in plain.groupby(["seed", "dataset"])
+    }
+    return pd.Series(areas).groupby(level=0).agg(lambda values: values.mean(skipna=False)).rename_axis("seed")
 
 
 def rescued(records: pd.DataFrame, remedy: str) -> pd.Series:
-    """Of the deep trials that fail under momentum with a large early norm, the share that trains with a remedy.
+    """Of the trials of all data sets that fail under momentum with a large early norm, the share that a remedy trains.
 
     NaN where no trial of the unit is one.
     """
-    cell = {"optimizer": "momentum", "shape": "deep"}
-    bare = {name: _trials(records, name, remedy="none", **cell) for name in ("trained", "norm")}
+    rows = records[records["optimizer"] == "momentum"].set_index(["seed", "dataset", "trial"])
+    bare, helped = (rows[rows["remedy"] == name] for name in ("none", remedy))
     flagged = (bare["trained"] < 0.5) & (bare["norm"] > LARGE)
-    return _trials(records, "trained", remedy=remedy, **cell).where(flagged).mean(axis=1)
+    return helped["trained"].where(flagged).groupby("seed").mean()
 
 
-def best_rate_apart(records: pd.DataFrame, remedy: str) -> pd.Series:
-    """Steps of the grid of rates, a factor of about 3 each, between the best for the shallow and for the deep network."""
+def _lead(records: pd.DataFrame, remedy: str) -> pd.Series:
+    """Share of trials that train, shallow less deep, the mean over data sets."""
+    rows = records[records["remedy"] == remedy].groupby(["seed", "shape"])["trained"].mean().unstack()
+    return rows["wide"] - rows["deep"]
+
+
+def lead_narrowed(records: pd.DataFrame, of: str = "none", less: str = "norm_residual") -> pd.Series:
+    """The shallow networks' lead without a remedy less their lead with it."""
+    return _lead(records, of) - _lead(records, less)
+
+
+def rate_steps(records: pd.DataFrame, remedy: str, of: str = "wide", less: str = "deep") -> pd.Series:
+    """Steps of the grid of rates, a factor of about 3 each, from the deep network's best rate up to the shallow one's."""
     best = {}
     for shape in ("wide", "deep"):
         table = by_seed(records, "train_loss", "rate", remedy=remedy, shape=shape)
         best[shape] = pd.Series(table.to_numpy().argmin(axis=1), table.index)
-    return (best["wide"] - best["deep"]).abs().astype(float)
+    return (best[of] - best[less]).astype(float)
 
 
-def spikes_without_bad_numbers(records: pd.DataFrame, speed: str = "high", fault: str = "none") -> pd.Series:
-    """Spikes of a run that meets no NaN and no infinity; -1 where it meets one."""
-    cell = {"fault": fault, "speed": speed}
-    spikes, bad = (by_seed(records, column, **cell) for column in ("spikes", "bad"))
-    return spikes.where(bad == 0, -1.0)
+def rates_apart(records: pd.DataFrame, remedy: str) -> pd.Series:
+    """The same without its sign, the greater of the data sets'."""
+    each = [rate_steps(own, remedy).abs() for _, own in records.groupby("dataset")]
+    return pd.concat(each, axis=1).max(axis=1)
+
+
+def spikes_without_bad_numbers(records: pd.DataFrame, speed: str = "high") -> pd.Series:
+    """Spikes of the healthy runs on all data sets, where they meet no NaN and no infinity; -1 where one does."""
+    rows = records[(records["fault"] == "none") & (records["speed"] == speed)].groupby("seed")
+    return rows["spikes"].sum().where(rows["bad"].max() == 0, -1.0)

@@ -6,6 +6,7 @@ Each tool is given a model, a batch and a loss, and says an operation and a modu
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -21,7 +22,8 @@ Named = tuple[str | None, str | None]
 def anomaly(model: nn.Module, batch: Batch) -> Named:
     """The node that anomaly detection blames, as its operation: "log" for LogBackward0."""
     try:
-        with torch.autograd.set_detect_anomaly(True):
+        with warnings.catch_warnings(), torch.autograd.set_detect_anomaly(True):
+            warnings.simplefilter("ignore")  # the traceback, which repeats what the error says
             F.cross_entropy(model(batch[0]), batch[1]).backward()
     except RuntimeError as error:
         found = re.search(r"Function '(\w+?)Backward\d*'", str(error))
@@ -50,12 +52,6 @@ def hooks(model: nn.Module, batch: Batch) -> Named:
     return None, bad[0] if bad else None
 
 
-def torchs_own(model: nn.Module, batch: Batch) -> Named:
-    """Forward hooks first; where they find nothing, anomaly detection."""
-    found = hooks(model, batch)
-    return found if found[1] else anomaly(model, batch)
-
-
 def ours(model: nn.Module, batch: Batch) -> Named:
     """`claimcheck.checklist.trace`."""
     found = trace(model, batch, F.cross_entropy)
@@ -63,16 +59,25 @@ def ours(model: nn.Module, batch: Batch) -> Named:
 
 
 def symptom(model: nn.Module, batch: Batch) -> Named:
-    """Without tools: the layer nearest the loss whose gradient is not finite."""
+    """Without tools: the first layer whose gradient is not finite, in a loop over the parameters."""
+    return None, _bad_layers(model, batch)[0]
+
+
+def last(model: nn.Module, batch: Batch) -> Named:
+    """Without tools, and wiser: the last such layer, since bad gradients spread towards the inputs."""
+    return None, _bad_layers(model, batch)[-1]
+
+
+def _bad_layers(model: nn.Module, batch: Batch) -> list[str | None]:
     F.cross_entropy(model(batch[0]), batch[1]).backward()
     bad = [name for name, each in model.named_parameters() if not bool(torch.isfinite(each.grad).all())]
-    return None, bad[-1].rpartition(".")[0] if bad else None
+    return [name.rpartition(".")[0] for name in bad] or [None]
 
 
 TOOLS: dict[str, Callable[[nn.Module, Batch], Named]] = {
     "symptom": symptom,
+    "last": last,
     "anomaly": anomaly,
     "hooks": hooks,
-    "torchs_own": torchs_own,
     "trace": ours,
 }

@@ -93,7 +93,11 @@ def _tried(name: str, step: Callable[[], list[Finding]]) -> list[Finding]:
         return step()
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        return [Finding(name, "the check cannot be run", type(error).__name__, line, "a model that trains", "mend this first")]
+        return [
+            Finding(
+                name, "the check cannot be run", type(error).__name__, line, "a model that trains", "mend this first"
+            )
+        ]
 
 
 def _cards(model: nn.Module) -> list[int]:

@@ -53,13 +53,17 @@ def _floating(name: str, values: Tensor, *, scale: bool) -> list[Finding]:
     found = []
     if not SCALES[0] <= size <= SCALES[1]:
         expected = f"{SCALES[0]:g} to {SCALES[1]:g}"
-        found.append(Finding("data", "unusual scale", name, f"mean size {size:.3g}", expected, "standardise the inputs"))
+        found.append(
+            Finding("data", "unusual scale", name, f"mean size {size:.3g}", expected, "standardise the inputs")
+        )
     low, high = _quantiles(values)
     beyond = float(torch.maximum(low - values.min(), values.max() - high))
     if high > low and beyond > FARTHEST * float(high - low):
         seen = f"{float(values.min()):.4g} … {float(values.max()):.4g}, most from {float(low):.3g} to {float(high):.3g}"
         expected = f"none farther out than {FARTHEST:g} times that range"
-        found.append(Finding("data", "stray values", name, seen, expected, "look for codes of missing values like -999"))
+        found.append(
+            Finding("data", "stray values", name, seen, expected, "look for codes of missing values like -999")
+        )
     return found
 
 

@@ -25,7 +25,9 @@ def trace(model: nn.Module, batch: Batch, loss: Loss) -> Finding | None:
     model = own_copy(model)
     for name, values in [*tensors_of(batch[0], "inputs"), *tensors_of(batch[1], "targets"), *model.named_parameters()]:
         if values.is_floating_point() and not _finite(values):
-            return _finding("not made by any operation", name, "in what the model is given", "look at the data and weights")
+            return _finding(
+                "not made by any operation", name, "in what the model is given", "look at the data and weights"
+            )
     place = _Place(model)
     try:
         with _Watch(place) as watch:
@@ -35,7 +37,7 @@ def trace(model: nn.Module, batch: Batch, loss: Loss) -> Finding | None:
     if not _finite(value):
         operation, module = watch.origin_of(value)
         return _finding(operation, module, "forwards", "keep its argument away from zero, or its size down")
-    return _backwards(value, watch.modules)
+    return _backwards(model, value, watch.modules)
 
 
 class _Place:
@@ -93,11 +95,15 @@ class _Watch(TorchFunctionMode):
 
     def origin_of(self, tensor: Tensor) -> tuple[str, str]:
         """Operation and module in which the bad numbers of a tensor began."""
-        return self._bad[id(tensor)][1] if id(tensor) in self._bad else ("an operation that is no function of PyTorch", "loss")
+        return (
+            self._bad[id(tensor)][1]
+            if id(tensor) in self._bad
+            else ("an operation that is no function of PyTorch", "loss")
+        )
 
 
-def _backwards(value: Tensor, modules: dict[Any, str]) -> Finding | None:
-    """The first node that turns a finite gradient into one that is not."""
+def _backwards(model: nn.Module, value: Tensor, modules: dict[Any, str]) -> Finding | None:
+    """The first node that turns a finite gradient into one that is not, where any parameter's gradient is not."""
     found: list[tuple[str, str]] = []
     hooks = []
 
@@ -115,9 +121,11 @@ def _backwards(value: Tensor, modules: dict[Any, str]) -> Finding | None:
     finally:
         for hook in hooks:
             hook.remove()
-    if not found:
+    if not found or all(_finite(each.grad) for each in model.parameters() if each.grad is not None):
         return None
-    return _finding(*found[0], "backwards", "its slope is infinite there, or infinity times zero: move the argument away")
+    return _finding(
+        *found[0], "backwards", "its slope is infinite there, or infinity times zero: move the argument away"
+    )
 
 
 def _nodes(value: Tensor) -> Iterator[Any]:
@@ -141,8 +149,8 @@ def _finite(tensor: Tensor) -> bool:
 
 
 def _name_of(function: Any) -> str:
-    """The last part of a function's public name: "log" of torch.log and of Tensor.log."""
-    return (resolve_name(function) or getattr(function, "__name__", str(function))).rpartition(".")[2]
+    """The last part of a function's public name: "log" of torch.log and of Tensor.log, "pow" of the operator."""
+    return (resolve_name(function) or getattr(function, "__name__", str(function))).rpartition(".")[2].strip("_")
 
 
 def _finding(what: str, where: str, when: str, advice: str) -> Finding:
