@@ -103,3 +103,8 @@ def transformer(shape: torch.Size, width: int, generator: Generator) -> Host:
 
 
 HOSTS = {"mlp": mlp, "cnn": cnn, "transformer": transformer}
+
+
+def host_of(seed: int) -> str:
+    """The unit's host, each of the three in turn: every bug in all of them for every unit would cost three times as much."""
+    return list(HOSTS)[seed % len(HOSTS)]

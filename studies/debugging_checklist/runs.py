@@ -25,8 +25,7 @@ from claimcheck.engine.train import cross_entropy, train
 
 from .bugs import BUGS, Batch, Case
 from .faults import culprit_of, network
-from .hosts import HOSTS
-from .names import host_of
+from .hosts import HOSTS, host_of
 from .tools import TOOLS
 
 # ---- planted bugs ----

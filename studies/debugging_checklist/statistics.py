@@ -79,16 +79,16 @@ def lead_narrowed(records: pd.DataFrame, of: str = "none", less: str = "norm_res
 
 def rate_steps(records: pd.DataFrame, remedy: str, of: str = "wide", less: str = "deep") -> pd.Series:
     """Steps of the grid of rates, a factor of about 3 each, from the deep network's best rate up to the shallow one's."""
-    best = {}
+    best = {"lowest": 0}
     for shape in ("wide", "deep"):
         table = by_seed(records, "train_loss", "rate", remedy=remedy, shape=shape)
         best[shape] = pd.Series(table.to_numpy().argmin(axis=1), table.index)
     return (best[of] - best[less]).astype(float)
 
 
-def rates_apart(records: pd.DataFrame, remedy: str) -> pd.Series:
-    """The same without its sign, the greater of the data sets'."""
-    each = [rate_steps(own, remedy).abs() for _, own in records.groupby("dataset")]
+def rates_apart(records: pd.DataFrame, remedy: str, to: str = "deep") -> pd.Series:
+    """The same without its sign, the greater of the data sets'; or steps from the grid's `lowest` rate."""
+    each = [rate_steps(own, remedy, less=to).abs() for _, own in records.groupby("dataset")]
     return pd.concat(each, axis=1).max(axis=1)
 
 
