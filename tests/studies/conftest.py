@@ -22,28 +22,34 @@ from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_config
 
 ROOT = Path(__file__).parents[2]
+STUDIES = ROOT / "studies"
 ARCHIVES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
-UNITS = 16
-"""Units of the smoke runs for controls: enough for one to be supported, if it is true of every unit."""
-
-assert rule.fewest_true(UNITS, min(rule.SHARES)) is not None
-
-
-def run_at_smoke(study, folder, **settings):
-    """Results of a study at smoke scale, as `claimcheck run` makes them."""
-    chosen = {"scale": "smoke", "device": "cpu", "studies_dir": str(ROOT / "studies"), "results_dir": str(folder)}
-    results = locate(study, load_config(None, chosen | settings), machine_for("cpu"))
+@pytest.fixture(scope="module")
+def smoke_results(request, lecture_run):
+    """Results at smoke scale of the study that the module names ``STUDY``, as `claimcheck run` makes them."""
+    assert rule.fewest_true(lecture_run.units, min(rule.SHARES)) is not None
+    chosen = {"scale": "smoke", "seeds": lecture_run.units, "results_dir": str(lecture_run.folder / "results")}
+    results = locate(
+        request.module.STUDY, load_config(None, chosen | {"studies_dir": str(STUDIES)}), machine_for("auto")
+    )
     runner.run_parts(results, results.parts)
     runner.assemble(results)
+    assert (results.read_records().groupby("part")["seed"].nunique() == lecture_run.units).all()
     return results
 
 
 @pytest.fixture(scope="module")
-def smoke(request, tmp_path_factory):
-    """Records at smoke scale of the study that the module names ``STUDY``."""
-    return run_at_smoke(request.module.STUDY, tmp_path_factory.mktemp("results")).read_records()
+def smoke(smoke_results):
+    """The records of `smoke_results`."""
+    return smoke_results.read_records()
+
+
+@pytest.fixture(scope="module")
+def found(smoke_results):
+    """`smoke_results` as the judge reads them."""
+    return evidence.read(smoke_results)
 
 
 TOO_SMALL = {
@@ -66,13 +72,12 @@ TOO_SMALL = {
 
 
 @pytest.fixture(scope="module")
-def controls_that_passed(request, tmp_path_factory):
+def controls_that_passed(request, found):
     """Predictions of which a control is supported on the smoke run, with its name, but for those too small to differ.
 
     Smoke has too few units for "nearly always", so a control of such a prediction is asked whether it is typically true.
     """
     study, passed = request.module.STUDY, set()
-    found = evidence.read(run_at_smoke(study, tmp_path_factory.mktemp("controls"), seeds=UNITS))
     spared = TOO_SMALL.get(study.name, {})
     assert set(spared) <= {prediction.id for _, prediction in study.predictions()}
     for _, prediction in study.predictions():
