@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from claimcheck import checklist
-from claimcheck.checklist import check, trace
+from claimcheck.checklist import check
 from claimcheck.checklist.data import data, duplicates, label_order, runs_expected
 from claimcheck.checklist.gradients import gradient
 from claimcheck.checklist.training import gradient_norms, learning_rate, overfit
@@ -282,7 +282,7 @@ def test_duplicates_are_counted_and_one_in_a_hundred_is_let_pass():
 
 
 def test_runs_of_labels_have_the_mean_and_variance_of_a_random_order():
-    """With two classes of sizes a and b: mean 1 + 2ab/n, variance 2ab(2ab − n)/(n²(n − 1)) (Wald and Wolfowitz 1940)."""
+    """With two classes of sizes a and b: mean 1 + 2ab/n, variance 2ab(2ab − n)/(n²(n − 1)) (Wald, Wolfowitz 1940)."""
     for a, b in ((20, 30), (60, 10)):
         n, product = a + b, 2 * a * b
         expected = 1 + product / n, product * (product - n) / (n**2 * (n - 1))
@@ -370,54 +370,3 @@ def test_gradient_norms_are_those_of_the_loss(slope, what):
     findings = gradient_norms(Bowl(), batch, lambda w, y: slope * w.mean())
     assert [each.what for each in findings] == ([] if what is None else [what])
     assert all(f"norm {slope:.3g}" == each.measured for each in findings)
-
-
-# ---- trace ----
-
-
-class Faulty(nn.Module):
-    """A network with one more operation after its first layer."""
-
-    def __init__(self, operation):
-        super().__init__()
-        self.first, self.second = nn.Sequential(nn.Linear(8, 8), nn.Tanh()), nn.Linear(8, 3)
-        self.operation = operation
-
-    def forward(self, x):
-        return self.second(self.operation(self.first(x)))
-
-
-def test_a_healthy_network_has_no_bad_number_even_with_a_masks_infinities():
-    assert trace(small(), batch_of(), F.cross_entropy) is None
-    masked = Faulty(lambda h: h.masked_fill(h < 0, -math.inf).softmax(-1))
-    x, y = batch_of(16)
-    assert trace(masked, (x.abs() + 1, y), lambda z, y: F.cross_entropy(z.nan_to_num(), y)) is None
-
-
-@pytest.mark.parametrize(
-    ("operation", "name", "when"),
-    [
-        (lambda h: h.relu().log(), "log", "forwards"),
-        (lambda h: torch.sqrt(h), "sqrt", "forwards"),
-        (lambda h: torch.where(h > 0, h.sqrt(), 0.0), "SqrtBackward0", "backwards"),
-        (lambda h: h + (h - h.detach()).square().sum(-1, keepdim=True).sqrt(), "SqrtBackward0", "backwards"),
-    ],
-)
-def test_the_operation_is_named_and_where_it_ran(operation, name, when):
-    finding = trace(Faulty(operation), batch_of(), F.cross_entropy)
-    assert finding.what == name
-    assert finding.where == "the model itself"
-    assert when in finding.measured
-
-
-def test_a_bad_number_that_a_mask_keeps_from_every_parameter_is_not_told():
-    """The logarithm's NaN at zero ends at the ReLU before it, whose backward pass replaces what comes in."""
-    assert trace(Faulty(lambda h: torch.where(h > 0, h.relu().log(), 0.0)), batch_of(), F.cross_entropy) is None
-
-
-def test_bad_numbers_that_were_given_are_told_as_such():
-    x, y = batch_of()
-    assert trace(small(), (x / 0, y), F.cross_entropy).where == "inputs"
-    model = small()
-    nn.init.constant_(model[2].weight, math.nan)
-    assert trace(model, (x, y), F.cross_entropy).where == "2.weight"

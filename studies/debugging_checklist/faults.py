@@ -1,4 +1,4 @@
-"""Operations that make the first number that is not finite, forwards or only backwards, and a network to plant them in."""
+"""Operations that make the first number that is not finite, forwards or backwards, and a network to plant them in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """What is planted -> the operation on signals between -1 and 1.
 
-The first six go wrong forwards. The next two are finite forwards, and backwards a square root's slope at zero is infinite.
+The first six go wrong forwards. The next two are finite forwards; backwards a square root's slope at zero is
+infinite.
 Of the last four a mask takes out what is not finite, and backwards it comes back as zero times infinity.
 """
 

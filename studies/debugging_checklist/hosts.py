@@ -1,4 +1,4 @@
-"""Three healthy hosts, plainly written: bugs are planted in copies of them. Each has two stages of one shape and a head."""
+"""Three healthy hosts, plainly written: bugs are planted in copies of them. Each has two stages and a head."""
 
 from __future__ import annotations
 
@@ -106,5 +106,5 @@ HOSTS = {"mlp": mlp, "cnn": cnn, "transformer": transformer}
 
 
 def host_of(seed: int) -> str:
-    """The unit's host, each of the three in turn: every bug in all of them for every unit would cost three times as much."""
+    """The unit's host, the three in turn: every bug in all of them for every unit would cost three times as much."""
     return list(HOSTS)[seed % len(HOSTS)]

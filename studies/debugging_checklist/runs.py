@@ -1,4 +1,4 @@
-"""The lecture's debugging checklist: planted bugs, early gradient norms, shallow and deep, spikes, tools for bad numbers."""
+"""The lecture's debugging checklist: planted bugs, early norms, shallow and deep, spikes, tools for bad numbers."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _data(runs: pd.DataFrame, context) -> tuple[int, Data]:
 
 
 def run_trials(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Networks at random gains and rates, the same for each shape: do they train, and what did their first gradients say?
+    """Networks at random gains and rates, the same for each shape: do they train, and what did first gradients say?
 
     `first_norm`, `norm`: of the gradient on `watched` examples before training, and the largest of the first steps.
     """
@@ -125,7 +125,7 @@ def run_trials(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 
 def _drawn(runs: pd.DataFrame, context, rates: list[float]) -> dict[str, list[float]]:
-    """Each trial's gain and rate, drawn evenly on logarithmic scales by the unit: the same for all shapes and remedies."""
+    """Each trial's gain and rate, drawn evenly on logarithmic scales: the same for all shapes and remedies."""
     gains, columns = context.settings.gains, {"gain": [], "learning_rate": []}
     for run in runs.itertuples(index=False):
         draws = context.numpy_generator(run.seed, f"trial {run.trial}").random(2)

@@ -78,7 +78,7 @@ def lead_narrowed(records: pd.DataFrame, of: str = "none", less: str = "norm_res
 
 
 def rate_steps(records: pd.DataFrame, remedy: str, of: str = "wide", less: str = "deep") -> pd.Series:
-    """Steps of the grid of rates, a factor of about 3 each, from the deep network's best rate up to the shallow one's."""
+    """Steps of the grid of rates, a factor of 3.2 each, from the deep network's best rate up to the shallow one's."""
     best = {"lowest": 0}
     for shape in ("wide", "deep"):
         table = by_seed(records, "train_loss", "rate", remedy=remedy, shape=shape)

@@ -55,9 +55,9 @@ def check(
         batch: inputs and targets, `[B, ...]`, on the model's device. Inputs are a tensor, a sequence of arguments, or a
             mapping of keyword arguments of the model.
         loss: ``loss(outputs, targets)``, a scalar to be made small.
-        optimizer: makes the optimiser that training will use, ``lambda model: SGD(model.parameters(), lr=0.1)``. Without
+        optimizer: makes the one that training will use, ``lambda model: SGD(model.parameters(), lr=0.1)``. Without
             one the checks train by Adam, and no rate is judged.
-        train: all training inputs and targets, in the order in which training sees them; the batch where none are given.
+        train: all training inputs and targets, in the order of training; the batch where none are given.
         test: test inputs and targets; without them duplicates are not looked for.
         checks: names from `CHECKS`, which are done in this order.
         steps: in which a few examples must be learnt; more for an optimiser with a low rate.

@@ -1,4 +1,4 @@
-"""Are the numbers in the data what a network can take, do test examples stand in training data, are labels in a random order?
+"""Are the numbers what a network can take, do test examples stand in training data, are labels in a random order?
 
 The first is on the lecture's list; duplicates and order of labels are not.
 """
@@ -24,7 +24,7 @@ MANY_DUPLICATES = 0.01
 """Share of test examples that may be training examples, too."""
 
 STANDARD_ERRORS = 5.0
-"""How far the number of runs of equal labels may fall short of that of a random order: by chance once in 3.5 million."""
+"""How far the number of runs of equal labels may fall short of that of a random order: by chance once in 3 million."""
 
 
 def data(inputs: Any, targets: Any = None) -> list[Finding]:

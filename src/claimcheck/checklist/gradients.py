@@ -26,13 +26,14 @@ def gradient(model: nn.Module, batch: Batch, loss: Loss) -> list[Finding]:
     return [
         Finding(
             "gradient", "the gradient is zero in every element", names_of(silent), "0, also after a first step",
-            "some that are not", "look for dead units, weights that are all zero, and operations like rounding or argmax",
+            "some that are not", "look for dead units, weights that are all zero, "
+            "and operations like rounding or argmax",
         )
     ]  # fmt: skip
 
 
 def _backward(model: nn.Module, batch: Batch, loss: Loss) -> tuple[list[Finding], list[str]]:
-    """What is wrong with one pass, and the parameters of which every gradient is zero. Gradients are left in the model."""
+    """What is wrong with one pass, and the parameters whose gradients are all zero. Gradients stay in the model."""
     model.zero_grad(set_to_none=True)
     try:
         value = loss_of(model, batch, loss)
@@ -50,7 +51,8 @@ def _backward(model: nn.Module, batch: Batch, loss: Loss) -> tuple[list[Finding]
         return [
             Finding(
                 "gradient", "no gradient reaches a parameter", names_of(without), f"{len(without)} without a gradient",
-                "one for each that asks for it", "look for detach, no_grad, .data, .item and layers that are never called",
+                "one for each that asks for it", "look for detach, no_grad, .data, .item "
+                "and layers that are never called",
             )
         ], []  # fmt: skip
     sizes = torch.stack([each.grad.detach().abs().amax() for _, each in wanted if each.numel()]).tolist()

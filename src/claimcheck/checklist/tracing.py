@@ -1,4 +1,4 @@
-"""Which operation made the first number that is not finite? For a model whose loss or gradient has become NaN or infinite.
+"""Which operation made the first number that is not finite? For a loss or gradient that has become NaN or infinite.
 
 Forwards every function of PyTorch that runs is watched, backwards every node of the graph. An infinity that is meant,
 such as a mask before a softmax, is not told: what is told is where the bad numbers *that reach the loss* began.

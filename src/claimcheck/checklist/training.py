@@ -1,4 +1,4 @@
-"""Checks that train a copy of the model for some steps: a few examples, a ramp of learning rates, the first gradient norms."""
+"""Checks that train a copy of the model for some steps: few examples, a ramp of rates, the first gradient norms."""
 
 from __future__ import annotations
 
