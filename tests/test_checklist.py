@@ -80,6 +80,11 @@ def planted(name):
 MODELS = ("resnet18", "transformer_encoder", "mobilenet_v3_small")
 
 
+def optimizer_of(name):
+    """Momentum SGD for the networks of images, which Adam at its default here fits in so few steps that norms vanish."""
+    return None if name == "transformer_encoder" else lambda m: torch.optim.SGD(m.parameters(), lr=0.01, momentum=0.9)
+
+
 def few(batch, count=16):
     return batch[0][:count], batch[1][:count]
 
@@ -87,14 +92,16 @@ def few(batch, count=16):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_healthy_model_raises_no_alarm(name):
     model, batch, test = made(name)
-    assert [str(each) for each in check(model, few(batch), F.cross_entropy, train=batch, test=(test, None))] == []
+    how = {"optimizer": optimizer_of(name), "train": batch, "test": (test, None)}
+    assert [str(each) for each in check(model, few(batch), F.cross_entropy, **how)] == []
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_planted_bug_is_named(name):
-    model, batch, test, (name, words) = planted(name)
-    findings = check(model, few(batch), F.cross_entropy, train=batch, test=(test, None))
-    assert any(each.check == name and words in each.what + each.where for each in findings), findings
+    model, batch, test, (which, words) = planted(name)
+    how = {"optimizer": optimizer_of(name), "train": batch, "test": (test, None)}
+    findings = check(model, few(batch), F.cross_entropy, **how)
+    assert any(each.check == which and words in each.what + each.where for each in findings), findings
 
 
 def small(width=16):
@@ -364,7 +371,7 @@ def test_a_loss_that_no_rate_lowers_is_told():
     assert finding.what == "no rate lowers the loss"
 
 
-@pytest.mark.parametrize(("slope", "what"), [(1.0, None), (100.0, "large gradients"), (0.01, "small gradients")])
+@pytest.mark.parametrize(("slope", "what"), [(1.0, None), (1000.0, "large gradients"), (0.01, "small gradients")])
 def test_gradient_norms_are_those_of_the_loss(slope, what):
     batch = torch.zeros(4, 1), torch.zeros(4)
     findings = gradient_norms(Bowl(), batch, lambda w, y: slope * w.mean())

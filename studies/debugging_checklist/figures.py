@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from claimcheck.figures import style
+from claimcheck.figures.look import projected
 
 from .statistics import LARGE
 
@@ -61,17 +62,17 @@ def plot_matrix(records):
     """Share of units and hosts in which each check cries, bug by bug; the first row shows false alarms."""
     bugs = [bug for bug in BUGS if (records["bug"] == bug).any()]
     table = 100 * records.pivot_table(index="bug", columns="check", values="found").loc[bugs, list(CHECKS)]
-    axis = style.axis(height=0.6 + 0.21 * len(bugs))
+    axis, size = style.axis(height=0.6 + 0.21 * len(bugs)), 5.5 if projected() else 7.5
     axis.imshow(table, aspect="auto", cmap="Blues", vmin=0, vmax=130)
     for row, column in np.ndindex(table.shape):
         share = table.iloc[row, column]
         colour = style.GREY if share < 0.5 else "white" if share > 75 else "black"
-        axis.text(column, row, f"{share:.0f}", ha="center", va="center", color=colour, fontsize=7.5)
+        axis.text(column, row, f"{share:.0f}", ha="center", va="center", color=colour, fontsize=size)
     axis.set_xticks(range(len(CHECKS)), CHECKS.values())
     axis.set_yticks(range(len(bugs)), [BUGS[bug] for bug in bugs])
     axis.axhline(0.5, color="black", linewidth=1.0, label="_")
     axis.axvline(4.5, color="black", linewidth=1.0, label="_")
-    axis.tick_params(length=0, labelsize=7.5)
+    axis.tick_params(length=0, labelsize=size)
     axis.grid(False)
     return style.finish(axis, records, "share of cries / %")
 
@@ -163,7 +164,9 @@ def plot_depth(records):
     names = {"none": "plain", "norm_residual": "layer norm\nand residuals"}
     for axis, _, own in style.panels(units, "dataset", DATA, height=2.8, sharey=True):
         _intervals(axis, own, "remedy", names, "shape", SHAPES)
-    return style.finish(axis, records, ylabel="trials that train / %", ylim=(-3, 102), raised=True)
+    return style.finish(
+        axis, records, ylabel="trials that train / %", ylim=(-3, 125), yticks=range(0, 101, 20), raised=True
+    )
 
 
 def plot_transfer(records):

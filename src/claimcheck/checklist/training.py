@@ -119,7 +119,10 @@ def learning_rate(model: nn.Module, batch: Batch, loss: Loss, optimizer: Optimiz
 
 
 def gradient_norms(model: nn.Module, batch: Batch, loss: Loss, optimizer: OptimizerOf = adam) -> list[Finding]:
-    """The norm of the whole gradient in the first training steps."""
+    """The norm of the whole gradient in the first training steps.
+
+    A batch that is learnt within these steps leaves a small gradient, and that is told, too: read it beside the loss.
+    """
     model = own_copy(model)
     norms = early_norms(model, batch, loss, optimizer(model))
     bad = [(step, norm) for step, norm in enumerate(norms) if not NORMS[0] <= norm <= NORMS[1]]
