@@ -1,0 +1,55 @@
+"""One number per seed where no measure says it: gains compared, data that augmentation is worth, widths against each other."""
+
+import numpy as np
+
+from claimcheck.results.tables import by_seed
+
+GUESS = 0.9
+"""Test error of a guess among ten classes: what a network that diverged is charged with."""
+
+
+def gain_difference(records, few, plenty):
+    """What regularisation takes off the test error in one cell, less what it does in another.
+
+    Args:
+        few, plenty: the two cells, each a `method` and a number of `examples`, or `highest`.
+    """
+    error = by_seed(records, "test_error", ["method", "examples"], if_diverged=GUESS)
+    most = records["examples"].max()
+
+    def gain(method, examples):
+        examples = most if examples == "highest" else examples
+        return error["none"][examples] - error[method][examples]
+
+    return gain(**few) - gain(**plenty)
+
+
+def worth_of_data(records, method, examples, than="none"):
+    """How many times as many examples another method would need for the error that `method` has with `examples`.
+
+    By the straight line through that method's errors over the logarithm of the number of examples, at `examples` and at
+    the highest number there is.
+    """
+    most = records["examples"].max()
+    error = by_seed(records, "test_error", ["method", "examples"], if_diverged=GUESS)
+    slope = (error[than][examples] - error[than][most]) / np.log(most / examples)
+    return np.exp((error[than][examples] - error[method][examples]) / slope)
+
+
+def beyond_best_width(records, decay, width="highest"):
+    """Test error of one regularised width less that of the plain width that is best in the same run."""
+    error = by_seed(records, "test_error", ["weight_decay", "width"], if_diverged=GUESS)
+    chosen = {"highest": max, "lowest": min}[width](error[decay].columns)
+    return error[decay][chosen] - error[0.0].min(axis=1)
+
+
+def range_ratio(records, decay, narrowest, of="regularised"):
+    """Highest less lowest test error over the widths from `narrowest` on, regularised over plain.
+
+    With `of` the plain ones, it is plain over regularised.
+    """
+    error = by_seed(records, "test_error", ["weight_decay", "width"], if_diverged=GUESS)
+    wide = {"regularised": error[decay].loc[:, narrowest:], "plain": error[0.0].loc[:, narrowest:]}
+    ranges = {name: table.max(axis=1) - table.min(axis=1) for name, table in wide.items()}
+    return ranges[of] / ranges["plain" if of == "regularised" else "regularised"]
+

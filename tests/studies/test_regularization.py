@@ -1,0 +1,227 @@
+"""The study of regularisation: augmentation, identities of decay, statistics on made records, controls, figures."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from claimcheck.engine.context import Context, Settings
+from claimcheck.judging import judge, rule
+from claimcheck.judging.measures import evaluate
+from claimcheck.results import records
+from claimcheck.spec import design
+from claimcheck.spec.controls import NAMES, applied, control_of
+from claimcheck.spec.modules import study_module
+from claimcheck.spec.reading import load_study
+
+ROOT = Path(__file__).parents[2]
+STUDY = load_study(ROOT / "studies", "regularization")
+RUNS, DECAYS, STATISTICS = (study_module(STUDY.folder, name) for name in ("runs", "decays", "statistics"))
+PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
+
+
+def answer(prediction, rows, scale="quick", data=None):
+    """What a prediction measures on the records of its part (on one data set), a number for each seed."""
+    prediction = PREDICTIONS[prediction] if isinstance(prediction, str) else prediction
+    rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
+    if prediction.measure is None:
+        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
+    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
+
+
+# ---- predictions on made records ----
+
+
+def methods(run):
+    """Networks as the claims have them: every regulariser helps with few examples, and none with many."""
+    error = {100: 0.5, 300: 0.4, 1000: 0.3, 3000: 0.2}[run.examples]
+    few = 1.0 if run.examples == 300 else 0.0
+    many = 1.0 if run.examples == 3000 else 0.0
+    change = {
+        "none": 0.0, "half": 0.05 * many - 0.04 * few, "fifth": -0.01 * many, "decay": -0.05 * few - 0.001 * many,
+        "shifts": -0.15, "turned": 0.05,
+    }[run.method]  # fmt: skip
+    norm = 5.0 if run.method == "decay" else 10.0
+    return {"test_error": error + change, "training_error": 0.0, "gap": error + change, "norm": norm}
+
+
+def widths(run):
+    """Plain errors fall to width 8 and rise; with decay they stay where they are best; too much or too little is worse."""
+    plain = {4: 0.3, 8: 0.2, 16: 0.28, 32: 0.3, 64: 0.3, 128: 0.31, 512: 0.31}[run.width]
+    decayed = 0.3 if run.width == 4 else 0.19
+    return {"test_error": {0.0: plain, STRENGTH: decayed}.get(run.weight_decay, 0.25)}
+
+
+STRENGTH = PREDICTIONS["one-size-fits"].arguments["decay"]
+
+MADE = {
+    "methods": methods,
+    "widths": widths,
+    "strengths": widths,
+    "pairs": lambda run: {"distance": 0.001 if run.strength == 1.0 else 0.5},
+    "identities": lambda run: {
+        "sgd_difference": 0.0, "adam_ratio": 100.5, "adamw_ratio": 1.001, "scale_difference": 0.0,
+    },
+}  # fmt: skip
+"""Records in which every prediction is true: the columns of a run, by part."""
+
+
+def made(name, scale="quick"):
+    """Records of a part as a scale has it, two seeds, with made columns."""
+    runs = design.confirmatory_runs(STUDY.at(scale)[name].model_copy(update={"seeds": 2}))
+    return runs.assign(status="ok").join(pd.DataFrame([MADE[name](run) for run in runs.itertuples()], runs.index))
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS.values(), ids=lambda prediction: prediction.id)
+def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
+    for scale in ("quick", "full"):
+        rows = made(prediction.part, scale)
+        if prediction.kind == "fact":
+            assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
+            continue
+        for data in prediction.on or [None]:
+            found = answer(prediction, rows, scale, data).to_numpy()
+            assert rule.inside(found, prediction.region).all(), data
+            for name in NAMES:
+                asked = applied(prediction, control_of(prediction, name))
+                found = answer(asked, rows, scale, data).to_numpy()
+                assert not rule.inside(found, asked.region).any(), (scale, data, name)
+
+
+def test_gains_are_compared_cell_by_cell():
+    found = answer("dropout-helps-most-with-little-data", made("methods"), data="mnist5k")
+    assert found.tolist() == pytest.approx([0.04 - 0.01] * 2)
+
+
+def test_what_augmentation_is_worth_is_read_off_the_plain_curve():
+    """From 0.4 at 300 to 0.2 at 3,000 the plain line reaches 0.25 after three quarters of the decade."""
+    found = answer("shifts-are-worth-data", made("methods"), data="mnist1d_pool")
+    assert found.tolist() == pytest.approx([10**0.75] * 2)
+
+
+def test_the_widest_regularised_network_is_held_against_the_best_plain_one_of_its_run():
+    assert answer("one-size-fits", made("widths"), data="digits").tolist() == pytest.approx([-0.01] * 2)
+
+
+def test_ranges_count_from_the_width_that_is_named():
+    rows = made("widths")
+    rows.loc[(rows["width"] == 128) & (rows["weight_decay"] == STRENGTH), "test_error"] = 0.2
+    plain = rows[rows["weight_decay"] == 0]
+    wide = plain[plain["width"] >= PREDICTIONS["size-matters-less"].arguments["narrowest"]]["test_error"]
+    expected = (0.2 - 0.19) / (wide.max() - wide.min())
+    assert answer("size-matters-less", rows, data="digits").tolist() == pytest.approx([expected] * 2)
+
+
+def test_a_network_that_diverged_counts_as_a_guess():
+    rows = made("methods")
+    rows.loc[(rows["examples"] == 300) & (rows["method"] == "none"), ["status", "test_error"]] = "diverged", np.nan
+    found = answer("dropout-helps-most-with-little-data", rows, data="mnist5k")
+    assert found.tolist() == pytest.approx([0.9 - 0.36 - 0.01] * 2)
+
+
+# ---- what is trained ----
+
+
+def test_turning_reverses_series_and_turns_images_upside_down_half_of_the_time():
+    x = torch.arange(6.0).expand(400, 6)
+    found = RUNS.turned(x, torch.tensor(3))
+    backwards = (found == x.flip(1)).all(1)
+    assert torch.equal(found[~backwards], x[~backwards])
+    assert 150 < int(backwards.sum()) < 250
+    image = torch.arange(4.0).view(1, 1, 2, 2).expand(400, 1, 2, 2)
+    kinds = {tuple(each.flatten().tolist()) for each in RUNS.turned(image, torch.tensor(3))}
+    assert kinds == {(0, 1, 2, 3), (3, 2, 1, 0)}
+
+
+def run_part(name, rows=slice(None), **settings):
+    """Records of one part at smoke scale, two seeds, at a learning rate of 0.01."""
+    part = STUDY.at("smoke")[name].model_copy(update={"seeds": 2})
+    frames = []
+    for piece in design.ensembles(part, design.confirmatory_runs(part).iloc[rows], "confirm"):
+        runs = piece.runs.assign(learning_rate=0.01) if part.tune else piece.runs
+        given = Settings({**part.settings, **settings})
+        context = Context("regularization", "smoke", name, given, torch.device("cpu"), Path("data"))
+        function = getattr(RUNS, f"run_{'widths' if name == 'strengths' else name}")
+        frames.append(records.check_outcome(function(runs, context), runs, part, where=name))
+    return records.part_of(records.concatenate(frames), name)
+
+
+@pytest.mark.parametrize("part", ["methods", "widths", "pairs"])
+def test_a_run_does_not_depend_on_its_company(part):
+    whole = run_part(part).set_index("run")
+    piece = run_part(part, rows=slice(1, None, 3)).set_index("run")
+    pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
+
+
+def test_without_decay_and_penalty_the_pair_is_one_network():
+    found = run_part("pairs", weight_decay=0.0)
+    weakest, strongest = (found[found["strength"] == found["strength"].agg(end)]["distance"] for end in ("min", "max"))
+    assert weakest.max() < 0.01 < strongest.min()
+
+
+def test_wrong_labels_are_in_the_training_set_alone():
+    """A network that knew all right labels would err on exactly the share that is wrong."""
+    context = Context("regularization", "smoke", "widths", Settings({}), torch.device("cpu"), Path("data"))
+    labels = torch.arange(10).repeat(10)
+    noisy = RUNS.noisy_labels(labels, 0.3, 10, context.generator(0, "labels"))
+    assert int((noisy != labels).sum()) == 30
+
+
+# ---- facts ----
+
+
+def identities(**changes):
+    return Settings({**STUDY.at("quick")["identities"].settings, **changes})
+
+
+def test_facts_hold(smoke):
+    for prediction in PREDICTIONS.values():
+        if prediction.kind == "fact":
+            rows = records.part_of(smoke, prediction.part)
+            assert judge.fact_holds(answer(prediction, rows, "smoke").to_numpy(), prediction), prediction.id
+
+
+def test_momentum_without_decay_is_no_penalty():
+    """The comparison can fail: a penalty of another strength gives other weights."""
+    generator = torch.Generator().manual_seed(0)
+    same = DECAYS.sgd_difference(identities(decay=0.0), generator)
+    assert same < 1e-12
+    weights = torch.ones(2, dtype=torch.float64)
+    assert DECAYS.shrinkage_ratio(torch.optim.SGD, identities(), generator) == pytest.approx(1.0, abs=0.01)
+    assert weights.sum() == 2
+
+
+@pytest.mark.parametrize("times", [10.0, 1000.0])
+def test_adam_with_l2_decays_in_inverse_proportion_to_the_gradient(times):
+    generator = torch.Generator().manual_seed(1)
+    assert DECAYS.shrinkage_ratio(torch.optim.Adam, identities(times=times), generator) == pytest.approx(times, rel=0.05)
+
+
+# ---- the whole ----
+
+
+def test_every_prediction_gives_each_seed_a_number(smoke):
+    for prediction in PREDICTIONS.values():
+        rows = records.part_of(smoke, prediction.part)
+        for data in prediction.on or [None]:
+            if prediction.id in SMALLER:
+                continue
+            values = answer(prediction, rows, "smoke", data)
+            assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
+
+
+SMALLER = {
+    name for name, prediction in PREDICTIONS.items() if "3000" in str(prediction.measure) + str(prediction.arguments)
+}
+"""Predictions that name a number of examples that smoke does not have."""
+
+
+@pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
+def test_figures_draw_without_problems(smoke, drawn_well, figure):
+    drawn_well(STUDY, figure, smoke)
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()
