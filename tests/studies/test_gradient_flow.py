@@ -11,7 +11,7 @@ import torch
 
 from claimcheck.engine.context import Context, Settings
 from claimcheck.judging.controls import outcomes
-from claimcheck.judging.evidence import Evidence, values_of
+from claimcheck.judging.evidence import values_of
 from claimcheck.judging.judge import fact_holds
 from claimcheck.judging.measures import evaluate
 from claimcheck.judging.rule import inside
@@ -244,13 +244,6 @@ def test_the_least_growth_of_saturation_is_told():
 
 
 # --- the study as a whole --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def found(smoke):
-    """The smoke run's records as the judge reads them."""
-    parts = {name: part for name, part in STUDY.at("smoke").items() if part.seeds}
-    return Evidence(STUDY, "smoke", parts, {"images": "not run"}, smoke)
 
 
 @pytest.mark.parametrize(
