@@ -1,40 +1,38 @@
 """Figures of regularisation: few data and many, methods side by side, decay against L2, width against strength."""
 
-import pandas as pd
-
 from claimcheck.figures import style
 
 from .statistics import GUESS
 
 DATA = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "digits": "digits"}
-RATES = {"none": "no dropout", "fifth": "rate 0.2", "half": "rate 0.5"}
-METHODS = {"none": "none", "half": "dropout", "decay": "decay", "shifts": "shifts", "turned": "turned"}
-DECAYS = {0.0: "none", 1.0: "decay"}
+METHODS = {"none": "none", "dropout": "dropout", "decay": "decay", "shifts": "shifts", "turned": "upside\ndown"}
+STRENGTHS = {0.0: "none", 1.0: "decay"}
 
 
 def plot_few_and_many(records):
-    """Test error over the number of examples, by rate of dropout."""
-    for axis, _, rows in style.panels(records, "dataset", DATA):
-        how = {"by": "method", "labels": RATES, "times": 100, "lost": GUESS}
-        style.curves(axis, rows, x="examples", y="test_error", **how)
-        style.log_axis(axis, sorted(rows["examples"].unique()))
-    return style.finish(axis, records, xlabel="training examples", ylabel="test error / %")
+    """What dropout takes off the test error of the same run without it, by number of examples and rate."""
+    how = {"dropout": "", "light": "\nlow rate", "half": "\nrate 0.5"}
+    cells = {(examples, method) for examples, method in zip(records["examples"], records["method"]) if method in how}
+    names = {f"{examples}/{method}": f"{examples:,}{how[method]}" for examples, method in sorted(cells)}
+    error = records["test_error"].fillna(GUESS)
+    keys = ["dataset", "examples", "seed"]
+    plain = records.assign(plain=error)[records["method"] == "none"][[*keys, "plain"]]
+    rows = records.assign(error=error).merge(plain, on=keys)
+    rows = rows.assign(gain=rows["plain"] - rows["error"], cell=rows["examples"].astype(str) + "/" + rows["method"])
+    for axis, _, own in style.panels(rows, "dataset", DATA, height=3.0):
+        style.points(axis, own, x="cell", y="gain", labels=names, times=100)
+        style.level(axis, 0.0, "no dropout")
+    return style.finish(axis, records, xlabel="training examples", ylabel="gain / points of error", raised=True)
 
 
 def plot_methods(records):
-    """Training and test error by method with few examples, and the plain test error with the most."""
-    some = records[records["examples"] == (300 if 300 in set(records["examples"]) else records["examples"].min())]
-    sides = {"test_error": "test", "training_error": "training"}
-    titles = {f"{data}/{side}": f"{DATA[data]}, {said}" for data in DATA for side, said in sides.items()}
-    rows = pd.concat([some.assign(panel=some["dataset"] + f"/{side}", error=some[side]) for side in sides])
+    """Test error by method with few examples, and the plain test error with the most."""
+    some = records[records["examples"] == 300]
     most = records[(records["examples"] == records["examples"].max()) & (records["method"] == "none")]
-    names = {method: said for method, said in METHODS.items() if method in set(some["method"])}
-    for axis, panel, own in style.panels(rows, "panel", titles, columns=2, height=4.8):
-        style.points(axis, own, x="method", y="error", labels=names, times=100, lost=GUESS)
-        data, side = panel.split("/")
-        if side == "test_error":
-            style.level(axis, 100 * most[most["dataset"] == data][side].mean(), "ten times\nthe examples")
-    return style.finish(axis, records, ylabel="error / %", raised=True)
+    for axis, data, own in style.panels(some, "dataset", DATA, height=3.0):
+        style.points(axis, own, x="method", y="test_error", labels=METHODS, times=100, lost=GUESS)
+        style.level(axis, 100 * most[most["dataset"] == data]["test_error"].mean(), "more data")
+    return style.finish(axis, records, ylabel="test error / %", raised=True)
 
 
 def plot_l2(records):
@@ -49,7 +47,7 @@ def plot_l2(records):
 def plot_widths(records):
     """Test error over width, without and with decay."""
     for axis, _, rows in style.panels(records, "dataset", DATA):
-        how = {"by": "weight_decay", "labels": DECAYS, "times": 100, "lost": GUESS}
+        how = {"by": "strength", "labels": STRENGTHS, "times": 100, "lost": GUESS}
         style.curves(axis, rows, x="width", y="test_error", **how)
         style.log_axis(axis, sorted(rows["width"].unique()))
     return style.finish(axis, records, xlabel="width / units", ylabel="test error / %")
@@ -57,6 +55,8 @@ def plot_widths(records):
 
 def plot_strengths(records):
     """Test error of the widest network by strength of the decay."""
-    for axis, _, rows in style.panels(records, "dataset", DATA, height=2.8):
-        style.points(axis, rows, x="weight_decay", y="test_error", times=100, lost=GUESS)
-    return style.finish(axis, records, xlabel="weight decay", ylabel="test error / %")
+    widest = records[records["width"] == records["width"].max()]
+    names = {strength: f"{strength:g} ×" for strength in sorted(widest["strength"].unique())}
+    for axis, _, rows in style.panels(widest, "dataset", DATA, height=2.8):
+        style.points(axis, rows, x="strength", y="test_error", labels=names, times=100, lost=GUESS)
+    return style.finish(axis, records, xlabel="strength of the decay", ylabel="test error / %")

@@ -84,17 +84,19 @@ def run_methods(runs, context):
 
 
 def run_widths(runs, context):
-    """Errors by width and weight decay, where a share of the training labels is wrong.
+    """Errors by width and strength of the decay, a multiple of the data set's own, where some training labels are wrong.
 
-    The training error is of the labels as they were given; validation and test labels are right.
+    The training loss and error are of the labels as they were given; those of the test are right.
     """
     settings, name, runs = context.settings, runs["dataset"].iloc[0], runs.reset_index(drop=True)
-    own = samples(context, name, runs["seed"], settings[name])
-    data = _mislabelled(own.training, runs, context, settings[name], settings[name]["training"])
-    network = _network(own.training, runs["width"].iloc[0])
-    evaluate = {"training": data, "validation": own.validation, "test": own.test}
-    hyper = {"schedule": settings.schedule}
-    return train(runs, context, network=network, data=data, hyper=hyper, evaluate=evaluate).records
+    sizes = settings[name]
+    own = samples(context, name, runs["seed"], sizes)
+    data = _mislabelled(own.training, runs, context, sizes, sizes["training"])
+    return train(
+        runs.assign(weight_decay=runs["strength"] * sizes["decay"]), context, data=data,
+        network=_network(own.training, runs["width"].iloc[0]), hyper={"schedule": settings.schedule},
+        evaluate={"training": data, "test": own.test},
+    ).records  # fmt: skip
 
 
 def run_pairs(runs, context):

@@ -36,20 +36,19 @@ def worth_of_data(records, method, examples, than="none"):
     return np.exp((error[than][examples] - error[method][examples]) / slope)
 
 
-def beyond_best_width(records, decay, width="highest"):
-    """Test error of one regularised width less that of the plain width that is best in the same run."""
-    error = by_seed(records, "test_error", ["weight_decay", "width"], if_diverged=GUESS)
-    chosen = {"highest": max, "lowest": min}[width](error[decay].columns)
-    return error[decay][chosen] - error[0.0].min(axis=1)
+def beyond_best_width(records, strength=1.0):
+    """Test error of the widest network at one strength of decay less that of the plain width best in the same run."""
+    error = by_seed(records, "test_error", ["strength", "width"], if_diverged=GUESS)
+    return error[strength][records["width"].max()] - error[0.0].min(axis=1)
 
 
-def range_ratio(records, decay, narrowest, of="regularised"):
-    """Highest less lowest test error over the widths from `narrowest` on, regularised over plain.
+def price_of_width(records, strength):
+    """By how much the widest network errs more than the best width, both at one strength of decay."""
+    rows = records[records["strength"] == strength]
+    error = by_seed(rows, "test_error", "width", if_diverged=GUESS)
+    return error[records["width"].max()] - error.min(axis=1)
 
-    With `of` the plain ones, it is plain over regularised.
-    """
-    error = by_seed(records, "test_error", ["weight_decay", "width"], if_diverged=GUESS)
-    wide = {"regularised": error[decay].loc[:, narrowest:], "plain": error[0.0].loc[:, narrowest:]}
-    ranges = {name: table.max(axis=1) - table.min(axis=1) for name, table in wide.items()}
-    return ranges[of] / ranges["plain" if of == "regularised" else "regularised"]
 
+def price_difference(records, ours, theirs):
+    """The price of width at one strength less that at another."""
+    return price_of_width(records, ours) - price_of_width(records, theirs)
