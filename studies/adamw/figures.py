@@ -5,7 +5,7 @@ import pandas as pd
 
 from claimcheck.figures import style
 
-from .statistics import best_of, guessing, losses
+from .statistics import GUESS, best_of, losses
 
 DATA = {"mnist1d_pool": "MNIST-1D", "mnist5k": "MNIST", "cmudict": "words"}
 NETWORKS = {"mlp": "MLP", "cnn": "CNN", "spellings": "spellings", "phonemes": "phonemes"}
@@ -75,22 +75,19 @@ def plot_budget(records):
 
 
 def plot_map(records):
-    """Mean test loss over learning rate and weight decay, a column an optimiser, a row a data set."""
-    names = {"adamw": "AdamW", "adam": "Adam + L2", "momentum": "SGD, momentum"}
-    rows = _capped(records)
-    rows = rows.assign(panel=rows["dataset"] + "/" + rows["optimizer"])
-    titles = {f"{data}/{optimizer}": f"{names[optimizer]}, {DATA[data]}" for data in DATA for optimizer in names}
-    panels = style.panels(rows, "panel", titles, columns=rows["optimizer"].nunique(), height=4.4)
-    for axis, _, own in panels:
-        grid = own.pivot_table(index="weight_decay", columns="learning_rate", values="loss")
-        span = {"vmin": rows["loss"].groupby(rows["panel"]).min().min(), "vmax": guessing(own)}
-        image = axis.imshow(grid, origin="lower", aspect="auto", cmap="viridis_r", **span)
-        axis.set_xticks(range(grid.shape[1]), [f"{value:g}" for value in grid.columns], fontsize=6.5)
+    """Mean test error over learning rate and weight decay, a row for each data set, a column for each optimiser."""
+    rows = records.assign(error=records["test_error"].fillna(GUESS), panel=records["dataset"] + "/" + records["optimizer"])
+    titles = {f"{data}/{optimizer}": f"{OPTIMIZERS[optimizer]}, {DATA[data]}" for data in DATA for optimizer in OPTIMIZERS}
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.8):
+        grid = 100 * own.pivot_table(index="weight_decay", columns="learning_rate", values="error")
+        same = rows[rows["dataset"] == own["dataset"].iloc[0]].groupby(["optimizer", "learning_rate", "weight_decay"])
+        span = 100 * same["error"].mean()
+        image = axis.imshow(grid, origin="lower", aspect="auto", cmap="viridis_r", vmin=span.min(), vmax=span.max())
+        axis.set_xticks(range(grid.shape[1]), [f"{value:g}" for value in grid.columns])
         axis.set_yticks(range(grid.shape[0]), [f"{value:g}" for value in grid.index])
         axis.grid(False)
-    figure = style.finish(axis, records, xlabel="learning rate", ylabel="decay", raised=True)
-    figure.colorbar(image, ax=figure.axes, label="test loss / nats")
-    return figure
+        axis.figure.colorbar(image, ax=axis, label="test error / %")
+    return style.finish(axis, records, xlabel="learning rate", ylabel="weight decay", raised=True)
 
 
 def plot_decay(records):

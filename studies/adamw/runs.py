@@ -3,8 +3,10 @@
 Every unit draws its own examples. Everything is measured at the last step.
 """
 
+import math
+
 from claimcheck.engine.networks import MLP
-from claimcheck.engine.samples import samples
+from claimcheck.engine.samples import mislabelled, samples
 from claimcheck.engine.single import per_run
 from claimcheck.engine.train import train
 from claimcheck.engine.transformers import Decoder, draw_text, next_token, next_token_loss
@@ -15,25 +17,29 @@ from .convolutions import Cnn
 CLASSES = 10
 
 
-def _pictures(runs, context):
-    """Network and samples of a classifier of images or signals: an MLP, or what the runs' column `network` says."""
+def _classified(runs, context):
+    """Network, training examples and samples of a classifier: an MLP, or what the runs' column `network` says."""
     settings, one = context.settings, runs.iloc[0]
-    own = samples(context, one["dataset"], runs["seed"], settings[one["dataset"]])
+    sizes = settings[one["dataset"]]
+    own = samples(context, one["dataset"], runs["seed"], sizes)
     shape = tuple(own.training.shared["x"].shape[1:])
 
     def network(run, generator):
         if getattr(run, "network", "mlp") == "cnn":
             return Cnn(shape, settings.channels, CLASSES, generator=generator, **settings.window)
-        return MLP(own.training.shared["x"][0].numel(), settings.width, CLASSES, depth=settings.depth, generator=generator)
+        return MLP(math.prod(shape), sizes["width"], CLASSES, depth=sizes["depth"], generator=generator)
 
-    return network, own
+    wrong = sizes["wrong_labels"]
+    data = mislabelled(own.training, context, runs["seed"], wrong) if wrong else own.training
+    return network, data, own
 
 
 def _classifiers(runs, context, **how):
-    """Train classifiers; training, validation and test loss and error at the last step."""
-    network, own = _pictures(runs, context)
-    evaluate = {"validation": own.validation, "test": own.test}
-    return train(runs, context, network=network, data=own.training, evaluate=evaluate, **how).records
+    """Train classifiers; validation and test loss and error at the last step."""
+    network, data, own = _classified(runs, context)
+    evaluate = {"validation": own.validation, "test": own.test} if len(own.validation) else {"test": own.test}
+    how["hyper"] = {"schedule": context.settings.schedule, **how.get("hyper", {})}
+    return train(runs, context, network=network, data=data, evaluate=evaluate, **how).records
 
 
 def _readers(runs, context, **how):
@@ -43,7 +49,8 @@ def _readers(runs, context, **how):
     own = draw_text(
         context, one["dataset"], one["network"], runs["seed"], train=sizes["training"], test=sizes["test"]
     )
-    decoder = settings.decoder
+    decoder, how = settings.decoder, {**how, "batch_size": settings.batch_of_words}
+    how["hyper"] = {"schedule": settings.schedule, **how["hyper"]}
     return train(
         runs, context, data=own.train, loss=next_token_loss, evaluate={"test": (own.test, next_token)},
         network=lambda run, generator: Decoder(len(own.vocabulary), **decoder, generator=generator), **how,
@@ -76,8 +83,8 @@ def run_variants(runs, context):
 
 def run_printed(runs, context):
     """Training and test loss by form of the update, `published` or `printed`, and learning rate."""
-    network, own = _pictures(runs, context)
-    return printed.trained(runs, context, network, own.training, {"training": own.training, "test": own.test})
+    network, data, own = _classified(runs, context)
+    return printed.trained(runs, context, network, data, {"training": data, "test": own.test})
 
 
 @per_run

@@ -12,6 +12,10 @@ GUESSING = {"cmudict": float(np.log(29))}
 """Loss of guessing among all symbols of spellings; among ten classes elsewhere."""
 
 
+GUESS = 0.9
+"""Test error of a guess among ten classes."""
+
+
 def guessing(records):
     """The loss of guessing on the records' data set, in nats."""
     return GUESSING.get(records["dataset"].iloc[0], float(np.log(10)))
@@ -88,16 +92,15 @@ def budget_difference(records, trials, ours, theirs):
 
 
 def area(records, optimizer, tolerance):
-    """Share of the cells of learning rate by weight decay that end within `tolerance` nats of the best one."""
-    worst = guessing(records)
-    how = {"if_diverged": worst, "at_most": worst, "optimizer": optimizer}
-    table = by_seed(records, "test_loss", ["weight_decay", "learning_rate"], **how)
+    """Share of the cells of learning rate by weight decay that end within `tolerance` of the best test error."""
+    how = {"if_diverged": GUESS, "optimizer": optimizer}
+    table = by_seed(records, "test_error", ["weight_decay", "learning_rate"], **how)
     return table.le(table.min(axis=1) + tolerance, axis=0).mean(axis=1)
 
 
-def area_difference(records, tolerance, ours, theirs):
-    """The same, of one optimiser less another."""
-    return area(records, ours, tolerance) - area(records, theirs, tolerance)
+def area_difference(records, ours, theirs):
+    """The same, of one optimiser less another; each gives `optimizer` and `tolerance`."""
+    return area(records, **ours) - area(records, **theirs)
 
 
 def farthest_variant(records, variants):

@@ -3,15 +3,14 @@
 Every unit draws its own examples; fewer are a part of more. Everything is measured at the last step.
 """
 
-import pandas as pd
 import torch
 
 from claimcheck.engine import noise
 from claimcheck.engine.networks import MLP
-from claimcheck.engine.samples import first, own_columns, samples, shrunk
+from claimcheck.engine.samples import first, mislabelled, samples, shrunk
 from claimcheck.engine.shifts import shifted
 from claimcheck.engine.single import per_run
-from claimcheck.engine.train import classification, cross_entropy, noisy_labels, softmax_cross_entropy, train
+from claimcheck.engine.train import cross_entropy, softmax_cross_entropy, train
 
 from . import decays
 
@@ -47,17 +46,6 @@ def _network(data, width, **more):
     return lambda run, generator: MLP(inputs, int(width), CLASSES, generator=generator, **more)
 
 
-def _mislabelled(data, runs, context, sizes, examples):
-    """The first examples of each run's draw, of which the share `wrong_labels` of the settings has a wrong label."""
-    data = first(data, int(examples))
-    right = data.shared["y"][data.subset]
-    labels = [
-        noisy_labels(own, sizes["wrong_labels"], CLASSES, context.generator(seed, "labels"))
-        for own, seed in zip(right, runs["seed"], strict=True)
-    ]
-    return own_columns(data, y=torch.stack(labels))
-
-
 def run_methods(runs, context):
     """Errors of networks by number of examples and method, what they gained by knowing the examples, and their size.
 
@@ -69,7 +57,10 @@ def run_methods(runs, context):
     own = samples(context, one["dataset"], runs["seed"], sizes)
     moved = method.get("augmentation") == "shifts"
     whole = samples(context, one["dataset"], runs["seed"], {**sizes, "shrink": 1}) if moved else own
-    data, shown = (_mislabelled(each.training, runs, context, sizes, one["examples"]) for each in (own, whole))
+    data, shown = (
+        mislabelled(first(each.training, int(one["examples"])), context, runs["seed"], sizes["wrong_labels"])
+        for each in (own, whole)
+    )
     dropout = method.get("dropout", {}).get(one["dataset"])
     trained = train(
         runs, context, data=shown, steps=settings.steps[str(one["examples"])],
@@ -91,7 +82,7 @@ def run_widths(runs, context):
     settings, name, runs = context.settings, runs["dataset"].iloc[0], runs.reset_index(drop=True)
     sizes = settings[name]
     own = samples(context, name, runs["seed"], sizes)
-    data = _mislabelled(own.training, runs, context, sizes, sizes["training"])
+    data = mislabelled(own.training, context, runs["seed"], sizes["wrong_labels"])
     return train(
         runs.assign(weight_decay=runs["strength"] * sizes["decay"]), context, data=data,
         network=_network(own.training, runs["width"].iloc[0]), hyper={"schedule": settings.schedule},

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from claimcheck.data.draws import draw_each
-from claimcheck.engine.data import Data
+from claimcheck.engine.data import Data, noisy_labels
 
 
 class Samples(NamedTuple):
@@ -59,3 +60,17 @@ def own_columns(data: Data, **columns: Tensor) -> Data:
     """The same examples as columns of each member's own ``[R, n, ...]``, some of them replaced, such as by noisy labels."""
     assert data.subset is not None
     return Data({}, {name: column[data.subset] for name, column in data.shared.items()} | columns)
+
+
+def mislabelled(data: Data, context: Any, seeds: Iterable[int], share: float, classes: int = 10) -> Data:
+    """The same examples as columns of each member's own, a share of their labels moved to another class.
+
+    Which, and to what, is drawn from each seed's stream "labels".
+    """
+    assert data.subset is not None
+    right = data.shared["y"][data.subset]
+    given = [
+        noisy_labels(own, share, classes, context.generator(seed, "labels"))
+        for own, seed in zip(right, seeds, strict=True)
+    ]
+    return own_columns(data, y=torch.stack(given))
