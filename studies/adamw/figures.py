@@ -19,11 +19,7 @@ TASKS = {
 OPTIMIZERS = {"adamw": "AdamW", "momentum": "SGD, momentum"}
 DEFAULTS = {"adamw": (0.001,), "momentum": (0.01, 0.1)}
 FORMS = {"published": "published", "printed": "as printed"}
-DECAYED = {
-    ("adamw", 0.0): "no decay",
-    ("adamw", 1.0): "AdamW",
-    ("adam", 0.01): "Adam + L2",
-}
+ARMS = {"none": "no decay", "adamw": "AdamW", "l2": "Adam + L2"}
 VARIANTS = {
     "default": "default",
     "eps_large": "ε = 0.001",
@@ -92,10 +88,8 @@ def plot_map(records):
 
 def plot_decay(records):
     """Test error with few examples: no decay, AdamW's, an L2 penalty under Adam."""
-    arms = {f"{optimizer}/{decay:g}": name for (optimizer, decay), name in DECAYED.items()}
-    rows = records.assign(arm=records["optimizer"] + "/" + records["weight_decay"].map("{:g}".format))
-    for axis, _, own in style.panels(rows, "dataset", DATA, height=2.8):
-        style.points(axis, own, x="arm", y="test_error", labels=arms, times=100, lost=0.9)
+    for axis, _, own in style.panels(records, "dataset", DATA, height=2.8):
+        style.points(axis, own, x="arm", y="test_error", labels=ARMS, times=100, lost=GUESS)
     return style.finish(axis, records, ylabel="test error / %")
 
 

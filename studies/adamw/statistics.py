@@ -45,6 +45,12 @@ def regret_difference(records, ours, theirs):
     return regret(records, **ours) - regret(records, **theirs)
 
 
+def regret_in_longer_runs(records, ours, theirs):
+    """Regret of AdamW's default rate in one part less that in another, on the task that they share."""
+    rows = records[(records["dataset"] == "mnist1d_pool") & (records["network"] == "mlp")]
+    return regret(rows[rows["part"] == ours], "adamw", 0.001) - regret(rows[rows["part"] == theirs], "adamw", 0.001)
+
+
 def good_range(records, optimizer, tolerance):
     """How many decades of rates end within `tolerance` nats of the best, between rates by straight lines."""
     return _mean([
