@@ -29,7 +29,7 @@ def sgd_difference(settings, generator):
     return max(float((end - ends[0]).abs().max()) for end in ends) / size
 
 
-def shrinkage_ratio(kind, settings, generator):
+def shrinkage_ratio(kind, settings, generator, **options):
     """By how much more the decay shrinks a weight than one whose gradients are `times` as large.
 
     Two weights that begin at 1 get the same random gradients of mean zero, one of them `times` as large. What the decay
@@ -39,7 +39,7 @@ def shrinkage_ratio(kind, settings, generator):
     ends = []
     for decay in (0.0, settings.small_decay):
         weights = torch.ones(2, dtype=torch.float64, requires_grad=True)
-        optimizer = kind([weights], lr=settings.rate, weight_decay=decay, eps=0.0)
+        optimizer = kind([weights], lr=settings.rate, weight_decay=decay, **options)
         for gradient in gradients:
             weights.grad = gradient.clone()
             optimizer.step()

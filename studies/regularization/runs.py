@@ -121,7 +121,7 @@ def run_identities(run, context):
     settings, generator = context.settings, context.generator(run.seed, "identities")
     return {
         "sgd_difference": decays.sgd_difference(settings, generator),
-        "adam_ratio": decays.shrinkage_ratio(torch.optim.Adam, settings, generator),
-        "adamw_ratio": decays.shrinkage_ratio(torch.optim.AdamW, settings, generator),
+        "adam_ratio": decays.shrinkage_ratio(torch.optim.Adam, settings, generator, eps=0.0),
+        "adamw_ratio": decays.shrinkage_ratio(torch.optim.AdamW, settings, generator, eps=0.0),
         "scale_difference": decays.scale_difference(settings, generator),
     }

@@ -5,14 +5,16 @@ from pathlib import Path
 import torch
 
 from claimcheck.engine.context import Context, Settings
-from claimcheck.engine.samples import first, own_columns, samples, shrunk
+from claimcheck.engine.samples import first, mislabelled, own_columns, samples, shrunk
 
 SIZES = {"training": 60, "validation": 30, "test": 40}
 
 
+CONTEXT = Context("study", "smoke", "part", Settings({}), torch.device("cpu"), Path("data"))
+
+
 def drawn(name="digits", seeds=(0, 1, 0), **sizes):
-    context = Context("study", "smoke", "part", Settings({}), torch.device("cpu"), Path("data"))
-    return samples(context, name, seeds, {**SIZES, **sizes})
+    return samples(CONTEXT, name, seeds, {**SIZES, **sizes})
 
 
 def test_no_example_is_in_two_parts_and_members_of_a_seed_share_theirs():
@@ -50,3 +52,11 @@ def test_own_columns_are_the_same_examples_with_some_columns_replaced():
     positions = torch.tensor([[3, 5]] * 3)
     assert torch.equal(columns.rows(positions)["x"], own.rows(positions)["x"])
     assert columns.rows(positions)["y"].tolist() == [[0, 0]] * 3
+
+
+def test_a_share_of_the_labels_is_wrong_the_same_for_members_of_a_seed():
+    own = drawn().training
+    given, right = mislabelled(own, CONTEXT, (0, 1, 0), 0.3).per_member["y"], own.shared["y"][own.subset]
+    assert (given != right).sum(1).tolist() == [18, 18, 18]
+    assert torch.equal(given[0], given[2])
+    assert not torch.equal((given != right)[0], (given != right)[1])

@@ -75,6 +75,7 @@ TOO_SMALL = {
         "rms-as-good-plain": "never, against",
         "rms-as-good-residual": "never, against",
     },
+    "regularization": {"one-size-fits": "never"},
 }
 """Controls that are true at smoke, by study and prediction: a few steps train nothing, so arms that differ at quick do not."""
 
