@@ -72,8 +72,12 @@ def plot_budget(records):
 
 def plot_map(records):
     """Mean test error over learning rate and weight decay, a row for each data set, a column for each optimiser."""
-    rows = records.assign(error=records["test_error"].fillna(GUESS), panel=records["dataset"] + "/" + records["optimizer"])
-    titles = {f"{data}/{optimizer}": f"{OPTIMIZERS[optimizer]}, {DATA[data]}" for data in DATA for optimizer in OPTIMIZERS}
+    rows = records.assign(
+        error=records["test_error"].fillna(GUESS), panel=records["dataset"] + "/" + records["optimizer"]
+    )
+    titles = {
+        f"{data}/{optimizer}": f"{OPTIMIZERS[optimizer]}, {DATA[data]}" for data in DATA for optimizer in OPTIMIZERS
+    }
     for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.8):
         grid = 100 * own.pivot_table(index="weight_decay", columns="learning_rate", values="error")
         same = rows[rows["dataset"] == own["dataset"].iloc[0]].groupby(["optimizer", "learning_rate", "weight_decay"])

@@ -45,9 +45,7 @@ def identities(settings, generator):
     first = printed[1] - start * (1 - settings.rate * settings.decay)
     still = torch.zeros(settings.steps, 2, dtype=torch.float64)
     sizes = torch.tensor([1.0, 100.0], dtype=torch.float64)
-    adamw, adam = (
-        torch_path(kind, sizes, still, settings)[-1] for kind in (torch.optim.AdamW, torch.optim.Adam)
-    )
+    adamw, adam = (torch_path(kind, sizes, still, settings)[-1] for kind in (torch.optim.AdamW, torch.optim.Adam))
     law = (1 - settings.rate * settings.decay) ** settings.steps
     return {
         "published_difference": float((published - expected).abs().max() / expected.abs().max()),

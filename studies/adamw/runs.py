@@ -46,9 +46,7 @@ def _readers(runs, context, **how):
     """Train decoder transformers on words, spelt or as phonemes; test loss and error of the next token."""
     settings, one = context.settings, runs.iloc[0]
     sizes = settings[one["dataset"]]
-    own = draw_text(
-        context, one["dataset"], one["network"], runs["seed"], train=sizes["training"], test=sizes["test"]
-    )
+    own = draw_text(context, one["dataset"], one["network"], runs["seed"], train=sizes["training"], test=sizes["test"])
     decoder, how = settings.decoder, {**how, "batch_size": settings.batch_of_words}
     how["hyper"] = {"schedule": settings.schedule, **how["hyper"]}
     return train(

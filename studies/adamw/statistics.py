@@ -26,9 +26,7 @@ def losses(records, optimizer):
     worst = guessing(records)
     rows = records[records["optimizer"] == optimizer]
     how = {"if_diverged": worst, "at_most": worst}
-    return {
-        network: by_seed(own, "test_loss", "learning_rate", **how) for network, own in rows.groupby("network")
-    }
+    return {network: by_seed(own, "test_loss", "learning_rate", **how) for network, own in rows.groupby("network")}
 
 
 def _mean(numbers):

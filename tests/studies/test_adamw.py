@@ -216,7 +216,9 @@ CONTRADICTED = {"printed-trains-like-adamw", "default-costs-less-in-longer-runs"
 def made(name, scale="quick"):
     """Records of a part as a scale has it, two seeds, with made columns."""
     runs = design.confirmatory_runs(STUDY.at(scale)[name].model_copy(update={"seeds": 2}))
-    return runs.assign(status="ok", part=name).join(pd.DataFrame([MADE[name](r) for r in runs.itertuples()], runs.index))
+    return runs.assign(status="ok", part=name).join(
+        pd.DataFrame([MADE[name](r) for r in runs.itertuples()], runs.index)
+    )
 
 
 @pytest.mark.parametrize(
