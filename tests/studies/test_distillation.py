@@ -14,7 +14,6 @@ from claimcheck.judging import judge, rule
 from claimcheck.results import records
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
 from .asking import Asked
