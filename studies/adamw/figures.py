@@ -78,16 +78,21 @@ def plot_map(records):
     titles = {
         f"{data}/{optimizer}": f"{OPTIMIZERS[optimizer]}, {DATA[data]}" for data in DATA for optimizer in OPTIMIZERS
     }
+    images = {}
     for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.8):
         grid = 100 * own.pivot_table(index="weight_decay", columns="learning_rate", values="error")
         same = rows[rows["dataset"] == own["dataset"].iloc[0]].groupby(["optimizer", "learning_rate", "weight_decay"])
         span = 100 * same["error"].mean()
-        image = axis.imshow(grid, origin="lower", aspect="auto", cmap="viridis_r", vmin=span.min(), vmax=span.max())
+        images[axis] = axis.imshow(
+            grid, origin="lower", aspect="auto", cmap="viridis_r", vmin=span.min(), vmax=span.max()
+        )
         axis.set_xticks(range(grid.shape[1]), [f"{value:g}" for value in grid.columns])
         axis.set_yticks(range(grid.shape[0]), [f"{value:g}" for value in grid.index])
         axis.grid(False)
-        axis.figure.colorbar(image, ax=axis, label="test error / %")
-    return style.finish(axis, records, xlabel="learning rate", ylabel="weight decay", raised=True)
+    figure = style.finish(axis, records, xlabel="learning rate", ylabel="weight decay", raised=True)
+    for axis, image in images.items():
+        figure.colorbar(image, ax=axis, label="test error / %")
+    return figure
 
 
 def plot_decay(records):
