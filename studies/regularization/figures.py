@@ -9,11 +9,16 @@ METHODS = {"none": "none", "dropout": "dropout", "decay": "decay", "shifts": "sh
 STRENGTHS = {0.0: "none", 1.0: "decay"}
 
 
+def _place(cell):
+    """From few examples to many, and from a low rate to a high one."""
+    return cell[0], cell[1] == "half"
+
+
 def plot_few_and_many(records):
     """What dropout takes off the test error of the same run without it, by number of examples and rate."""
     how = {"dropout": "", "light": "\nlow rate", "half": "\nrate 0.5"}
     cells = {(examples, method) for examples, method in zip(records["examples"], records["method"]) if method in how}
-    names = {f"{examples}/{method}": f"{examples:,}{how[method]}" for examples, method in sorted(cells)}
+    names = {f"{examples}/{method}": f"{examples:,}{how[method]}" for examples, method in sorted(cells, key=_place)}
     error = records["test_error"].fillna(GUESS)
     keys = ["dataset", "examples", "seed"]
     plain = records.assign(plain=error)[records["method"] == "none"][[*keys, "plain"]]
@@ -29,9 +34,10 @@ def plot_methods(records):
     """Test error by method with few examples, and the plain test error with the most."""
     some = records[records["examples"] == 300]
     most = records[(records["examples"] == records["examples"].max()) & (records["method"] == "none")]
+    label = f"{records['examples'].max():,} examples,\nnone"
     for axis, data, own in style.panels(some, "dataset", DATA, height=3.0):
         style.points(axis, own, x="method", y="test_error", labels=METHODS, times=100, lost=GUESS)
-        style.level(axis, 100 * most[most["dataset"] == data]["test_error"].mean(), "more data")
+        style.level(axis, 100 * most[most["dataset"] == data]["test_error"].mean(), label)
     return style.finish(axis, records, ylabel="test error / %", raised=True)
 
 
@@ -39,7 +45,7 @@ def plot_l2(records):
     """Distance of Adam with a penalty from AdamW over the strength of the penalty, and the level of one algorithm."""
     axis = style.axis()
     style.curves(axis, records, x="strength", y="distance", by="dataset", labels=DATA)
-    style.level(axis, 0.01, "the same, to\nrounding and more")
+    style.level(axis, 0.01, "one algorithm")
     labels = {"xlabel": "strength of the penalty", "ylabel": "distance / norm of the weights"}
     return style.finish(axis, records, log_ticks=sorted(records["strength"].unique()), yscale="log", **labels)
 
