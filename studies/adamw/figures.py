@@ -67,6 +67,8 @@ def plot_budget(records):
     for axis, _, own in style.panels(budget, "dataset", DATA, height=2.8):
         style.curves(axis, own, x="trials", y="loss", by="optimizer", labels=OPTIMIZERS)
         style.log_axis(axis, [1, 2, 4, 8, 16])
+        low, high = axis.get_ylim()
+        axis.set_ylim(low, high + 0.3 * (high - low))  # room for a slide's legend
     return style.finish(axis, records, xlabel="rates tried", ylabel="expected test loss / nats", raised=True)
 
 
@@ -107,8 +109,8 @@ def plot_printed(records):
     sets = [name for name in DATA if (records["dataset"] == name).any()]
     left, *rest = style.side_by_side("step / published step", *[""] * len(sets), height=2.8)
     steps = np.unique(np.geomspace(1, 10000, 60).round())
-    style.theory(left, steps, 1 / np.sqrt(1 - 0.999**steps), label="1 / √(1 − β₂ᵗ)")
-    left.set(xscale="log", yscale="log", xlabel="step t", title="theory")
+    style.theory(left, steps, 1 / np.sqrt(1 - 0.999**steps), label="_theory")
+    left.set(xscale="log", yscale="log", xlabel="step t", title="1 / √(1 − β₂ᵗ)")
     style.log_axis(left, [1, 3, 10, 30], across="y")
     for axis, name in zip(rest, sets):
         own = records[records["dataset"] == name]
