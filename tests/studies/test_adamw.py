@@ -1,7 +1,6 @@
 """The study of AdamW: formulas, the printed update against a plain loop, convolutions, statistics, controls, figures."""
 
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,38 +10,26 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
-from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.judging import judge, rule
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
-from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
 
-ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "adamw")
+from .asking import Asked
+
+ASKED = Asked("adamw")
+STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
+answer, run_part = ASKED.answer, ASKED.run_part
 RUNS, FORMULAS, STATISTICS, CONVOLUTIONS = (
-    study_module(STUDY.folder, name) for name in ("runs", "formulas", "statistics", "convolutions")
+    ASKED.module(name) for name in ("runs", "formulas", "statistics", "convolutions")
 )
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
-
-
-def answer(prediction, rows, scale="quick", data=None):
-    """What a prediction measures on the records of its part (on one data set), a number for each seed."""
-    prediction = PREDICTIONS[prediction] if isinstance(prediction, str) else prediction
-    rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
-    if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
 
 
 # ---- formulas ----
 
 
-def settings_of(name, scale="quick", **changes):
-    return Settings({**STUDY.at(scale)[name].settings, **changes})
+def settings_of(name, **changes):
+    return ASKED.context(name, **{**STUDY.at("quick")[name].settings, **changes}).settings
 
 
 def test_facts_hold(smoke):
@@ -70,13 +57,8 @@ def test_the_printed_first_step_is_one_over_the_root_of_one_less_beta2(beta2):
     assert found["first_step"] == pytest.approx(1 / math.sqrt(1 - beta2), rel=1e-4)
 
 
-def context_of(part, **changes):
-    given = settings_of(part, "smoke", **changes)
-    return Context("adamw", "smoke", part, given, torch.device("cpu"), Path("data"))
-
-
 def test_training_by_each_form_equals_a_plain_loop():
-    context = context_of("printed", steps=12)
+    context = ASKED.context("printed", **{**STUDY.at("smoke")["printed"].settings, "steps": 12})
     rows = [{"run": form, "seed": 3, "dataset": "mnist1d_pool", "form": form} for form in ("published", "printed")]
     runs = pd.DataFrame(rows).assign(learning_rate=0.01)
     found = RUNS.run_printed(runs, context).set_index("run")
@@ -215,10 +197,7 @@ CONTRADICTED = {"printed-trains-like-adamw", "default-costs-less-in-longer-runs"
 
 def made(name, scale="quick"):
     """Records of a part as a scale has it, two seeds, with made columns."""
-    runs = design.confirmatory_runs(STUDY.at(scale)[name].model_copy(update={"seeds": 2}))
-    return runs.assign(status="ok", part=name).join(
-        pd.DataFrame([MADE[name](r) for r in runs.itertuples()], runs.index)
-    )
+    return ASKED.made(name, lambda run, settings: MADE[name](run), scale).assign(part=name)
 
 
 @pytest.mark.parametrize(
@@ -229,13 +208,13 @@ def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(predic
         parts = [prediction.part] if prediction.part else ["rates", "longer"]
         rows = pd.concat([made(part, scale) for part in parts], ignore_index=True)
         for data in prediction.on or [None]:
-            found = answer(prediction, rows, scale, data).to_numpy()
+            found = answer(prediction, rows, scale, data=data).to_numpy()
             assert rule.inside(found, prediction.region).all() != (prediction.id in CONTRADICTED), (data, found)
             for name in NAMES:
                 if name == "against" and prediction.id in CONTRADICTED:
                     continue
                 asked = applied(prediction, control_of(prediction, name))
-                found = answer(asked, rows, scale, data).to_numpy()
+                found = answer(asked, rows, scale, data=data).to_numpy()
                 assert not rule.inside(found, asked.region).any(), (scale, data, name)
 
 
@@ -248,21 +227,10 @@ def test_longer_runs_are_compared_with_short_ones_of_the_same_task():
 # ---- runs and figures ----
 
 
-def run_part(name, rows=slice(None)):
-    """Records of one part at smoke scale, two seeds, at a learning rate of 0.01 where it is tuned."""
-    part = STUDY.at("smoke")[name].model_copy(update={"seeds": 2})
-    frames = []
-    for piece in design.ensembles(part, design.confirmatory_runs(part).iloc[rows], "confirm"):
-        runs = piece.runs.assign(learning_rate=0.01) if part.tune else piece.runs
-        function = getattr(RUNS, f"run_{'rates' if name == 'longer' else name}")
-        frames.append(records.check_outcome(function(runs, context_of(name)), runs, part, where=name))
-    return records.part_of(records.concatenate(frames), name)
-
-
 @pytest.mark.parametrize("part", ["rates", "decay", "printed", "variants"])
 def test_a_run_does_not_depend_on_its_company(part):
-    whole = run_part(part).set_index("run")
-    piece = run_part(part, rows=slice(1, None, 3)).set_index("run")
+    whole = run_part(part, seeds=2, rate=0.01).set_index("run")
+    piece = run_part(part, seeds=2, rate=0.01, rows=slice(1, None, 3)).set_index("run")
     pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
 
 
@@ -270,7 +238,7 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
     for prediction in PREDICTIONS.values():
         rows = smoke if prediction.part is None else records.part_of(smoke, prediction.part)
         for data in prediction.on or [None]:
-            values = answer(prediction, rows, "smoke", data)
+            values = answer(prediction, rows, "smoke", data=data)
             assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
 
 

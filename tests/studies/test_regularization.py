@@ -1,34 +1,20 @@
 """The study of regularisation: augmentation, identities of decay, statistics on made records, controls, figures."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from claimcheck.engine.context import Context, Settings
 from claimcheck.judging import judge, rule
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
-from claimcheck.spec import design
-from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
+from claimcheck.spec.controls import NAMES
 
-ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "regularization")
-RUNS, DECAYS, STATISTICS = (study_module(STUDY.folder, name) for name in ("runs", "decays", "statistics"))
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
+from .asking import Asked
 
-
-def answer(prediction, rows, scale="quick", data=None):
-    """What a prediction measures on the records of its part (on one data set), a number for each seed."""
-    prediction = PREDICTIONS[prediction] if isinstance(prediction, str) else prediction
-    rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
-    if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
+ASKED = Asked("regularization")
+STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
+answer, run_part = ASKED.answer, ASKED.run_part
+RUNS, DECAYS, STATISTICS = (ASKED.module(name) for name in ("runs", "decays", "statistics"))
 
 
 # ---- predictions on made records ----
@@ -71,25 +57,19 @@ MADE = {
 
 def made(name, scale="quick"):
     """Records of a part as a scale has it, two seeds, with made columns."""
-    runs = design.confirmatory_runs(STUDY.at(scale)[name].model_copy(update={"seeds": 2}))
-    return runs.assign(status="ok").join(pd.DataFrame([MADE[name](run) for run in runs.itertuples()], runs.index))
+    return ASKED.made(name, lambda run, settings: MADE[name](run), scale)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS.values(), ids=lambda prediction: prediction.id)
 def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
     for scale in ("quick", "full"):
-        rows = whole = made(prediction.part, scale)
-        if prediction.kind == "fact":
-            assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
+        if prediction.part != "clean":
+            ASKED.told_from_controls(prediction, made(prediction.part, scale), scale)
             continue
-        for data in prediction.on or [None]:
-            found = answer(prediction, whole, scale, data).to_numpy()
-            assert rule.inside(found, prediction.region).all(), data
-            for name in NAMES:
-                asked = applied(prediction, control_of(prediction, name))
-                rows = made(asked.part, scale)
-                found = answer(asked, rows, scale, data).to_numpy()
-                assert not rule.inside(found, asked.region).any(), (scale, data, name)
+        assert rule.inside(answer(prediction, made("clean", scale), scale).to_numpy(), prediction.region).all()
+        for name in NAMES:  # asked of another part, which holds the numbers of examples
+            found = answer(prediction.id, made("methods", scale), scale, control=name).to_numpy()
+            assert not rule.inside(found, prediction.region).any(), (scale, name)
 
 
 def test_gains_are_compared_cell_by_cell():
@@ -135,28 +115,15 @@ def test_turning_changes_the_sign_of_series_and_turns_images_upside_down_half_of
     assert kinds == {(0, 1, 2, 3), (3, 2, 1, 0)}
 
 
-def run_part(name, rows=slice(None), **settings):
-    """Records of one part at smoke scale, two seeds, at a learning rate of 0.01."""
-    part = STUDY.at("smoke")[name].model_copy(update={"seeds": 2})
-    frames = []
-    for piece in design.ensembles(part, design.confirmatory_runs(part).iloc[rows], "confirm"):
-        runs = piece.runs.assign(learning_rate=0.01) if part.tune else piece.runs
-        given = Settings({**part.settings, **settings})
-        context = Context("regularization", "smoke", name, given, torch.device("cpu"), Path("data"))
-        function = getattr(RUNS, f"run_{name}")
-        frames.append(records.check_outcome(function(runs, context), runs, part, where=name))
-    return records.part_of(records.concatenate(frames), name)
-
-
 @pytest.mark.parametrize("part", ["methods", "widths", "pairs"])
 def test_a_run_does_not_depend_on_its_company(part):
-    whole = run_part(part).set_index("run")
-    piece = run_part(part, rows=slice(1, None, 3)).set_index("run")
+    whole = run_part(part, seeds=2, rate=0.01).set_index("run")
+    piece = run_part(part, seeds=2, rate=0.01, rows=slice(1, None, 3)).set_index("run")
     pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
 
 
 def test_without_decay_and_penalty_the_pair_is_one_network():
-    found = run_part("pairs", weight_decay=0.0)
+    found = run_part("pairs", seeds=2, weight_decay=0.0, learning_rate=0.003)
     weakest, strongest = (found[found["strength"] == found["strength"].agg(end)]["distance"] for end in ("min", "max"))
     assert weakest.max() < 0.01 < strongest.min()
 
@@ -165,7 +132,7 @@ def test_without_decay_and_penalty_the_pair_is_one_network():
 
 
 def identities(**changes):
-    return Settings({**STUDY.at("quick")["identities"].settings, **changes})
+    return ASKED.context("identities", **{**STUDY.at("quick")["identities"].settings, **changes}).settings
 
 
 def test_facts_hold(smoke):
@@ -195,7 +162,7 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
     for prediction in PREDICTIONS.values():
         rows = records.part_of(smoke, prediction.part)
         for data in prediction.on or [None]:
-            values = answer(prediction, rows, "smoke", data)
+            values = answer(prediction, rows, "smoke", data=data)
             assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
 
 
