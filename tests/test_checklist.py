@@ -27,17 +27,16 @@ def found(findings):
 
 
 class Classifier(nn.Module):
-    """A classifier on torch's transformer encoder; `cut` lets no gradient through to the embedding."""
+    """A classifier on torch's transformer encoder."""
 
-    def __init__(self, cut=False):
+    def __init__(self):
         super().__init__()
-        self.cut, self.embed = cut, nn.Embedding(20, 16)
+        self.embed = nn.Embedding(20, 16)
         layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
         self.encoder, self.head = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(16, 5)
 
     def forward(self, tokens):
-        x = self.embed(tokens)
-        return self.head(self.encoder(x.detach() if self.cut else x).mean(1))
+        return self.head(self.encoder(self.embed(tokens)).mean(1))
 
 
 class OfProbabilities(nn.Module):
@@ -68,13 +67,12 @@ def planted(name):
     """The same with a bug, and what must be named: the check, and a word of what or where."""
     model, batch, test = made(name)
     if name == "resnet18":
-        return OfProbabilities(model), batch, test, ("overfit", "not learnt")
+        nn.init.constant_(model.layer4[1].bn1.bias, -100.0)  # no ReLU of that block is ever on
+        return model, batch, test, ("gradient", "layer4.1.conv1.weight")
     if name == "mobilenet_v3_small":
         nn.init.constant_(model.features[0][1].bias, -100.0)  # far below where hardswish is off
         return model, batch, test, ("gradient", "features.0.0.weight")
-    cut = Classifier(cut=True)
-    cut.load_state_dict(model.state_dict())
-    return cut, batch, test, ("gradient", "embed.weight")
+    return OfProbabilities(model), batch, test, ("overfit", "not learnt")
 
 
 MODELS = ("resnet18", "transformer_encoder", "mobilenet_v3_small")
