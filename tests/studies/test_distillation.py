@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.data import Data
+from claimcheck.engine.shifts import shifted
 from claimcheck.figures import drawing
 from claimcheck.judging import judge, rule
 from claimcheck.judging.measures import evaluate
@@ -23,7 +24,6 @@ from claimcheck.theory.logit_matching import cosine_to_logit_difference, expecte
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "distillation")
 RUNS, STATISTICS, FIGURES = (study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures"))
-shifted = study_module(STUDY.folder, "shifts").shifted
 PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 SIZES = {"pool": 80, "validation": 50, "test": 50, "examples": 40, "teacher_steps": 2, "steps": 2}
 
