@@ -66,16 +66,19 @@ def syllables(phonemes):
     return torch.isin(phonemes, torch.tensor(VOWELS, device=phonemes.device)).sum(-1).clamp(1, MOST_SYLLABLES) - 1
 
 
+def displaced(x, key, reach, side=None):
+    """Vectors `[B, inputs]` moved by up to `reach` places: signals around their end, images of this `side` as images."""
+    shape = x.shape[1:] if side is None else (1, side, side)
+    return shifted(x.unflatten(1, shape), key, reach).flatten(1)
+
+
 def disturbed(test, kind, context, seeds, how):
     """Test examples `moved` by up to `far` places, or `noisy` with noise of `loud` deviations, for each unit its own."""
     x = []
     for seed, own in zip(seeds, test.x, strict=True):
         key = torch.tensor(context.key(int(seed), kind), device=own.device)
-        if kind == "noisy":
-            x.append(own + how["loud"] * noise.normal(key, own.shape))
-        else:
-            shape = (1, how["side"], how["side"]) if "side" in how else own.shape[1:]
-            x.append(shifted(own.unflatten(1, shape), key, how["far"]).flatten(1))
+        noisy = kind == "noisy"
+        x.append(own + how["loud"] * noise.normal(key, own.shape) if noisy else displaced(own, key, how["far"], how.get("side")))
     return Examples(torch.stack(x), test.y)
 
 

@@ -1,12 +1,14 @@
 """What is minimised: contrast between pairs or views, what follows, sparse reconstruction, classes; and how views are made."""
 
+from typing import NamedTuple
+
 import torch
 
 from claimcheck.engine import noise
 from claimcheck.engine.ensemble import for_ensembles
-from claimcheck.engine.shifts import shifted
 from claimcheck.engine.train import softmax_cross_entropy
 
+from .examples import displaced
 from .networks import unit
 
 CLASSES = 10
@@ -37,25 +39,43 @@ def pair_contrast(temperature, negatives=True):
     return loss
 
 
-def viewed(x, key, how):
-    """A random view of each example `[B, inputs]`, each its own: moved, fainter or stronger, with noise.
+class Views(NamedTuple):
+    """How random views are made: moved by up to `reach` places, multiplied by 1 +- `scale`, with `noise` deviations of noise.
 
-    Args:
-        key: int64 scalar of the member and step.
-        how: `reach` of the shift in places, `scale` and `noise` as shares of a deviation; `side` of images.
+    Noise is a stretch of a `bank` of normal numbers that begins where each example says: a tenth of the cost of drawing
+    it anew. `side` is that of images.
     """
-    shape = (1, how["side"], how["side"]) if "side" in how else x.shape[1:]
-    moved = shifted(x.unflatten(1, shape), key, how["reach"]).flatten(1)
-    stronger = 1.0 + how["scale"] * (2.0 * noise.uniform(noise.fold(key, 11), (len(x), 1)) - 1.0)
-    return moved * stronger + how["noise"] * noise.normal(noise.fold(key, 13), x.shape)
+
+    reach: int
+    scale: float
+    noise: float
+    bank: torch.Tensor
+    side: int | None = None
+
+    @classmethod
+    def of(cls, sizes, context):
+        """Those that the settings of a data set ask for."""
+        bank = torch.randn(BANK, generator=context.generator(0, "bank")).to(context.device)
+        return cls(sizes["reach"], sizes["scale"], sizes["noise"], bank, sizes.get("side"))
+
+    def __call__(self, x, key):
+        """A view of each example `[B, inputs]`, each its own; `key` is the int64 scalar of the member and step."""
+        moved = displaced(x, key, self.reach, self.side)
+        drawn = [noise.uniform(noise.fold(key, number), (len(x), 1)) for number in (11, 13)]
+        start = (drawn[1] * (len(self.bank) - x.shape[1])).to(torch.int64)
+        added = self.bank[start + torch.arange(x.shape[1], device=x.device)]
+        return moved * (1.0 + self.scale * (2.0 * drawn[0] - 1.0)) + self.noise * added
 
 
-def view_contrast(how, outputs, temperature):
+BANK = 1 << 14
+
+
+def view_contrast(views, outputs, temperature):
     """NT-Xent (Chen et al. 2020, equation 1): of all other views in the batch, each picks that of its own example."""
 
     def loss(predict, batch, hyper):
-        views = [viewed(batch["x"], noise.fold(batch["key"], number), how) for number in (1, 2)]
-        z = unit(predict(torch.cat(views))[:, -outputs:])
+        both = [views(batch["x"], noise.fold(batch["key"], number)) for number in (1, 2)]
+        z = unit(predict(torch.cat(both))[:, -outputs:])
         similar = z @ z.mT / temperature - 1e9 * torch.eye(len(z), device=z.device)
         one, other = z.chunk(2)
         return _logsumexp(similar).mean() - (one * other).sum(-1).mean() / temperature
@@ -63,13 +83,11 @@ def view_contrast(how, outputs, temperature):
     return loss
 
 
-def class_loss(how=None):
-    """Cross-entropy of the last outputs, which are logits; where views are asked for, on one of each example."""
-    if how is None:
+def class_loss(views=None):
+    """Cross-entropy of the last outputs, which are logits; where there are `views`, on one of each example."""
+    if views is None:
         return for_ensembles(lambda predict, batch, hyper: _cross_entropy(predict(batch["x"]), batch["y"]))
-    return lambda predict, batch, hyper: _cross_entropy(
-        predict(viewed(batch["x"], batch["key"], how)), batch["y"]
-    )  # fmt: skip
+    return lambda predict, batch, hyper: _cross_entropy(predict(views(batch["x"], batch["key"])), batch["y"])
 
 
 def _cross_entropy(said, classes):

@@ -8,6 +8,8 @@ import torch
 
 from .networks import unit
 
+CLASSES = 10
+
 
 def partners(labels, others):
     """For each label `[n]` the position in `others` of an equal one: the next, from the start again where they end."""
@@ -18,31 +20,25 @@ def partners(labels, others):
     return found
 
 
-def by_class(found, across, last):
+def by_class(both, classes, across, last):
     """Shares of nearest neighbours of the same class, for each unit.
 
     Args:
-        found: split -> (both modalities `[U, n, ...]`, classes `[U, n]`), the test set among them.
+        both: images and signals `[U, n, ...]`, a pair at each place. classes: of both, `[U, n]`.
         across: whether both live in one space. last: how many of the last classes `last_to_signals` is about.
     """
-    (images, signals), classes = found["test"]
+    units = list(zip(*both, classes, classes >= CLASSES - last, strict=True))
     columns = {
-        "image_neighbours": [_within(*each) for each in zip(images, classes, strict=True)],
-        "signal_neighbours": [_within(*each) for each in zip(signals, classes, strict=True)],
+        "image_neighbours": [_within(images, y) for images, _, y, _ in units],
+        "signal_neighbours": [_within(signals, y) for _, signals, y, _ in units],
     }
-    nothing = [float("nan")] * len(classes)
-    late = classes >= 10 - last
-    names = ("to_signals", "to_images", "last_to_signals", "validation")
-    columns |= dict.fromkeys(names, nothing)
-    if across:
-        columns["to_signals"] = [_across(a, b, y) for a, b, y in zip(images, signals, classes, strict=True)]
-        columns["to_images"] = [_across(b, a, y) for a, b, y in zip(images, signals, classes, strict=True)]
-        columns["last_to_signals"] = [
-            _across(a, b, y, of) for a, b, y, of in zip(images, signals, classes, late, strict=True)
-        ]
-        (here, there), y = found["validation"]
-        columns["validation"] = [_across(*each) for each in zip(here, there, y, strict=True)]
-    return columns
+    if not across:
+        return columns | dict.fromkeys(("to_signals", "to_images", "last_to_signals"), [float("nan")] * len(units))
+    return columns | {
+        "to_signals": [_across(images, signals, y) for images, signals, y, _ in units],
+        "to_images": [_across(signals, images, y) for images, signals, y, _ in units],
+        "last_to_signals": [_across(images, signals, y, late) for images, signals, y, late in units],
+    }
 
 
 def _across(asking, asked, classes, of=slice(None)):
@@ -67,12 +63,8 @@ def own_partner(both, split, candidates):
 
     Words that sound alike have equal embeddings: none of them is nearer. Columns `<split>_of_<candidates>`.
     """
-    columns = {}
-    for count in candidates:
-        fits = [each for each in (count,) if each <= both[0].shape[1]]
-        for each in fits:
-            columns[f"{split}_of_{count}"] = [_own(a, b, each) for a, b in zip(*both, strict=True)]
-    return columns
+    fitting = [count for count in candidates if count <= both[0].shape[1]]
+    return {f"{split}_of_{count}": [_own(a, b, count) for a, b in zip(*both, strict=True)] for count in fitting}
 
 
 def _own(one, other, count):

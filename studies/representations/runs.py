@@ -42,22 +42,22 @@ def _pairs(name, units, context):
     sizes = context.settings
     images, signals = (drawn(context, each, units["seed"], sizes[each]) for each in (name, SIGNALS))
     found = {}
-    for split, here in images.items():
-        there = signals[split]
+    for split in ("pool", "test"):
+        here, there = images[split], signals[split]
         partners = torch.stack([retrieval.partners(*each) for each in zip(there.y, here.y, strict=True)])
         x = torch.cat([here.x.take_along_dim(partners[..., None], 1), there.x], -1)
         found[split] = Examples(x, there.y)
     return found, images["pool"].x.shape[-1]
 
 
-def _towers(runs, context, units, place, pairs, left, arm):
+def _towers(runs, context, place, pairs, left, arm):
     """Trained towers of one arm; `unseen` lacks the pairs of the last classes, `attraction` the negatives."""
     settings, data = context.settings, pairs["pool"]
     if arm == "unseen":
         known = data.y < losses.CLASSES - settings.unseen
         data = data.of(known, int(known.sum(1).min()))
     right = data.x.shape[-1] - left
-    loss = losses.pair_contrast(settings.temperatures[arm], negatives=arm != "attraction")
+    loss = losses.pair_contrast(settings.temperature, negatives=arm != "attraction")
 
     def network(run, generator):
         return Towers(left, right, settings.width, settings.outputs, generator)
@@ -76,14 +76,15 @@ def run_towers(runs, context):
         at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
         test = pairs["test"].rows(at)
         sides = test.x.split([left, test.x.shape[-1] - left], -1)
-        found = {"test": (sides, test.y)}
         if arm != "raw":
-            ensemble = _towers(own, context, units, at, pairs, left, arm)
-            sets = {split: pairs[split].rows(at) for split in ("validation", "test")}
-            embed = lambda predict, batch, hyper: predict(batch["x"])  # noqa: E731
-            found = {split: (ensemble.map(embed, _data(each)).chunk(2, -1), each.y) for split, each in sets.items()}
-        tables.append(own[["run"]].assign(**retrieval.by_class(found, across=arm != "raw", last=context.settings.unseen)))
+            sides = _embedded(_towers(own, context, at, pairs, left, arm), test.x)
+        tables.append(own[["run"]].assign(**retrieval.by_class(sides, test.y, arm != "raw", context.settings.unseen)))
     return pd.concat(tables, ignore_index=True)
+
+
+def _embedded(ensemble, x):
+    """Both embeddings `[U, n, outputs]` of pairs side by side."""
+    return ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), Data({}, {"x": x})).chunk(2, -1)
 
 
 def run_plane(runs, context):
@@ -92,10 +93,9 @@ def run_plane(runs, context):
     pairs, left = _pairs(runs["dataset"].iloc[0], units, context)
     tables = []
     for run, at in zip(runs.itertuples(), place.tolist(), strict=True):
-        own = runs.loc[[run.Index]].assign(learning_rate=context.settings.learning_rate)
         test = pairs["test"].rows(torch.tensor([at])).first(context.settings.shown)
-        ensemble = _towers(own, context, units, torch.tensor([at]), pairs, left, run.arm)
-        both = ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), _data(test))[0].chunk(2, -1)
+        ensemble = _towers(runs.loc[[run.Index]], context, torch.tensor([at]), pairs, left, run.arm)
+        both = [each[0] for each in _embedded(ensemble, test.x)]
         tables.append(retrieval.in_the_plane(both, test.y[0]).assign(run=run.run))
     return pd.concat(tables, ignore_index=True)
 
@@ -221,11 +221,15 @@ def _features(ensemble, x, width):
     return ensemble.map(lambda predict, batch, hyper: predict(batch["x"])[..., :width], Data({}, {"x": x}), members=4)
 
 
-def _standardized(sets):
-    """Each feature of each unit less its mean, over its deviation, of what was pretrained on; what is constant is 0."""
-    mean, deviation = sets["pool"].mean(1, keepdim=True), sets["pool"].std(1, keepdim=True)
+def _standardized(sets, by="pool"):
+    """Each feature of each unit less its mean, over its deviation, both of one of the sets; what is constant there is 0."""
+    mean, deviation = sets[by].mean(1, keepdim=True), sets[by].std(1, keepdim=True)
     deviation = torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
     return {split: (each - mean) / deviation for split, each in sets.items()}
+
+
+def _classifier(inputs, width):
+    return lambda run, generator: Encoder(inputs, width, [], losses.CLASSES, generator)
 
 
 def _labelled(runs, context, sets, network, loss, score=losses.accuracy):
@@ -246,7 +250,7 @@ def _contrastive(units, context, pool, how):
     return train(
         units.assign(learning_rate=settings.pretraining_rate), context, data=Data({}, {"x": pool}),
         network=lambda run, g: Encoder(pool.shape[-1], settings.width, [settings.width], settings.outputs, g),
-        loss=losses.view_contrast(how, settings.outputs, settings.temperature), steps=settings.pretraining_steps,
+        loss=losses.view_contrast(losses.Views.of(how, context), settings.outputs, settings.temperature), steps=settings.pretraining_steps,
         batch_size=settings.pretraining_batch, streams="pretraining/", **ADAM,
     ).ensemble  # fmt: skip
 
@@ -257,64 +261,52 @@ def run_pretraining(runs, context):
     settings, (units, place) = context.settings, _units(runs)
     how, sets = settings[name], drawn(context, name, units["seed"], settings[name])
     sets |= {kind: disturbed(sets["test"], kind, context, units["seed"], how) for kind in ("moved", "noisy")}
-    inputs, inner = sets["pool"].x.shape[-1], {}
-
-    def classifier(run, generator):
-        return Encoder(inputs, settings.width, [], losses.CLASSES, generator)
-
-    for (arm, task, share), own in runs.groupby(["arm", "task", "labels"], sort=False):
-        at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
-        if arm not in inner and arm in ("contrastive", "random"):
-            make = _contrastive if arm == "contrastive" else lambda u, c, x, h: untrained(u, c, classifier)
-            ensemble = make(units, context, sets["pool"].x, how)
-            inner[arm] = {split: _features(ensemble, each.x, settings.width) for split, each in sets.items()}
-        seen = _standardized(inner.get(arm, {split: each.x for split, each in sets.items()}))
-        if arm in ("supervised", "augmented"):
-            seen = {split: each.x for split, each in sets.items()}
-        labelled = round(share * how["pool"])
-        own_sets = {}
-        for split, each in sets.items():
-            y = each.y if task == "class" else heaviest_quarter(each.x, how.get("side"))
-            own_sets[split] = Examples(seen[split], y).rows(at)
-        own_sets["pool"] = own_sets["pool"].first(labelled)
-        if arm in ("supervised", "augmented"):
-            loss = losses.class_loss(how if arm == "augmented" else None)
-            tables.append(_labelled(own, context, own_sets, classifier, loss))
-        else:
-            tables.append(_read_out(own, context, own_sets))
+    network = _classifier(sets["pool"].x.shape[-1], settings.width)
+    places = {split: heaviest_quarter(each.x, how.get("side")) for split, each in sets.items()}
+    for arm, of_arm in runs.groupby("arm", sort=False):
+        seen = {split: each.x for split, each in sets.items()}
+        if arm in ("contrastive", "random"):
+            random = untrained(units, context, network) if arm == "random" else None
+            ensemble = random or _contrastive(units, context, sets["pool"].x, how)
+            seen = {split: _features(ensemble, x, settings.width) for split, x in seen.items()}
+        probed = arm in ("contrastive", "random", "raw")
+        seen = _standardized(seen) if probed else seen
+        for (task, share), own in of_arm.groupby(["task", "labels"], sort=False):
+            at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
+            asked = places if task == "place" else {split: each.y for split, each in sets.items()}
+            own_sets = {split: Examples(x, asked[split]).rows(at) for split, x in seen.items()}
+            own_sets["pool"] = own_sets["pool"].first(round(share * how["pool"]))
+            if probed:
+                tables.append(_read_out(own, context, own_sets))
+            else:
+                loss = losses.class_loss(losses.Views.of(how, context) if arm == "augmented" else None)
+                tables.append(_labelled(own, context, own_sets, network, loss))
     found = pd.concat(tables, ignore_index=True)
     lost = {f"{kind}_loss": found["test_accuracy"] - found[f"{kind}_accuracy"] for kind in ("moved", "noisy")}
     return found.assign(**lost)
 
 
 def run_transfer(runs, context):
-    """Accuracy on the last five classes, few labels each, of what was learnt from labels of the first five."""
+    """Accuracy on the last five classes, few labels, by way of features; contrastive ones saw the first five only."""
     name, runs, tables = runs["dataset"].iloc[0], runs.reset_index(drop=True), []
     settings, (units, place) = context.settings, _units(runs)
     how, sets = settings[name], drawn(context, name, units["seed"], settings[name])
     source = sets["pool"].of(sets["pool"].y < 5, how["source"])
     counts = {"pool": how["labelled"], "validation": how["checked"], "test": how["tested"]}
     sets = {split: each.of(each.y >= 5, counts[split]) for split, each in sets.items()}
-    inputs = source.x.shape[-1]
-
-    def classifier(run, generator):
-        return Encoder(inputs, settings.width, [], losses.CLASSES, generator)
-
     for arm, own in runs.groupby("arm", sort=False):
         at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
+        network = _classifier(source.x.shape[-1], settings.width)
         if arm == "supervised":
             own_sets = {split: each.rows(at) for split, each in sets.items()}
-            tables.append(_labelled(own, context, own_sets, classifier, losses.class_loss()))
+            tables.append(_labelled(own, context, own_sets, network, losses.class_loss()))
             continue
-        seen = {"whole": source.x, **{split: each.x for split, each in sets.items()}}
-        if arm == "pretrained":
-            rated, more = units.assign(learning_rate=settings.pretraining_rate), {"streams": "pretraining/", **ADAM}
-            ensemble = train(rated, context, network=classifier, data=_data(source), loss=losses.class_loss(), **more)
-            seen = {split: _features(ensemble.ensemble, x, settings.width) for split, x in seen.items()}
-        elif arm == "random":
-            seen = {split: _features(untrained(units, context, classifier), x, settings.width) for split, x in seen.items()}
-        seen = _standardized({**seen, "pool": seen["whole"], "labelled": seen["pool"]})
-        seen["pool"] = seen.pop("labelled")
+        seen = {"source": source.x, **{split: each.x for split, each in sets.items()}}
+        if arm != "raw":
+            random = untrained(units, context, network) if arm == "random" else None
+            ensemble = random or _contrastive(units, context, source.x, how)
+            seen = {split: _features(ensemble, x, settings.width) for split, x in seen.items()}
+        seen = _standardized(seen, by="source")
         tables.append(_read_out(own, context, {split: Examples(seen[split], sets[split].y).rows(at) for split in sets}))
     return pd.concat(tables, ignore_index=True)
 
@@ -351,7 +343,7 @@ def run_next(runs, context):
                 ensemble = train(
                     units.assign(learning_rate=settings.pretraining_rate), context, network=network(max(letters, 1)),
                     data=Data({}, {"x": sets["pool"].x}), loss=losses.next_loss(window, letters),
-                    steps=settings.pretraining_steps, streams="pretraining/", **ADAM,
+                    steps=settings.pretraining_steps, batch_size=settings.pretraining_batch, streams="pretraining/", **ADAM,
                 ).ensemble  # fmt: skip
             if arm != "raw":
                 summed = losses.summed_features(window, letters, width)
