@@ -7,6 +7,8 @@ import torch
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 
+from claimcheck.engine.data import Data
+
 from .networks import unit
 
 
@@ -52,9 +54,11 @@ def quality(ensemble, x):
         x, said = batch["x"], predict(batch["x"])
         active = (said[:, :size] > 0).to(x.dtype)
         off = (said[:, size:] - x).square().sum() / (x - x.mean(0)).square().sum()
-        return {"dead": (active.amax(0) == 0).to(x.dtype).mean(), "active": active.sum(1).mean(), "explained": 1.0 - off}
-
-    from claimcheck.engine.data import Data
+        return {
+            "dead": (active.amax(0) == 0).to(x.dtype).mean(),
+            "active": active.sum(1).mean(),
+            "explained": 1.0 - off,
+        }
 
     return {name: value.double().cpu().tolist() for name, value in ensemble.map(found, Data({}, {"x": x})).items()}
 

@@ -77,8 +77,10 @@ def disturbed(test, kind, context, seeds, how):
     x = []
     for seed, own in zip(seeds, test.x, strict=True):
         key = torch.tensor(context.key(int(seed), kind), device=own.device)
-        noisy = kind == "noisy"
-        x.append(own + how["loud"] * noise.normal(key, own.shape) if noisy else displaced(own, key, how["far"], how.get("side")))
+        if kind == "noisy":
+            x.append(own + how["loud"] * noise.normal(key, own.shape))
+        else:
+            x.append(displaced(own, key, how["far"], how.get("side")))
     return Examples(torch.stack(x), test.y)
 
 

@@ -1,5 +1,7 @@
 """The networks of this study, written for one network; their layers take R networks' stacked tensors, too."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -24,8 +26,8 @@ class Encoder(nn.Module):
     def __init__(self, inputs, width, head, outputs, generator):
         super().__init__()
         body, ends = [inputs, width, width], [width, *head, outputs]
-        self.body = nn.ModuleList(linear(a, b, generator) for a, b in zip(body, body[1:], strict=False))
-        self.head = nn.ModuleList(linear(a, b, generator) for a, b in zip(ends, ends[1:], strict=False))
+        self.body = nn.ModuleList(linear(a, b, generator) for a, b in pairwise(body))
+        self.head = nn.ModuleList(linear(a, b, generator) for a, b in pairwise(ends))
 
     def forward(self, x):
         for layer in self.body:

@@ -9,7 +9,6 @@ from claimcheck.data.draws import draw_each
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import untrained
 from claimcheck.engine.networks import MLP
-from claimcheck.engine.single import per_seed
 from claimcheck.engine.train import train
 
 from . import dictionaries, losses, retrieval
@@ -27,7 +26,8 @@ def _data(examples: Examples) -> Data:
 def _units(runs: pd.DataFrame) -> tuple[pd.DataFrame, torch.Tensor]:
     """A row for each seed, and for each run the number of its seed's row."""
     units = runs.drop_duplicates("seed")[["run", "seed"]].reset_index(drop=True)
-    return units, torch.as_tensor(runs["seed"].map({seed: at for at, seed in enumerate(units["seed"])}).to_numpy(copy=True))
+    place = {seed: at for at, seed in enumerate(units["seed"])}
+    return units, torch.as_tensor(runs["seed"].map(place).to_numpy(copy=True))
 
 
 # ---- two modalities ----
@@ -188,7 +188,8 @@ def run_activations(runs, context):
         reads = {split: each / scale for split, each in reads.items()}
         for size, own in of_kind.groupby("dictionary", sort=False):
             at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
-            tables.append(_read(own, context, {split: each[at] for split, each in reads.items()}, sets["test"].y[at], size))
+            here = {split: each[at] for split, each in reads.items()}
+            tables.append(_read(own, context, here, sets["test"].y[at], size))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -241,7 +242,8 @@ def _labelled(runs, context, sets, network, loss, score=losses.accuracy):
 def _read_out(runs, context, sets):
     """A linear layer on standardised features, which stay as they are."""
     inputs = sets["pool"].x.shape[-1]
-    return _labelled(runs, context, sets, lambda run, g: MLP(inputs, [], losses.CLASSES, generator=g), losses.class_loss())
+    linear = lambda run, g: MLP(inputs, [], losses.CLASSES, generator=g)  # noqa: E731
+    return _labelled(runs, context, sets, linear, losses.class_loss())
 
 
 def _contrastive(units, context, pool, how):
@@ -311,6 +313,30 @@ def run_transfer(runs, context):
     return pd.concat(tables, ignore_index=True)
 
 
+def _summed(kind, units, context, sets, how):
+    """What a linear layer reads of whole examples, split -> `[U, n, ...]`: raw numbers, or features of all windows, summed.
+
+    The network is new (`random`) or was trained to predict what follows each window (`autoregressive`).
+    """
+    settings, window, letters = context.settings, how["window"], how.get("letters", 0)
+    if kind == "raw":
+        return {split: losses.raw_numbers(each.x, letters) for split, each in sets.items()}
+
+    def network(run, generator):
+        return Encoder(window * max(letters, 1), settings.width, [], max(letters, 1), generator)
+
+    if kind == "random":
+        ensemble = untrained(units, context, network)
+    else:
+        ensemble = train(
+            units.assign(learning_rate=settings.pretraining_rate), context, network=network, **ADAM,
+            data=Data({}, {"x": sets["pool"].x}), loss=losses.next_loss(window, letters), streams="pretraining/",
+            steps=settings.pretraining_steps, batch_size=settings.pretraining_batch,
+        ).ensemble  # fmt: skip
+    summed = losses.summed_features(window, letters, settings.width)
+    return {split: ensemble.map(summed, Data({}, {"x": each.x}), members=2) for split, each in sets.items()}
+
+
 def run_next(runs, context):
     """Accuracy by share of labels of probes on features that predict what follows, and of networks trained on labels.
 
@@ -320,38 +346,19 @@ def run_next(runs, context):
     settings, (units, place) = context.settings, _units(runs)
     how, sets = settings[name], drawn(context, name, units["seed"], settings[name])
     window, letters = how["window"], how.get("letters", 0)
-    inputs, width, inner = window * max(letters, 1), settings.width, {}
-
-    def network(outputs):
-        return lambda run, generator: Encoder(inputs, width, [], outputs, generator)
-
-    for (arm, share), own in runs.groupby(["arm", "labels"], sort=False):
-        at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
-        count = round(share * how["pool"])
+    for arm, of_arm in runs.groupby("arm", sort=False):
         if arm == "supervised":
-            own_sets = {split: each.rows(at) for split, each in sets.items()}
-            own_sets["pool"] = own_sets["pool"].first(count)
-            loss, score = (each(window, letters) for each in (losses.pooled_class_loss, losses.pooled_accuracy))
-            tables.append(_labelled(own, context, own_sets, network(losses.CLASSES), loss, score))
-            continue
-        if arm not in inner:
-            if arm == "raw":
-                inner[arm] = {split: losses.raw_numbers(each.x, letters) for split, each in sets.items()}
-            elif arm == "random":
-                ensemble = untrained(units, context, network(max(letters, 1)))
+            seen = {split: each.x for split, each in sets.items()}
+        else:
+            seen = _standardized(_summed(arm, units, context, sets, how))
+        for share, own in of_arm.groupby("labels", sort=False):
+            at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
+            own_sets = {split: Examples(x, sets[split].y).rows(at) for split, x in seen.items()}
+            own_sets["pool"] = own_sets["pool"].first(round(share * how["pool"]))
+            if arm == "supervised":
+                network = _classifier(window * max(letters, 1), settings.width)
+                loss, score = (each(window, letters) for each in (losses.pooled_class_loss, losses.pooled_accuracy))
+                tables.append(_labelled(own, context, own_sets, network, loss, score))
             else:
-                ensemble = train(
-                    units.assign(learning_rate=settings.pretraining_rate), context, network=network(max(letters, 1)),
-                    data=Data({}, {"x": sets["pool"].x}), loss=losses.next_loss(window, letters),
-                    steps=settings.pretraining_steps, batch_size=settings.pretraining_batch, streams="pretraining/", **ADAM,
-                ).ensemble  # fmt: skip
-            if arm != "raw":
-                summed = losses.summed_features(window, letters, width)
-                inner[arm] = {
-                    split: ensemble.map(summed, Data({}, {"x": each.x}), members=2) for split, each in sets.items()
-                }
-        seen = _standardized(inner[arm])
-        own_sets = {split: Examples(seen[split], each.y).rows(at) for split, each in sets.items()}
-        own_sets["pool"] = own_sets["pool"].first(count)
-        tables.append(_read_out(own, context, own_sets))
+                tables.append(_read_out(own, context, own_sets))
     return pd.concat(tables, ignore_index=True)
