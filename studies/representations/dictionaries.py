@@ -47,7 +47,9 @@ def recovered(directions, learnt):
 
 
 def quality(ensemble, x):
-    """Of dictionaries on fresh examples `[U, n, d]`: the share of dead features, how many are active, variance explained."""
+    """Of dictionaries on fresh examples `[U, n, d]`: the share of dead features, how many are active, variance
+    explained.
+    """
     size = ensemble.skeleton.size
 
     def found(predict, batch, hyper):
@@ -64,11 +66,13 @@ def quality(ensemble, x):
 
 
 def selectivity(codes, classes, least):
-    """Mean class selectivity (Morcos et al. 2018) of units, for each network: (a - b) / (a + b), a being the mean activity
+    """Mean class selectivity (Morcos et al. 2018) of units, for each network: (a - b) / (a + b), a being the mean
+    activity
     for the class with the most, b that for all others.
 
     Args:
-        codes: `[U, n, units]`, none negative. classes: `[U, n]`. least: share of examples in which a unit must be active
+        codes: `[U, n, units]`, none negative. classes: `[U, n]`. least: share of examples in which a unit must be
+        active
             to count, since one that is seldom active is selective by chance.
     """
     found = []

@@ -85,7 +85,9 @@ def disturbed(test, kind, context, seeds, how):
 
 
 def heaviest_quarter(x, side=None):
-    """Which quarter of each input is the greatest on average: of an image a corner, of a signal a stretch. `[..., inputs]`."""
+    """Which quarter of each input is the greatest on average: of an image a corner, of a signal a stretch. `[...,
+    inputs]`.
+    """
     if side is None:
         return x.unflatten(-1, (4, -1)).mean(-1).argmax(-1)
     half = side // 2

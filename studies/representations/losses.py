@@ -1,4 +1,6 @@
-"""What is minimised: contrast between pairs or views, what follows, sparse reconstruction, classes; and how views are made."""
+"""What is minimised: contrast between pairs or views, what follows, sparse reconstruction, classes; and how views are
+made.
+"""
 
 from typing import NamedTuple
 
@@ -40,7 +42,8 @@ def pair_contrast(temperature, negatives=True):
 
 
 class Views(NamedTuple):
-    """How random views are made: moved by up to `reach` places, multiplied by 1 +- `scale`, with `noise` deviations of noise.
+    """How random views are made: moved by up to `reach` places, multiplied by 1 +- `scale`, with `noise` deviations of
+    noise.
 
     Noise is a stretch of a `bank` of normal numbers that begins where each example says: a tenth of the cost of drawing
     it anew. `side` is that of images.

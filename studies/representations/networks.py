@@ -58,7 +58,8 @@ class Towers(nn.Module):
 
 @for_ensembles
 class WordTowers(nn.Module):
-    """Spelling and phonemes side by side, tokens `[..., 2 length]`, to their embeddings of length 1, `[..., 2 outputs]`.
+    """Spelling and phonemes side by side, tokens `[..., 2 length]`, to their embeddings of length 1, `[..., 2
+    outputs]`.
 
     A tower adds up a vector for each pair of neighbouring tokens: linear in the counts of pairs, whatever their order.
     """
@@ -86,7 +87,8 @@ class WordTowers(nn.Module):
 
 @for_ensembles
 class Dictionary(nn.Module):
-    """Sparse autoencoder (Bricken et al. 2023): codes `[..., size]` of activations `[..., inputs]`, times the lengths of
+    """Sparse autoencoder (Bricken et al. 2023): codes `[..., size]` of activations `[..., inputs]`, times the lengths
+    of
     their directions, and beside them what these add up to, `[..., inputs]`.
 
     x^ = b + sum_i f_i d_i, f = relu(W (x - b) + c). Encoder and directions start alike, at random.

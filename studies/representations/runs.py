@@ -223,7 +223,9 @@ def _features(ensemble, x, width):
 
 
 def _standardized(sets, by="pool"):
-    """Each feature of each unit less its mean, over its deviation, both of one of the sets; what is constant there is 0."""
+    """Each feature of each unit less its mean, over its deviation, both of one of the sets; what is constant there is
+    0.
+    """
     mean, deviation = sets[by].mean(1, keepdim=True), sets[by].std(1, keepdim=True)
     deviation = torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
     return {split: (each - mean) / deviation for split, each in sets.items()}
@@ -252,7 +254,8 @@ def _contrastive(units, context, pool, how):
     return train(
         units.assign(learning_rate=settings.pretraining_rate), context, data=Data({}, {"x": pool}),
         network=lambda run, g: Encoder(pool.shape[-1], settings.width, [settings.width], settings.outputs, g),
-        loss=losses.view_contrast(losses.Views.of(how, context), settings.outputs, settings.temperature), steps=settings.pretraining_steps,
+        loss=losses.view_contrast(losses.Views.of(how, context), settings.outputs, settings.temperature),
+        steps=settings.pretraining_steps,
         batch_size=settings.pretraining_batch, streams="pretraining/", **ADAM,
     ).ensemble  # fmt: skip
 
@@ -314,7 +317,8 @@ def run_transfer(runs, context):
 
 
 def _summed(kind, units, context, sets, how):
-    """What a linear layer reads of whole examples, split -> `[U, n, ...]`: raw numbers, or features of all windows, summed.
+    """What a linear layer reads of whole examples, split -> `[U, n, ...]`: raw numbers, or features of all windows,
+    summed.
 
     The network is new (`random`) or was trained to predict what follows each window (`autoregressive`).
     """

@@ -1,4 +1,6 @@
-"""The study of representations: losses and measures against values known by hand, baselines that must be there, figures."""
+"""The study of representations: losses and measures against values known by hand, baselines that must be there,
+figures.
+"""
 
 import math
 from pathlib import Path
