@@ -32,7 +32,10 @@ BASELINES = {
     "transfer": {"supervised", "random", "raw"},
     "next": {"random", "raw"},
 }
-"""What every accuracy of pretrained features stands beside, by part: without it, it says nothing."""
+"""What every accuracy of pretrained features stands beside, by part: without it, it says nothing.
+
+Where all examples have labels, no prediction asks for the augmented network, and it is not run.
+"""
 
 
 def seeded(seed=0):
@@ -66,7 +69,8 @@ def lacking(rows):
     rows = rows[rows["task"] == "class"] if "task" in rows else rows
     for key, own in rows.groupby(cell):
         there = set(own[own["test_accuracy"].notna()]["arm"])
-        missing |= {(*np.atleast_1d(key).tolist(), arm) for arm in BASELINES[part] - there}
+        wanted = BASELINES[part] - ({"augmented"} if "labels" in own and own["labels"].iloc[0] == 1.0 else set())
+        missing |= {(*np.atleast_1d(key).tolist(), arm) for arm in wanted - there}
     return missing
 
 
@@ -143,7 +147,7 @@ def test_view_contrast_is_nt_xent_of_all_other_views():
 
 
 def test_a_view_is_moved_scaled_and_noisy_as_said_and_each_example_by_itself():
-    x, bank = torch.arange(1.0, 13.0).expand(50, 12), torch.randn(4096, generator=seeded())
+    x, bank = torch.arange(1.0, 13.0).expand(300, 12), torch.randn(4096, generator=seeded())
     still = LOSSES.Views(0, 0.0, 0.0, bank)(x, torch.tensor(7))
     moved = LOSSES.Views(6, 0.0, 0.0, bank)(x, torch.tensor(7))
     scaled = LOSSES.Views(0, 0.5, 0.0, bank)(x, torch.tensor(7)) / x
@@ -155,7 +159,7 @@ def test_a_view_is_moved_scaled_and_noisy_as_said_and_each_example_by_itself():
     assert float(scaled.min()) > 0.5
     assert float(scaled.max()) < 1.5
     assert float(noisy.std()) == pytest.approx(0.5, abs=0.08)
-    assert len(noisy[:, 0].unique()) > 40
+    assert len(noisy[:, 0].unique()) > 250
 
 
 def test_windows_are_what_stands_before_each_value():
