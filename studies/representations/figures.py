@@ -45,25 +45,31 @@ def plot_plane(records):
 
 def plot_towers(records):
     """Share of nearest neighbours of the same class, across modalities and within each."""
-    names = {"raw": "as\nmeasured", "untrained": "before\ntraining", "attraction": "no\nnegatives",
-             "unseen": "8 of 10\nclasses", "pairs": "pairs"}  # fmt: skip
-    asked = {
-        "to_signals": "image to signal",
-        "signal_neighbours": "signal to signal",
-        "image_neighbours": "image to image",
+    names = {
+        "pairs": "pairs",
+        "unseen": "8 of 10 classes",
+        "attraction": "no negatives",
+        "untrained": "before training",
+        "raw": "as measured",
     }
-    rows = pd.concat(
-        [records.assign(panel=f"{DATA[data]}: {said}", right=records[column])[records["dataset"] == data]
-         for data in ("digits", "mnist5k") for column, said in asked.items()]
-    )  # fmt: skip
-    rows = rows[rows["right"].notna()]
-    titles = {panel: panel for panel in dict.fromkeys(rows["panel"])}
-    for axis, _, own in style.panels(rows, "panel", titles, columns=3, height=5.0, sharey=True):
-        levels = [arm for arm in names if arm in set(own["arm"])]
-        style.points(axis, own, x="arm", y="right", levels=levels, labels=names, times=100)
-        axis.tick_params(axis="x", labelsize=6.5)
-        axis.axhline(100 / CLASSES, color=style.GREY, linestyle=":", linewidth=1.0)
-    return style.finish(axis, records, ylabel="nearest has the same class / %", ylim=(0, 102), raised=True)
+    asked = {
+        "to_signals": "image → signal",
+        "signal_neighbours": "signal → signal",
+        "image_neighbours": "image → image",
+    }
+    rows, titles = [], {}
+    for data in ("digits", "mnist5k"):
+        for column, said in asked.items():
+            titles[data + column] = f"{DATA[data]}: {said}"
+            own = records[(records["dataset"] == data) & records[column].notna()]
+            rows.append(own.assign(panel=data + column, right=own[column]))
+    for place, (axis, _, own) in enumerate(style.panels(pd.concat(rows), "panel", titles, columns=3, height=4.2)):
+        there = records[records["dataset"] == own["dataset"].iloc[0]]["arm"]
+        levels = [arm for arm in names if arm in set(there)]
+        style.points(axis, own, x="arm", y="right", levels=levels, labels=names, times=100, horizontal=True)
+        axis.axvline(100 / CLASSES, color=style.GREY, linestyle=":", linewidth=1.0)
+        axis.tick_params(axis="y", labelleft=place % 3 == 0)
+    return style.finish(axis, records, xlabel="nearest of same class / %", xlim=(0, 102), raised=True)
 
 
 def plot_words(records):
@@ -75,7 +81,7 @@ def plot_words(records):
     style.curves(axis, rows, x="candidates", y="right", by="arm", labels=names, times=100)
     style.theory(axis, counts, [100 / count for count in counts], label="chance")
     labels = {"xlabel": "candidates", "ylabel": "own pronunciation nearest / %"}
-    return style.finish(axis, records, log_ticks=counts, ylim=(-3, 103), **labels)
+    return style.finish(axis, records, log_ticks=counts, yscale="log", ylim=(0.01, 150), **labels)
 
 
 def plot_superposition(records):
@@ -138,7 +144,7 @@ def plot_shift(records):
     rows = pd.concat([rows.assign(panel=rows["dataset"] + kind, lost=rows[f"{kind}_loss"]) for kind in kinds])
     titles = {data + kind: f"{DATA[data]}, {said}" for data in DATA for kind, said in kinds.items()}
     for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.6):
-        style.points(axis, own, x="lost", y="arm", labels=ARMS, times=100, horizontal=True)
+        style.points(axis, own, x="arm", y="lost", labels=ARMS, times=100, horizontal=True)
     return style.finish(axis, records, xlabel="accuracy lost / points", raised=True)
 
 
@@ -146,5 +152,5 @@ def plot_transfer(records):
     """Accuracy on five classes with 50 labels, on features made from examples of the five others."""
     for axis, _, own in style.panels(records, "dataset", DATA, height=2.6):
         levels = [arm for arm in ARMS if arm in set(own["arm"])]
-        style.points(axis, own, x="test_accuracy", y="arm", levels=levels, labels=ARMS, times=100, horizontal=True)
+        style.points(axis, own, x="arm", y="test_accuracy", levels=levels, labels=ARMS, times=100, horizontal=True)
     return style.finish(axis, records, xlabel="test accuracy / %")
