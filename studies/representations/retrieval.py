@@ -9,6 +9,8 @@ import torch
 from .networks import unit
 
 CLASSES = 10
+ASKED = (256, 4096)
+"""Numbers of candidates that predictions name."""
 
 
 def partners(labels, others):
@@ -61,10 +63,14 @@ def _within(x, classes):
 def own_partner(both, split, candidates):
     """Share of examples of which no other partner is nearer than their own, among so many `candidates` at a time.
 
-    Words that sound alike have equal embeddings: none of them is nearer. Columns `<split>_of_<candidates>`.
+    Where there are fewer, as at small scales, all of them are candidates. Words that sound alike have equal embeddings:
+    none of them is nearer. Columns `<split>_of_<candidates>`.
     """
-    fitting = [count for count in candidates if count <= both[0].shape[1]]
-    return {f"{split}_of_{count}": [_own(a, b, count) for a, b in zip(*both, strict=True)] for count in fitting}
+    there = both[0].shape[1]
+    return {
+        f"{split}_of_{count}": [_own(a, b, min(count, there)) for a, b in zip(*both, strict=True)]
+        for count in sorted({*candidates, *ASKED})
+    }
 
 
 def _own(one, other, count):

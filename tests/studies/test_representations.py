@@ -231,10 +231,12 @@ def test_independent_components_find_independent_directions_and_principal_ones_d
 def test_a_word_s_own_partner_is_found_among_so_many_and_words_that_sound_alike_are_no_error():
     one = torch.eye(4)[None]
     swapped = torch.eye(4)[[1, 0, 2, 3]][None]
-    assert RETRIEVAL.own_partner((one, swapped), "test", [4, 8]) == {"test_of_4": [0.5]}
+    whole = {"test_of_256": [0.5], "test_of_4096": [0.5]}  # all four, where there are no more
+    assert RETRIEVAL.own_partner((one, swapped), "test", [4]) == {"test_of_4": [0.5], **whole}
     alike = torch.eye(4)[[0, 0, 2, 3]][None]
-    assert RETRIEVAL.own_partner((alike, alike), "test", [4]) == {"test_of_4": [1.0]}
-    assert RETRIEVAL.own_partner((one, swapped), "test", [2]) == {"test_of_2": [0.5]}
+    assert RETRIEVAL.own_partner((alike, alike), "test", [4])["test_of_4"] == [1.0]
+    moved = torch.eye(4)[[2, 1, 0, 3]][None]
+    assert RETRIEVAL.own_partner((one, moved), "test", [2])["test_of_2"] == [1.0]
 
 
 def test_neighbours_are_counted_across_modalities_and_within_them():
