@@ -55,6 +55,7 @@ def found(smoke_results):
 TOO_SMALL = {
     "distillation": {"equal-teacher-teaches": "never", "equal-teacher-gives-nothing": "never, against"},
     "double_descent": {"network-ends-near-optimum": "never"},
+    "fine_tuning": {"untuned-near-chance": "never, against", "tuning-closes-half-the-gap": ""},
     "gradient_flow": {
         "no-rate-trains": "against",
         "nothing-is-learnt": "never, against",
@@ -67,6 +68,8 @@ TOO_SMALL = {
         "rms-as-good-plain": "never, against",
         "rms-as-good-residual": "never, against",
     },
+    "regularization": {"one-size-fits": "never"},
+    "adamw": {"printed-trains-like-adamw": "never, against", "betas-hardly-matter": "never, against"},
 }
 """Controls that are true at smoke, by study and prediction: a few steps train nothing, so arms that differ at quick do not."""
 

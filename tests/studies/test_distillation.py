@@ -9,12 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from claimcheck.engine.data import Data
-from claimcheck.engine.shifts import shifted
 from claimcheck.figures import drawing
-from claimcheck.judging import judge, rule
 from claimcheck.results import records
-from claimcheck.spec import design
-from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
 from .asking import Asked
@@ -84,29 +80,7 @@ def test_expected_cosine_rises_to_one():
     assert found[-1] > 0.999
 
 
-# ---- shifts ----
-
-
-def test_a_series_is_moved_around_its_end():
-    x = torch.arange(12.0).expand(200, 12)
-    moved = shifted(x, torch.tensor(5), 6)
-    first = moved[:, :1]
-    assert torch.equal(moved, (torch.arange(12.0) + first) % 12)
-    assert set(first.flatten().tolist()) == set(range(12))
-
-
-def test_an_image_is_moved_as_a_whole_and_filled_with_its_darkest_value():
-    x = torch.full((300, 1, 5, 5), -1.0)
-    x[:, 0, 2, 2] = 1.0
-    moved = shifted(x, torch.tensor(9), 2)
-    assert torch.equal(moved.flatten(1).sum(1), x.flatten(1).sum(1))
-    assert len({int(row.argmax()) for row in moved.flatten(1)}) == 25
-
-
-def test_strength_zero_leaves_examples_alone():
-    x = torch.randn(10, 1, 6, 6, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(shifted(x, torch.tensor(1), 2, 0.0), x)
-    assert torch.equal(shifted(x.flatten(1), torch.tensor(1), 2, 0.0), x.flatten(1))
+# ---- images ----
 
 
 def test_shrinking_averages_squares_of_pixels():
@@ -173,8 +147,7 @@ MADE = {
 
 def made(name, scale="quick"):
     """Records of a part as a scale has it, two seeds, with made columns."""
-    runs = design.confirmatory_runs(STUDY.at(scale)[name].model_copy(update={"seeds": 2}))
-    return runs.assign(status="ok").join(pd.DataFrame([MADE[name](run) for run in runs.itertuples()], runs.index))
+    return ASKED.made(name, lambda run, settings: MADE[name](run), scale)
 
 
 CONTRADICTED = {"equal-teacher-teaches"}
@@ -185,16 +158,7 @@ CONTRADICTED = {"equal-teacher-teaches"}
 def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
     for scale in ("full",) if prediction.part == "images" else ("quick", "full"):
         rows = made(prediction.part, scale)
-        if prediction.kind == "fact":
-            assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
-            continue
-        for data in prediction.on or [None]:
-            found = answer(prediction, rows, scale, data=data).to_numpy()
-            assert rule.inside(found, prediction.region).all() != (prediction.id in CONTRADICTED), data
-            for name in NAMES:
-                asked = applied(prediction, control_of(prediction, name))
-                found = answer(asked, rows, scale, data=data).to_numpy()
-                assert not rule.inside(found, asked.region).any(), (scale, data, name)
+        ASKED.told_from_controls(prediction, rows, scale, true=prediction.id not in CONTRADICTED)
 
 
 LABELS, SOFT = (0.7 + 0.8) / 2, (0.75 + 0.85 + 0.01 * np.log(4)) / 2
