@@ -1,0 +1,86 @@
+"""Dictionaries of directions: made, learnt by baselines, and how good they are."""
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.decomposition import FastICA
+from sklearn.exceptions import ConvergenceWarning
+
+from claimcheck.engine.data import Data
+
+from .networks import unit
+
+
+def superposed(settings, generator):
+    """Directions `[directions, inputs]` of length 1, and two sets of their sparse sums `[n, inputs]`.
+
+    Each direction is in an example with the chance `density`, with an amount spread evenly from 0 to 1 (Sharkey et al.
+    2022); all is scaled so that an example's mean square is the number of dimensions.
+    """
+    count, inputs = settings.directions, settings.inputs
+    directions = unit(torch.randn((count, inputs), generator=generator))
+    scale = (inputs / (count * settings.density / 3.0)) ** 0.5
+
+    def sums(examples):
+        amounts = torch.rand((examples, count), generator=generator)
+        present = torch.rand((examples, count), generator=generator) < settings.density
+        return amounts * present @ directions * scale
+
+    return directions, sums(settings.examples), sums(settings.fresh)
+
+
+def baseline(method, x, seed):
+    """Directions `[k, inputs]` of length 1 in examples `[n, inputs]`: principal or independent components, or chance."""
+    if method == "pca":
+        return torch.linalg.eigh(torch.cov(x.double().mT))[1].mT.float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = FastICA(whiten="unit-variance", max_iter=100, tol=1e-3, random_state=seed).fit(x.double().cpu().numpy())
+    return unit(torch.as_tensor(np.ascontiguousarray(found.mixing_.T), dtype=x.dtype, device=x.device))
+
+
+def recovered(directions, learnt):
+    """Mean over directions `[U, k, d]` of the greatest absolute cosine to those learnt `[U, m, d]`, for each unit."""
+    cosines = unit(directions.double()) @ unit(learnt.double()).mT
+    return cosines.abs().amax(2).mean(1).cpu().tolist()
+
+
+def quality(ensemble, x):
+    """Of dictionaries on fresh examples `[U, n, d]`: the share of dead features, how many are active, variance
+    explained.
+    """
+    size = ensemble.skeleton.size
+
+    def found(predict, batch, hyper):
+        x, said = batch["x"], predict(batch["x"])
+        active = (said[:, :size] > 0).to(x.dtype)
+        off = (said[:, size:] - x).square().sum() / (x - x.mean(0)).square().sum()
+        return {
+            "dead": (active.amax(0) == 0).to(x.dtype).mean(),
+            "active": active.sum(1).mean(),
+            "explained": 1.0 - off,
+        }
+
+    return {name: value.double().cpu().tolist() for name, value in ensemble.map(found, Data({}, {"x": x})).items()}
+
+
+def selectivity(codes, classes, least):
+    """Mean class selectivity (Morcos et al. 2018) of units, for each network: (a - b) / (a + b), a being the mean
+    activity
+    for the class with the most, b that for all others.
+
+    Args:
+        codes: `[U, n, units]`, none negative. classes: `[U, n]`. least: share of examples in which a unit must be
+        active
+            to count, since one that is seldom active is selective by chance.
+    """
+    found = []
+    for own, labels in zip(codes.double(), classes, strict=True):
+        own = own[:, (own > 0).double().mean(0) >= least]
+        members = torch.nn.functional.one_hot(labels, 10).double()
+        sums, counts = members.mT @ own, members.sum(0)[:, None]
+        most, at = (sums / counts).max(0)
+        rest = (sums.sum(0) - sums.gather(0, at[None])[0]) / (len(labels) - counts[at, 0])
+        found.append(float(((most - rest) / (most + rest)).mean()))
+    return found

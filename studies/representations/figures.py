@@ -1,0 +1,156 @@
+"""Figures of representations: one plane for two modalities, matches, dictionaries, and accuracy by label."""
+
+import numpy as np
+import pandas as pd
+
+from claimcheck.figures import style
+
+DATA = {"digits": "digits", "mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "cmudict": "words"}
+ARMS = {
+    "contrastive": "contrast + probe",
+    "supervised": "supervised",
+    "augmented": "supervised, same views",
+    "raw": "raw inputs",
+    "random": "random features",
+}
+NEXT = {
+    "autoregressive": "next value + probe",
+    "supervised": "supervised",
+    "raw": "raw inputs",
+    "random": "random features",
+}
+CLASSES = 10
+
+
+def plot_plane(records):
+    """Embeddings of images and of signals of one unit in one plane, coloured by class, before and after training."""
+    titles = {"untrained": "before training", "pairs": "trained on pairs"}
+    colours = [style.COLOURS[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky", "black")]
+    colours += ["#8C510A", "#999999", "#B2DF8A"]
+    for axis, _, own in style.panels(records, "arm", titles, height=3.4):
+        for modality, (name, mark) in enumerate((("images", "o"), ("signals", "x"))):
+            rows = own[own["modality"] == modality]
+            for label in range(CLASSES):
+                place = rows[rows["label"] == label]
+                look = {"s": 16, "marker": mark, "linewidths": 0.9, "alpha": 0.75, "label": f"_{name}, class {label}"}
+                edge = (
+                    {"facecolors": "none", "edgecolors": colours[label]} if mark == "o" else {"color": colours[label]}
+                )
+                axis.scatter(place["first"], place["second"], **look, **edge)
+            axis.plot([], [], linestyle="", marker=mark, markerfacecolor="none", color=style.GREY, label=name)
+        for label in range(CLASSES):
+            axis.plot([], [], linestyle="", marker="s", color=colours[label], label=str(label))
+    return style.finish(axis, records, xlabel="first component", ylabel="second component")
+
+
+def plot_towers(records):
+    """Share of nearest neighbours of the same class, across modalities and within each."""
+    names = {
+        "pairs": "pairs",
+        "unseen": "8 of 10 classes",
+        "attraction": "no negatives",
+        "untrained": "before training",
+        "raw": "as measured",
+    }
+    asked = {
+        "to_signals": "image → signal",
+        "signal_neighbours": "signal → signal",
+        "image_neighbours": "image → image",
+    }
+    rows, titles = [], {}
+    for data in ("digits", "mnist5k"):
+        for column, said in asked.items():
+            titles[data + column] = f"{DATA[data]}: {said}"
+            own = records[(records["dataset"] == data) & records[column].notna()]
+            rows.append(own.assign(panel=data + column, right=own[column]))
+    for place, (axis, _, own) in enumerate(style.panels(pd.concat(rows), "panel", titles, columns=3, height=4.2)):
+        there = records[records["dataset"] == own["dataset"].iloc[0]]["arm"]
+        levels = [arm for arm in names if arm in set(there)]
+        style.points(axis, own, x="arm", y="right", levels=levels, labels=names, times=100, horizontal=True)
+        axis.axvline(100 / CLASSES, color=style.GREY, linestyle=":", linewidth=1.0)
+        axis.tick_params(axis="y", labelleft=place % 3 == 0)
+    return style.finish(axis, records, xlabel="nearest of same class / %", xlim=(0, 102), raised=True)
+
+
+def plot_words(records):
+    """Share of spellings whose nearest pronunciation is their own, by the number of candidates, and chance."""
+    names = {"pairs": "trained on pairs", "untrained": "before training"}
+    counts = sorted(int(column.rsplit("_", 1)[1]) for column in records if column.startswith("test_of_"))
+    rows = pd.concat([records.assign(candidates=count, right=records[f"test_of_{count}"]) for count in counts])
+    axis = style.axis(height=2.6)
+    style.curves(axis, rows, x="candidates", y="right", by="arm", labels=names, times=100)
+    style.theory(axis, counts, [100 / count for count in counts], label="chance")
+    labels = {"xlabel": "candidates", "ylabel": "own pronunciation nearest / %"}
+    return style.finish(axis, records, log_ticks=counts, yscale="log", ylim=(0.01, 150), **labels)
+
+
+def plot_superposition(records):
+    """How near the closest direction learnt is to each that was put in, by method and size of the dictionary."""
+    sizes = sorted(records.loc[records["method"] == "sparse", "dictionary"].unique())
+    names = {"untrained": "at random", "pca": "principal\ncomponents", "ica": "independent\ncomponents"}
+    names |= {f"sparse {size}": f"sparse,\n{size}" for size in sizes}
+    method = np.where(records["method"] == "sparse", "sparse " + records["dictionary"].astype(str), records["method"])
+    axis = style.axis(height=2.8)
+    style.points(axis, records.assign(way=method), x="way", y="recovered", labels=names)
+    style.level(axis, 0.9, "found")
+    return style.finish(axis, records, ylabel="mean greatest cosine", ylim=(0.4, 1.02))
+
+
+def plot_features(records):
+    """Class selectivity of what is read from a hidden layer, of a trained and of a new network."""
+    names = {"neurons": "neurons", "random": "random\nfeatures", "features": "sparse\nfeatures"}
+    rows = records[records["dictionary"] == records["dictionary"].min()]
+    kinds = {"trained": "trained network", "untrained": "new network"}
+    titles = {f"{data} {kind}": f"{DATA[data]}, {said}" for data in DATA for kind, said in kinds.items()}
+    rows = rows.assign(panel=rows["dataset"] + " " + rows["network"])
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.4, sharey=True):
+        style.points(axis, own, x="reads", y="selectivity", labels=names)
+    return style.finish(axis, records, ylabel="class selectivity", raised=True)
+
+
+def plot_dead(records):
+    """Share of features that are never active, by the dictionary's size, and how two dictionaries of a network agree."""
+    rows = records[(records["network"] == "trained") & (records["reads"] == "features")]
+    looks = {data: DATA[data] for data in ("mnist5k", "mnist1d_pool")}
+    axes = style.side_by_side("never active / %", "cosine of two dictionaries")
+    for axis, column, times in zip(axes, ("dead", "agreement"), (100, 1), strict=True):
+        style.curves(axis, rows, x="dictionary", y=column, by="dataset", labels=looks, times=times)
+    return style.finish(axes[0], records, xlabel="features", log_ticks=sorted(rows["dictionary"].unique()))
+
+
+def _by_labels(records, labels, titles):
+    """Test accuracy by the share of labels, a panel for each data set."""
+    for axis, _, own in style.panels(records, "dataset", titles, height=3.0):
+        style.curves(axis, own, x="labels", y="test_accuracy", by="arm", labels=labels, times=100)
+        shares = sorted(records["labels"].unique())
+        style.log_axis(axis, shares, [f"{100 * share:g}" for share in shares])
+    return style.finish(axis, records, xlabel="labelled examples / %", ylabel="test accuracy / %")
+
+
+def plot_labels(records):
+    """Accuracy by share of labels, of probes and of networks trained on the labels alone."""
+    return _by_labels(records[records["task"] == "class"], ARMS, DATA)
+
+
+def plot_next(records):
+    """The same for features that predict what follows."""
+    return _by_labels(records, NEXT, {"cmudict": "words: syllables", "mnist1d_pool": "MNIST-1D: classes"})
+
+
+def plot_shift(records):
+    """Points lost to moved and to noisy inputs, with a tenth of the labels."""
+    rows = records[(records["task"] == "class") & np.isclose(records["labels"], 0.1)]
+    kinds = {"moved": "moved", "noisy": "noisy"}
+    rows = pd.concat([rows.assign(panel=rows["dataset"] + kind, lost=rows[f"{kind}_loss"]) for kind in kinds])
+    titles = {data + kind: f"{DATA[data]}, {said}" for data in DATA for kind, said in kinds.items()}
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.6):
+        style.points(axis, own, x="arm", y="lost", labels=ARMS, times=100, horizontal=True)
+    return style.finish(axis, records, xlabel="accuracy lost / points", raised=True)
+
+
+def plot_transfer(records):
+    """Accuracy on five classes with 50 labels, on features made from examples of the five others."""
+    for axis, _, own in style.panels(records, "dataset", DATA, height=2.6):
+        levels = [arm for arm in ARMS if arm in set(own["arm"])]
+        style.points(axis, own, x="arm", y="test_accuracy", levels=levels, labels=ARMS, times=100, horizontal=True)
+    return style.finish(axis, records, xlabel="test accuracy / %")

@@ -1,0 +1,180 @@
+"""What is minimised: contrast between pairs or views, what follows, sparse reconstruction, classes; and how views are
+made.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from claimcheck.engine import noise
+from claimcheck.engine.ensemble import for_ensembles
+from claimcheck.engine.train import softmax_cross_entropy
+
+from .examples import displaced
+from .networks import unit
+
+CLASSES = 10
+"""Logits of every classifier; tasks with fewer classes leave the others unused."""
+
+
+def _logsumexp(x):
+    """Over the last dimension, by its formula (see `claimcheck.engine.rounding`)."""
+    top = x.amax(-1, keepdim=True).detach()
+    return (x - top).exp().sum(-1).log() + top[..., 0]
+
+
+def pair_contrast(temperature, negatives=True):
+    """The loss of two towers (Radford et al. 2021): each example picks its partner among the batch, both ways.
+
+    Without `negatives` partners attract each other and nothing else happens.
+    """
+
+    @for_ensembles
+    def loss(predict, batch, hyper):
+        one, other = predict(batch["x"]).chunk(2, -1)
+        attraction = (one * other).sum(-1).mean(-1) / temperature
+        if not negatives:
+            return -attraction
+        similar = one @ other.mT / temperature
+        return (_logsumexp(similar) + _logsumexp(similar.mT)).mean(-1) / 2 - attraction
+
+    return loss
+
+
+class Views(NamedTuple):
+    """How random views are made: moved by up to `reach` places, multiplied by 1 +- `scale`, with `noise` deviations of
+    noise.
+
+    Noise is a stretch of a `bank` of normal numbers that begins where each example says: a tenth of the cost of drawing
+    it anew. `side` is that of images.
+    """
+
+    reach: int
+    scale: float
+    noise: float
+    bank: torch.Tensor
+    side: int | None = None
+
+    @classmethod
+    def of(cls, sizes, context):
+        """Those that the settings of a data set ask for."""
+        bank = torch.randn(BANK, generator=context.generator(0, "bank")).to(context.device)
+        return cls(sizes["reach"], sizes["scale"], sizes["noise"], bank, sizes.get("side"))
+
+    def __call__(self, x, key):
+        """A view of each example `[B, inputs]`, each its own; `key` is the int64 scalar of the member and step."""
+        moved = displaced(x, key, self.reach, self.side)
+        drawn = [noise.uniform(noise.fold(key, number), (len(x), 1)) for number in (11, 13)]
+        start = (drawn[1] * (len(self.bank) - x.shape[1])).to(torch.int64)
+        added = self.bank[start + torch.arange(x.shape[1], device=x.device)]
+        return moved * (1.0 + self.scale * (2.0 * drawn[0] - 1.0)) + self.noise * added
+
+
+BANK = 1 << 14
+
+
+def view_contrast(views, outputs, temperature):
+    """NT-Xent (Chen et al. 2020, equation 1): of all other views in the batch, each picks that of its own example."""
+
+    def loss(predict, batch, hyper):
+        both = [views(batch["x"], noise.fold(batch["key"], number)) for number in (1, 2)]
+        z = unit(predict(torch.cat(both))[:, -outputs:])
+        similar = z @ z.mT / temperature - 1e9 * torch.eye(len(z), device=z.device)
+        one, other = z.chunk(2)
+        return _logsumexp(similar).mean() - (one * other).sum(-1).mean() / temperature
+
+    return loss
+
+
+def class_loss(views=None):
+    """Cross-entropy of the last outputs, which are logits; where there are `views`, on one of each example."""
+    if views is None:
+        return for_ensembles(lambda predict, batch, hyper: _cross_entropy(predict(batch["x"]), batch["y"]))
+    return lambda predict, batch, hyper: _cross_entropy(predict(views(batch["x"], batch["key"])), batch["y"])
+
+
+def _cross_entropy(said, classes):
+    return softmax_cross_entropy(said[..., -CLASSES:], classes).mean(-1)
+
+
+@for_ensembles
+def accuracy(predict, batch, hyper):
+    """Share of examples whose class has the greatest of the last outputs."""
+    right = predict(batch["x"])[..., -CLASSES:].argmax(-1) == batch["y"]
+    return {"accuracy": right.to(torch.float32).mean(-1)}
+
+
+def sparse_reconstruction(inputs, penalty):
+    """|x - x^|^2 plus `penalty` times the codes' sum, each times the length of its direction (Templeton et al. 2024)."""
+
+    @for_ensembles
+    def loss(predict, batch, hyper):
+        said = predict(batch["x"])
+        off = (said[..., -inputs:] - batch["x"]).square().sum(-1)
+        return (off + penalty * said[..., :-inputs].sum(-1)).mean(-1)
+
+    return loss
+
+
+def windows(x, length, letters=0):
+    """The `length` values before each place, and what follows them: `[..., T, inputs]`, `[..., T]`.
+
+    Of series `[..., n]` the values themselves, T = n - length. Of `letters` > 0 tokens `[..., n]` each as one number in
+    as many, with padding before the first, T = n - 1.
+    """
+    if letters:
+        x = torch.cat([torch.zeros_like(x[..., : length - 1]), x], -1)
+    places = torch.arange(x.shape[-1] - length, device=x.device)
+    before = x[..., places[:, None] + torch.arange(length, device=x.device)]
+    if letters:
+        before = (before[..., None] == torch.arange(letters, device=x.device)).to(torch.float32).flatten(-2)
+    return before, x[..., length:]
+
+
+def next_loss(length, letters=0):
+    """Mean loss of what follows each window: squares for series, cross-entropy for tokens that are no padding."""
+
+    @for_ensembles
+    def loss(predict, batch, hyper):
+        before, after = windows(batch["x"], length, letters)
+        said = predict(before)
+        if not letters:
+            return (said[..., -1] - after).square().mean((-2, -1))
+        real = (after > 0).to(said.dtype)
+        return (softmax_cross_entropy(said[..., -letters:], after) * real).sum((-2, -1)) / real.sum((-2, -1))
+
+    return loss
+
+
+def pooled_class_loss(length, letters=0):
+    """Cross-entropy of classes from the mean logits of all windows."""
+
+    @for_ensembles
+    def loss(predict, batch, hyper):
+        return _cross_entropy(predict(windows(batch["x"], length, letters)[0]).mean(-2), batch["y"])
+
+    return loss
+
+
+def pooled_accuracy(length, letters=0):
+    """Accuracy of the same."""
+
+    @for_ensembles
+    def found(predict, batch, hyper):
+        return accuracy(lambda x: predict(x).mean(-2), {**batch, "x": windows(batch["x"], length, letters)[0]}, hyper)
+
+    return found
+
+
+def summed_features(length, letters, width):
+    """Features of all windows of an example, summed: `[..., n, width]`."""
+    return lambda predict, batch, hyper: predict(windows(batch["x"], length, letters)[0])[..., :width].sum(-2)
+
+
+def raw_numbers(x, letters=0):
+    """What a linear layer may see without features: values as they are; of tokens, one number for each place and token,
+    and how often each token occurs."""
+    if not letters:
+        return x
+    places = (x[..., None] == torch.arange(letters, device=x.device)).to(torch.float32)
+    return torch.cat([places.flatten(-2), places.sum(-2)], -1)

@@ -1,0 +1,368 @@
+"""Representations: two modalities in one space, features read from activations, and what is reused with few labels."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+
+from claimcheck.data.draws import draw_each
+from claimcheck.engine.data import Data
+from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.networks import MLP
+from claimcheck.engine.train import train
+
+from . import dictionaries, losses, retrieval
+from .examples import Examples, disturbed, drawn, heaviest_quarter
+from .networks import Dictionary, Encoder, Towers, WordTowers
+
+SIGNALS = "mnist1d_pool"
+ADAM = {"optimizer": "adam", "hyper": {"schedule": "cosine"}}
+
+
+def _data(examples: Examples) -> Data:
+    return Data({}, {"x": examples.x, "y": examples.y})
+
+
+def _units(runs: pd.DataFrame) -> tuple[pd.DataFrame, torch.Tensor]:
+    """A row for each seed, and for each run the number of its seed's row."""
+    units = runs.drop_duplicates("seed")[["run", "seed"]].reset_index(drop=True)
+    place = {seed: at for at, seed in enumerate(units["seed"])}
+    return units, torch.as_tensor(runs["seed"].map(place).to_numpy(copy=True))
+
+
+# ---- two modalities ----
+
+
+def _pairs(name, units, context):
+    """For each split of each unit: images and signals of one class side by side, `[U, n, ...]`, and their class.
+
+    There is a pair for each signal of the pool, and images come again where they are fewer; of other splits, each is in
+    one pair.
+    """
+    sizes = context.settings
+    images, signals = (drawn(context, each, units["seed"], sizes[each]) for each in (name, SIGNALS))
+    found = {}
+    for split in ("pool", "test"):
+        here, there = images[split], signals[split]
+        partners = torch.stack([retrieval.partners(*each) for each in zip(there.y, here.y, strict=True)])
+        x = torch.cat([here.x.take_along_dim(partners[..., None], 1), there.x], -1)
+        found[split] = Examples(x, there.y)
+    return found, images["pool"].x.shape[-1]
+
+
+def _towers(runs, context, place, pairs, left, arm):
+    """Trained towers of one arm; `unseen` lacks the pairs of the last classes, `attraction` the negatives."""
+    settings, data = context.settings, pairs["pool"]
+    if arm == "unseen":
+        known = data.y < losses.CLASSES - settings.unseen
+        data = data.of(known, int(known.sum(1).min()))
+    right = data.x.shape[-1] - left
+    loss = losses.pair_contrast(settings.temperature, negatives=arm != "attraction")
+
+    def network(run, generator):
+        return Towers(left, right, settings.width, settings.outputs, generator)
+
+    if arm == "untrained":
+        return untrained(runs, context, network)
+    return train(runs, context, network=network, data=_data(data.rows(place)), loss=loss, **ADAM).ensemble
+
+
+def run_towers(runs, context):
+    """What nearest neighbours are, across and within images and signals of the test set, by way of training."""
+    name, runs, tables = runs["dataset"].iloc[0], runs.reset_index(drop=True), []
+    units, place = _units(runs)
+    pairs, left = _pairs(name, units, context)
+    for arm, own in runs.groupby("arm", sort=False):
+        at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
+        test = pairs["test"].rows(at)
+        sides = test.x.split([left, test.x.shape[-1] - left], -1)
+        if arm != "raw":
+            sides = _embedded(_towers(own, context, at, pairs, left, arm), test.x)
+        tables.append(own[["run"]].assign(**retrieval.by_class(sides, test.y, arm != "raw", context.settings.unseen)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _embedded(ensemble, x):
+    """Both embeddings `[U, n, outputs]` of pairs side by side."""
+    return ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), Data({}, {"x": x})).chunk(2, -1)
+
+
+def run_plane(runs, context):
+    """Both modalities of some test pairs on the two principal components of all their embeddings together."""
+    runs, (units, place) = runs.reset_index(drop=True), _units(runs)
+    pairs, left = _pairs(runs["dataset"].iloc[0], units, context)
+    tables = []
+    for run, at in zip(runs.itertuples(), place.tolist(), strict=True):
+        test = pairs["test"].rows(torch.tensor([at])).first(context.settings.shown)
+        ensemble = _towers(runs.loc[[run.Index]], context, torch.tensor([at]), pairs, left, run.arm)
+        both = [each[0] for each in _embedded(ensemble, test.x)]
+        tables.append(retrieval.in_the_plane(both, test.y[0]).assign(run=run.run))
+    return pd.concat(tables, ignore_index=True)
+
+
+def run_words(runs, context):
+    """How often the nearest pronunciation of a spelling is its own, among few and among many words never seen."""
+    settings, runs = context.settings, runs.reset_index(drop=True)
+    own = draw_each(context, "cmudict", runs["seed"], train=settings.pairs + settings.validation, test=settings.test)
+    sides = {"x": torch.cat([own.pool.x_train, own.pool.y_train], 1)}
+    vocabularies = [len(each) for each in (own.pool.x_vocabulary, own.pool.y_vocabulary)]
+    seen, validation = own.train.split([settings.pairs, settings.validation], 1)
+    loss, tables = losses.pair_contrast(settings.temperature), []
+
+    def network(run, generator):
+        return WordTowers(vocabularies, settings.outputs, generator)
+
+    for arm, own_runs in runs.groupby("arm", sort=False):
+        rows, own_runs = torch.as_tensor(own_runs.index.to_numpy(copy=True)), own_runs.reset_index(drop=True)
+        if arm == "untrained":
+            ensemble = untrained(own_runs, context, network)
+        else:
+            data = Data(sides, subset=seen[rows])
+            ensemble = train(own_runs, context, network=network, data=data, loss=loss, **ADAM).ensemble
+        found = own_runs[["run"]]
+        for split, subset in {"validation": validation, "test": own.test}.items():
+            data = Data(sides, subset=subset[rows])
+            both = ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), data, members=2).chunk(2, -1)
+            found = found.assign(**retrieval.own_partner(both, split, context.settings.candidates))
+        tables.append(found)
+    return pd.concat(tables, ignore_index=True)
+
+
+# ---- features in activations ----
+
+
+def _dictionaries(units, context, x, size, trained=True, streams=""):
+    """Sparse autoencoders of each unit's activations `[U, n, inputs]`, trained or as they begin."""
+    settings, inputs = context.settings, x.shape[-1]
+
+    def network(run, generator):
+        return Dictionary(inputs, int(size), generator)
+
+    if not trained:
+        return untrained(units, context, network)
+    return train(
+        units.assign(learning_rate=settings.learning_rate), context, network=network, data=Data({}, {"x": x}),
+        loss=losses.sparse_reconstruction(inputs, settings.penalty), streams=streams, **ADAM,
+    ).ensemble  # fmt: skip
+
+
+def run_superposition(runs, context):
+    """How well each method finds known directions, more of them than dimensions, from their sparse sums."""
+    settings, runs, tables = context.settings, runs.reset_index(drop=True), []
+    units, place = _units(runs)
+    made = [dictionaries.superposed(settings, context.generator(int(seed), "directions")) for seed in units["seed"]]
+    directions, x, fresh = (torch.stack(each).to(context.device) for each in zip(*made, strict=True))
+    for (method, size), own in runs.groupby(["method", "dictionary"], sort=False):
+        at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
+        found = own[["run"]]
+        if method in ("sparse", "untrained"):
+            ensemble = _dictionaries(own, context, x[at], size, method == "sparse")
+            learnt = ensemble.named()["directions"]
+            found = found.assign(**dictionaries.quality(ensemble, fresh[at]))
+        else:
+            learnt = torch.stack([dictionaries.baseline(method, each, settings.seed) for each in x[at]])
+        found = found.assign(recovered=dictionaries.recovered(directions[at], learnt))
+        tables.append(found)
+    return pd.concat(tables, ignore_index=True)
+
+
+def run_activations(runs, context):
+    """Class selectivity of neurons and of dictionary features of a hidden layer, of a trained and a new network."""
+    name, runs, tables = runs["dataset"].iloc[0], runs.reset_index(drop=True), []
+    settings, (units, place) = context.settings, _units(runs)
+    sets = drawn(context, name, units["seed"], settings[name])
+    inputs = sets["pool"].x.shape[-1]
+
+    def network(run, generator):
+        return Encoder(inputs, settings.width, [], losses.CLASSES, generator)
+
+    for kind, of_kind in runs.groupby("network", sort=False):
+        if kind == "trained":
+            how = {"loss": losses.class_loss(), "steps": settings.network_steps, "streams": "network/", **ADAM}
+            rated = units.assign(learning_rate=settings.network_rate)
+            classifier = train(rated, context, network=network, data=_data(sets["pool"]), **how).ensemble
+        else:
+            classifier = untrained(units, context, network)
+        reads = {split: _features(classifier, each.x, settings.width) for split, each in sets.items()}
+        scale = reads["pool"].square().sum(-1, keepdim=True).mean(1, keepdim=True).sqrt() / settings.width**0.5
+        reads = {split: each / scale for split, each in reads.items()}
+        for size, own in of_kind.groupby("dictionary", sort=False):
+            at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
+            here = {split: each[at] for split, each in reads.items()}
+            tables.append(_read(own, context, here, sets["test"].y[at], size))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _read(runs, context, reads, classes, size):
+    """What neurons (`reads` = neurons), new dictionaries and trained ones select, and how two trained ones agree."""
+    tables, least = [], context.settings.least_active
+    for kind, own in runs.groupby("reads", sort=False):
+        rows, own = torch.as_tensor(own.index.to_numpy(copy=True)), own.reset_index(drop=True)
+        pool, test, found = reads["pool"][rows], reads["test"][rows], own[["run"]]
+        if kind == "neurons":
+            codes = test
+        else:
+            ensemble = _dictionaries(own, context, pool, size, kind == "features")
+            codes = ensemble.map(lambda predict, batch, hyper: predict(batch["x"])[:, :size], Data({}, {"x": test}))
+            found = found.assign(**dictionaries.quality(ensemble, test))
+            if kind == "features":
+                other = _dictionaries(own, context, pool, size, streams="again/")
+                pair = [each.named()["directions"] for each in (ensemble, other)]
+                found = found.assign(agreement=dictionaries.recovered(*pair))
+        found = found.assign(selectivity=dictionaries.selectivity(codes, classes[rows], least))
+        tables.append(found)
+    return pd.concat(tables, ignore_index=True)
+
+
+# ---- features that are reused ----
+
+
+def _features(ensemble, x, width):
+    """Features `[U, n, width]` of flat inputs `[U, n, inputs]`."""
+    return ensemble.map(lambda predict, batch, hyper: predict(batch["x"])[..., :width], Data({}, {"x": x}), members=4)
+
+
+def _standardized(sets, by="pool"):
+    """Each feature of each unit less its mean, over its deviation, both of one of the sets; what is constant there is
+    0.
+    """
+    mean, deviation = sets[by].mean(1, keepdim=True), sets[by].std(1, keepdim=True)
+    deviation = torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
+    return {split: (each - mean) / deviation for split, each in sets.items()}
+
+
+def _classifier(inputs, width):
+    return lambda run, generator: Encoder(inputs, width, [], losses.CLASSES, generator)
+
+
+def _labelled(runs, context, sets, network, loss, score=losses.accuracy):
+    """Train on the pool's labelled examples; accuracies on all other sets."""
+    tested = {split: (_data(each), score) for split, each in sets.items() if split != "pool"}
+    return train(runs, context, network=network, data=_data(sets["pool"]), loss=loss, evaluate=tested, **ADAM).records
+
+
+def _read_out(runs, context, sets):
+    """A linear layer on standardised features, which stay as they are."""
+    inputs = sets["pool"].x.shape[-1]
+    linear = lambda run, g: MLP(inputs, [], losses.CLASSES, generator=g)  # noqa: E731
+    return _labelled(runs, context, sets, linear, losses.class_loss())
+
+
+def _contrastive(units, context, pool, how):
+    """Encoders pretrained by contrast of views, no label."""
+    settings = context.settings
+    return train(
+        units.assign(learning_rate=settings.pretraining_rate), context, data=Data({}, {"x": pool}),
+        network=lambda run, g: Encoder(pool.shape[-1], settings.width, [settings.width], settings.outputs, g),
+        loss=losses.view_contrast(losses.Views.of(how, context), settings.outputs, settings.temperature),
+        steps=settings.pretraining_steps,
+        batch_size=settings.pretraining_batch, streams="pretraining/", **ADAM,
+    ).ensemble  # fmt: skip
+
+
+def run_pretraining(runs, context):
+    """Accuracy by share of labels, as tested and disturbed, of probes on features and of networks trained on labels."""
+    name, runs, tables = runs["dataset"].iloc[0], runs.reset_index(drop=True), []
+    settings, (units, place) = context.settings, _units(runs)
+    how, sets = settings[name], drawn(context, name, units["seed"], settings[name])
+    sets |= {kind: disturbed(sets["test"], kind, context, units["seed"], how) for kind in ("moved", "noisy")}
+    network = _classifier(sets["pool"].x.shape[-1], settings.width)
+    places = {split: heaviest_quarter(each.x, how.get("side")) for split, each in sets.items()}
+    for arm, of_arm in runs.groupby("arm", sort=False):
+        seen = {split: each.x for split, each in sets.items()}
+        if arm in ("contrastive", "random"):
+            random = untrained(units, context, network) if arm == "random" else None
+            ensemble = random or _contrastive(units, context, sets["pool"].x, how)
+            seen = {split: _features(ensemble, x, settings.width) for split, x in seen.items()}
+        probed = arm in ("contrastive", "random", "raw")
+        seen = _standardized(seen) if probed else seen
+        for (task, share), own in of_arm.groupby(["task", "labels"], sort=False):
+            at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
+            asked = places if task == "place" else {split: each.y for split, each in sets.items()}
+            own_sets = {split: Examples(x, asked[split]).rows(at) for split, x in seen.items()}
+            own_sets["pool"] = own_sets["pool"].first(round(share * how["pool"]))
+            if probed:
+                tables.append(_read_out(own, context, own_sets))
+            else:
+                loss = losses.class_loss(losses.Views.of(how, context) if arm == "augmented" else None)
+                tables.append(_labelled(own, context, own_sets, network, loss))
+    found = pd.concat(tables, ignore_index=True)
+    lost = {f"{kind}_loss": found["test_accuracy"] - found[f"{kind}_accuracy"] for kind in ("moved", "noisy")}
+    return found.assign(**lost)
+
+
+def run_transfer(runs, context):
+    """Accuracy on the last five classes, few labels, by way of features; contrastive ones saw the first five only."""
+    name, runs, tables = runs["dataset"].iloc[0], runs.reset_index(drop=True), []
+    settings, (units, place) = context.settings, _units(runs)
+    how, sets = settings[name], drawn(context, name, units["seed"], settings[name])
+    source = sets["pool"].of(sets["pool"].y < 5, how["source"])
+    counts = {"pool": how["labelled"], "validation": how["checked"], "test": how["tested"]}
+    sets = {split: each.of(each.y >= 5, counts[split]) for split, each in sets.items()}
+    for arm, own in runs.groupby("arm", sort=False):
+        at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
+        network = _classifier(source.x.shape[-1], settings.width)
+        if arm == "supervised":
+            own_sets = {split: each.rows(at) for split, each in sets.items()}
+            tables.append(_labelled(own, context, own_sets, network, losses.class_loss()))
+            continue
+        seen = {"source": source.x, **{split: each.x for split, each in sets.items()}}
+        if arm != "raw":
+            random = untrained(units, context, network) if arm == "random" else None
+            ensemble = random or _contrastive(units, context, source.x, how)
+            seen = {split: _features(ensemble, x, settings.width) for split, x in seen.items()}
+        seen = _standardized(seen, by="source")
+        tables.append(_read_out(own, context, {split: Examples(seen[split], sets[split].y).rows(at) for split in sets}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _summed(kind, units, context, sets, how):
+    """What a linear layer reads of whole examples, split -> `[U, n, ...]`: raw numbers, or features of all windows,
+    summed.
+
+    The network is new (`random`) or was trained to predict what follows each window (`autoregressive`).
+    """
+    settings, window, letters = context.settings, how["window"], how.get("letters", 0)
+    if kind == "raw":
+        return {split: losses.raw_numbers(each.x, letters) for split, each in sets.items()}
+
+    def network(run, generator):
+        return Encoder(window * max(letters, 1), settings.width, [], max(letters, 1), generator)
+
+    if kind == "random":
+        ensemble = untrained(units, context, network)
+    else:
+        ensemble = train(
+            units.assign(learning_rate=settings.pretraining_rate), context, network=network, **ADAM,
+            data=Data({}, {"x": sets["pool"].x}), loss=losses.next_loss(window, letters), streams="pretraining/",
+            steps=settings.pretraining_steps, batch_size=settings.pretraining_batch,
+        ).ensemble  # fmt: skip
+    summed = losses.summed_features(window, letters, settings.width)
+    return {split: ensemble.map(summed, Data({}, {"x": each.x}), members=2) for split, each in sets.items()}
+
+
+def run_next(runs, context):
+    """Accuracy by share of labels of probes on features that predict what follows, and of networks trained on labels.
+
+    A network sees a window of the values (letters) before a place; of a whole signal (word) its features are summed.
+    """
+    name, runs, tables = runs["dataset"].iloc[0], runs.reset_index(drop=True), []
+    settings, (units, place) = context.settings, _units(runs)
+    how, sets = settings[name], drawn(context, name, units["seed"], settings[name])
+    window, letters = how["window"], how.get("letters", 0)
+    for arm, of_arm in runs.groupby("arm", sort=False):
+        if arm == "supervised":
+            seen = {split: each.x for split, each in sets.items()}
+        else:
+            seen = _standardized(_summed(arm, units, context, sets, how))
+        for share, own in of_arm.groupby("labels", sort=False):
+            at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
+            own_sets = {split: Examples(x, sets[split].y).rows(at) for split, x in seen.items()}
+            own_sets["pool"] = own_sets["pool"].first(round(share * how["pool"]))
+            if arm == "supervised":
+                network = _classifier(window * max(letters, 1), settings.width)
+                loss, score = (each(window, letters) for each in (losses.pooled_class_loss, losses.pooled_accuracy))
+                tables.append(_labelled(own, context, own_sets, network, loss, score))
+            else:
+                tables.append(_read_out(own, context, own_sets))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,379 @@
+"""The study of representations: losses and measures against values known by hand, baselines that must be there,
+figures.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from claimcheck.data.words import LETTERS, PHONEMES
+from claimcheck.engine.context import Context, Settings
+from claimcheck.judging import rule
+from claimcheck.judging.measures import evaluate
+from claimcheck.results import records
+from claimcheck.spec import design
+from claimcheck.spec.controls import NAMES, applied, control_of
+from claimcheck.spec.modules import study_module
+from claimcheck.spec.reading import load_study
+
+ROOT = Path(__file__).parents[2]
+STUDY = load_study(ROOT / "studies", "representations")
+MODULES = ("runs", "networks", "losses", "examples", "retrieval", "dictionaries")
+RUNS, NETWORKS, LOSSES, EXAMPLES, RETRIEVAL, DICTIONARIES = (study_module(STUDY.folder, name) for name in MODULES)
+PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
+JUDGED = [prediction for prediction in PREDICTIONS.values() if prediction.kind != "fact"]
+BASELINES = {
+    "pretraining": {"supervised", "augmented", "random", "raw"},
+    "transfer": {"supervised", "random", "raw"},
+    "next": {"random", "raw"},
+}
+"""What every accuracy of pretrained features stands beside, by part: without it, it says nothing.
+
+Where all examples have labels, no prediction asks for the augmented network, and it is not run.
+"""
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def context_of(part, scale="smoke", **settings):
+    given = {**STUDY.at(scale)[part].settings, **settings}
+    return Context("representations", scale, part, Settings(given), torch.device("cpu"), Path("data"))
+
+
+def run_part(name, rows=slice(None), seeds=2):
+    """Records of one part at smoke scale as the runner makes them, without files, at a learning rate of 0.01."""
+    part = STUDY.at("smoke")[name].model_copy(update={"seeds": seeds})
+    frames = []
+    for piece in design.ensembles(part, design.confirmatory_runs(part).iloc[rows], "confirm"):
+        runs = piece.runs.assign(learning_rate=0.01) if part.tune else piece.runs
+        raw = getattr(RUNS, f"run_{name}")(runs, context_of(name))
+        frames.append(records.check_outcome(raw, runs, part, where=name))
+    return records.part_of(records.concatenate(frames), name)
+
+
+# ---- baselines ----
+
+
+def lacking(rows):
+    """Baselines that are not beside the pretrained features of a part, by data set and share of labels."""
+    missing = set()
+    part = rows["part"].iloc[0]
+    cell = ["dataset", "labels"] if "labels" in rows else ["dataset"]
+    rows = rows[rows["task"] == "class"] if "task" in rows else rows
+    for key, own in rows.groupby(cell):
+        there = set(own[own["test_accuracy"].notna()]["arm"])
+        wanted = BASELINES[part] - ({"augmented"} if "labels" in own and own["labels"].iloc[0] == 1.0 else set())
+        missing |= {(*np.atleast_1d(key).tolist(), arm) for arm in wanted - there}
+    return missing
+
+
+@pytest.mark.parametrize("part", BASELINES)
+def test_no_accuracy_of_features_is_without_its_baselines(smoke, part):
+    assert not lacking(records.part_of(smoke, part))
+    for scale in ("quick", "full"):
+        runs = design.confirmatory_runs(STUDY.at(scale)[part])
+        assert not lacking(runs.assign(part=part, test_accuracy=0.5))
+
+
+@pytest.mark.parametrize("arm", ["augmented", "random"])
+def test_a_baseline_that_is_dropped_is_missed(smoke, arm):
+    rows = records.part_of(smoke, "pretraining")
+    assert lacking(rows[rows["arm"] != arm])
+    assert lacking(rows.assign(test_accuracy=rows["test_accuracy"].where(rows["arm"] != arm)))
+
+
+# ---- networks and losses ----
+
+
+def test_each_tower_sees_its_own_modality_only_and_gives_vectors_of_length_one():
+    towers = NETWORKS.Towers(3, 5, 8, 4, seeded())
+    x = torch.randn(6, 8, generator=seeded(1))
+    one, other = towers(x).chunk(2, -1)
+    changed = towers(torch.cat([x[:, :3], x[:, 3:] + 1.0], 1)).chunk(2, -1)
+    assert torch.equal(changed[0], one)
+    assert not torch.allclose(changed[1], other)
+    assert torch.allclose(one.norm(dim=1), torch.ones(6), atol=1e-5)
+
+
+def test_a_word_is_the_sum_of_its_neighbouring_pairs_and_padding_counts_nothing():
+    towers = NETWORKS.WordTowers([5, 5], 3, seeded())
+    word = torch.tensor([[1, 3, 4, 2, 0, 0, 1, 2, 0, 0, 0, 0]])
+    table = towers.pairs[0]
+    spelled = table[1 * 5 + 3] + table[3 * 5 + 4] + table[4 * 5 + 2] + table[2 * 5]
+    assert torch.allclose(towers(word)[0, :3], NETWORKS.unit(spelled), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "x"),
+    [
+        (lambda g: NETWORKS.Encoder(4, 6, [5], 3, g), torch.randn(2, 7, 4, generator=seeded(3))),
+        (lambda g: NETWORKS.Towers(2, 2, 6, 3, g), torch.randn(2, 7, 4, generator=seeded(3))),
+        (lambda g: NETWORKS.WordTowers([6, 6], 3, g), torch.randint(0, 6, (2, 7, 8), generator=seeded(3))),
+        (lambda g: NETWORKS.Dictionary(4, 9, g), torch.randn(2, 7, 4, generator=seeded(3))),
+    ],
+)
+def test_stacked_networks_give_what_each_gives_alone(make, x):
+    alone = [make(seeded(seed)) for seed in range(2)]
+    values = {name: torch.stack([dict(each.named_parameters())[name] for each in alone]) for name, _ in
+              alone[0].named_parameters()}  # fmt: skip
+    together = torch.func.functional_call(alone[0], values, (x,))
+    for one, own, found in zip(alone, x, together, strict=True):
+        assert torch.allclose(one(own), found, atol=1e-5)
+
+
+def test_pair_contrast_is_the_mean_of_two_cross_entropies():
+    z = NETWORKS.unit(torch.randn(5, 2, 4, generator=seeded())).flatten(1)
+    a, b = z.chunk(2, -1)
+    expected = (F.cross_entropy(a @ b.T / 0.3, torch.arange(5)) + F.cross_entropy(b @ a.T / 0.3, torch.arange(5))) / 2
+    assert float(LOSSES.pair_contrast(0.3)(lambda x: x, {"x": z}, {})) == pytest.approx(float(expected), abs=1e-5)
+    alone = LOSSES.pair_contrast(0.3, negatives=False)(lambda x: x, {"x": z}, {})
+    assert float(alone) == pytest.approx(-float((a * b).sum(1).mean()) / 0.3, abs=1e-5)
+
+
+def test_view_contrast_is_nt_xent_of_all_other_views():
+    x, key = torch.randn(4, 6, generator=seeded()), torch.tensor(5)
+    plain = LOSSES.Views(reach=0, scale=0.0, noise=0.0, bank=torch.zeros(64))
+    found = LOSSES.view_contrast(plain, 6, 0.5)(lambda x: x, {"x": x, "key": key}, {})
+    z = F.normalize(torch.cat([x, x]), dim=1)
+    similar = (z @ z.T / 0.5).fill_diagonal_(-math.inf)
+    assert float(found) == pytest.approx(float(F.cross_entropy(similar, (torch.arange(8) + 4) % 8)), abs=1e-4)
+
+
+def test_a_view_is_moved_scaled_and_noisy_as_said_and_each_example_by_itself():
+    x, bank = torch.arange(1.0, 13.0).expand(300, 12), torch.randn(4096, generator=seeded())
+    still = LOSSES.Views(0, 0.0, 0.0, bank)(x, torch.tensor(7))
+    moved = LOSSES.Views(6, 0.0, 0.0, bank)(x, torch.tensor(7))
+    scaled = LOSSES.Views(0, 0.5, 0.0, bank)(x, torch.tensor(7)) / x
+    noisy = LOSSES.Views(0, 0.0, 0.5, bank)(x, torch.tensor(7)) - x
+    assert torch.equal(still, x)
+    assert torch.equal(moved.sort(1)[0], x)
+    assert len(moved[:, 0].unique()) == 12
+    assert torch.allclose(scaled, scaled[:, :1].expand_as(scaled), atol=1e-5)
+    assert float(scaled.min()) > 0.5
+    assert float(scaled.max()) < 1.5
+    assert float(noisy.std()) == pytest.approx(0.5, abs=0.08)
+    assert len(noisy[:, 0].unique()) > 250
+
+
+def test_windows_are_what_stands_before_each_value():
+    before, after = LOSSES.windows(torch.arange(5.0)[None], 2)
+    assert before.tolist() == [[[0, 1], [1, 2], [2, 3]]]
+    assert after.tolist() == [[2, 3, 4]]
+    before, after = LOSSES.windows(torch.tensor([[1, 3, 2, 0]]), 2, letters=4)
+    assert before.unflatten(-1, (2, 4)).argmax(-1).tolist() == [[[0, 1], [1, 3], [3, 2]]]
+    assert after.tolist() == [[3, 2, 0]]
+
+
+def test_padding_is_not_predicted():
+    tokens = torch.tensor([[1, 3, 2, 0, 0]])
+    loss = LOSSES.next_loss(2, letters=4)
+    said = torch.zeros(1, 4, 4)
+    said[0, 0, 3] = said[0, 1, 2] = 50.0
+    assert float(loss(lambda x: said, {"x": tokens}, {})) == pytest.approx(0.0, abs=1e-6)
+    assert float(loss(lambda x: torch.zeros(1, 4, 4), {"x": tokens}, {})) == pytest.approx(math.log(4), abs=1e-6)
+
+
+def test_sparse_loss_weighs_codes_by_the_length_of_their_direction():
+    network = NETWORKS.Dictionary(3, 5, seeded())
+    with torch.no_grad():
+        network.directions.mul_(2.0)
+    x = torch.randn(6, 3, generator=seeded(1))
+    codes = F.relu(x @ network.encoder.weight.T)
+    lengths = network.directions.norm(dim=1)
+    expected = ((codes @ network.directions - x) ** 2).sum(1).mean() + 0.7 * (codes * lengths).sum(1).mean()
+    found = LOSSES.sparse_reconstruction(3, 0.7)(network, {"x": x}, {})
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+# ---- measures ----
+
+
+def test_directions_are_recovered_up_to_order_and_sign():
+    known = torch.eye(4)[None, :3]
+    learnt = torch.stack([-known[0, 2], known[0, 0] * 5, (known[0, 1] + torch.eye(4)[3]) / 2])[None]
+    assert DICTIONARIES.recovered(known, learnt) == pytest.approx([(2 + math.sqrt(0.5)) / 3])
+
+
+def test_selectivity_is_one_for_one_class_none_for_all_and_leaves_out_what_is_seldom_active():
+    classes = torch.arange(10).repeat(20)
+    codes = torch.stack([(classes == 4).double(), torch.ones(200).double(), torch.zeros(200).double()], 1)
+    codes[0, 2] = 1.0
+    assert DICTIONARIES.selectivity(codes[None], classes[None], 0.01) == pytest.approx([0.5])
+    third = (classes == 4).double() * 2.0 + 1.0
+    assert DICTIONARIES.selectivity(third[None, :, None], classes[None], 0.01) == pytest.approx([0.5])
+
+
+def test_superposed_directions_have_length_one_and_examples_the_mean_square_of_their_dimensions():
+    settings = Settings({"directions": 32, "inputs": 16, "density": 0.05, "examples": 20000, "fresh": 10})
+    directions, x, fresh = DICTIONARIES.superposed(settings, seeded())
+    assert torch.allclose(directions.norm(dim=1), torch.ones(32), atol=1e-5)
+    # E a^2 = 1/3 where present; cross terms of random directions add a few per cent
+    assert float(x.square().sum(1).mean()) == pytest.approx(16, rel=0.15)
+    assert len(fresh) == 10
+
+
+def test_independent_components_find_independent_directions_and_principal_ones_do_not():
+    x = torch.rand(4000, 3, generator=seeded()) - 0.5
+    mixing = NETWORKS.unit(torch.tensor([[1.0, 0.2, 0.0], [0.6, 1.0, 0.1], [0.0, 0.7, 1.0]]))
+    found = {kind: DICTIONARIES.baseline(kind, x @ mixing, 0)[None] for kind in ("pca", "ica")}
+    scores = {kind: DICTIONARIES.recovered(mixing[None], each)[0] for kind, each in found.items()}
+    assert scores["ica"] > 0.99
+    assert scores["pca"] < 0.97
+
+
+def test_a_word_s_own_partner_is_found_among_so_many_and_words_that_sound_alike_are_no_error():
+    one = torch.eye(4)[None]
+    swapped = torch.eye(4)[[1, 0, 2, 3]][None]
+    whole = {"test_of_256": [0.5], "test_of_4096": [0.5]}  # all four, where there are no more
+    assert RETRIEVAL.own_partner((one, swapped), "test", [4]) == {"test_of_4": [0.5], **whole}
+    alike = torch.eye(4)[[0, 0, 2, 3]][None]
+    assert RETRIEVAL.own_partner((alike, alike), "test", [4])["test_of_4"] == [1.0]
+    moved = torch.eye(4)[[2, 1, 0, 3]][None]
+    assert RETRIEVAL.own_partner((one, moved), "test", [2])["test_of_2"] == [1.0]
+
+
+def test_neighbours_are_counted_across_modalities_and_within_them():
+    classes = torch.tensor([[0, 0, 9, 9]])
+    images = NETWORKS.unit(torch.tensor([[[1.0, 0.1], [1.0, 0.2], [0.1, 1.0], [0.2, 1.0]]]))
+    signals = NETWORKS.unit(torch.tensor([[[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.1, 0.9]]]))
+    found = RETRIEVAL.by_class((images, signals), classes, across=True, last=1)
+    assert found["image_neighbours"] == [1.0]
+    assert found["signal_neighbours"] == [0.0]
+    assert found["last_to_signals"] == [1.0]
+    assert math.isnan(RETRIEVAL.by_class((images, signals), classes, across=False, last=1)["to_signals"][0])
+
+
+def test_the_plane_has_the_greatest_spread_first():
+    x = torch.randn(50, 5, generator=seeded()) * torch.tensor([1.0, 5.0, 0.1, 3.0, 0.1])
+    plane = RETRIEVAL.in_the_plane([x[:25], x[25:]], torch.zeros(25, dtype=torch.int64))
+    assert plane["first"].std() == pytest.approx(float(x[:, 1].std()), rel=0.1)
+    assert plane["second"].std() == pytest.approx(float(x[:, 3].std()), rel=0.1)
+
+
+# ---- examples ----
+
+
+def test_syllables_are_vowels_that_sound():
+    def tokens(word):
+        return [1, *(PHONEMES.index(sound) for sound in word.split()), 2]
+
+    words = ["T AH M EY T OW", "K AE T Z Z Z", "Y UW N AH V ER S", "AE B AH AH AH AE"]
+    found = EXAMPLES.syllables(torch.tensor([tokens(word)[:8] for word in words[:1] + words[1:2] + words[3:]]))
+    assert found.tolist() == [2, 0, 3]
+    assert len(EXAMPLES.VOWELS) == 15
+
+
+def test_the_heaviest_quarter_is_where_most_is():
+    image = torch.zeros(4, 4, 4)
+    for quarter, (row, column) in enumerate([(0, 1), (1, 3), (2, 0), (3, 2)]):
+        image[quarter, row, column] = 1.0
+    assert EXAMPLES.heaviest_quarter(image.flatten(1), side=4).tolist() == [0, 1, 2, 3]
+    assert EXAMPLES.heaviest_quarter(torch.eye(8)[[0, 3, 7]]).tolist() == [0, 1, 3]
+
+
+def test_a_unit_s_examples_are_its_own_and_never_on_two_sides():
+    sizes = {"pool": 40, "validation": 20, "test": 20, "shrink": 2}
+    sets = EXAMPLES.drawn(context_of("pretraining"), "mnist5k", [0, 1], sizes)
+    every = torch.cat([sets[split].x for split in ("pool", "validation", "test")], 1)
+    assert every.shape == (2, 80, 196)
+    assert len(every[0].unique(dim=0)) == 80
+    assert not torch.equal(sets["pool"].x[0], sets["pool"].x[1])
+    words = EXAMPLES.drawn(context_of("next"), "cmudict", [0], sizes)["pool"]
+    assert int(words.x.max()) < len(LETTERS)
+    assert set(words.y.unique().tolist()) <= {0, 1, 2, 3}
+
+
+def test_towers_without_some_classes_never_see_them(monkeypatch):
+    seen = []
+    whole = RUNS.train
+    monkeypatch.setattr(
+        RUNS, "train", lambda runs, context, **how: seen.append(how["data"]) or whole(runs, context, **how)
+    )
+    rows = design.confirmatory_runs(STUDY.at("smoke")["towers"].model_copy(update={"seeds": 2}))
+    RUNS.run_towers(rows[(rows["arm"] == "unseen") & (rows["dataset"] == "digits")], context_of("towers"))
+    assert set(seen[0].per_member["y"].unique().tolist()) == set(range(8))
+
+
+# ---- predictions ----
+
+
+def accuracy(run):
+    """As the claims have it: contrast beats what is not pretrained, its own augmentation and all labels beat contrast."""
+    base = {"raw": 0.5, "random": 0.45, "supervised": 0.55, "augmented": 0.7, "contrastive": 0.6, "autoregressive": 0.6}
+    right = base[run.arm] + 0.1 * math.log10(100 * getattr(run, "labels", 0.1))
+    if run.arm == "supervised" and getattr(run, "labels", 0.1) == 1.0:
+        right += 0.3
+    if getattr(run, "task", "class") == "place":
+        right = {"raw": 0.9, "random": 0.7, "contrastive": 0.6}[run.arm]
+    lost = {"supervised": 0.4, "contrastive": 0.2, "augmented": 0.1}.get(run.arm, 0.5)
+    return {"test_accuracy": right, "moved_loss": lost, "noisy_loss": lost}
+
+
+def matched(run):
+    good = {"pairs": 0.8, "raw": 0.6, "untrained": 0.1, "attraction": 0.12, "unseen": 0.7}[run.arm]
+    last = 0.02 if run.arm == "unseen" else good
+    names = ("to_signals", "to_images", "signal_neighbours", "image_neighbours")
+    return {**dict.fromkeys(names, good), "last_to_signals": last}
+
+
+def read(run):
+    base = {"neurons": 0.4, "random": 0.45, "features": 0.7}[run.reads] - (0.1 if run.network == "untrained" else 0.0)
+    return {"selectivity": base, "dead": run.dictionary / 1000, "agreement": 0.6}
+
+
+MADE = {
+    "towers": matched,
+    "words": lambda run: dict.fromkeys(("test_of_256", "test_of_4096"), 0.9 if run.arm == "pairs" else 0.0002),
+    "superposition": lambda run: {
+        "recovered": 0.95 if run.method == "sparse" else 0.6,
+        "dead": run.dictionary / 1000,
+    },
+    "activations": read,
+    "pretraining": accuracy,
+    "transfer": accuracy,
+    "next": accuracy,
+}
+"""Records in which every prediction is true: the columns of a run, by part."""
+
+
+@pytest.mark.parametrize("prediction", JUDGED, ids=lambda prediction: prediction.id)
+def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
+    for scale in ("quick", "full"):
+        part = STUDY.at(scale)[prediction.part]
+        runs = design.confirmatory_runs(part.model_copy(update={"seeds": 2}))
+        columns = pd.DataFrame([MADE[part.name](run) for run in runs.itertuples()], runs.index)
+        rows = runs.assign(status="ok").join(columns)
+        for data in prediction.on or [None]:
+            own = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
+            found = evaluate(prediction.measure, own, part.on(data))
+            assert rule.inside(found.to_numpy(), prediction.region).all(), (scale, data)
+            for name in NAMES if prediction.controls.none is None else ():
+                asked = applied(prediction, control_of(prediction, name))
+                found = evaluate(asked.measure, own, part.on(data))
+                assert not rule.inside(found.to_numpy(), asked.region).any(), (scale, data, name)
+
+
+# ---- runs and figures ----
+
+
+@pytest.mark.parametrize("part", ["towers", "words", "superposition", "activations", "pretraining", "transfer", "next"])
+def test_a_run_does_not_depend_on_its_company(part):
+    whole = run_part(part).set_index("run")
+    piece = run_part(part, rows=slice(1, None, 3)).set_index("run")
+    pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
+
+
+@pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
+def test_figures_draw_without_problems(smoke, drawn_well, figure):
+    drawn_well(STUDY, figure, smoke)
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()
