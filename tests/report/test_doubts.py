@@ -111,7 +111,7 @@ def test_the_first_page_opens_with_the_figure_that_the_lecture_names_where_there
     shutil.copytree(project / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("__pycache__"))
     lecture = tmp_path / "studies/lecture.yaml"
     words = lecture.read_text(encoding="utf-8")
-    lecture.write_text(words + (f"opening: {named}\n" if named else ""), encoding="utf-8")
+    lecture.write_text(words + (f"headline: {named}\n" if named else ""), encoding="utf-8")
     seen = gather(*find(project, studies=tmp_path / "studies"))
     for template in ("report.md.j2", "brief.md.j2"):
         first_page = build.markdown(template, build._names(seen, Path("results"))).partition("{#outline}")[0]

@@ -49,7 +49,7 @@ def explained(study: StudyView, view: PredictionView, seen: ReportView, results:
         told = outcome.verdict if view.is_fact else f"{phrases.runs(outcome)}, {outcome.verdict}"
         number = f"{'value' if view.is_fact else 'median'} {phrases.number_of(view, outcome)}"
         runs = zip(test["seeds"], outcome.values, view.truths(outcome), strict=True)
-        series.append(Series(outcome.data or "", f"{told}; {number}", tuple(runs)))
+        series.append(Series(outcome.on, f"{told}; {number}", tuple(runs)))
     unit = f" {spec.unit}" if spec.unit else ""
     return Explained(
         f"{study.spec.name}/{spec.id}",

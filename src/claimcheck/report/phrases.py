@@ -96,7 +96,8 @@ def size_of(view: PredictionView, outcome: Outcome) -> str:
 
 
 def data_of(outcome: Outcome) -> str:
-    return text.escape(outcome.data or "")
+    """The data set of an outcome, as Markdown."""
+    return text.escape(outcome.on)
 
 
 def _each(view: PredictionView) -> str:
@@ -355,7 +356,7 @@ def picture_rows(view: PredictionView) -> list[dots.Row]:
         marks = list(zip(outcome.values, view.truths(outcome), strict=True))
         if view.is_fact:
             marks = list({str(value): (value, true) for value, true in marks}.values())
-        name = f"{outcome.data}: " if outcome.data else ""
+        name = f"{outcome.on}: " if outcome.data else ""
         told = f"{name}{outcome.verdict if view.is_fact else runs(outcome)}"
         number = f"{'value' if view.is_fact else 'median'} {number_of(view, outcome)}"
         interval = outcome.median, outcome.low, outcome.high
@@ -374,10 +375,10 @@ def picture_alt(view: PredictionView) -> str:
     return "; ".join(told)
 
 
-def reference_line(view: PredictionView, reference: Reference) -> str:
+def reference_line(view: PredictionView, reference: Reference, works: text.Links = text.NO_LINKS) -> str:
     """A published value beside the measurement."""
     value = f"**{text.escape(text.number(reference.value, 6))}**, " if reference.value is not None else ""
-    return f"{value}{text.inline(reference.says)} ({text.citation(reference.source)})"
+    return f"{value}{text.inline(reference.says)} ({text.citation(reference.source, works)})"
 
 
 def amendment(change: Amendment) -> str:
