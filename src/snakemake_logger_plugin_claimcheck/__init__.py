@@ -1,6 +1,7 @@
 """Snakemake's `--logger claimcheck`: hands what Snakemake tells to `claimcheck.cli.progress`, which shows it.
 
-A package beside claimcheck, since Snakemake finds its plugins by their names. Faults and warnings keep Snakemake's words.
+A package beside claimcheck, since Snakemake finds its plugins by their names. Of a job that fails its log is shown; other
+faults and warnings keep Snakemake's words.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from claimcheck.cli.progress import Display
 
 
 class LogHandler(LogHandlerBase):
-    """Shows each study's progress; told in full only what is wrong, and everything in a dry run or with --verbose."""
+    """Shows each study's progress and what went wrong; everything in a dry run, or with --verbose."""
 
     writes_to_stream = True
     writes_to_file = False
@@ -32,7 +33,13 @@ class LogHandler(LogHandlerBase):
         event = getattr(record, "event", None)
         if event == LogEvent.JOB_ERROR:
             self.display.fail(record.jobid)
-        if self.everything or record.levelno >= logging.WARNING:
+        if self.everything:
+            self.display.tell(self.format(record))
+        elif event == LogEvent.JOB_ERROR and record.log:
+            self.display.tell_failure(record.rule_name, record.log)
+        elif event == LogEvent.ERROR and getattr(record, "exception", None) == "RuleException":
+            pass  # the shell's words on the job that has just been told of
+        elif record.levelno >= logging.WARNING:
             self.display.tell(self.format(record))
         elif event == LogEvent.RUN_INFO:
             self.display.plan(record.stats)

@@ -93,18 +93,26 @@ def test_on_a_terminal_every_study_has_a_row(display: Display, tmp_path: Path) -
     assert rows[2:] == ["report waiting", "training takes about 70 s more"]
 
 
-def test_what_failed_is_told_in_snakemakes_words() -> None:
+def test_of_a_job_that_failed_its_log_is_shown_and_other_faults_in_snakemakes_words(tmp_path: Path) -> None:
     from snakemake_interface_logger_plugins.common import LogEvent
 
     from snakemake_logger_plugin_claimcheck import LogHandler
 
     handler = LogHandler(SimpleNamespace(stdout=False, dryrun=False, verbose=False), None)
     handler.display = Display(io.StringIO(), Clock())
+    log = str(tmp_path / "run.log")
+    Path(log).write_text("claimcheck: runs.py: failed\n", encoding="utf-8")
     for level, words, more in (
         (logging.INFO, "Building DAG of jobs...", {}),
         (logging.INFO, "", {"event": LogEvent.RUN_INFO, "stats": RULES}),
         (logging.INFO, "", {"event": LogEvent.JOB_INFO, "jobid": 4, "rule_name": "run_coin", "log": [], "output": []}),
-        (logging.ERROR, "Error in rule run_coin", {"event": LogEvent.JOB_ERROR, "jobid": 4}),
+        (logging.ERROR, "CalledProcessError in ...", {"event": LogEvent.ERROR, "exception": "RuleException"}),
+        (
+            logging.ERROR,
+            "Error in rule run_coin",
+            {"event": LogEvent.JOB_ERROR, "jobid": 4, "rule_name": "run_coin", "log": [log]},
+        ),
+        (logging.ERROR, "At least one job did not complete successfully.", {}),
         (logging.INFO, "Nothing to be done (all requested files are present and up to date).", {}),
     ):
         record = logging.LogRecord("snakemake", level, "", 0, words, None, None)
@@ -112,7 +120,12 @@ def test_what_failed_is_told_in_snakemakes_words() -> None:
         handler.emit(record)
     handler.close()
     told = said(handler.display)
-    assert told[1:] == ["Error in rule run_coin", "Nothing to do: everything is there, and of the present sources."]
+    assert told[1:] == [
+        f"run_coin failed. {log}:",
+        "    claimcheck: runs.py: failed",
+        "At least one job did not complete successfully.",
+        "Nothing to do: everything is there, and of the present sources.",
+    ]
     assert handler.display._state(handler.display.plan_.rows()["coin"]) == "failed"
 
 

@@ -180,6 +180,13 @@ class Display:
             if (step := self.plan_.jobs.get(job)) is not None:
                 step.ended, step.failed = self.plan_.clock(), True
 
+    def tell_failure(self, rule: str, logs: Sequence[str]) -> None:
+        """What the log of a job that failed says."""
+        self.tell(f"{rule} failed. {', '.join(logs)}:")
+        for path in map(Path, logs):
+            words = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else "(no such file)"
+            self.tell("\n".join(f"    {line}" for line in words.splitlines()))
+
     def tell(self, text: str) -> None:
         """A message, above the table where there is one."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -203,7 +210,8 @@ class Display:
 
     def _done(self, step: Step) -> str:
         if step.kind == "publish_report":
-            page = next((path for path in step.output if path.endswith("report.html")), "the report")
+            pages = (re.search(r"\S.*report\.html", path) for path in step.output)  # a remark of Snakemake's may follow
+            page = next((found[0] for found in pages if found), "the report")
             return f"{page}, after {_words(self.plan_.clock() - self.began)}"
         line = f"{step.row}: {STEPS[step.kind]}"
         if step.kind != "run":
@@ -231,7 +239,7 @@ class Display:
                 share = train.share() if train else float(all(step.ended is not None for step in steps))
                 table.add_row(row, ProgressBar(total=1.0, completed=share, width=24), self._state(steps))
             left = self.plan_.seconds_left()
-            if left is not None and any(step.ended is None for step in self.plan_.runs()):
+            if left is not None and left >= 1:
                 table.add_row("", "", f"training takes about {_words(left)} more")
         return table
 
@@ -244,13 +252,13 @@ class Display:
         for step in steps:
             if step.kind == "run" and step.began is not None and step.ended is None:
                 whole, spent = step.times(now)
-                return f"{step.share():.0%}{_left(None if whole is None else whole - spent)}"
+                return f"{step.share():.0%}{_left(None if whole is None else whole - spent)}" if whole else "begins"
         done = [names[step.kind] for step in steps if step.ended is not None]
         return ", ".join(done) or ("in work" if any(step.began is not None for step in steps) else "waiting")
 
 
 def _left(seconds: float | None) -> str:
-    return "" if seconds is None else f", about {_words(seconds)} left"
+    return "" if seconds is None or seconds < 1 else f", about {_words(seconds)} left"
 
 
 def _words(seconds: float) -> str:
