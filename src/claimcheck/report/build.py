@@ -32,6 +32,7 @@ from claimcheck.report import (
     pages,
     phrases,
     pictures,
+    rows,
     rule_page,
     summary,
     text,
@@ -186,11 +187,11 @@ def write_pictures(seen: ReportView, folder: Path) -> None:
     for study in seen.studies:
         for prediction in study.predictions():
             if prediction.measured:
-                rows, ends = phrases.picture_rows(prediction), prediction.spec.region
+                shown, ends = rows.picture_rows(prediction), prediction.spec.region
                 name = f"{study.spec.name}.{prediction.spec.id}"
-                large = dots.region(rows, ends, phrases.picture_alt(prediction))
+                large = dots.region(shown, ends, rows.picture_alt(prediction))
                 (drawn / f"{name}.svg").write_text(large, encoding="utf-8")
-                (drawn / f"{name}.strip.svg").write_text(dots.strip(rows, ends), encoding="utf-8")
+                (drawn / f"{name}.strip.svg").write_text(dots.strip(shown, ends), encoding="utf-8")
         for figure, source in study.figures:
             if source is not None:
                 path = folder / "figures" / study.spec.name / f"{figure.id}.svg"
@@ -243,7 +244,7 @@ def _names(seen: ReportView, results: Path, found_works: works.Works | None = No
     units = {outcome.n for view in seen.predictions() for outcome in view.outcomes if outcome.p is not None}
     words = (
         "outline_claim outline_strip outline_runs outline_limits outline_brief contradiction doubt_line study_claim not_measured true_in size_line test_line "
-        "side_by_side controls_lines region_of picture_alt reference_line hash_of amendment"
+        "side_by_side controls_lines region_of reference_line hash_of amendment"
     )
     on_pages = "best_figures more_figures published part_name varied fixed cost"
     return {
@@ -277,6 +278,7 @@ def _names(seen: ReportView, results: Path, found_works: works.Works | None = No
         "runtime": summary.runtime(seen),
         "works": found_works,
         "work_links": found_works.links(),
+        "picture_alt": rows.picture_alt,
         **{name: getattr(phrases, name) for name in words.split()},
         **{name: getattr(pages, name) for name in on_pages.split()},
     }

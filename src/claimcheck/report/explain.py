@@ -22,6 +22,17 @@ class Series:
     told: str
     runs: tuple[tuple[int, float, bool], ...]
 
+    @property
+    def first(self) -> int:
+        """The seed of the first run."""
+        return self.runs[0][0]
+
+    @property
+    def in_a_row(self) -> bool:
+        """Whether there are several runs, whose seeds follow one another."""
+        seeds = [seed for seed, _, _ in self.runs]
+        return len(seeds) > 1 and seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+
 
 @dataclass(frozen=True)
 class Explained:

@@ -1,5 +1,5 @@
--- What HTML needs beyond pandoc: the shapes of verdicts and the pictures of regions drawn in the page (so that they
--- follow light and dark), rows of the first table with labels for narrow screens, figures in a box that can scroll.
+-- What HTML needs beyond pandoc: the shapes of verdicts (each written once) and the pictures of regions drawn in the page
+-- (so that they follow light and dark), rows of the first table with labels for narrow screens, figures in a box that can scroll.
 
 local function read(path)
   local file = assert(io.open(path, "r"))
@@ -8,10 +8,23 @@ local function read(path)
   return (text:gsub("%s+$", ""))
 end
 
-local shapes = {}
+local shapes, used = {}, {}
 local function shape(state)
-  shapes[state] = shapes[state] or pandoc.RawInline("html", read("pictures/verdict-" .. state .. ".svg"))
+  if not shapes[state] then
+    local body = read("pictures/verdict-" .. state .. ".svg"):match("^<svg[^>]*>(.*)</svg>$")
+    table.insert(used, '<symbol id="shape-' .. state .. '" viewBox="0 0 16 16">' .. body .. "</symbol>")
+    local mark = '<svg class="shape" aria-hidden="true"><use href="#shape-' .. state .. '"/></svg>'
+    shapes[state] = pandoc.RawInline("html", mark)
+  end
   return shapes[state]
+end
+
+function Pandoc(doc)
+  if #used > 0 then
+    local open = '<svg class="shape quiet" aria-hidden="true">'
+    doc.blocks:insert(pandoc.RawBlock("html", open .. table.concat(used) .. "</svg>"))
+  end
+  return doc
 end
 
 function Span(span)
