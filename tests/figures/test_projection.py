@@ -64,3 +64,17 @@ def test_a_curve_between_two_distant_points_is_seen_to_pass_below_a_box() -> Non
     aside = axes.transData.transform([(0.75, 0.1), (0.85, 0.3)])
     assert projection.covers(axes, projection.Bbox(middle))
     assert not projection.covers(axes, projection.Bbox(aside)), "a level across the panel is seen beside it"
+
+
+def test_a_label_that_is_too_long_for_low_panels_is_said_once() -> None:
+    def stacked(records: pd.DataFrame):
+        words = "gradient (root mean square), log10"
+        figure, axes = style.figure(2, 2)
+        for axis in axes.flat:
+            axis.plot([0, 1], [0, 1])
+        return style.finish(axes[0, 0], records, ylabel=words)
+
+    figure, problems = drawing.draw(stacked, RECORDS, projected=True)
+    assert figure.get_supylabel().startswith("gradient")
+    assert not any(axes.get_ylabel() for axes in figure.axes)
+    assert problems == []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from claimcheck.judging import rule
-from claimcheck.report import build, phrases, rows
+from claimcheck.report import build, notes, phrases, rows
 from claimcheck.report.doubts import least_certain
 from claimcheck.report.gather import ClaimView, PredictionView, ReportView, gather
 from claimcheck.spec.models import Lecture, LectureClaim, Prediction
@@ -97,6 +97,7 @@ def test_what_no_run_reached_is_said_in_words(unit: str, said: str) -> None:
     assert phrases.size_of(view, view.outcomes[0]) == said
     assert unit not in phrases.size_line(view)
     assert said in rows.picture_alt(view)
+    assert notes._estimate(view, view.outcomes[0]) == said
 
 
 def test_the_interval_of_a_number_that_some_never_reached_says_never() -> None:

@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 def settle(figure: Figure, renderer: Any) -> bool:
     """Put right what does not fit; whether there was anything, so that the figure is drawn again."""
     moved = [_move_legend(axes, renderer) for axes in figure.axes]
-    return any([*moved, _fit_labels(figure, renderer)])
+    return any([*moved, _share_label(figure, renderer), _fit_labels(figure, renderer)])
 
 
 def _move_legend(axes: Axes, renderer: Any) -> bool:
@@ -71,6 +71,24 @@ def columns(legend: Legend, width: float, renderer: Any) -> int:
         if sum(widest) + len(widest) * 5.2 * letter < 0.97 * width:
             return across
     return 1
+
+
+def _share_label(figure: Figure, renderer: Any) -> bool:
+    """Say once beside all rows what the first panel of each says and is too low for; whether there was such a label."""
+    said = [axes.yaxis.label for axes in figure.axes if axes.get_ylabel()]
+    low = any(
+        axes.yaxis.label.get_window_extent(renderer).height > axes.get_window_extent(renderer).height
+        for axes in figure.axes
+    )
+    if len(said) < 2 or len({label.get_text() for label in said}) > 1 or not low:
+        return False
+    places = [axes.get_subplotspec() for axes in figure.axes if axes.get_ylabel()]
+    if not all(place is not None and place.is_first_col() for place in places):
+        return False
+    figure.supylabel(said[0].get_text(), fontsize=said[0].get_fontsize(), color=said[0].get_color())
+    for label in said:
+        label.set_text("")
+    return True
 
 
 def _fit_labels(figure: Figure, renderer: Any) -> bool:
