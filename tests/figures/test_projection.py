@@ -69,7 +69,7 @@ def test_a_curve_between_two_distant_points_is_seen_to_pass_below_a_box() -> Non
 def test_a_label_that_is_too_long_for_low_panels_is_said_once() -> None:
     def stacked(records: pd.DataFrame):
         words = "gradient (root mean square), log10"
-        figure, axes = style.figure(2, 2)
+        _, axes = style.figure(2, 2)
         for axis in axes.flat:
             axis.plot([0, 1], [0, 1])
         return style.finish(axes[0, 0], records, ylabel=words)
