@@ -31,7 +31,7 @@ def test_a_work_cited_by_key_is_set_in_one_style_and_linked_to_the_list(source: 
     assert plain(said) == "As Gauss (1809) says (see Laplace 1812, chap. 2), write to a@b."
     assert re.findall(r'href="(#[^"]+)"', said) == ["#ref-gauss1809theoria", "#ref-laplace1812theorie"]
     listed = source[source.index('id="references"') :]
-    assert plain(listed.partition('id="ref-gauss1809theoria"')[2].partition("</div>")[0]).endswith(
+    assert plain(listed.partition('id="ref-gauss1809theoria"')[2].partition("</li>")[0]).endswith(
         "Gauss, Carl Friedrich. 1809. Theoria Motus."
     )
 

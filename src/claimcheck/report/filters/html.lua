@@ -90,7 +90,20 @@ function Table(t)
   return pandoc.Div({ t }, pandoc.Attr("", { "table", "table-" .. kind }))
 end
 
+-- A list of references as HTML's own list: pandoc makes boxes of it that are only called one.
+local function within(open, blocks, close)
+  local out = pandoc.Blocks { pandoc.RawBlock("html", open) }
+  out:extend(blocks)
+  out:insert(pandoc.RawBlock("html", close))
+  return out
+end
+
 function Div(div)
+  if div.identifier == "refs" then
+    return within('<ul class="references">', div.content, "</ul>")
+  elseif div.classes:includes("csl-entry") then
+    return within('<li class="csl-entry" id="' .. div.identifier .. '">', div.content, "</li>")
+  end
   local state = div.attributes.state
   if state then
     div.classes:insert(state)
