@@ -5,12 +5,12 @@ import math
 import pandas as pd
 import torch
 
+from claimcheck.data.draws import Draws, draw_vectors
 from claimcheck.engine import depth_profile, measure, networks
 from claimcheck.engine.ensemble import Ensemble, untrained
 from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, Trained, train
 
-from .examples import own_examples
 from .fading import Fading
 
 SLOPES = {
@@ -180,7 +180,7 @@ def run_dead(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 def run_accuracy(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train classifiers; the learning rate is chosen on the last fifth of the training examples, which stay unseen."""
-    own = own_examples(runs, context)
+    own = _examples(runs, context)
     seen = int(0.8 * own.train.shape[1])
     columns = {"x": own.pool.x_train, "y": own.pool.y_train}
     sets = {
@@ -192,9 +192,15 @@ def run_accuracy(runs: pd.DataFrame, context) -> pd.DataFrame:
     return train(runs, context, network=network, data=sets["train"], evaluate=sets).records
 
 
+def _examples(runs: pd.DataFrame, context) -> Draws:
+    settings, name = context.settings, runs["dataset"].iloc[0]
+    how = {"train": settings.examples, "average_pooling": settings.get("average_pooling", 1)}
+    return draw_vectors(context, name, runs["seed"], **how)
+
+
 def _training_set(runs: pd.DataFrame, context) -> tuple[Data, int]:
     """The training examples of every run, and how many numbers one has."""
-    own = own_examples(runs, context)
+    own = _examples(runs, context)
     return Data({"x": own.pool.x_train, "y": own.pool.y_train}, subset=own.train), own.pool.x_train.shape[1]
 
 

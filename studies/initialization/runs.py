@@ -5,11 +5,10 @@ import math
 import pandas as pd
 import torch
 
+from claimcheck.data.draws import draw_vectors
 from claimcheck.engine import depth_profile, networks
 from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, classification, train
-
-from .examples import own_examples
 
 MATCHED = {"relu": 2.0, "tanh": 1.0}
 """He's and Xavier's weight variance."""
@@ -85,7 +84,9 @@ def run_training(runs: pd.DataFrame, context) -> pd.DataFrame:
     The gain multiplies hidden weights only. The loss is that on the training examples, with their own statistics under
     batch norm.
     """
-    settings, own = context.settings, own_examples(runs, context)
+    settings, name = context.settings, runs["dataset"].iloc[0]
+    how = {"train": settings.examples, "average_pooling": settings.average_pooling}
+    own = draw_vectors(context, name, runs["seed"], **how)
     data, inputs = Data({"x": own.pool.x_train, "y": own.pool.y_train}, subset=own.train), own.pool.x_train.shape[1]
 
     def network(run, generator) -> networks.MLP:

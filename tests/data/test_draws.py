@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from claimcheck.data import downloads
-from claimcheck.data.draws import draw, draw_each
+from claimcheck.data.draws import draw, draw_each, draw_vectors
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.data import Data
 from claimcheck.errors import ClaimcheckError
@@ -158,3 +158,17 @@ def test_more_than_there_is_or_no_number_is_one_line(context, name, train, test,
     assert str(told.value).startswith("study toy, part first: draw from ")
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_vectors_are_the_same_draws_averaged_and_scaled(context):
+    plain = draw_each(context, "mnist5k", [3], train=100)
+    vectors = draw_vectors(context, "mnist5k", [3], train={"mnist5k": 100, "digits": 7}, average_pooling=2)
+    assert torch.equal(plain.train, vectors.train) and torch.equal(plain.test, vectors.test)
+    image, vector = plain.pool.x_train[5].squeeze(), vectors.pool.x_train[5]
+    averaged = image.reshape(14, 2, 14, 2).mean((1, 3)).flatten()
+    centred = averaged - averaged.mean()
+    torch.testing.assert_close(vector - vector.mean(), centred * (vector.std() / averaged.std()))
+    everything = vectors.pool.x_train.double()
+    assert everything.mean().abs() < 1e-3
+    assert (everything.std() - 1).abs() < 1e-3
+    assert draw_vectors(context, "digits", [3], train=7, average_pooling=2).pool.x_train.shape[1] == 64

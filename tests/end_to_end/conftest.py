@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from . import slurm_cluster
+
 REPOSITORY = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "studies"
 
@@ -117,7 +119,11 @@ def copy_of(project: Project, folder: Path) -> Project:
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible():
-    """Ctrl-C reaches what the tests start, also where the tests themselves run in a shell's background, deaf to it."""
+    """Ctrl-C reaches what the tests start, also where the tests themselves run in a shell's background, deaf to it.
+
+    And a Slurm that killed tests left behind slows no call of Snakemake.
+    """
+    slurm_cluster.tidy_up()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -54,9 +54,25 @@ def why_not() -> str:
         return f"Slurm is not installed ({', '.join(missing)} missing; Debian: apt-get install slurm-wlm munge)"
     if os.geteuid() != 0:
         return "a one-node Slurm cluster is started by root alone"
-    if USUAL_PLACE.exists():
+    if USUAL_PLACE.exists() and not _left_behind():
         return f"this machine belongs to a cluster ({USUAL_PLACE} exists)"
     return ""
+
+
+def _left_behind() -> bool:
+    """Whether the configuration is that of a trial whose controller runs no more, such as one that was killed."""
+    try:
+        ours, pid = USUAL_PLACE.is_symlink(), int((USUAL_PLACE.resolve().parent / "slurmctld.pid").read_text())
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return ours
+    return False
+
+
+def tidy_up() -> None:
+    """Take away what a killed trial left: with it each call of Snakemake would look ten seconds for the controller."""
+    if USUAL_PLACE.is_symlink() and _left_behind():
+        USUAL_PLACE.unlink()
 
 
 @contextmanager
@@ -79,7 +95,7 @@ def cluster(folder: Path, cores: int = 2) -> Iterator[dict[str, str]]:
     munge = [f"--{option}={folder / name}" for option, name in {**files, "seed-file": "munge.seed"}.items()]
     started: list[subprocess.Popen] = []
     USUAL_PLACE.parent.mkdir(exist_ok=True)
-    USUAL_PLACE.unlink(missing_ok=True)  # a link that an interrupted trial left dangling
+    tidy_up()
     USUAL_PLACE.symlink_to(folder / "slurm.conf")
     try:
         for words in (["munged", "--foreground", "--force", *munge], ["slurmctld", "-D"], ["slurmd", "-D"]):

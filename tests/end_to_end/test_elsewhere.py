@@ -19,8 +19,8 @@ def starts(project, study):
 
 
 FORCES = {
-    "a study": (("-R", "run_coin"), {}, {"coin"}),
-    "everything": (("-F",), {}, {"coin", "walk"}),
+    "a study": (("coin", "-R", "run_coin"), {}, {"coin"}),
+    "everything": (("coin", "walk", "-F"), {}, {"coin", "walk"}),
     "everything of a study, in pieces": (("walk", "-F"), {"shards": 2}, {"walk"}),
     "a target": (("-f", "run_walk"), {}, {"walk"}),
 }
@@ -35,14 +35,15 @@ def test_forced_means_trained(project, by_hand, what):
     assert said.returncode == 0, said.stdout
     if what == "a target":
         assert project.planned() == {"publish_walk"}, "what people read no longer shows what is there"
-        assert project.snakemake().returncode == 0
+        assert project.snakemake("walk").returncode == 0
     for study in before:
         after = starts(project, study)
         renewed = {name for name in after if after[name] > before[study][name]}
         assert renewed == (set(after) if study in trained else set())
-    assert project.planned() == set()
-    status, said = by_hand("report")
-    assert status == 0, said
+    assert project.planned() <= REPORT
+    if what == "everything":
+        status, said = by_hand("report")
+        assert status == 0, said
 
 
 def test_what_is_forced_is_followed_by_what_is_made_from_it(finished):

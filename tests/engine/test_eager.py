@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from torch.func import functional_call
 
 from claimcheck.engine import eager, networks
 from claimcheck.engine.ensemble import Ensemble
-from claimcheck.engine.layers import know_ensembles
+from claimcheck.engine.layers import Rectified, know_ensembles
 from claimcheck.engine.train import train
 
 
@@ -98,3 +100,21 @@ def test_a_lost_member_is_as_it_was_before_the_step_that_lost_it(runs_of, contex
     assert torch.equal(late.ensemble.parameters[1], before.ensemble.parameters[1])
     assert all(torch.equal(value[1], before.ensemble.buffers[name][1]) for name, value in late.ensemble.buffers.items())
     assert not torch.equal(late.ensemble.parameters[0], before.ensemble.parameters[0])
+
+
+def test_rectified_layers_in_one_function_are_the_layers_one_by_one() -> None:
+    draws = torch.Generator().manual_seed(0)
+    sizes = [5, 7, 6, 4]
+    shapes = [shape for a, b in pairwise(sizes) for shape in ((3, b, a), (3, b))]
+    x, *tensors = (
+        torch.randn(shape, generator=draws, dtype=torch.float64, requires_grad=True) for shape in [(3, 8, 5), *shapes]
+    )
+    direction = torch.randn(3, 8, 4, generator=draws, dtype=torch.float64)
+    h = x
+    for weight, bias in zip(tensors[::2], tensors[1::2]):
+        h = torch.relu(h @ weight.mT + bias[:, None])
+    together = Rectified.apply(x, *tensors)
+    torch.testing.assert_close(together, h)
+    found, expected = (torch.autograd.grad((each * direction).sum(), [x, *tensors]) for each in (together, h))
+    for mine, reference in zip(found, expected):
+        torch.testing.assert_close(mine, reference)

@@ -41,9 +41,23 @@ def run_at_smoke(study, folder, **settings):
 
 
 @pytest.fixture(scope="module")
-def smoke(request, tmp_path_factory):
-    """Records at smoke scale of the study that the module names ``STUDY``."""
-    return run_at_smoke(request.module.STUDY, tmp_path_factory.mktemp("results")).read_records()
+def smoke_results(request, tmp_path_factory):
+    """Results at smoke scale of the study that the module names ``STUDY``, of `UNITS` units a part."""
+    results = run_at_smoke(request.module.STUDY, tmp_path_factory.mktemp("results"), seeds=UNITS)
+    assert (results.read_records().groupby("part")["seed"].nunique() == UNITS).all()
+    return results
+
+
+@pytest.fixture(scope="module")
+def smoke(smoke_results):
+    """The records of `smoke_results`."""
+    return smoke_results.read_records()
+
+
+@pytest.fixture(scope="module")
+def found(smoke_results):
+    """`smoke_results` as the judge reads them."""
+    return evidence.read(smoke_results)
 
 
 TOO_SMALL = {
@@ -66,13 +80,12 @@ TOO_SMALL = {
 
 
 @pytest.fixture(scope="module")
-def controls_that_passed(request, tmp_path_factory):
+def controls_that_passed(request, found):
     """Predictions of which a control is supported on the smoke run, with its name, but for those too small to differ.
 
     Smoke has too few units for "nearly always", so a control of such a prediction is asked whether it is typically true.
     """
     study, passed = request.module.STUDY, set()
-    found = evidence.read(run_at_smoke(study, tmp_path_factory.mktemp("controls"), seeds=UNITS))
     spared = TOO_SMALL.get(study.name, {})
     assert set(spared) <= {prediction.id for _, prediction in study.predictions()}
     for _, prediction in study.predictions():

@@ -11,7 +11,7 @@ import torch
 
 from claimcheck.engine.context import Context, Settings
 from claimcheck.judging.controls import outcomes
-from claimcheck.judging.evidence import Evidence, values_of
+from claimcheck.judging.evidence import values_of
 from claimcheck.judging.judge import fact_holds
 from claimcheck.judging.measures import evaluate
 from claimcheck.judging.rule import inside
@@ -112,10 +112,9 @@ def test_a_power_of_depth_bends_and_an_exponential_does_not():
 
 
 def test_a_wrong_theory_is_told_from_the_right_one():
-    slopes = [
-        profile(name, v, lambda layer, name=name, v=v: -layer * math.log(mean_field.chi_1(name, v)))
-        for name, v in (("relu", 2.0), ("swish", 2.0), ("sigmoid", 4.0))
-    ]
+    cells = {"relu": 2.0, "swish": 2.0, "sigmoid": 4.0}
+    by_layer = {name: -math.log(mean_field.chi_1(name, variance)) for name, variance in cells.items()}
+    slopes = [profile(name, cells[name], lambda layer, slope=slope: layer * slope) for name, slope in by_layer.items()]
     records = pd.concat([*slopes, profile("tanh", 1.0, lambda layer: 2 * math.log(layer))], ignore_index=True)
     for identifier in ("relu-slope-error", "swish-slope-error", "sigmoid-slope-error"):
         assert true_in(predicted(identifier), records) == 3
@@ -244,13 +243,6 @@ def test_the_least_growth_of_saturation_is_told():
 
 
 # --- the study as a whole --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def found(smoke):
-    """The smoke run's records as the judge reads them."""
-    parts = {name: part for name, part in STUDY.at("smoke").items() if part.seeds}
-    return Evidence(STUDY, "smoke", parts, {"images": "not run"}, smoke)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 
 from claimcheck.engine.context import Context, Settings
 from claimcheck.judging.controls import outcomes
-from claimcheck.judging.evidence import Evidence, values_of
+from claimcheck.judging.evidence import values_of
 from claimcheck.judging.measures import evaluate
 from claimcheck.judging.rule import inside
 from claimcheck.results import records as recording
@@ -68,12 +68,6 @@ def test_variance_of_relu_is_multiplied_by_half_the_weight_variance_by_brute_for
 def test_variance_of_tanh_at_xavier_falls_as_one_over_twice_the_depth():
     q = mean_field.variances("tanh", 1.0, 2000)
     assert 2 * 2000 * q[-1] == pytest.approx(1.0, rel=0.02)
-
-
-@pytest.fixture(scope="module")
-def found(smoke):
-    """The smoke run's records as the judge reads them."""
-    return Evidence(STUDY, "smoke", STUDY.at("smoke"), {}, smoke)
 
 
 @pytest.mark.parametrize("prediction", [p for _, p in STUDY.predictions()], ids=lambda prediction: prediction.id)

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from claimcheck.cli import keeping, looking, making, surroundings, telling  # noqa: F401  (four put their commands on the app)
+from claimcheck.cli import keeping, looking, making, surroundings, telling  # noqa: F401  (four define commands)
 from claimcheck.cli.app import app
 from claimcheck.errors import ClaimcheckError
 

