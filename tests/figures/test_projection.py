@@ -78,3 +78,18 @@ def test_a_label_that_is_too_long_for_low_panels_is_said_once() -> None:
     assert figure.get_supylabel().startswith("gradient")
     assert not any(axes.get_ylabel() for axes in figure.axes)
     assert problems == []
+
+
+def test_labels_that_differ_are_set_on_two_lines() -> None:
+    def stacked(records: pd.DataFrame):
+        _, axes = style.figure(2, 2)
+        for axis, name in zip(axes[:, 0], ("digits", "signals")):
+            axis.set_ylabel(f"{name}: share of dead units / %")
+        return style.finish(axes[0, 0], records)
+
+    figure, problems = drawing.draw(stacked, RECORDS, projected=True)
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == [
+        "digits: share of\ndead units / %",
+        "signals: share of\ndead units / %",
+    ]
+    assert problems == []

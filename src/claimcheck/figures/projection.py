@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 def settle(figure: Figure, renderer: Any) -> bool:
     """Put right what does not fit; whether there was anything, so that the figure is drawn again."""
     moved = [_move_legend(axes, renderer) for axes in figure.axes]
-    return any([*moved, _share_label(figure, renderer), _fit_labels(figure, renderer)])
+    return any([*moved, _share_label(figure, renderer), _break_labels(figure, renderer), _fit_labels(figure, renderer)])
 
 
 def _move_legend(axes: Axes, renderer: Any) -> bool:
@@ -89,6 +89,21 @@ def _share_label(figure: Figure, renderer: Any) -> bool:
     for label in said:
         label.set_text("")
     return True
+
+
+def _break_labels(figure: Figure, renderer: Any) -> bool:
+    """Set labels of panels in rows on two lines where they are longer than their panel is high."""
+    broken = False
+    for axes in figure.axes:
+        place, label = axes.get_subplotspec(), axes.yaxis.label
+        too_long = label.get_window_extent(renderer).height > axes.get_window_extent(renderer).height
+        if place is None or place.get_gridspec().nrows < 2 or not too_long or " " not in label.get_text():
+            continue
+        words = label.get_text()
+        middle = min((at for at, letter in enumerate(words) if letter == " "), key=lambda at: abs(at - len(words) / 2))
+        label.set_text(f"{words[:middle]}\n{words[middle + 1 :]}")
+        broken = True
+    return broken
 
 
 def _fit_labels(figure: Figure, renderer: Any) -> bool:
