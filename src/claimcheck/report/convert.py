@@ -173,8 +173,18 @@ _SIZES = {'sz="1500" b="1"': 'sz="2200" b="1"', '<a:defRPr sz="1050"/>': '<a:def
 """The type of its title and its words, in hundredths of a point."""
 
 
+_WORDS_ALONE = "ppt/slideLayouts/slideLayout2.xml"
+"""pandoc's layout of a slide with words alone, "Title and Content"."""
+
+_STYLES = (
+    '<a:lvl1pPr algn="l"><a:defRPr sz="2200" b="1"/></a:lvl1pPr>',
+    '<a:lvl1pPr><a:defRPr sz="1800"/></a:lvl1pPr>',
+)
+"""How its title and its words are set: the title as on the slides with pictures."""
+
+
 def _write_reference(path: Path) -> None:
-    """pandoc's own slides, with the picture below the words instead of beside them."""
+    """pandoc's own slides, with the picture below the words instead of beside them, and titles alike."""
     import pypandoc
 
     command = [pypandoc.get_pandoc_path(), "--print-default-data-file=reference.pptx"]
@@ -190,6 +200,11 @@ def _write_reference(path: Path) -> None:
                     place = f'<a:off X="{left}" y="{top}"/><a:ext cx="{width}" cy="{height}"/></a:xfrm></p:spPr>'
                     text = _PLACE.sub(place, text, count=1)
                 content = text.replace("<a:off X=", "<a:off x=").encode("utf-8")
+            elif name == _WORDS_ALONE:
+                text = content.decode("utf-8")
+                for style in _STYLES:
+                    text = text.replace("<a:lstStyle/>", f"<a:lstStyle>{style}</a:lstStyle>", 1)
+                content = text.encode("utf-8")
             written.writestr(name, content)
 
 
