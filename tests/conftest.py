@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -10,6 +11,22 @@ from claimcheck.files import read_yaml
 
 SOURCE = Path(__file__).parent / "end_to_end" / "studies"
 PLANTED = Path(__file__).parent / "judging" / "studies"
+
+
+class LectureRun(NamedTuple):
+    """The lecture's own studies at smoke: where, and of how many units, enough to support what is true of every one."""
+
+    folder: Path
+    units: int = 16
+
+
+@pytest.fixture(scope="session")
+def lecture_run(tmp_path_factory, request):
+    """One for all tests, in all their processes: each part is trained once, by whichever asks first."""
+    above = tmp_path_factory.getbasetemp()
+    folder = (above.parent if hasattr(request.config, "workerinput") else above) / "lecture"
+    folder.mkdir(exist_ok=True)
+    return LectureRun(folder)
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ def starts(project, study):
 
 FORCES = {
     "a study": (("coin", "-R", "run_coin"), {}, {"coin"}),
-    "everything": (("coin", "walk", "-F"), {}, {"coin", "walk"}),
     "everything of a study, in pieces": (("walk", "-F"), {"shards": 2}, {"walk"}),
     "a target": (("-f", "run_walk"), {}, {"walk"}),
 }
@@ -41,7 +40,7 @@ def test_forced_means_trained(project, by_hand, what):
         renewed = {name for name in after if after[name] > before[study][name]}
         assert renewed == (set(after) if study in trained else set())
     assert project.planned() <= REPORT
-    if what == "everything":
+    if what == "a study":
         status, said = by_hand("report")
         assert status == 0, said
 
@@ -63,13 +62,10 @@ def test_pilots_that_are_forced_are_followed_by_the_runs_they_tune(finished):
 
 
 NAMES = {
-    "everything a shell reads": """it's "re" 1 50%41 $HOME `id` &;*[a]?#b\\n""",
-    "letters of the world": "Übung \u00a0 結果 🙂",
+    "all that a shell reads, letters of the world": """it's "re" 1 50%41 $HOME `id` &;*[a]?#b\\n Übung \u00a0 結果 🙂""",
     "here": ".",
-    "hidden": ".results",
-    "a step up": "../elsewhere",
-    "like the scale": "smoke",
-    "like the store": "x/smoke/.store/y",
+    "a step up, hidden": "../.elsewhere",
+    "like the scale and the store": "smoke/.store/y",
     "like an option": "./--force",
 }
 
@@ -128,8 +124,8 @@ def test_a_name_in_quotes_of_its_own_is_taken_as_it_is(finished):
     assert "publish_coin" in finished.planned(results_dir="'a #b '")
 
 
-@pytest.mark.parametrize("name", ["a:b;c", "it's {50%}#1 $HOME"])
-def test_the_project_may_lie_in_a_folder_of_any_name(tmp_path, name):
+def test_the_project_may_lie_in_a_folder_of_any_name(tmp_path):
+    name = "a:b; it's {50%}#1 $HOME"
     (tmp_path / name).mkdir()
     project = clone(tmp_path / name)
     with (project.folder / "src/claimcheck/cli/app.py").open("a") as file:

@@ -1,5 +1,7 @@
 """The lecture itself, at the smallest scale: every study from its networks to the report's pages."""
 
+from dataclasses import dataclass
+
 import pandas as pd
 import pytest
 
@@ -10,12 +12,22 @@ from .test_pipeline import pages_of
 
 
 @pytest.fixture(scope="module")
-def lecture(tmp_path_factory):
+def lecture(lecture_run):
     """The real studies, run once."""
-    project = Project(tmp_path_factory.mktemp("lecture"), REPOSITORY / "studies")
+    project = Lecture(lecture_run.folder, REPOSITORY / "studies", units=lecture_run.units)
     said = project.snakemake()
     assert said.returncode == 0, said.stdout
     return project
+
+
+@dataclass
+class Lecture(Project):
+    """The real studies, with the units that their own tests ask for."""
+
+    units: int | None = None
+
+    def command(self, *words, **config):
+        return super().command(*words, **config, seeds=self.units)
 
 
 @pytest.mark.slow

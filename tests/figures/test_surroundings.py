@@ -14,13 +14,22 @@ import pytest
 from claimcheck.figures import drawing, style
 
 SOURCE = Path(__file__).parents[2] / "src"
+LOOKS = """
+text.usetex: True
+savefig.bbox: tight
+xtick.minor.visible: True
+xtick.direction: in
+ytick.right: True
+axes.xmargin: 0.3
+axes.autolimit_mode: round_numbers
+axes.titlecolor: white
+legend.facecolor: black
+hatch.color: red
+"""
 SETTINGS = {
-    "usetex": "text.usetex: True",
-    "tight boxes": "savefig.bbox: tight",
-    "ticks": "xtick.minor.visible: True\nxtick.direction: in\nytick.right: True",
-    "margins": "axes.xmargin: 0.3\naxes.autolimit_mode: round_numbers",
-    "dark": "axes.titlecolor: white\nlegend.facecolor: black\nhatch.color: red",
-    "no rule of matplotlib": "savefig.dpi: many\nno such key: 1",
+    "other looks": LOOKS.encode(),
+    "no rule of matplotlib": b"savefig.dpi: many\nno such key: 1",
+    "not UTF-8": b"font.family: Caf\xe9",
 }
 
 
@@ -67,26 +76,25 @@ def usual(tmp_path_factory):
 @pytest.mark.parametrize(
     ("kind", "place"),
     [
-        *((kind, "working folder") for kind in [*SETTINGS, "not UTF-8"]),
-        ("usetex", "home"),
+        *((kind, "working folder") for kind in SETTINGS),
         ("not UTF-8", "home"),
-        ("ticks", "named by MATPLOTLIBRC"),
+        ("other looks", "home"),
+        ("other looks", "named by MATPLOTLIBRC"),
     ],
 )
 def test_no_settings_of_matplotlib_but_ours_reach_a_figure(kind, place, usual, tmp_path):
-    content = b"font.family: Caf\xe9" if kind == "not UTF-8" else SETTINGS[kind].encode()
     folders = {name: tmp_path / name for name in ("work", "home", "target")}
     for folder in folders.values():
         folder.mkdir()
     own = folders["work" if place == "working folder" else "home"] / "matplotlibrc"
-    own.write_bytes(content)
+    own.write_bytes(SETTINGS[kind])
     variables = {"working folder": {}, "home": {"MPLCONFIGDIR": str(own.parent)}}
     assert drawn(folders["target"], folders["work"], **variables.get(place, {"MATPLOTLIBRC": str(own)})) == usual
 
 
 @pytest.mark.parametrize(
     "backend",
-    ["module://matplotlib_inline.backend_inline", "module://ipympl.backend_nbagg", "TkAgg", "no such backend"],
+    ["module://matplotlib_inline.backend_inline", "TkAgg", "no such backend"],
 )
 def test_our_processes_draw_with_agg_whatever_mplbackend_says(backend, usual, tmp_path):
     assert drawn(tmp_path, tmp_path, MPLBACKEND=backend, DISPLAY=":99") == usual

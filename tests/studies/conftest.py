@@ -22,29 +22,21 @@ from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_config
 
 ROOT = Path(__file__).parents[2]
+STUDIES = ROOT / "studies"
 ARCHIVES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
-UNITS = 16
-"""Units of the smoke runs for controls: enough for one to be supported, if it is true of every unit."""
-
-assert rule.fewest_true(UNITS, min(rule.SHARES)) is not None
-
-
-def run_at_smoke(study, folder, **settings):
-    """Results of a study at smoke scale, as `claimcheck run` makes them."""
-    chosen = {"scale": "smoke", "device": "cpu", "studies_dir": str(ROOT / "studies"), "results_dir": str(folder)}
-    results = locate(study, load_config(None, chosen | settings), machine_for("cpu"))
+@pytest.fixture(scope="module")
+def smoke_results(request, lecture_run):
+    """Results at smoke scale of the study that the module names ``STUDY``, as `claimcheck run` makes them."""
+    assert rule.fewest_true(lecture_run.units, min(rule.SHARES)) is not None
+    chosen = {"scale": "smoke", "seeds": lecture_run.units, "results_dir": str(lecture_run.folder / "results")}
+    results = locate(
+        request.module.STUDY, load_config(None, chosen | {"studies_dir": str(STUDIES)}), machine_for("auto")
+    )
     runner.run_parts(results, results.parts)
     runner.assemble(results)
-    return results
-
-
-@pytest.fixture(scope="module")
-def smoke_results(request, tmp_path_factory):
-    """Results at smoke scale of the study that the module names ``STUDY``, of `UNITS` units a part."""
-    results = run_at_smoke(request.module.STUDY, tmp_path_factory.mktemp("results"), seeds=UNITS)
-    assert (results.read_records().groupby("part")["seed"].nunique() == UNITS).all()
+    assert (results.read_records().groupby("part")["seed"].nunique() == lecture_run.units).all()
     return results
 
 

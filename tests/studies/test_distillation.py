@@ -8,51 +8,28 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.data import Data
 from claimcheck.figures import drawing
 from claimcheck.judging import judge, rule
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
+from .asking import Asked
+
 ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "distillation")
-RUNS, STATISTICS, FIGURES = (study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures"))
+ASKED = Asked("distillation")
+STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
+answer, run_part = ASKED.answer, ASKED.run_part
+RUNS, STATISTICS, FIGURES = (ASKED.module(name) for name in ("runs", "statistics", "figures"))
 shifted = study_module(STUDY.folder, "shifts").shifted
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 SIZES = {"pool": 80, "validation": 50, "test": 50, "examples": 40, "teacher_steps": 2, "steps": 2}
 
 
-def answer(prediction, rows, scale="quick", data=None):
-    """What a prediction measures on the records of its part (on one data set), a number for each seed."""
-    prediction = PREDICTIONS[prediction] if isinstance(prediction, str) else prediction
-    rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
-    if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
-
-
-def run_part(
-    name, scale="smoke", seeds=None, data_dir=Path("data"), factors=None, rows=slice(None), include=None, **settings
-):
-    """Records of one part as the runner makes them, without files, at a learning rate of 0.01."""
-    part = STUDY.at(scale)[name]
-    cut = {key: part.factors[key].model_copy(update={"values": values}) for key, values in (factors or {}).items()}
-    changes = {"factors": {**part.factors, **cut}, "seeds": seeds or part.seeds}
-    part = part.model_copy(update=changes | ({} if include is None else {"include": include}))
-    frames = []
-    for piece in design.ensembles(part, design.confirmatory_runs(part).iloc[rows], "confirm"):
-        runs = piece.runs.assign(learning_rate=0.01) if part.tune else piece.runs
-        context = Context(
-            "distillation", scale, name, Settings({**part.settings, **settings}), torch.device("cpu"), data_dir
-        )
-        frames.append(records.check_outcome(getattr(RUNS, f"run_{name}")(runs, context), runs, part, where=name))
-    return records.part_of(records.concatenate(frames), name)
+def context_of(part, **settings):
+    return ASKED.context(part, **{**STUDY.at("smoke")[part].settings, **settings})
 
 
 def logits(*shape, seed=0, scale=3.0):
@@ -213,11 +190,11 @@ def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(predic
             assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
             continue
         for data in prediction.on or [None]:
-            found = answer(prediction, rows, scale, data).to_numpy()
+            found = answer(prediction, rows, scale, data=data).to_numpy()
             assert rule.inside(found, prediction.region).all() != (prediction.id in CONTRADICTED), data
             for name in NAMES:
                 asked = applied(prediction, control_of(prediction, name))
-                found = answer(asked, rows, scale, data).to_numpy()
+                found = answer(asked, rows, scale, data=data).to_numpy()
                 assert not rule.inside(found, asked.region).any(), (scale, data, name)
 
 
@@ -274,7 +251,7 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
     for prediction in PREDICTIONS.values():
         rows = records.part_of(smoke, prediction.part)
         for data in (prediction.on or [None]) if len(rows) else []:
-            values = answer(prediction, rows, "smoke", data)
+            values = answer(prediction, rows, "smoke", data=data)
             assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
             if prediction.statistic != "gap_closed":  # no number where so small a teacher does not lead
                 assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
@@ -288,11 +265,6 @@ def test_a_run_does_not_depend_on_its_company(part):
     whole = run_part(part, seeds=2).set_index("run")
     piece = run_part(part, seeds=2, rows=slice(1, None, 3)).set_index("run")
     pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
-
-
-def context_of(part, **settings):
-    given = {**STUDY.at("smoke")[part].settings, **settings}
-    return Context("distillation", "smoke", part, Settings(given), torch.device("cpu"), Path("data"))
 
 
 def test_a_unit_s_pool_validation_and_test_examples_are_its_own_and_never_the_same():

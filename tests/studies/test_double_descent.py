@@ -5,50 +5,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from claimcheck.engine.context import Context, Settings
 from claimcheck.figures import drawing
 from claimcheck.judging import judge, rule
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
 from claimcheck.theory import risk
 
+from .asking import Asked
+
 ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "double_descent")
-RUNS, STATISTICS, FIGURES, PROBLEMS = (
-    study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures", "problems")
-)
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
-
-
-def answer(prediction, rows, scale="quick", data=None):
-    """What a prediction measures on the records of its part (on one data set), a number for each seed."""
-    prediction = PREDICTIONS[prediction] if isinstance(prediction, str) else prediction
-    rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
-    if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
-
-
-def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), factors=None, rows=slice(None), **settings):
-    """Records of one part as the runner makes them, without files; `factors` cuts values, `rows` cuts runs."""
-    part = STUDY.at(scale)[name]
-    cut = {key: part.factors[key].model_copy(update={"values": values}) for key, values in (factors or {}).items()}
-    part = part.model_copy(update={"factors": {**part.factors, **cut}, "seeds": seeds or part.seeds})
-    frames = []
-    for piece in design.ensembles(part, design.confirmatory_runs(part).iloc[rows], "confirm"):
-        context = Context(
-            "double_descent", scale, name, Settings({**part.settings, **settings}), torch.device("cpu"), data_dir
-        )
-        runs = piece.runs.assign(learning_rate=0.01) if part.tune else piece.runs.copy()
-        raw = getattr(RUNS, f"run_{name}")(runs, context)
-        frames.append(records.check_outcome(raw, runs, part, where=name))
-    return records.part_of(records.concatenate(frames), name)
+ASKED = Asked("double_descent")
+STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
+answer, run_part = ASKED.answer, ASKED.run_part
+RUNS, STATISTICS, FIGURES, PROBLEMS = (ASKED.module(name) for name in ("runs", "statistics", "figures", "problems"))
 
 
 def test_misspecified_risk_has_two_descents_and_a_late_rise():
@@ -148,10 +120,10 @@ def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(predic
             assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
             continue
         for data in prediction.on or [None]:
-            assert rule.inside(answer(prediction, rows, scale, data).to_numpy(), prediction.region).all(), scale
+            assert rule.inside(answer(prediction, rows, scale, data=data).to_numpy(), prediction.region).all(), scale
             for name in NAMES:
                 asked = applied(prediction, control_of(prediction, name))
-                found = answer(asked, rows, scale, data).to_numpy()
+                found = answer(asked, rows, scale, data=data).to_numpy()
                 assert not rule.inside(found, asked.region).any(), (scale, data, name)
 
 
@@ -169,7 +141,7 @@ def test_a_monotone_curve_has_no_u_no_peak_and_no_second_descent(power):
     for prediction in asked:
         scale = "full" if prediction.part == "convolution" else "quick"
         for data in prediction.on or [None]:
-            found = answer(prediction, made(prediction.part, scale, curve), scale, data)
+            found = answer(prediction, made(prediction.part, scale, curve), scale, data=data)
             assert not rule.inside(found.to_numpy(), prediction.region).any(), prediction.id
 
 
@@ -226,7 +198,7 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
     for prediction in PREDICTIONS.values():
         rows = records.part_of(smoke, prediction.part)
         for data in (prediction.on or [None]) if len(rows) else []:
-            values = answer(prediction, rows, "smoke", data)
+            values = answer(prediction, rows, "smoke", data=data)
             assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
             assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 

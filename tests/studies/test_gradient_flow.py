@@ -7,57 +7,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from claimcheck.engine.context import Context, Settings
 from claimcheck.judging.controls import outcomes
 from claimcheck.judging.evidence import values_of
 from claimcheck.judging.judge import fact_holds
-from claimcheck.judging.measures import evaluate
-from claimcheck.judging.rule import inside
 from claimcheck.results import records as recording
 from claimcheck.results.state import Machine, locate
 from claimcheck.running import runner
-from claimcheck.spec.controls import applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_config, load_study
+from claimcheck.spec.reading import load_config
 from claimcheck.theory import mean_field
+
+from .asking import Asked
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "studies"
-STUDY = load_study(STUDIES, "gradient_flow")
-RUNS, STATISTICS, FADING = (study_module(STUDY.folder, name) for name in ("runs", "statistics", "fading"))
+ASKED = Asked("gradient_flow")
+STUDY, answer, true_in, context = ASKED.study, ASKED.answer, ASKED.true_in, ASKED.context
+RUNS, STATISTICS, FADING = (ASKED.module(name) for name in ("runs", "statistics", "fading"))
 DATA = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
-
-
-def context(part, **settings):
-    return Context("gradient_flow", "smoke", part, Settings(settings), torch.device("cpu"), DATA)
-
-
-def answer(identifier, records):
-    """What a prediction measures on the records of its part, a number for each seed."""
-    return measured(predicted(identifier), records)
-
-
-def predicted(identifier):
-    return next(p for _, p in STUDY.predictions() if p.id == identifier)
-
-
-def control(identifier, name):
-    """The question that a control of the prediction asks."""
-    prediction = predicted(identifier)
-    return applied(prediction, control_of(prediction, name))
-
-
-def measured(prediction, records):
-    if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(records, **prediction.arguments)
-    return evaluate(prediction.measure, records, STUDY.at("full")[prediction.part])
-
-
-def true_in(prediction, records):
-    """Of how many units the prediction is true."""
-    return int(inside(measured(prediction, records).to_numpy(), prediction.region).sum())
 
 
 def test_the_facts_hold_and_would_not_hold_of_another_number():
@@ -67,7 +34,7 @@ def test_the_facts_hold_and_would_not_hold_of_another_number():
     facts = [p for _, p in STUDY.predictions() if p.kind == "fact" and p.part == "exact"]
     assert len(facts) == 10
     for fact in facts:
-        number = measured(fact, records).to_numpy()
+        number = answer(fact, records).to_numpy()
         assert fact_holds(number, fact), fact.id
         assert not fact_holds(number + 0.001, fact), fact.id
 
@@ -108,7 +75,7 @@ def test_a_power_of_depth_bends_and_an_exponential_does_not():
     straight = pd.concat([profile(name, v, lambda layer: 3 - layer) for name, v in (("swish", 2.0), ("tanh", 4.0))])
     records = pd.concat([straight, profile("sigmoid", 4.0, lambda layer: 2 * layer), power], ignore_index=True)
     assert answer("exponential-in-depth", records).to_list() == pytest.approx([1.0] * 3)
-    assert measured(control("exponential-in-depth", "against"), records).min() > 1.5
+    assert answer("exponential-in-depth", records, control="against").min() > 1.5
 
 
 def test_a_wrong_theory_is_told_from_the_right_one():
@@ -117,8 +84,8 @@ def test_a_wrong_theory_is_told_from_the_right_one():
     slopes = [profile(name, cells[name], lambda layer, slope=slope: layer * slope) for name, slope in by_layer.items()]
     records = pd.concat([*slopes, profile("tanh", 1.0, lambda layer: 2 * math.log(layer))], ignore_index=True)
     for identifier in ("relu-slope-error", "swish-slope-error", "sigmoid-slope-error"):
-        assert true_in(predicted(identifier), records) == 3
-        assert [true_in(control(identifier, name), records) for name in ("never", "against")] == [0, 0]
+        assert true_in(identifier, records) == 3
+        assert [true_in(identifier, records, control=name) for name in ("never", "against")] == [0, 0]
 
 
 GUESS = math.log(10)
@@ -138,12 +105,12 @@ def swept(activation, **losses):
 def test_the_best_rate_of_each_unit_counts_and_a_diverged_run_is_infinite():
     stuck = swept("tanh", **{"r0.01": [GUESS, 1.0], "r1": [50.0, None]})
     assert answer("no-progress", stuck).to_list() == [GUESS, 1.0]
-    assert true_in(predicted("no-progress"), stuck) == 1
+    assert true_in("no-progress", stuck) == 1
     exploding = swept("relu", **{"r1e-08": [GUESS, 1.0], "r0.01": [None, None]})
     assert answer("no-rate-trains", exploding).to_list() == [GUESS, 1.0]
     assert answer("nothing-is-learnt", exploding).to_list() == pytest.approx([GUESS / 5, 0.2])
-    assert true_in(predicted("ordinary-rate-diverges"), exploding) == 2
-    assert true_in(predicted("huge-updates"), exploding) == 2
+    assert true_in("ordinary-rate-diverges", exploding) == 2
+    assert true_in("huge-updates", exploding) == 2
 
 
 def test_networks_that_never_get_there_are_infinitely_slow():
@@ -173,7 +140,7 @@ def test_what_freezing_costs_is_told_for_each_factor():
     records = pd.DataFrame(rows)
     names = ("early-layers-matter", "faded-early-layers-do-not", "fading-costs", "fading-alone-does-not-stop")
     assert [float(answer(name, records)[0]) for name in names] == pytest.approx([0.3, 0.02, 0.35, 0.09])
-    assert [true_in(control("faded-early-layers-do-not", name), records) for name in ("never", "against")] == [0, 0]
+    assert [true_in("faded-early-layers-do-not", records, control=name) for name in ("never", "against")] == [0, 0]
 
 
 def dead_records():
@@ -200,14 +167,14 @@ def test_dead_units_are_read_at_the_largest_rate_that_the_seed_survives():
 def test_of_a_seed_that_fails_at_every_rate_no_prediction_on_dead_units_is_true():
     records = dead_records().assign(train_loss=np.nan, status="diverged", dead=np.nan, revived=np.nan)
     for identifier in ("dead-near-divergence", "dead-stay-dead", "dead-at-ordinary-rate", "swish-dies-ten-times-less"):
-        assert true_in(predicted(identifier), records) == 0
+        assert true_in(identifier, records) == 0
 
 
 def test_rates_and_activations_against_themselves_and_swapped_are_not_supported():
     records = dead_records()
     for identifier in ("dead-near-divergence", "swish-dies-ten-times-less"):
-        assert true_in(predicted(identifier), records) == 2
-        assert [true_in(control(identifier, name), records) for name in ("never", "against")] == [0, 0]
+        assert true_in(identifier, records) == 2
+        assert [true_in(identifier, records, control=name) for name in ("never", "against")] == [0, 0]
 
 
 def test_gains_are_positive_when_swish_is_better():
@@ -230,7 +197,7 @@ def test_the_worst_nonlinear_fit_and_the_linear_one():
     )
     assert answer("nonlinear-fits", records).to_list() == pytest.approx([0.98, 0.99])
     assert answer("linear-does-not-fit", records).to_list() == pytest.approx([0.5, 1.0])
-    assert true_in(predicted("linear-does-not-fit"), records) == 1  # a run that diverged shows nothing
+    assert true_in("linear-does-not-fit", records) == 1  # a run that diverged shows nothing
 
 
 def test_the_least_growth_of_saturation_is_told():

@@ -8,49 +8,21 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck.engine.context import Context, Settings
 from claimcheck.judging.controls import outcomes
 from claimcheck.judging.evidence import values_of
-from claimcheck.judging.measures import evaluate
-from claimcheck.judging.rule import inside
 from claimcheck.results import records as recording
 from claimcheck.results.state import Machine, locate
 from claimcheck.running import runner
-from claimcheck.spec.controls import applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_config, load_study
+from claimcheck.spec.reading import load_config
 from claimcheck.theory import mean_field
+
+from .asking import Asked
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "studies"
-STUDY = load_study(STUDIES, "initialization")
-RUNS, STATISTICS = (study_module(STUDY.folder, name) for name in ("runs", "statistics"))
-
-
-def answer(identifier, records):
-    """What a prediction measures on the records of its part, a number for each seed."""
-    return measured(predicted(identifier), records)
-
-
-def predicted(identifier):
-    return next(p for _, p in STUDY.predictions() if p.id == identifier)
-
-
-def control(identifier, name):
-    """The question that a control of the prediction asks."""
-    prediction = predicted(identifier)
-    return applied(prediction, control_of(prediction, name))
-
-
-def measured(prediction, records):
-    if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(records, **prediction.arguments)
-    return evaluate(prediction.measure, records, STUDY.at("full")[prediction.part])
-
-
-def true_in(prediction, records):
-    """Of how many units the prediction is true."""
-    return int(inside(measured(prediction, records).to_numpy(), prediction.region).sum())
+ASKED = Asked("initialization")
+STUDY, answer, true_in, context = ASKED.study, ASKED.answer, ASKED.true_in, ASKED.context
+RUNS, STATISTICS = (ASKED.module(name) for name in ("runs", "statistics"))
 
 
 def test_variance_of_relu_is_multiplied_by_half_the_weight_variance_by_brute_force():
@@ -80,10 +52,6 @@ def test_every_control_can_be_asked_of_a_smoke_run(found):
     for prediction in (p for _, p in STUDY.predictions() if p.kind != "fact"):
         for data in prediction.on or [None]:
             assert set(outcomes(found, prediction, "supported", data)) == {"never", "against"}
-
-
-def context(part, **settings):
-    return Context("initialization", "smoke", part, Settings(settings), torch.device("cpu"), ROOT / "data")
 
 
 def test_factors_of_one_layer_are_those_of_a_network_by_hand():
@@ -129,9 +97,9 @@ def decaying(law, seeds=3, depth=64):
 def test_a_power_of_depth_is_told_from_an_exponential():
     power, exponential = decaying(lambda layer: 1 / (2 * layer)), decaying(lambda layer: 0.5**layer)
     for identifier in ("tanh-xavier-power-law", "tanh-xavier-not-exponential"):
-        assert true_in(predicted(identifier), power) == 3
-    assert true_in(control("tanh-xavier-not-exponential", "against"), power) == 0
-    assert true_in(predicted("tanh-xavier-power-law"), exponential) == 0
+        assert true_in(identifier, power) == 3
+    assert true_in("tanh-xavier-not-exponential", power, control="against") == 0
+    assert true_in("tanh-xavier-power-law", exponential) == 0
     assert answer("tanh-xavier-not-exponential", exponential).to_numpy() == pytest.approx(0.0, abs=1e-9)
 
 
@@ -153,9 +121,9 @@ def test_a_run_fails_when_it_diverges_or_has_not_left_guessing_at_its_best_rate(
     records = trained([[2.3, 50.0, 2.2, 0.5, 9e5, np.nan], [2.3, np.nan, 2.3, 1.5, 9e5, 2.2]], cells)
     records = pd.concat([records, records.assign(activation="tanh")], ignore_index=True)
     assert answer("relu-small-gain-fails", records).to_list() == [2.3, 2.3]
-    assert true_in(predicted("relu-large-gain-fails"), records) == 1
+    assert true_in("relu-large-gain-fails", records) == 1
     assert answer("matched-trains", records).to_list() == [0.5, 1.5]
-    assert true_in(control("relu-small-gain-fails", "against"), records) == 0
+    assert true_in("relu-small-gain-fails", records, control="against") == 0
 
 
 def over_variances(best):
@@ -176,7 +144,7 @@ def test_best_variances_are_in_order_or_the_unit_has_no_number():
     )
     assert answer("order-of-variances", records).to_list()[:2] == [2.0, 0.5]
     assert answer("order-of-variances", records).isna().to_list() == [False, False, True, True]
-    assert [true_in(control("order-of-variances", name), records) for name in ("never", "against")] == [0, 0]
+    assert [true_in("order-of-variances", records, control=name) for name in ("never", "against")] == [0, 0]
     gains = answer("relu-needs-he-more-than-tanh", records)
     assert gains[0] == pytest.approx(2 * math.log(2))
     assert answer("relu-prefers-he", records)[0] == pytest.approx(math.log(2))
@@ -201,21 +169,21 @@ def test_a_range_is_halved_where_it_falls_by_more_than_half_and_never_beside_its
     assert answer("batch-norm-halves-range", records).to_numpy() == pytest.approx([0.2, -0.1])
     assert answer("shallow-range", records).to_numpy() == pytest.approx([0.1, 0.1])
     for identifier in ("batch-norm-halves-range", "shallow-range"):
-        assert [true_in(control(identifier, name), records) for name in ("never", "against")] == [0, 0]
+        assert [true_in(identifier, records, control=name) for name in ("never", "against")] == [0, 0]
 
 
 def test_norms_that_do_not_matter_are_not_said_to_halve_the_range_or_to_leave_some():
     draws = np.random.default_rng(0).normal(size=(3, 400, 3))
     records = over_gains(none=1.0 + 0.1 * draws[0], batch=1.0 + 0.1 * draws[1], layer=1.0 + 0.1 * draws[2])
-    assert true_in(predicted("batch-norm-halves-range"), records) < 100
-    assert 160 < true_in(predicted("norms-leave-some"), records) < 240
-    assert true_in(control("norms-leave-some", "never"), records) == 0
+    assert true_in("batch-norm-halves-range", records) < 100
+    assert 160 < true_in("norms-leave-some", records) < 240
+    assert true_in("norms-leave-some", records, control="never") == 0
 
 
 def test_what_the_norms_leave_is_a_mean_over_both_gains_and_both_norms():
     records = over_gains(batch=[[1.2, 1.0, 1.4]] * 2, layer=[[1.5, 1.0, 1.1]] * 2)
     assert answer("norms-leave-some", records).to_list() == pytest.approx([0.3, 0.3])
-    assert true_in(control("norms-leave-some", "against"), records) == 0
+    assert true_in("norms-leave-some", records, control="against") == 0
 
 
 def test_a_diverged_run_counts_as_twice_the_loss_of_guessing():

@@ -9,51 +9,20 @@ import pytest
 import torch
 
 from claimcheck.engine import measure, schedules
-from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import MLP
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
+
+from .asking import Asked
 
 ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "lr_schedules")
-RUNS, STATISTICS, CONSTANTS = (study_module(STUDY.folder, name) for name in ("runs", "statistics", "constants"))
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
-
-
-def context_of(part, data_dir=Path("data"), **settings):
-    where = {"device": torch.device("cpu"), "data_dir": data_dir}
-    return Context(study="lr_schedules", scale="smoke", part=part, settings=Settings(settings), **where)
-
-
-def answer(name, rows, scale="quick", control=None):
-    """What a prediction, or one of its controls, measures on the records of its part, a number for each seed."""
-    prediction = PREDICTIONS[name]
-    prediction = applied(prediction, control_of(prediction, control)) if control else prediction
-    if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
-
-
-def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), fewer=None, **settings):
-    """Records of one part as the runner makes them, without files; `fewer` cuts factors' values."""
-    part = STUDY.at(scale)[name]
-    cut = {key: part.factors[key].model_copy(update={"values": values}) for key, values in (fewer or {}).items()}
-    part = part.model_copy(update={"factors": {**part.factors, **cut}, "seeds": seeds or part.seeds})
-    runs = design.confirmatory_runs(part)
-    if part.tune:
-        runs = runs.assign(learning_rate=part.tune.values[0])
-    frames = []
-    for piece in design.ensembles(part, runs, "confirm"):
-        context = context_of(name, data_dir, **{**part.settings, **settings})
-        raw = getattr(RUNS, STUDY.run_function(name))(piece.runs.copy(), context)
-        frames.append(records.check_outcome(raw, piece.runs, part, where=name))
-    return pd.concat(frames, ignore_index=True)
+ASKED = Asked("lr_schedules")
+STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
+answer, run_part, context_of = ASKED.answer, ASKED.run_part, ASKED.context
+RUNS, STATISTICS, CONSTANTS = (ASKED.module(name) for name in ("runs", "statistics", "constants"))
 
 
 # ---- formulas ----
@@ -354,7 +323,7 @@ def test_every_prediction_and_control_gives_each_seed_a_number(smoke, name, data
     assert sorted(answer(name, on(smoke, prediction, data), "smoke").index) == seeds
     for control in NAMES if prediction.kind != "fact" else ():
         asked = applied(prediction, control_of(prediction, control))
-        assert sorted(answer(name, on(smoke, asked, data), "smoke", control).index) == seeds
+        assert sorted(answer(name, on(smoke, asked, data), "smoke", control=control).index) == seeds
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
@@ -378,7 +347,7 @@ def test_full_scale_code_runs(part, fewer, fashion):
     examples = {"fashion_mnist": {"train": 100, "valid": 20, "test": 30}}
     small = {"width": 8, "depth": 1, "steps": 4, "batch_size": 16, "examples": examples, "iterations": 2}
     small |= {"trained_steps": 2, "window": 1}
-    found = run_part(part, "full", seeds=2, data_dir=fashion, fewer={**fewer, "dataset": ["fashion_mnist"]}, **small)
+    found = run_part(part, "full", seeds=2, data_dir=fashion, factors={**fewer, "dataset": ["fashion_mnist"]}, **small)
     assert found["seed"].nunique() == 2
 
 

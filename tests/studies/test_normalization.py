@@ -13,20 +13,19 @@ from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import norm_of
 from claimcheck.engine.train import Data
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records as recording
 from claimcheck.running import devices
 from claimcheck.spec import design
-from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
+from claimcheck.spec.controls import NAMES, control_of
+
+from .asking import Asked
 
 ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "normalization")
+ASKED = Asked("normalization")
+STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 RUNS, STATISTICS, FIGURES, norm_timing = (
-    study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures", "norm_timing")
+    ASKED.module(name) for name in ("runs", "statistics", "figures", "norm_timing")
 )
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 ABSENT = ("timing_compiled", "timing_gpu")
 
 
@@ -35,9 +34,7 @@ def generator(seed=0):
 
 
 def context_of(part, scale="full", settings=None):
-    scaled = STUDY.at(scale)[part]
-    merged = Settings({**scaled.settings, **(settings or {})})
-    return Context("normalization", scale, part, merged, torch.device("cpu"), Path("data"))
+    return ASKED.context(part, scale, **{**STUDY.at(scale)[part].settings, **(settings or {})})
 
 
 # ---------------------------------------------------------------- what the norms are
@@ -93,16 +90,10 @@ def frame(**columns):
 
 
 def answer(name, rows, scale="quick", control=None):
-    """What a prediction, or one of its controls, measures on made-up rows of its part: seed -> number."""
-    prediction = PREDICTIONS[name]
-    prediction = applied(prediction, control_of(prediction, control)) if control else prediction
-    data = prediction.on[0] if prediction.on else None
-    rows = rows.reset_index(drop=True)
+    """What a prediction, or a control, measures on rows of its part (where they name none, of its first data set)."""
+    data = next(iter(PREDICTIONS[name].on or []), None)
     rows = rows if data is None or "dataset" in rows else rows.assign(dataset=data)
-    rows = rows if data is None else rows[rows["dataset"] == data]
-    if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments).to_dict()
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part].on(data)).to_dict()
+    return ASKED.answer(name, rows.reset_index(drop=True), scale, control=control, data=data).to_dict()
 
 
 def test_facts_take_the_deviation_of_their_own_norm():

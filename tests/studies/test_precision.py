@@ -6,47 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from claimcheck.engine.context import Context, Settings
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
+
+from .asking import Asked
 
 ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "precision")
-RUNS, STATISTICS = (study_module(STUDY.folder, name) for name in ("runs", "statistics"))
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
-
-
-def context_of(part, data_dir=Path("data"), **settings):
-    where = {"device": torch.device("cpu"), "data_dir": data_dir}
-    return Context(study="precision", scale="smoke", part=part, settings=Settings(settings), **where)
-
-
-def answer(name, rows, scale="quick", control=None):
-    """What a prediction, or one of its controls, measures on the records of its part, a number for each seed."""
-    prediction = PREDICTIONS[name]
-    prediction = applied(prediction, control_of(prediction, control)) if control else prediction
-    if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments)
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part])
-
-
-def run_part(name, scale="smoke", seeds=None, data_dir=Path("data"), fewer=None, **settings):
-    """Records of one part as the runner makes them, without files; `fewer` cuts factors' values."""
-    part = STUDY.at(scale)[name]
-    cut = {key: part.factors[key].model_copy(update={"values": values}) for key, values in (fewer or {}).items()}
-    part = part.model_copy(update={"factors": {**part.factors, **cut}, "seeds": seeds or part.seeds})
-    frames = []
-    for piece in design.ensembles(part, design.confirmatory_runs(part), "confirm"):
-        context = context_of(name, data_dir, **{**part.settings, **settings})
-        raw = getattr(RUNS, STUDY.run_function(name))(piece.runs.copy(), context)
-        frames.append(records.check_outcome(raw, piece.runs, part, where=name))
-    return records.part_of(pd.concat(frames, ignore_index=True), name)
+ASKED = Asked("precision")
+STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
+answer, run_part, context_of = ASKED.answer, ASKED.run_part, ASKED.context
+RUNS, STATISTICS = (ASKED.module(name) for name in ("runs", "statistics"))
 
 
 # ---- predictions on records made by hand ----
@@ -188,7 +159,9 @@ def test_every_prediction_and_control_gives_each_seed_a_number(smoke, name, data
     assert sorted(answer(name, on(smoke, prediction, data), "smoke").index) == seeds
     for control in NAMES if prediction.kind != "fact" else ():
         asked = applied(prediction, control_of(prediction, control))
-        assert sorted(answer(name, on(smoke, asked, data), "smoke", control).index) == sorted(smoke["seed"].unique())
+        assert sorted(answer(name, on(smoke, asked, data), "smoke", control=control).index) == sorted(
+            smoke["seed"].unique()
+        )
 
 
 def test_networks_of_a_unit_share_its_data_and_nothing_else(smoke):
@@ -220,7 +193,7 @@ def test_shares_of_exponents_add_up_to_one(smoke):
 def test_full_scale_code_runs_on_fashion_mnist(part, fewer, fashion):
     examples = {"fashion_mnist": {"train": 100, "test": 30}}
     small = {"width": 16, "depth": 1, "batch_size": 16, "steps": 2, "interval": 1, "examples": examples}
-    found = run_part(part, "full", seeds=2, data_dir=fashion, fewer={**fewer, "dataset": ["fashion_mnist"]}, **small)
+    found = run_part(part, "full", seeds=2, data_dir=fashion, factors={**fewer, "dataset": ["fashion_mnist"]}, **small)
     assert found["seed"].unique().tolist() == [STUDY.first_seed(), STUDY.first_seed() + 1]
     assert not found.empty
 
@@ -241,7 +214,7 @@ def test_training_in_tiles_changes_no_bit():
 
 def test_full_scale_clipping_runs():
     fewer = {"threshold": [0.1], "learning_rate": [0.5]}
-    found = run_part("clipping", "full", seeds=2, fewer=fewer, steps=2, examples=32)
+    found = run_part("clipping", "full", seeds=2, factors=fewer, steps=2, examples=32)
     assert found["seed"].tolist() == [STUDY.first_seed(), STUDY.first_seed() + 1] * 2
 
 

@@ -11,23 +11,22 @@ import pytest
 import torch
 
 from claimcheck.engine import residual
-from claimcheck.engine.context import Context, Settings
+from claimcheck.engine.context import Settings
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.train import Data
 from claimcheck.figures import drawing as figures
-from claimcheck.judging.measures import evaluate
 from claimcheck.judging.rule import decide
 from claimcheck.results import records as recording
 from claimcheck.spec import design
-from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
+from claimcheck.spec.controls import NAMES, control_of
 from claimcheck.theory import mean_field
 
+from .asking import Asked
+
 ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "residual_depth")
-RUNS, STATISTICS, FIGURES = (study_module(STUDY.folder, name) for name in ("runs", "statistics", "figures"))
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
+ASKED = Asked("residual_depth")
+STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
+RUNS, STATISTICS, FIGURES = (ASKED.module(name) for name in ("runs", "statistics", "figures"))
 IMAGES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
@@ -35,11 +34,8 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def context_of(part, scale="quick", settings=None, data_dir=Path("data")):
-    scaled = STUDY.at(scale)[part]
-    return Context(
-        "residual_depth", scale, part, Settings({**scaled.settings, **(settings or {})}), torch.device("cpu"), data_dir
-    )
+def context_of(part, scale="quick", settings=None, data_dir=ROOT / "data"):
+    return ASKED.context(part, scale, data_dir, **{**STUDY.at(scale)[part].settings, **(settings or {})})
 
 
 # ---------------------------------------------------------------- theory
@@ -87,16 +83,10 @@ def kinds(losses, **columns):
 
 
 def answer(name, rows, scale="quick", control=None):
-    """What a prediction, or one of its controls, measures on made-up rows of its part: seed -> number."""
-    prediction = PREDICTIONS[name]
-    prediction = applied(prediction, control_of(prediction, control)) if control else prediction
-    data = prediction.on[0] if prediction.on else None
-    rows = rows.reset_index(drop=True)
+    """What a prediction, or a control, measures on rows of its part (where they name none, of its first data set)."""
+    data = next(iter(PREDICTIONS[name].on or []), None)
     rows = rows if data is None or "dataset" in rows else rows.assign(dataset=data)
-    rows = rows if data is None else rows[rows["dataset"] == data]
-    if prediction.measure is None:
-        return getattr(STATISTICS, prediction.statistic)(rows, **prediction.arguments).to_dict()
-    return evaluate(prediction.measure, rows, STUDY.at(scale)[prediction.part].on(data)).to_dict()
+    return ASKED.answer(name, rows.reset_index(drop=True), scale, control=control, data=data).to_dict()
 
 
 def test_deep_gap_is_to_the_worse_residual_stack_and_ignores_shallow_rows():

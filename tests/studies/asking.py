@@ -1,0 +1,90 @@
+"""A study as its tests ask it: predictions and controls of records made by hand, and parts run without files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from claimcheck.engine.context import Context, Settings
+from claimcheck.judging.measures import evaluate
+from claimcheck.judging.rule import inside
+from claimcheck.results import records
+from claimcheck.spec import design
+from claimcheck.spec.controls import applied, control_of
+from claimcheck.spec.models import Prediction
+from claimcheck.spec.modules import study_module
+from claimcheck.spec.reading import load_study
+
+ROOT = Path(__file__).parents[2]
+
+
+class Asked:
+    """One study, with its predictions by id."""
+
+    def __init__(self, name: str) -> None:
+        self.study = load_study(ROOT / "studies", name)
+        self.predictions = {prediction.id: prediction for _, prediction in self.study.predictions()}
+
+    def module(self, name: str):
+        """One of the study's files, imported."""
+        return study_module(self.study.folder, name)
+
+    def prediction(self, name: str, control: str | None = None) -> Prediction:
+        """A prediction, or what one of its controls asks."""
+        prediction = self.predictions[name]
+        return applied(prediction, control_of(prediction, control)) if control else prediction
+
+    def answer(
+        self,
+        asked: str | Prediction,
+        rows: pd.DataFrame,
+        scale: str = "quick",
+        *,
+        control=None,
+        data: str | None = None,
+    ) -> pd.Series:
+        """What a prediction, or one of its controls, measures on the records of its part, a number for each seed.
+
+        Args:
+            data: the data set of which rows are taken; None: all of them.
+        """
+        asked = self.prediction(asked, control) if isinstance(asked, str) else asked
+        rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
+        if asked.measure is None:
+            return getattr(self.module("statistics"), asked.statistic)(rows, **asked.arguments)
+        part = self.study.at(scale)[asked.part]
+        return evaluate(asked.measure, rows, part if data is None else part.on(data))
+
+    def true_in(self, name: str, rows: pd.DataFrame, *, control: str | None = None) -> int:
+        """Of how many units a prediction, or its control, is true."""
+        asked = self.prediction(name, control)
+        return int(inside(self.answer(asked, rows).to_numpy(), asked.region).sum())
+
+    def context(self, part: str, scale: str = "smoke", data_dir: Path = ROOT / "data", **settings) -> Context:
+        """What a run function is given, with these settings alone."""
+        return Context(self.study.name, scale, part, Settings(settings), torch.device("cpu"), data_dir)
+
+    def run_part(
+        self, name: str, scale="smoke", *, seeds=None, data_dir=ROOT / "data", factors=None, rows=slice(None),
+        include=None, rate=None, **settings,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Records of one part as the runner makes them, without files.
+
+        Args:
+            factors: values of some factors, instead of all. rows: which of the runs. include: instead of the part's.
+            rate: learning rate where it is tuned; None: the first of the grid.
+        """
+        part = self.study.at(scale)[name]
+        cut = {key: part.factors[key].model_copy(update={"values": values}) for key, values in (factors or {}).items()}
+        changes = {"factors": {**part.factors, **cut}, "seeds": seeds or part.seeds}
+        part = part.model_copy(update=changes | ({} if include is None else {"include": include}))
+        runs, frames = design.confirmatory_runs(part).iloc[rows], []
+        if part.tune:
+            runs = runs.assign(**{part.tune.factor: rate or part.tune.values[0]})
+        function = getattr(self.module("runs"), self.study.run_function(name))
+        for piece in design.ensembles(part, runs, "confirm"):
+            context = self.context(name, scale, data_dir, **{**part.settings, **settings})
+            frames.append(records.check_outcome(function(piece.runs.copy(), context), piece.runs, part, where=name))
+        return records.part_of(records.concatenate(frames), name)
