@@ -167,11 +167,14 @@ def results_of(study: str, **options: object) -> Results:
 
 def all_results(**options: object) -> dict[str, Results]:
     """Every study's results, for the studies that have the scale."""
+    from claimcheck.results.state import locate
+    from claimcheck.running.devices import machine_for
     from claimcheck.spec.reading import study_names
 
     config = config_of(**options)
+    machine = machine_for(config.device)
     found = {name: study_of(name, config.studies_dir) for name in study_names(config.studies_dir)}
-    return {name: results_of(name, **options) for name, study in found.items() if config.scale in study.scales}
+    return {name: locate(study, config, machine) for name, study in found.items() if config.scale in study.scales}
 
 
 def named(text: str) -> tuple[str, str | None]:
