@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from claimcheck import streams
-from claimcheck.engine import networks
+from claimcheck.engine import lora, networks
 from claimcheck.engine.data import Data
 from claimcheck.engine.residual import Stack
 
@@ -94,6 +94,7 @@ NETWORKS: dict[str, tuple[Network, Callable[[], Data]]] = {
     "mlp pre-norm": (lambda run, g: networks.MLP(20, 16, 10, depth=4, residual="pre_norm", generator=g), _series),
     "mlp dropout": (lambda run, g: networks.MLP(20, [32, 32], 10, dropout=0.1 * (run.seed % 3), generator=g), _series),
     "mlp batch 17": (lambda run, g: networks.MLP(20, [17, 17], 10, norm="batch", generator=g), _series),
+    "mlp low-rank": (lambda run, g: lora.adapted(networks.MLP(20, [17, 32], 10, generator=g), 3, generator=g), _series),
     "stack": (lambda run, g: Stack(20, 17, 10, 4, ["plain", "scaled"][run.seed % 2], generator=g), _series),
     "stack pre-norm": (lambda run, g: Stack(20, 16, 10, 4, "pre_norm", generator=g), _series),
     "cnn 2d": (lambda run, g: networks.Cnn2d(1, 10, channels=4, generator=g), _images),

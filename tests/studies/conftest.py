@@ -55,6 +55,7 @@ def found(smoke_results):
 TOO_SMALL = {
     "distillation": {"equal-teacher-teaches": "never", "equal-teacher-gives-nothing": "never, against"},
     "double_descent": {"network-ends-near-optimum": "never"},
+    "fine_tuning": {"untuned-near-chance": "never, against", "tuning-closes-half-the-gap": ""},
     "gradient_flow": {
         "no-rate-trains": "against",
         "nothing-is-learnt": "never, against",

@@ -1,0 +1,26 @@
+"""Decisions by a threshold on a probability: the cheapest threshold, and what an alarm is worth where the ill are rare.
+
+Elkan 2001, The foundations of cost-sensitive learning, IJCAI. Pure formulas; knows no study.
+"""
+
+from __future__ import annotations
+
+
+def bayes_threshold(miss: float, alarm: float = 1.0) -> float:
+    """The probability above which an alarm is cheaper: alarm / (alarm + miss).
+
+    Args:
+        miss: cost of a missed case. alarm: cost of a false alarm. Right answers cost nothing.
+    """
+    return alarm / (alarm + miss)
+
+
+def predictive_value(sensitivity: float, specificity: float, prevalence: float) -> float:
+    """Share of alarms that are right, by Bayes' rule; NaN where there are no alarms.
+
+    Args:
+        sensitivity: share of cases with an alarm. specificity: share of others without.
+        prevalence: share of cases in the population.
+    """
+    right, wrong = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+    return right / (right + wrong) if right + wrong else float("nan")

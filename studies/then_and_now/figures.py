@@ -1,0 +1,140 @@
+"""The figures: what each ingredient is worth, then and now; data, hardware, lengths."""
+
+import numpy as np
+import pandas as pd
+
+from claimcheck.figures import style
+
+from .statistics import main_effects, worths
+
+DATA = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "fashion_mnist": "Fashion-MNIST"}
+NETWORKS = {"mlp": "", "cnn": ", convolutional"}
+KINDS = {"attention": "attention", "gru": "GRU", "lstm": "LSTM", "rnn": "plain RNN"}
+SINGLE = {
+    "residual": "skip connections",
+    "norm": "layer norm",
+    "init": "He's init",
+    "activation": "ReLU (tanh)",
+    "optimizer": "AdamW (SGD)",
+    "schedule": "warmup, cosine",
+    "shifts": "random shifts",
+    "dropout": "dropout",
+}
+"""What is left out, as the axis calls it; in brackets what is there instead."""
+
+SEVERAL = {
+    "regularisation": "all regularisation",
+    "norm_residual_init": "skip, norm, init",
+    "everything": "all of it (1998)",
+}
+INGREDIENTS = {
+    "activation": "ReLU\nfor tanh",
+    "dropout": "dropout",
+    "amount": "ten times\nthe data",
+    "size": "twice\nthe width",
+}
+
+
+def _tall(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Seeds by name as rows of seed, `name` and points."""
+    return table.rename_axis(columns=name).stack().rename("points").reset_index()
+
+
+def plot_recipe(records):
+    """What the whole recipe loses without something of it, a row for each, a panel for each data set and network."""
+    rows = records[records["part"].isin(["recipe", "recipe_cnn"])]
+    panels = rows.groupby(["dataset", "network"], sort=False)
+    tables = pd.concat([_tall(worths(own), "without").assign(panel=data + kind) for (data, kind), own in panels])
+    titles = {data + kind: DATA[data] + said for kind, said in NETWORKS.items() for data in DATA}
+    order = tables.groupby("without")["points"].mean().sort_values(ascending=False).index
+    labels = {**{name: SINGLE[name] for name in order if name in SINGLE}, **SEVERAL}
+    looks = {
+        name: {"color": style.COLOURS["blue" if name in SINGLE else "vermillion"], "marker": "o"} for name in labels
+    }
+    tall = 3.6 * -(-tables["panel"].nunique() // 2)
+    for axis, _, own in style.panels(tables, "panel", titles, columns=2, height=tall, sharex=True, sharey=True):
+        style.points(axis, own, x="without", y="points", labels=labels, looks=looks, horizontal=True)
+        axis.axvline(0, color=style.GREY, linewidth=1.0)
+    return style.finish(axis, tables, xlabel="points of test error lost without it")
+
+
+def plot_ingredients(records):
+    """Main effects of the factorial on the test error."""
+    panels = records.groupby("dataset", sort=False)
+    rows = pd.concat([_tall(main_effects(own), "ingredient").assign(dataset=data) for data, own in panels])
+    for axis, _, own in style.panels(rows, "dataset", DATA, height=2.9, sharey=True):
+        style.points(axis, own, x="ingredient", y="points", labels=INGREDIENTS)
+        axis.axhline(0, color=style.GREY, linewidth=1.0)
+    return style.finish(axis, rows, ylabel="change of test error / points")
+
+
+def plot_interactions(records):
+    """Test error by examples, dropout and size."""
+    names = {"large0.0": "large", "large0.5": "large, dropout", "small0.0": "small", "small0.5": "small, dropout"}
+    rows = records.assign(arm=records["size"] + records["dropout"].astype(str), few=records["amount"] == "few")
+    rows = rows.groupby(["dataset", "seed", "arm", "few"], as_index=False)["test_error"].mean()
+    rows = rows.assign(place=np.where(rows["few"], 0, 1))
+    for axis, _, own in style.panels(rows, "dataset", DATA, height=2.9):
+        style.curves(axis, own, x="place", y="test_error", by="arm", labels=names, times=100)
+        axis.set_xticks([0, 1], ["few", "many"])
+        axis.set_xlim(-0.3, 1.3)
+    return style.finish(axis, rows, xlabel="training examples", ylabel="test error / %")
+
+
+def _ratios(records, column, by, above, below):
+    """Ratios of a column between two levels of factor `by`, a row per seed and what else is in the records' `group`."""
+    table = records.pivot(index=["seed", "group"], columns=by, values=column)
+    return (table[above] / table[below]).rename("ratio").reset_index()
+
+
+def plot_speed(records):
+    """Updates with ReLU over those with tanh, by data set."""
+    rows = _ratios(records.assign(group=records["dataset"]), "updates", "activation", "relu", "tanh")
+    axis, labels = style.axis(height=2.8), {name: said for name, said in DATA.items() if name in set(rows["group"])}
+    style.points(axis, rows, x="group", y="ratio", labels=labels, average="median")
+    axis.axhline(1, color=style.GREY, linewidth=1.0)
+    style.level(axis, 1 / 6, "Krizhevsky et al. 2012")
+    style.log_axis(axis, [0.125, 0.25, 0.5, 1, 2, 4], ["⅛", "¼", "½", "1", "2", "4"], across="y")
+    return style.finish(axis, rows, "median", ylabel="updates, ReLU / tanh")
+
+
+def plot_batching(records):
+    """Time at once over time one by one."""
+    rows = _ratios(records.assign(group=records["workload"]), "seconds", "way", "at_once", "one_by_one")
+    axis = style.axis(height=2.8)
+    labels = {"examples": "LeNet-5,\n32 examples", "networks": "32 tiny\nnetworks"}
+    style.points(axis, rows, x="group", y="ratio", labels=labels, average="median")
+    axis.axhline(1, color=style.GREY, linewidth=1.0)
+    style.log_axis(axis, [0.0625, 0.125, 0.25, 0.5, 1], ["1/16", "⅛", "¼", "½", "1"], across="y")
+    return style.finish(axis, rows, "median", ylabel="time at once / one by one")
+
+
+def plot_growth(records):
+    """Test error over number of training examples, on logarithmic axes."""
+    rows = records[(records["part"] == "growth") | (records["part"] == "growth_noise") & (records["noise"] > 0)]
+    names = {0.0: "clean", 0.4: "40 % wrong"}
+    for axis, _, own in style.panels(rows, "dataset", DATA, height=2.9, sharey=True):
+        style.curves(axis, own, x="examples", y="test_error", by="noise", labels=names, times=100)
+        axis.set_yscale("log")
+        style.log_axis(axis, [5, 10, 20, 50, 100], across="y")
+    ticks = sorted(rows["examples"].unique())
+    return style.finish(axis, rows, log_ticks=ticks, xlabel="training examples", ylabel="test error / %")
+
+
+def plot_lengths(records):
+    """Time and rate of attention and recurrences by length."""
+    left, right = style.side_by_side("time / ms", "rate / product of matrices", height=2.9)
+    style.curves(left, records, x="length", y="seconds", by="kind", labels=KINDS, times=1000)
+    style.curves(right, records, x="length", y="share_of_product", by="kind", labels=KINDS)
+    style.log_axis(left, [5, 10, 20, 50, 100, 200], across="y")
+    right.set_ylim(0, 0.9)
+    ticks = sorted(records["length"].unique())
+    return style.finish(right, records, log_ticks=ticks, xlabel="length of the sequences")
+
+
+def plot_generation(records):
+    """Time of one token more."""
+    axis, ticks = style.axis(height=2.8), sorted(records["length"].unique())
+    style.curves(axis, records, x="length", y="seconds", by="kind", labels=KINDS, times=1e6)
+    style.log_axis(axis, [100, 200, 500, 1000, 2000], across="y")
+    return style.finish(axis, records, log_ticks=ticks, xlabel="tokens before", ylabel="time of a token / µs")

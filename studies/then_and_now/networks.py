@@ -1,0 +1,128 @@
+"""The networks that are trained: a shallow convolutional one in the manner of LeNet-5 and AlexNet, and a deep stack.
+
+Both take one network's tensors or R networks' stacked ones (:mod:`claimcheck.engine.layers`). A feature map is a matrix
+``[..., B * P, C]``, a row for each of the P places of each example, so that a convolution is one matrix product.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from claimcheck.engine.initializers import initialize
+from claimcheck.engine.layers import LayerNorm, Linear, flattened, for_ensembles
+from claimcheck.engine.networks import activation_of, linear
+from claimcheck.engine.noise import Dropout
+
+
+@for_ensembles
+class Convolution(Linear):
+    """A convolution with zeros around the grid: ``[..., B * P, C]`` to ``[..., B * P', outputs]``.
+
+    Args:
+        inputs, outputs: channels. grid: places of the input, (height, width); a signal is one high.
+        kernel: side of the square, or length of the interval, that a place sees; odd. stride: in both directions.
+    """
+
+    def __init__(self, inputs: int, outputs: int, grid: tuple[int, int], kernel: int, stride: int = 1) -> None:
+        self.grid, self.stride = grid, stride
+        self.kernel = tuple(min(kernel, 2 * side - 1) for side in grid)
+        super().__init__(math.prod(self.kernel) * inputs, outputs)
+        self.places = tuple((side - 1) // stride + 1 for side in grid)
+
+    def forward(self, input: Tensor) -> Tensor:
+        (high, wide), (rows, columns), step = self.kernel, self.places, self.stride
+        padding = (0, 0, wide // 2, wide // 2, high // 2, high // 2)
+        grid = F.pad(input.unflatten(-2, (-1, *self.grid)), padding)
+        seen = [
+            grid[..., i : i + step * (rows - 1) + 1 : step, j : j + step * (columns - 1) + 1 : step, :]
+            for i in range(high)
+            for j in range(wide)
+        ]
+        return super().forward(torch.cat(seen, -1).flatten(-4, -2))
+
+
+def grid_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of an example ``[..., H, W]`` or of a signal ``[L]``, which is one high."""
+    return (1, shape[-1]) if len(shape) == 1 else (shape[-2], shape[-1])
+
+
+def as_places(x: Tensor, weight: Tensor) -> Tensor:
+    """Examples of one channel as ``[..., B * P, 1]``; ``weight`` tells whether members are stacked."""
+    return x.reshape(*x.shape[: weight.dim() - 2], -1, 1)
+
+
+@for_ensembles
+class Convolutional(nn.Module):
+    """Two convolutions that halve the grid, one hidden layer with dropout after it, the classes.
+
+    The rate of dropout may differ along an ensemble. A signal's kernel is 5 long, an image's 3 wide.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], channels: int, outputs: int, *, generator: Generator, activation: str,
+        init: str, dropout: float,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        kernel = 5 if len(shape) == 1 else 3
+        first = Convolution(1, channels, grid_of(shape), kernel, stride=2)
+        second = Convolution(channels, 2 * channels, first.places, kernel, stride=2)
+        self.convolutions = nn.ModuleList(initialize(layer, generator, init) for layer in (first, second))
+        self.hidden = linear(2 * channels * math.prod(second.places), 4 * channels, generator, init=init)
+        self.output = linear(4 * channels, outputs, generator, init=init)
+        self.activations = nn.ModuleList(activation_of(activation) for _ in range(3))
+        self.dropout = Dropout(dropout, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, examples = as_places(x, self.output.weight), x.shape[self.output.weight.dim() - 2]
+        for convolution, activation in zip(self.convolutions, self.activations):
+            h = activation(convolution(h))
+        h = self.activations[2](self.hidden(h.unflatten(-2, (examples, -1)).flatten(-2)))
+        return self.output(self.dropout(h))
+
+
+@for_ensembles
+class Deep(nn.Module):
+    """A first layer, ``depth`` equal ones, and an output layer that reads the mean over places after dropout.
+
+    Without skip connections a layer is ``h <- activation(norm(W h + b))``; with them the first is linear, each of the
+    others ``h <- h + (W activation(norm(h)) + b) / sqrt(depth)``, and the output reads ``activation(norm(h))`` (He et
+    al. 2016, Identity mappings). Layers are fully connected, or convolutions 3 wide after a first one that is 5 wide and
+    keeps every third place. The norm, if any, is layer norm without gain and offset.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], width: int, outputs: int, *, generator: Generator, depth: int, kind: str,
+        activation: str, norm: str, residual: bool, init: str, dropout: float,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.convolutional, self.residual, self.scale = kind == "cnn", residual, 1.0 / math.sqrt(depth)
+        if self.convolutional:
+            first = Convolution(1, width, grid_of(shape), 5, stride=3)
+            others = [Convolution(width, width, first.places, 3) for _ in range(depth)]
+        else:
+            first, others = Linear(math.prod(shape), width), [Linear(width, width) for _ in range(depth)]
+        self.layers = nn.ModuleList(initialize(layer, generator, init) for layer in (first, *others))
+        self.output = linear(width, outputs, generator, init=init)
+        self.norm = LayerNorm(width, elementwise_affine=False) if norm == "layer" else None
+        self.activations = nn.ModuleList(activation_of(activation) for _ in self.layers)
+        self.dropout = Dropout(dropout, generator) if dropout else None
+
+    def _activate(self, layer: int, h: Tensor) -> Tensor:
+        return self.activations[layer](h if self.norm is None else self.norm(h))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, examples = self.output.weight, x.shape[self.output.weight.dim() - 2]
+        h = as_places(x, weight) if self.convolutional else flattened(x, weight)
+        for number, layer in enumerate(self.layers):
+            if not self.residual:
+                h = self._activate(number, layer(h))
+            elif number == 0:
+                h = layer(h)
+            else:
+                h = torch.add(h, layer(self._activate(number - 1, h)), alpha=self.scale)
+        h = self._activate(len(self.layers) - 1, h) if self.residual else h
+        if self.convolutional:
+            h = h.unflatten(-2, (examples, -1)).mean(-2)
+        return self.output(h if self.dropout is None else self.dropout(h))

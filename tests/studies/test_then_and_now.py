@@ -1,0 +1,328 @@
+"""Then and now: networks against torch's own layers, published counts, chains, statistics on hand-made records, figures."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from claimcheck.engine.context import Context, Settings
+from claimcheck.engine.ensemble import Ensemble
+from claimcheck.judging.measures import evaluate
+from claimcheck.results import records as recording
+from claimcheck.spec import design
+from claimcheck.spec.controls import NAMES, applied, control_of
+from claimcheck.spec.modules import study_module
+from claimcheck.spec.reading import load_study
+
+ROOT = Path(__file__).parents[2]
+STUDY = load_study(ROOT / "studies", "then_and_now")
+RUNS, STATISTICS, networks, published, sequences, hardware = (
+    study_module(STUDY.folder, name)
+    for name in ("runs", "statistics", "networks", "published", "sequences", "hardware")
+)
+shifted = study_module(STUDY.folder, "shifts").shifted
+PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def context_of(part, scale="smoke", **settings):
+    given = {**STUDY.at(scale)[part].settings, **settings}
+    return Context("then_and_now", scale, part, Settings(given), torch.device("cpu"), Path("data"))
+
+
+def answer(prediction, rows, scale="quick", control=None):
+    asked = PREDICTIONS[prediction]
+    asked = applied(asked, control_of(asked, control)) if control else asked
+    if asked.measure is None:
+        return getattr(STATISTICS, asked.statistic)(rows, **asked.arguments)
+    return evaluate(asked.measure, rows, STUDY.at(scale)[asked.part])
+
+
+# ---- networks ----
+
+
+@pytest.mark.parametrize(("shape", "kernel", "stride"), [((14, 14), 5, 2), ((7, 5), 3, 1), ((40,), 5, 3)])
+def test_a_convolution_is_torch_s(shape, kernel, stride):
+    grid = networks.grid_of(shape)
+    layer = networks.Convolution(3, 4, grid, kernel, stride)
+    torch.nn.init.normal_(layer.weight, generator=generator())
+    torch.nn.init.normal_(layer.bias, generator=generator(1))
+    x = torch.randn(2, *grid, 3, generator=generator(2))
+    found = layer(x.flatten(0, 2)).unflatten(0, (2, *layer.places))
+    weight = layer.weight.unflatten(1, (*layer.kernel, 3)).permute(0, 3, 1, 2)
+    padding = tuple(side // 2 for side in layer.kernel)
+    expected = F.conv2d(x.permute(0, 3, 1, 2), weight, layer.bias, stride=stride, padding=padding)
+    torch.testing.assert_close(found, expected.permute(0, 2, 3, 1))
+
+
+def deep(run, generator, shape=(14, 14), **changes):
+    said = {"depth": 3, "kind": "mlp", "activation": "relu", "norm": "layer", "residual": True, "init": "he"}
+    return networks.Deep(shape, 6, 10, generator=generator, **{**said, "dropout": 0.0, **changes})
+
+
+def shallow(run, generator, shape=(14, 14)):
+    how = {"activation": "tanh", "init": "xavier", "dropout": 0.0}
+    return networks.Convolutional(shape, 2, 10, generator=generator, **how)
+
+
+MADE = {
+    "shallow": shallow,
+    "mlp": deep,
+    "cnn": lambda run, generator: deep(run, generator, kind="cnn"),
+    "plain": lambda run, generator: deep(run, generator, residual=False, norm="none", activation="tanh"),
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+@pytest.mark.parametrize("shape", [(14, 14), (40,)])
+def test_stacked_networks_compute_what_each_does_alone(kind, shape):
+    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1]})
+    made = {
+        "shallow": lambda run, generator: shallow(run, generator, shape),
+        "mlp": lambda run, generator: deep(run, generator, shape),
+        "cnn": lambda run, generator: deep(run, generator, shape, kind="cnn"),
+        "plain": lambda run, generator: deep(run, generator, shape, residual=False, norm="none"),
+    }[kind]
+    ensemble = Ensemble.build(runs, made, generator)
+    x = torch.randn(5, *shape, generator=generator(3))
+    assert networks.Deep.for_ensembles is networks.Deep
+    together = ensemble.map(RUNS.for_ensembles(lambda predict, batch, hyper: predict(batch["x"])), {"x": x})
+    for place, run in enumerate(runs["run"]):
+        torch.testing.assert_close(together[place], ensemble.network(run)(x))
+
+
+def test_a_deep_network_follows_its_formula():
+    network = deep(None, generator())
+    x = torch.randn(4, 14, 14, generator=generator(1))
+    first, *others = network.layers
+    h = first(x.flatten(1))
+    for layer in others:
+        h = h + layer(F.layer_norm(h, (6,)).relu()) / math.sqrt(3)
+    torch.testing.assert_close(network(x), network.output(F.layer_norm(h, (6,)).relu()))
+
+
+# ---- shifts ----
+
+
+def test_a_signal_is_moved_around_its_end_by_each_member_s_own_steps():
+    x = torch.arange(12.0).expand(2, 300, 12)
+    moved = shifted(x, torch.tensor([5, 6]), 2, 1)
+    assert torch.equal(moved, (torch.arange(12.0) + moved[..., :1]) % 12)
+    assert [set(member.flatten().tolist()) for member in moved[..., 0]] == [{0.0, 1.0, 2.0, 10.0, 11.0}] * 2
+    assert not torch.equal(moved[0], moved[1])
+    torch.testing.assert_close(shifted(x[1], torch.tensor(6), 2, 1), moved[1])
+
+
+def test_an_image_is_moved_as_a_whole_and_filled_with_its_darkest_value():
+    x = torch.full((300, 5, 5), -1.0)
+    x[:, 2, 2] = 1.0
+    moved = shifted(x, torch.tensor(9), 2, 2)
+    assert torch.equal(moved.flatten(1).sum(1), x.flatten(1).sum(1))
+    assert len({int(row.argmax()) for row in moved.flatten(1)}) == 25
+    assert shifted(x, torch.tensor(9), 0, 2) is x
+
+
+# ---- the recipe ----
+
+
+@pytest.mark.parametrize("scale", ["quick", "full"])
+def test_every_arm_leaves_out_what_its_name_says_and_nothing_else(scale):
+    part = STUDY.at(scale)["recipe"]
+    today, then = part.settings["today"], part.settings["in_1998"]
+    assert set(today) == set(then)
+    assert all(today[name] != then[name] for name in today)
+    found = {arm: RUNS.ingredients_of(Settings(part.settings), arm) for arm in part.factors["without"].values}
+    changed = {arm: {name for name in today if said[name] != today[name]} for arm, said in found.items()}
+    assert changed["nothing"] == set()
+    assert changed["everything"] == set(today)
+    assert changed["norm_residual_init"] == {"norm", "residual", "init"}
+    assert all(arm in changed[arm] for arm in STATISTICS.SINGLE)
+
+
+def test_all_arms_of_a_comparison_have_the_same_pilots():
+    for name in ("ingredients", "speed", "growth", "recipe"):
+        part = STUDY.at("quick")[name]
+        assert design.pilot_runs(part).groupby(list(part.factors)).size().nunique() == 1
+        assert part.tune.seeds == 8
+
+
+# ---- counts and chains ----
+
+
+def test_lenet5_of_1998_layer_by_layer():
+    """Table of LeCun et al. 1998: C1 156, S2 12, C3 1,516, S4 32, C5 48,120, F6 10,164 weights."""
+    network = published.lenet5_of_1998()
+    sizes = [sum(each.numel() for each in layer.parameters()) for layer in network]
+    assert [size for size in sizes if size] == [156, 12, 1516, 32, 48120, 10164]
+    assert published.counts("lenet5_of_1998")["parameters"] == 60000
+
+
+def test_multiplications_of_lenet5_by_hand():
+    found = published.counts("lenet5")
+    convolutions = 28 * 28 * 25 * 6 + 10 * 10 * 25 * 6 * 16 + 400 * 120
+    assert found["multiplications"] == convolutions + 120 * 84 + 84 * 10
+    assert found["parameters"] == 61706
+
+
+def test_the_longest_chain_is_that_of_the_operations():
+    x = torch.ones(3, requires_grad=True)
+    assert sequences.longest_chain((x * 2).relu() + x) == sequences.longest_chain((x * 2).relu()) + 1
+
+
+def test_layers_that_are_timed_have_weights_as_many_and_see_what_came_before():
+    settings = STUDY.at("quick")["lengths"].settings
+    device = torch.device("cpu")
+    sizes = [
+        sum(each.numel() for each in sequences.layer_of(kind, settings, device).parameters())
+        for kind in ("attention", "gru", "lstm", "rnn")
+    ]
+    assert max(sizes) / min(sizes) < 1.01
+
+
+def test_a_token_more_is_the_last_of_the_whole_sequence():
+    block = sequences.Transformer(8, 2)
+    with torch.no_grad():
+        for place, each in enumerate(block.parameters()):
+            each.copy_(torch.randn(each.shape, generator=generator(place)) / 3)
+        x = torch.randn(2, 5, 8, generator=generator(9))
+        parts = block.into(block.norms[0](x)).unflatten(-1, (3, 2, -1)).unbind(-3)
+        kept = [each.transpose(1, 2)[:, :, :4] for each in parts[1:]]
+        torch.testing.assert_close(block(x[:, 4:], kept)[:, 0], block(x)[:, 4])
+
+
+def test_works_are_timed_by_turns():
+    done = []
+    works = {name: lambda name=name: done.append(name) for name in "abc"}
+    found = sequences.by_turns(works, 3, torch.device("cpu"))
+    assert set(found) == set("abc")
+    assert "".join(done) == "cab" + "abc" + "bca" + "cab"
+
+
+@pytest.mark.parametrize("workload", ["examples", "networks"])
+def test_at_once_and_one_by_one_are_the_same_work(workload):
+    works = hardware.WORKLOADS[workload](context_of("batching").settings, generator())
+    assert set(works) == {"at_once", "one_by_one"}
+    for work in works.values():
+        work()
+
+
+# ---- statistics ----
+
+
+def factorial(effects, dropout=lambda size: 0.0):
+    """Records of one seed whose test error falls by `effects`."""
+    rows = []
+    for activation in ("tanh", "relu"):
+        for rate in (0.0, 0.5):
+            for examples in ("few", "many"):
+                for size in ("small", "large"):
+                    error = 0.5 + effects["relu"] * (activation == "relu") + effects["many"] * (examples == "many")
+                    error += effects["large"] * (size == "large") + (dropout(size) if rate else 0.0)
+                    rows.append((0, activation, rate, examples, size, error, "ok"))
+    return pd.DataFrame(rows, columns=["seed", "activation", "dropout", "amount", "size", "test_error", "status"])
+
+
+def test_main_effects_are_those_that_were_put_in():
+    rows = factorial({"relu": -0.02, "many": -0.2, "large": -0.05}, lambda size: 0.04 if size == "small" else 0.0)
+    found = STATISTICS.main_effects(rows).iloc[0]
+    assert found.to_dict() == pytest.approx({"activation": -2, "dropout": 2, "amount": -20, "size": -7})
+    assert answer("relu-lowers-error", rows)[0] == pytest.approx(-2)
+    assert answer("dropout-lowers-error", rows)[0] == pytest.approx(2)
+    assert answer("dropout-hurts-the-small", rows)[0] == pytest.approx(4)
+    assert answer("data-beats-the-rest", rows)[0] == pytest.approx(20 - 7 - 2), "harm by dropout counts as nothing"
+    assert answer("data-beats-the-rest", rows, control="never")[0] < 0
+
+
+def recipe(errors):
+    """Records of one seed: test errors by what is left out."""
+    rows = [(0, "mlp", name, error, "ok" if np.isfinite(error) else "diverged") for name, error in errors.items()]
+    return pd.DataFrame(rows, columns=["seed", "network", "without", "test_error", "status"])
+
+
+ERRORS = {
+    **dict.fromkeys(STATISTICS.SINGLE, 0.22),
+    "nothing": 0.2,
+    "residual": 0.5,
+    "regularisation": 0.3,
+    "norm_residual_init": np.nan,
+    "everything": 0.6,
+}
+
+
+def test_worth_is_the_error_without_it_less_that_with_all():
+    rows = recipe(ERRORS)
+    assert STATISTICS.worths(rows).loc[0, "residual"] == pytest.approx(30)
+    assert answer("today-beats-1998", rows)[0] == pytest.approx(40)
+    assert answer("norm-or-residual-counts-most", rows)[0] == pytest.approx(30 - 2)
+    assert answer("norm-or-residual-counts-most", rows, control="never")[0] == pytest.approx(2 - 30)
+    assert answer("every-ingredient-counts", rows)[0] == pytest.approx(2)
+    assert answer("every-ingredient-counts", recipe({**ERRORS, "init": 0.19}))[0] == pytest.approx(-1)
+    assert answer("any-one-can-go", rows)[0] == pytest.approx(30)
+    assert answer("all-three-cannot-go", rows)[0] == pytest.approx(70), "one that diverged counts as guessing"
+
+
+def growth(errors, noise=0.0, column="test_error"):
+    rows = [(0, n, noise, error, "ok") for n, error in errors.items()]
+    return pd.DataFrame(rows, columns=["seed", "examples", "noise", column, "status"])
+
+
+def test_a_power_law_has_its_exponent_and_is_explained():
+    rows = growth({n: n**-0.4 for n in (64, 256, 1024, 4096)})
+    assert answer("error-falls", rows)[0] == pytest.approx(-0.4)
+    assert answer("error-falls", rows, control="against")[0] == pytest.approx(0.4)
+    assert answer("a-power-law", rows)[0] == pytest.approx(1)
+    assert answer("a-power-law", rows, control="never")[0] < 0.5
+    bent = growth({64: 0.5, 256: 0.1, 1024: 0.1, 4096: 0.1})
+    assert answer("a-power-law", bent)[0] == pytest.approx(0.6)
+
+
+def test_noise_is_flatter_where_its_slope_is_nearer_to_nought():
+    sizes = (64, 256, 1024)
+    rows = pd.concat([growth({n: n**-0.4 for n in sizes}), growth({n: n**-0.1 for n in sizes}, 0.4)])
+    assert answer("wrong-labels-flatten", rows)[0] == pytest.approx(0.3)
+    assert answer("wrong-labels-flatten", rows, control="never")[0] == 0
+    assert answer("wrong-labels-flatten", rows, control="against")[0] == pytest.approx(-0.3)
+
+
+# ---- the whole of it, small ----
+
+
+CASES = [(name, data) for name, each in PREDICTIONS.items() for data in each.on or [None] if data != "fashion_mnist"]
+
+
+@pytest.mark.parametrize(("name", "data"), CASES)
+def test_every_prediction_and_control_gives_each_seed_a_number(smoke, name, data):
+    prediction = PREDICTIONS[name]
+    rows = recording.part_of(smoke, prediction.part)
+    if rows.empty:
+        pytest.skip(f"part {prediction.part} is not run at smoke")
+    rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
+    for control in (None, *NAMES) if prediction.kind != "fact" else (None,):
+        found = answer(name, rows, "smoke", control)
+        assert sorted(found.index) == sorted(rows["seed"].unique())
+        assert np.isfinite(found.to_numpy(dtype=float)).all()
+
+
+@pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
+def test_figures_draw_without_problems(smoke, drawn_well, figure):
+    drawn_well(STUDY, figure, smoke)
+
+
+def test_facts_hold(smoke):
+    from claimcheck.judging import judge
+
+    for name, prediction in PREDICTIONS.items():
+        if prediction.kind == "fact":
+            rows = recording.part_of(smoke, prediction.part)
+            assert judge.fact_holds(answer(name, rows, "smoke").to_numpy(), prediction), name
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()
