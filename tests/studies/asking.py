@@ -8,11 +8,12 @@ import pandas as pd
 import torch
 
 from claimcheck.engine.context import Context, Settings
+from claimcheck.judging import judge
 from claimcheck.judging.measures import evaluate
 from claimcheck.judging.rule import inside
 from claimcheck.results import records
 from claimcheck.spec import design
-from claimcheck.spec.controls import applied, control_of
+from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.spec.models import Prediction
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study
@@ -61,6 +62,26 @@ class Asked:
         """Of how many units a prediction, or its control, is true."""
         asked = self.prediction(name, control)
         return int(inside(self.answer(asked, rows).to_numpy(), asked.region).sum())
+
+    def made(self, name: str, columns, scale: str = "quick") -> pd.DataFrame:
+        """Records of a part as a scale has it, two seeds, with the columns that ``columns(run, settings)`` gives."""
+        part = self.study.at(scale)[name].model_copy(update={"seeds": 2})
+        runs = design.confirmatory_runs(part)
+        found = [columns(run, part.settings) for run in runs.itertuples()]
+        return runs.assign(status="ok").join(pd.DataFrame(found, runs.index))
+
+    def told_from_controls(self, asked: Prediction, rows: pd.DataFrame, scale: str, true: bool = True) -> None:
+        """Asserts that a prediction is (not) true of every unit of these records, on each data set, and its controls of none."""
+        if asked.kind == "fact":
+            assert judge.fact_holds(self.answer(asked, rows, scale).to_numpy(), asked)
+            return
+        for data in asked.on or [None]:
+            found = self.answer(asked, rows, scale, data=data).to_numpy()
+            assert inside(found, asked.region).all() == true, (scale, data)
+            for name in NAMES:
+                other = self.prediction(asked.id, name)
+                found = self.answer(other, rows, scale, data=data).to_numpy()
+                assert not inside(found, other.region).any(), (scale, data, name)
 
     def context(self, part: str, scale: str = "smoke", data_dir: Path = ROOT / "data", **settings) -> Context:
         """What a run function is given, with these settings alone."""

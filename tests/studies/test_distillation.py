@@ -10,10 +10,7 @@ import torch.nn.functional as F
 
 from claimcheck.engine.data import Data
 from claimcheck.figures import drawing
-from claimcheck.judging import judge, rule
 from claimcheck.results import records
-from claimcheck.spec import design
-from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.spec.modules import study_module
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
@@ -174,8 +171,7 @@ MADE = {
 
 def made(name, scale="quick"):
     """Records of a part as a scale has it, two seeds, with made columns."""
-    runs = design.confirmatory_runs(STUDY.at(scale)[name].model_copy(update={"seeds": 2}))
-    return runs.assign(status="ok").join(pd.DataFrame([MADE[name](run) for run in runs.itertuples()], runs.index))
+    return ASKED.made(name, lambda run, settings: MADE[name](run), scale)
 
 
 CONTRADICTED = {"equal-teacher-teaches"}
@@ -186,16 +182,7 @@ CONTRADICTED = {"equal-teacher-teaches"}
 def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
     for scale in ("full",) if prediction.part == "images" else ("quick", "full"):
         rows = made(prediction.part, scale)
-        if prediction.kind == "fact":
-            assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
-            continue
-        for data in prediction.on or [None]:
-            found = answer(prediction, rows, scale, data=data).to_numpy()
-            assert rule.inside(found, prediction.region).all() != (prediction.id in CONTRADICTED), data
-            for name in NAMES:
-                asked = applied(prediction, control_of(prediction, name))
-                found = answer(asked, rows, scale, data=data).to_numpy()
-                assert not rule.inside(found, asked.region).any(), (scale, data, name)
+        ASKED.told_from_controls(prediction, rows, scale, true=prediction.id not in CONTRADICTED)
 
 
 LABELS, SOFT = (0.7 + 0.8) / 2, (0.75 + 0.85 + 0.01 * np.log(4)) / 2

@@ -8,10 +8,8 @@ import pytest
 
 from claimcheck.engine.context import Context, Settings
 from claimcheck.figures import drawing
-from claimcheck.judging import judge, rule
+from claimcheck.judging import rule
 from claimcheck.results import records
-from claimcheck.spec import design
-from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.theory import risk
 
 from .asking import Asked
@@ -105,26 +103,14 @@ MADE = {
 
 def made(name, scale="quick", columns=None):
     """Records of a part as a scale has it, two seeds, with made columns."""
-    part = STUDY.at(scale)[name].model_copy(update={"seeds": 2})
-    runs = design.confirmatory_runs(part)
-    found = [(columns or MADE[name])(run, part.settings) for run in runs.itertuples()]
-    return runs.assign(status="ok").join(pd.DataFrame(found, runs.index))
+    return ASKED.made(name, columns or MADE[name], scale)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS.values(), ids=lambda prediction: prediction.id)
 def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
     """At both scales, since the sizes that it names are other ones at each, and on every data set."""
     for scale in ("full",) if prediction.part == "convolution" else ("quick", "full"):
-        rows = made(prediction.part, scale)
-        if prediction.kind == "fact":
-            assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
-            continue
-        for data in prediction.on or [None]:
-            assert rule.inside(answer(prediction, rows, scale, data=data).to_numpy(), prediction.region).all(), scale
-            for name in NAMES:
-                asked = applied(prediction, control_of(prediction, name))
-                found = answer(asked, rows, scale, data=data).to_numpy()
-                assert not rule.inside(found, asked.region).any(), (scale, data, name)
+        ASKED.told_from_controls(prediction, made(prediction.part, scale), scale)
 
 
 SHAPES = [name for name in PREDICTIONS if name.endswith(("second-descent", "-u", "peaks-on-clean-labels"))]

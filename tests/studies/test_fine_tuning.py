@@ -8,10 +8,7 @@ import torch
 from claimcheck.data import words
 from claimcheck.engine import lora
 from claimcheck.errors import ClaimcheckError
-from claimcheck.judging import judge, rule
 from claimcheck.results import records
-from claimcheck.spec import design
-from claimcheck.spec.controls import NAMES, applied, control_of
 
 from .asking import Asked
 
@@ -185,22 +182,13 @@ MADE = {"classifiers": tuned, "many": tuned, "words": read, "memory": used}
 
 def made(name, scale="quick"):
     """Records of a part as a scale has it, two seeds, with made columns."""
-    runs = design.confirmatory_runs(STUDY.at(scale)[name].model_copy(update={"seeds": 2}))
-    return runs.assign(status="ok").join(pd.DataFrame([MADE[name](run) for run in runs.itertuples()], runs.index))
+    return ASKED.made(name, lambda run, settings: MADE[name](run), scale)
 
 
 @pytest.mark.parametrize("scale", ["quick", "full"])
 @pytest.mark.parametrize("prediction", PREDICTIONS.values(), ids=lambda prediction: prediction.id)
 def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction, scale):
-    rows = made(prediction.part, scale)
-    if prediction.kind == "fact":
-        assert judge.fact_holds(answer(prediction, rows, scale).to_numpy(), prediction)
-        return
-    for data in prediction.on or [None]:
-        assert rule.inside(answer(prediction, rows, scale, data=data).to_numpy(), prediction.region).all(), data
-        for name in NAMES:
-            asked = applied(prediction, control_of(prediction, name))
-            assert not rule.inside(answer(asked, rows, scale, data=data).to_numpy(), asked.region).any(), (data, name)
+    ASKED.told_from_controls(prediction, made(prediction.part, scale), scale)
 
 
 def test_shares_of_the_gap_and_gains_are_those_done_by_hand(smoke):
