@@ -77,6 +77,20 @@ def test_names_are_those_of_one_work_alone(entries: list[dict]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("Hastie 2022, Surprises in high-dimensional ridgeless least squares interpolation.", True),
+        ("Hastie 2022, Surprises in high-dimensional ridgeless least squares", True),
+        ("Hastie 2019, Surprises in high-dimensional ridgeless least squares interpolation.", False),
+        ("Hastie 2022, Surprises.", False),
+    ],
+)
+def test_a_source_in_words_is_known_by_its_title_and_year(line: str, same: bool) -> None:
+    title = "Surprises in High-Dimensional Ridgeless Least Squares Interpolation"
+    assert works._is({"title": title, "issued": {"date-parts": [[2022]]}}, line) is same
+
+
+@pytest.mark.parametrize(
     ("entry", "fault"),
     [
         ("@misc{He2016,\n}", "is not a key; found 'He2016'"),

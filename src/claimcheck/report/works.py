@@ -39,7 +39,7 @@ class Works:
 
 
 def listed(view: ReportView, studies_dir: Path) -> Works:
-    """The works that the studies name: by key, by a number (arXiv, DOI) that the bibliography has, or in words.
+    """The works that the studies name: by key, by a number (arXiv, DOI) or title that the bibliography has, or in words.
 
     Raises:
         ClaimcheckError: pandoc cannot read the bibliography.
@@ -52,8 +52,9 @@ def listed(view: ReportView, studies_dir: Path) -> Works:
         keys |= set(CITED.findall(_texts(study.spec.model_dump(mode="json"))))
         for line in (" ".join(source.split()) for source in study.spec.references):
             work = text.work(line)
-            if work in numbers:
-                keys.add(numbers[work])
+            key = numbers.get(work) or next((entry["id"] for entry in entries if _is(entry, line)), None)
+            if key is not None:
+                keys.add(key)
             elif not re.fullmatch(rf"@{KEY}", line):
                 plain.setdefault(work, line)
     known = tuple(entry["id"] for entry in entries if entry["id"] in keys)
@@ -68,6 +69,22 @@ def _texts(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _is(entry: dict, line: str) -> bool:
+    """Whether a source in words has the year of an entry and its title: as far as a colon, or the first five words."""
+    title, words = entry.get("title", ""), f" {_words(line)} "
+    short = title.partition(":")[0]
+    begun = _words(short if len(short.split()) > 1 else title).split()[:5]
+    return len(begun) > 1 and f" {' '.join(begun)} " in words and f" {_year(entry)} " in words
+
+
+def _words(line: str) -> str:
+    return " ".join(re.findall(r"\w+", line.casefold()))
+
+
+def _year(entry: dict) -> str:
+    return str(entry.get("issued", {}).get("date-parts", [[""]])[0][0])
+
+
 def _numbers(entry: dict) -> list[str]:
     """The arXiv number and the DOI of a work."""
     arxiv = re.fullmatch(r"https?://arxiv\.org/abs/(.+)", entry.get("URL", ""))
@@ -79,7 +96,7 @@ def _names(entries: Iterable[dict]) -> dict[str, str]:
     found: dict[str, set[str]] = {}
     for entry in entries:
         people = [each.get("family") or each.get("literal", "") for each in entry.get("author", ())]
-        year = str(entry.get("issued", {}).get("date-parts", [[""]])[0][0])
+        year = _year(entry)
         *first, last = people or [""]
         forms = [f"{', '.join(first)}{joint}{last}" for joint in (" & ", " and ")] if first else [last]
         forms += [f"{people[0]} et al."] if len(people) > 2 else []
