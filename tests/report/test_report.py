@@ -354,12 +354,7 @@ def test_an_edited_verdict_is_refused(own: Path, find: Find) -> None:
     [
         ("notes.md", "estimate('mean-is-zero')", "estimate('mean-is-nought')", "nought.*did you mean 'mean-is-zero'"),
         ("notes.md", "{{ verdict('noise-is-centred') }}", "{{ verdict(3) }}", "unknown claim or prediction"),
-        (
-            "notes.md",
-            "@gauss1809theoria",
-            "@gaus1809theoria",
-            r"notes.md: cites a work.*did you mean 'gauss1809theoria'",
-        ),
+        ("notes.md", "@gauss1809theoria", "@gaus1809theoria", "cites a work.*did you mean 'gauss1809theoria'"),
         ("notes.md", "$$\\mu \\neq 0.$$", "$$\\mu \\neq { 0.$$", "formula"),
         ("study.yaml", "- two", "![x](/etc/passwd)", "must not hold pictures"),
         ("study.yaml", "$\\\\bar x$", "$\\\\unknowncommand{x$", ""),
