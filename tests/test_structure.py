@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "src" / "claimcheck"
 
 BASE = ("errors", "files", "streams")
-LAYERS = ("spec", "data", "theory", "engine", "results", "running", "judging", "figures", "report", "cli")
+LAYERS = ("checklist", "spec", "data", "theory", "engine", "results", "running", "judging", "figures", "report", "cli")
 """Each may import those before it, all may import `BASE`, and what is in `BASE` imports only its own."""
 
 PYTHON = sorted(

@@ -14,11 +14,10 @@ import torch
 from claimcheck.data.draws import draw_each
 from claimcheck.engine import measure, networks
 from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.shifts import shifted
 from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, softmax_cross_entropy, train
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, log_softmax, soft_loss
-
-from .shifts import shifted
 
 SIGNALS = "mnist1d_pool"
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from claimcheck.data import pools
 from claimcheck.data.draws import draw_each
+from claimcheck.data.pools import Examples
 from claimcheck.engine.data import Data, noisy_labels
 from claimcheck.engine.ensemble import for_ensembles
 from claimcheck.engine.networks import MLP
@@ -39,17 +43,23 @@ def _drawn(runs: pd.DataFrame, context, examples: int) -> tuple[tuple[int, ...],
     name = runs["dataset"].iloc[0]
     sizes = context.settings.data[name]
     own = draw_each(context, name, runs["seed"], train=sizes["train"] + sizes["valid"], test=sizes["test"])
-    pool, side = own.pool, sizes.get("average_pooling", 1)
-    if side > 1:
-        smaller = {each: F.avg_pool2d(getattr(pool, each), side).squeeze(1) for each in ("x_train", "x_test")}
-        pool = replace(pool, **smaller)
-    pool = pool.rescaled()
+    pool = _scaled(name, context.data_dir, sizes.get("average_pooling", 1)).to(context.device)
     learnt = {"x": pool.x_train, "y": pool.y_train}
     return tuple(pool.x_train.shape[1:]), {
         "train": Data(learnt, subset=own.train[:, :examples]),
         "valid": Data(learnt, subset=own.train[:, sizes["train"] :]),
         "test": Data({"x": pool.x_test, "y": pool.y_test}, subset=own.test),
     }
+
+
+@lru_cache(maxsize=4)
+def _scaled(name: str, data_dir: Path, side: int) -> Examples:
+    """The pool as it is learnt from, made once for all ensembles."""
+    pool = pools.load(name, data_dir)
+    if pool.x_train.dim() == 4:  # images of one channel
+        smaller = {each: F.avg_pool2d(getattr(pool, each), side).squeeze(1) for each in ("x_train", "x_test")}
+        pool = replace(pool, **smaller)
+    return pool.rescaled()
 
 
 def _measured(sets: dict[str, Data]) -> dict[str, Data]:

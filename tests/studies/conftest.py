@@ -68,6 +68,8 @@ TOO_SMALL = {
         "rms-as-good-plain": "never, against",
         "rms-as-good-residual": "never, against",
     },
+    "regularization": {"one-size-fits": "never"},
+    "adamw": {"printed-trains-like-adamw": "never, against", "betas-hardly-matter": "never, against"},
 }
 """Controls that are true at smoke, by study and prediction: a few steps train nothing, so arms that differ at quick do not."""
 

@@ -22,7 +22,7 @@ from claimcheck.spec.reading import load_study, study_names
 
 STUDIES = Path(__file__).parents[2] / "studies"
 DEVICE = torch.device("meta")  # known to PyTorch everywhere, without kernels; autograd treats it like a CPU
-TIMED = ("timing", "timing_compiled", "timing_gpu", "cost", "cost_gpu")  # measure seconds: no two runs are equal
+TIMED = ("timing", "timing_compiled", "timing_gpu", "cost", "cost_gpu", "memory")  # measured: no two runs are equal
 SIZES = {"pool": 200, "validation": 50, "test": 60, "examples": 40, "reach": 2, "teacher_steps": 2, "steps": 2}
 FULL = {  # parts that are run at full scale only, with less of everything
     ("distillation", "images"): {"fashion_mnist": SIZES, "batch_size": 20, "teacher_width": 16},

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from claimcheck.engine.data import Data
 from claimcheck.figures import drawing
 from claimcheck.results import records
-from claimcheck.spec.modules import study_module
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
 from .asking import Asked
@@ -21,7 +20,6 @@ ASKED = Asked("distillation")
 STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 answer, run_part = ASKED.answer, ASKED.run_part
 RUNS, STATISTICS, FIGURES = (ASKED.module(name) for name in ("runs", "statistics", "figures"))
-shifted = study_module(STUDY.folder, "shifts").shifted
 SIZES = {"pool": 80, "validation": 50, "test": 50, "examples": 40, "teacher_steps": 2, "steps": 2}
 
 
@@ -82,29 +80,7 @@ def test_expected_cosine_rises_to_one():
     assert found[-1] > 0.999
 
 
-# ---- shifts ----
-
-
-def test_a_series_is_moved_around_its_end():
-    x = torch.arange(12.0).expand(200, 12)
-    moved = shifted(x, torch.tensor(5), 6)
-    first = moved[:, :1]
-    assert torch.equal(moved, (torch.arange(12.0) + first) % 12)
-    assert set(first.flatten().tolist()) == set(range(12))
-
-
-def test_an_image_is_moved_as_a_whole_and_filled_with_its_darkest_value():
-    x = torch.full((300, 1, 5, 5), -1.0)
-    x[:, 0, 2, 2] = 1.0
-    moved = shifted(x, torch.tensor(9), 2)
-    assert torch.equal(moved.flatten(1).sum(1), x.flatten(1).sum(1))
-    assert len({int(row.argmax()) for row in moved.flatten(1)}) == 25
-
-
-def test_strength_zero_leaves_examples_alone():
-    x = torch.randn(10, 1, 6, 6, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(shifted(x, torch.tensor(1), 2, 0.0), x)
-    assert torch.equal(shifted(x.flatten(1), torch.tensor(1), 2, 0.0), x.flatten(1))
+# ---- images ----
 
 
 def test_shrinking_averages_squares_of_pixels():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.spec.reading import load_lecture
+from claimcheck.spec.reading import load_lecture, load_study, study_names
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -72,6 +72,18 @@ def test_every_line_that_no_experiment_decides_gives_its_reason():
     reasons = [claim for claim in load_lecture(STUDIES).claims().values() if claim.not_testable]
     assert {line for claim in reasons for line in claim.lines} >= set(NOT_TESTABLE)
     assert all(claim.lines for claim in reasons)
+
+
+def test_no_claim_is_merely_planned():
+    """What a claim's study asks decides it: a main prediction that is judged, or a fact."""
+    decided = {
+        (name, claim.id)
+        for name in study_names(STUDIES)
+        for claim in load_study(STUDIES, name).claims
+        if {prediction.kind for prediction in claim.predictions} & {"main", "fact"}
+    }
+    asked = {(claim.study, name) for name, claim in load_lecture(STUDIES).claims().items() if claim.study}
+    assert asked - decided == set()
 
 
 def test_no_claim_is_without_a_line_of_the_lecture():

@@ -315,6 +315,17 @@ def test_figures_draw_without_problems(smoke, drawn_well, figure):
     drawn_well(STUDY, figure, smoke)
 
 
+@pytest.mark.parametrize("network", ["mlp", "cnn"])
+@pytest.mark.parametrize("without", ["nothing", "everything"])
+def test_full_scale_code_runs(network, without):
+    """Images that are not averaged, and convolutional networks, which only full has."""
+    data = {**STUDY.at("full")["recipe"].settings["data"]["mnist5k"], "train": 40, "valid": 20, "test": 20}
+    small = {"depth": 2, "widths": {"mlp": 4, "cnn": 2}, "steps": 2, "batch_size": 8, "data": {"mnist5k": data}}
+    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "dataset": "mnist5k", "network": network, "rate": 1.0})
+    found = RUNS.run_recipe(runs.assign(without=without), context_of("recipe", "full", **small))
+    assert np.isfinite(found["test_error"]).all()
+
+
 def test_facts_hold(smoke):
     from claimcheck.judging import judge
 

@@ -1,4 +1,4 @@
-"""Random shifts of examples inside a training step, from counter-based noise (see `noise`); no generator, no global state."""
+"""Examples moved inside a training step, from counter-based noise (see `noise`): no generator, no global state."""
 
 import torch
 

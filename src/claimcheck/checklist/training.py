@@ -1,0 +1,160 @@
+"""Checks that train a copy of the model for some steps: few examples, a ramp of rates, the first gradient norms."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from claimcheck.checklist.findings import Batch, Finding, Loss, OptimizerOf, adam, first_examples, loss_of, own_copy
+
+EXAMPLES = 16
+STEPS = 100
+LEARNT = 0.1
+"""What may be left of the first loss on `EXAMPLES` examples after `STEPS` steps. Any network with more parameters than
+examples can bring it to nothing (Zhang et al. 2017, Understanding deep learning requires rethinking generalization)."""
+
+SMALL = 0.05
+"""A loss below this counts as learnt, too: the model may come trained."""
+
+RAMP = (1e-5, 10.0)
+RAMP_STEPS = 40
+FALL = 0.1
+"""Share of the first loss by which a ramp must lower it at some rate."""
+
+RATE_SHARES = (0.003, 1.0)
+"""Where a rate may lie, as a share of the one at which a ramp's loss is lowest. Smith 2017 takes a tenth."""
+
+FIRST_STEPS = 10
+NORMS = (0.1, 100.0)
+"""Norm of the whole gradient in the first steps, of a loss of a few nats. Healthy networks begin anywhere between: on
+random images torchvision's mobilenet_v3_small with 0.6 to 2, its resnet18 with 17 (96 × 96 pixels) to 84 (8 × 8)."""
+
+
+def overfit(
+    model: nn.Module,
+    batch: Batch,
+    loss: Loss,
+    optimizer: OptimizerOf = adam,
+    *,
+    steps: int = STEPS,
+    floor: float | None = 0.0,
+) -> list[Finding]:
+    """Train on the first few examples of the batch until next to nothing is left of the loss.
+
+    Args:
+        steps: after which it must be; more for an optimiser with a low rate.
+        floor: the least value that the loss can have, as cross-entropy and squared errors have; None for losses that
+            may be negative, such as likelihoods of densities.
+    """
+    model = own_copy(model)
+    few = first_examples(batch[0], EXAMPLES), first_examples(batch[1], EXAMPLES)
+    way, first = optimizer(model), math.nan
+    for step in range(steps):
+        value = loss_of(model, few, loss)
+        now = float(value.detach())
+        first = now if step == 0 else first
+        if not math.isfinite(now):
+            return [
+                _not_learnt("the loss is not finite", step, f"{now}", "a finite number", "lower the rate; call trace")
+            ]
+        if floor is not None and now < floor - 1e-6:
+            return [
+                _not_learnt(
+                    "the loss is below its least value", step, f"{now:.3g}", f"{floor:g} or more", "look at its sign"
+                )
+            ]
+        if now <= max(SMALL, LEARNT * first):
+            return []
+        _update(way, value)
+    seen = f"from {first:.3g} to {now:.3g}"
+    advice = "look at the loss, the learning rate, the gradient's path, and what the optimiser is given"
+    return [
+        _not_learnt("a few examples are not learnt", steps, seen, f"{max(SMALL, LEARNT * first):.2g} or less", advice)
+    ]
+
+
+def _not_learnt(what: str, step: int, seen: str, expected: str, advice: str) -> Finding:
+    return Finding("overfit", what, f"{EXAMPLES} examples, step {step}", seen, expected, advice)
+
+
+def learning_rate(model: nn.Module, batch: Batch, loss: Loss, optimizer: OptimizerOf | None = None) -> list[Finding]:
+    """Raise the rate geometrically over a short training run, and hold the optimiser's own against the best one.
+
+    The ramp ends early once the loss has become four times the first one. Rates of parameter groups keep their ratios.
+    Where no optimiser is given, there is no rate to judge: some rate must lower the loss.
+    """
+    model = own_copy(model)
+    way = (optimizer or adam)(model)
+    given = [group["lr"] for group in way.param_groups]
+    rates = [RAMP[0] * (RAMP[1] / RAMP[0]) ** (step / (RAMP_STEPS - 1)) for step in range(RAMP_STEPS)]
+    losses: list[float] = []
+    for rate in rates:
+        for group, own in zip(way.param_groups, given):
+            group["lr"] = rate * own / given[0] if given[0] else rate
+        value = loss_of(model, batch, loss)
+        losses.append(float(value.detach()))
+        if not abs(losses[-1]) <= 4.0 * abs(losses[0]):
+            break
+        _update(way, value)
+    finite = [each if math.isfinite(each) else math.inf for each in losses]
+    lowest = min(range(len(finite)), key=finite.__getitem__)
+    fall = (finite[0] - finite[lowest]) / abs(finite[0]) if math.isfinite(finite[0]) and finite[0] else 0.0
+    if not fall >= FALL:
+        where, seen = (
+            f"rates from {rates[0]:g} to {rates[len(losses) - 1]:.2g}",
+            f"the loss falls by {max(fall, 0.0):.1%}",
+        )
+        advice = "no rate helps, so look at the loss and the gradient's path"
+        return [Finding("learning_rate", "no rate lowers the loss", where, seen, f"{FALL:.0%} or more", advice)]
+    share = given[0] / rates[lowest]
+    if optimizer is None or RATE_SHARES[0] <= share <= RATE_SHARES[1]:
+        return []
+    low, high = (each * rates[lowest] for each in RATE_SHARES)
+    what = "the learning rate is too high" if share > 1 else "the learning rate is too low"
+    expected = f"{low:.1g} to {high:.1g}"
+    return [Finding("learning_rate", what, "optimiser", f"{given[0]:g}", expected, f"try {rates[lowest] / 10:.1g}")]
+
+
+def gradient_norms(model: nn.Module, batch: Batch, loss: Loss, optimizer: OptimizerOf = adam) -> list[Finding]:
+    """The norm of the whole gradient in the first training steps.
+
+    A batch that is learnt within these steps leaves a small gradient, and that is told, too: read it beside the loss.
+    """
+    model = own_copy(model)
+    norms = early_norms(model, batch, loss, optimizer(model))
+    bad = [(step, norm) for step, norm in enumerate(norms) if not NORMS[0] <= norm <= NORMS[1]]
+    if not bad:
+        return []
+    step, norm = bad[0]
+    large = not norm < NORMS[0]
+    what = "large gradients" if large else "small gradients"
+    advice = (
+        "normalise, clip, or lower rate and initial weights"
+        if large
+        else "look at depth, activations and initial weights"
+    )
+    return [
+        Finding("gradient_norms", what, f"step {step}", f"norm {norm:.3g}", f"{NORMS[0]:g} to {NORMS[1]:g}", advice)
+    ]
+
+
+def early_norms(model: nn.Module, batch: Batch, loss: Loss, optimizer: Optimizer) -> list[float]:
+    """Norms of the gradients of the first steps, up to the first that is not finite; trains `model`."""
+    norms: list[float] = []
+    for _ in range(FIRST_STEPS):
+        value = loss_of(model, batch, loss)
+        _update(optimizer, value)
+        own = [each.grad.detach().norm() for each in model.parameters() if each.grad is not None]
+        norms.append(float(torch.stack(own).norm()) if own else 0.0)
+        if not math.isfinite(norms[-1]):
+            break
+    return norms
+
+
+def _update(optimizer: Optimizer, value: Tensor) -> None:
+    optimizer.zero_grad()
+    value.backward()
+    optimizer.step()

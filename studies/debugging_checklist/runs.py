@@ -1,0 +1,254 @@
+"""The lecture's debugging checklist: planted bugs, early norms, shallow and deep, spikes, tools for bad numbers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Adam
+
+from claimcheck.checklist import check
+from claimcheck.data.draws import draw, draw_each
+from claimcheck.engine import measure
+from claimcheck.engine.data import Data
+from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.networks import MLP
+from claimcheck.engine.single import per_seed
+from claimcheck.engine.train import cross_entropy, train
+
+from .bugs import BUGS, Batch, Case
+from .faults import culprit_of, network
+from .hosts import HOSTS, host_of
+from .tools import TOOLS
+
+# ---- planted bugs ----
+
+
+@per_seed
+def run_bench(runs: pd.DataFrame, context) -> list[dict]:
+    """Every check of the part's on every planted bug in the unit's host: whether it finds something, and what it costs.
+
+    `cost`: how often the check computes the loss, nearly always with its gradient.
+    """
+    seed = int(runs["seed"].iloc[0])
+    host = host_of(seed)
+    how = context.settings.hosts[host]
+    train, test = _examples(context, how, seed)
+    rows = []
+    for run in runs.itertuples(index=False):
+        model = HOSTS[host](train[0].shape[1:], how["width"], context.generator(seed, "init")).to(context.device)
+        healthy = Case(
+            model, train, test, F.cross_entropy, lambda model: Adam(model.parameters(), lr=how["rate"], fused=True)
+        )
+        case = BUGS[run.bug](healthy, context.generator(seed, run.bug))
+        for name in context.settings.checks:
+            found, cost = _checked(case, name, context.settings.batch_size)
+            rows.append({"run": run.run, "check": name, "found": found, "cost": cost})
+    return rows
+
+
+def _examples(context, how: dict, seed: int) -> tuple[Batch, Batch]:
+    """A unit's own training and test examples, as images `[N, 1, H, W]` or signals `[N, 40]`."""
+    sizes = context.settings.examples
+    own = draw(context, how["dataset"], seed, train=sizes["train"], test=sizes["test"])
+    shrink = how["shrink"]
+    sets = [(own.x_train, own.y_train), (own.x_test, own.y_test)]
+    return tuple((x if shrink == 1 else F.avg_pool2d(x, shrink), y) for x, y in sets)
+
+
+def _checked(case: Case, name: str, batch_size: int) -> tuple[float, float]:
+    """Whether a check finds anything, and how many losses it computes for that."""
+    calls = 0
+
+    def counted(outputs: Tensor, targets: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return case.loss(outputs, targets)
+
+    batch = case.train[0][:batch_size], case.train[1][:batch_size]
+    how = {"optimizer": case.optimizer, "train": case.train, "test": case.test}
+    found = check(case.model, batch, counted, checks=[name], **how)
+    return float(bool(found)), float(calls)
+
+
+run_often = run_bench
+
+
+# ---- early gradient norms, shallow and deep ----
+
+
+def _data(runs: pd.DataFrame, context) -> tuple[int, Data]:
+    """Features of an example, and each unit's own training examples; images of mnist5k are shrunk."""
+    s, name = context.settings, runs["dataset"].iloc[0]
+    own = draw_each(context, name, runs["seed"], train=s.examples, test=1)
+    x = own.pool.x_train
+    x = F.avg_pool2d(x, s.shrink[name]) if s.shrink[name] > 1 else x
+    x = x.flatten(1)
+    return x.shape[1], Data({"x": x, "y": own.pool.y_train}, subset=own.train)
+
+
+def run_trials(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Networks at random gains and rates, the same for each shape: do they train, and what did first gradients say?
+
+    `first_norm`, `norm`: of the gradient on `watched` examples before training, and the largest of the first steps.
+    """
+    s = context.settings
+    shape, remedy, optimizer = (runs[name].iloc[0] for name in ("shape", "remedy", "optimizer"))
+    (depth, width), (inputs, data) = s.shapes[shape], _data(runs, context)
+    clip = s.clip if remedy in ("clip", "both") else math.inf
+    runs = runs.assign(**_drawn(runs, context, s.rates[optimizer]), clip=clip)
+    style = {"both": {"norm": "layer"}, "norm_residual": {"residual": "pre_norm"}}.get(remedy, {})
+
+    def plain(run, generator):
+        how = {"gain": run.gain, "output_init": 2.0 / run.gain**2, **style}  # the readout keeps its usual size
+        return MLP(inputs, width, 10, depth=depth, generator=generator, **how)
+
+    watched = replace(data, subset=data.subset[:, : s.watched])
+    norms = []
+    for steps in s.early:
+        how = {"network": plain, "data": data, "optimizer": optimizer, "steps": steps}
+        ensemble = train(runs, context, **how).ensemble if steps else untrained(runs, context, plain)
+        norms.append(measure.gradient_of(ensemble, watched).double().norm(dim=1).cpu().numpy())
+    norms = np.nan_to_num(np.stack(norms), nan=np.inf)
+    trained = train(runs, context, network=plain, data=data, optimizer=optimizer, evaluate={"train": data}).records
+    loss = runs["run"].map(trained.set_index("run")["train_loss"]).fillna(np.inf)
+    found = {"first_norm": norms[0], "norm": norms.max(0), "train_loss": loss, "trained": loss < 0.5 * math.log(10)}
+    columns = {name: np.minimum(np.asarray(value, dtype=float), 1e30) for name, value in found.items()}
+    return runs[["run"]].assign(gain=runs["gain"], rate=runs["learning_rate"], **columns)
+
+
+def _drawn(runs: pd.DataFrame, context, rates: list[float]) -> dict[str, list[float]]:
+    """Each trial's gain and rate, drawn evenly on logarithmic scales: the same for all shapes and remedies."""
+    gains, columns = context.settings.gains, {"gain": [], "learning_rate": []}
+    for run in runs.itertuples(index=False):
+        draws = context.numpy_generator(run.seed, f"trial {run.trial}").random(2)
+        for column, (low, high), share in zip(columns.values(), (gains, rates), draws):
+            column.append(low * (high / low) ** share)
+    return columns
+
+
+run_depths = run_trials
+
+
+def run_transfer(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Train losses over a grid of rates, for each shape with and without normalisation and residual connections."""
+    s = context.settings
+    (depth, width), (inputs, data) = s.shapes[runs["shape"].iloc[0]], _data(runs, context)
+    style = {"residual": "pre_norm"} if runs["remedy"].iloc[0] == "norm_residual" else {}
+    runs = runs.assign(learning_rate=runs["rate"])
+    network = partial(_plain, inputs, width, depth, style)
+    trained = train(runs, context, network=network, data=data, evaluate={"train": data}).records
+    loss = trained["train_loss"].fillna(np.inf).clip(upper=10.0)
+    return trained[["run"]].assign(train_loss=loss)
+
+
+def _plain(inputs: int, width: int, depth: int, style: dict, run, generator) -> MLP:
+    return MLP(inputs, width, 10, depth=depth, generator=generator, **style)
+
+
+# ---- spikes ----
+
+
+def _read(x: Tensor, fault: str) -> Tensor:
+    """Inputs `[..., B, features]` as they are, over their own norm, or less the logarithm of their brightness."""
+    if fault == "divisor":
+        return x / x.norm(dim=-1, keepdim=True)
+    return x - x.mean(-1, keepdim=True).log() if fault == "log" else x
+
+
+def run_spikes(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Losses of every minibatch: how many are spikes, when the first one or a bad number comes, and whether one comes.
+
+    One training image is blank. The faults divide by its norm or take the logarithm of its brightness, both zero. A
+    spike: a loss above 1.5 times the median of the 20 before, plus half a nat. `epochs`: until a spike or a bad number.
+    """
+    s, fault = context.settings, runs["fault"].iloc[0]
+    inputs, data = _data(runs, context)
+    x, y = (data.shared[name][data.subset] for name in ("x", "y"))
+    x[:, 0] = 0.0
+    data = Data({}, per_member={"x": x, "y": y})
+    runs = runs.assign(learning_rate=runs["speed"].map(s.rates))
+
+    def loss(predict, batch, hyper):
+        return cross_entropy(predict, {**batch, "x": _read(batch["x"], fault)}, hyper)
+
+    network = partial(_plain, inputs, s.width, s.depth, {})
+    how = {"evaluate_at": range(1, s.steps + 1), "batch_loss_window": 1, "loss": loss, "evaluate": {}}
+    trained = train(runs, context, network=network, data=data, **how)
+    losses = trained.records.pivot(index="run", columns="step", values="batch_loss").loc[runs["run"]].to_numpy()
+    usual = pd.DataFrame(losses).T.rolling(s.window).median().shift().T.to_numpy()
+    spikes = losses > 1.5 * usual + 0.5
+    bad = np.where(trained.diverged_at >= 0, trained.diverged_at, np.inf)
+    first = np.where(spikes.any(1), spikes.argmax(1) + 1.0, np.inf)
+    epoch = len(data) // s.batch_size
+    found = {
+        "spikes": spikes.sum(1),
+        "bad": np.isfinite(bad),
+        "epochs": np.minimum(np.minimum(bad, first) / epoch, 1e6),
+    }
+    return runs[["run"]].assign(**{name: np.asarray(value, dtype=float) for name, value in found.items()})
+
+
+# ---- tools ----
+
+
+@per_seed
+def run_tools(runs: pd.DataFrame, context) -> list[dict]:
+    """Whether each tool names the planted operation, or the module that holds nothing else."""
+    s, seed = context.settings, int(runs["seed"].iloc[0])
+    (x, y), rows = _one_batch(context, runs["dataset"].iloc[0], seed), []
+    for run in runs.itertuples(index=False):
+        place = 1 + int(context.numpy_generator(seed, f"place {run.fault}").integers(s.depth))
+        for tool, function in TOOLS.items():
+            model = network(x.shape[1], s.width, s.depth, run.fault, place, context.generator(seed, "init"))
+            named = function(model.to(context.device), (x, y))
+            right = _is_right(tool, named, culprit_of(run.fault), place)
+            rows.append({"run": run.run, "tool": tool, "named": float(right)})
+    return rows
+
+
+def _is_right(tool: str, named: tuple[str | None, str | None], culprit: str, place: int) -> bool:
+    """The operation, where the tool says one; else its module; without tools, the layer right before it."""
+    operation, module = named
+    if tool in ("symptom", "last"):
+        return module == f"linear{place}"
+    return operation == culprit and module in (None, "fault") if operation else module == "fault"
+
+
+def _one_batch(context, name: str, seed: int) -> Batch:
+    s = context.settings
+    own = draw(context, name, seed, train=s.examples, test=1)
+    x = F.avg_pool2d(own.x_train, s.shrink[name]) if s.shrink[name] > 1 else own.x_train
+    return x.flatten(1), own.y_train
+
+
+@per_seed
+def run_slowdown(runs: pd.DataFrame, context) -> list[dict]:
+    """How many times as long a step takes with each tool; the median of several turns, in which all take theirs."""
+    s, seed = context.settings, int(runs["seed"].iloc[0])
+    batch = _one_batch(context, runs["dataset"].iloc[0], seed)
+
+    def healthy():
+        return network(batch[0].shape[1], s.width, s.depth, "none", 0, context.generator(seed, "init"))
+
+    model, names = healthy(), list(runs["tool"])
+    steps = [
+        lambda model, batch: F.cross_entropy(model(batch[0]), batch[1]).backward(),
+        *(TOOLS[name] for name in names),
+    ]
+    turns = [[_seconds(partial(step, model, batch)) for step in steps] for _ in range(s.turns)]
+    times = np.median(np.array(turns), 0)
+    return [{"run": run, "slowdown": time / times[0]} for run, time in zip(runs["run"], times[1:])]
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    step()
+    return time.perf_counter() - begun

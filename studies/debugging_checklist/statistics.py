@@ -1,0 +1,98 @@
+"""One number per seed where no measure says it: what several checks find together, ROC areas, remedies, best rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from claimcheck.results.tables import by_seed
+
+LECTURE = ("gradient", "data", "overfit", "learning_rate", "gradient_norms")
+"""The lecture's five checks."""
+
+LARGE = 100.0
+"""Norm of the gradient above which `claimcheck.checklist` calls it large."""
+
+
+def found_by_any(records: pd.DataFrame, checks: list[str], bugs: list[str]) -> pd.Series:
+    """Share of these bugs that at least one of the checks finds."""
+    rows = records[records["check"].isin(checks) & records["bug"].isin(bugs)]
+    return rows.groupby(["seed", "bug"])["found"].max().groupby("seed").mean()
+
+
+def found_by_lecture(records: pd.DataFrame, healthy: bool = False) -> pd.Series:
+    """Share of the planted bugs (or of the healthy hosts) at which at least one of the lecture's five checks cries."""
+    bugs = [bug for bug in records["bug"].unique() if (bug == "none") == healthy]
+    return found_by_any(records, list(LECTURE), bugs)
+
+
+def area(scores: np.ndarray, failed: np.ndarray) -> float:
+    """Area under the ROC curve: the chance that a failure scores above a success, ties counting one half.
+
+    Mann and Whitney's statistic by ranks; NaN where either is missing.
+    """
+    positives, negatives = int(failed.sum()), int((~failed).sum())
+    if not positives or not negatives:
+        return float("nan")
+    ranks = rankdata(scores)
+    return float((ranks[failed].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def auc(records: pd.DataFrame, optimizer: str, score: str = "norm") -> pd.Series:
+    """Area under the ROC curve of failure by a norm over a unit's plain trials, the mean over data sets.
+
+    Args:
+        score: norm (the largest of the first steps), first_norm, order (the trials' numbers, which know nothing), or
+            train_loss (which knows it all, since it decides what failure is).
+    """
+    plain = records[(records["optimizer"] == optimizer) & (records["remedy"] == "none")]
+    plain = plain.assign(order=plain["trial"].astype(float))
+    areas = {
+        key: area(own[score].to_numpy(), own["trained"].to_numpy() < 0.5)
+        for key, own in plain.groupby(["seed", "dataset"])
+    }
+    return pd.Series(areas).groupby(level=0).agg(lambda values: values.mean(skipna=False)).rename_axis("seed")
+
+
+def rescued(records: pd.DataFrame, remedy: str) -> pd.Series:
+    """Of the trials of all data sets that fail under momentum with a large early norm, the share that a remedy trains.
+
+    NaN where no trial of the unit is one.
+    """
+    rows = records[records["optimizer"] == "momentum"].set_index(["seed", "dataset", "trial"])
+    bare, helped = (rows[rows["remedy"] == name] for name in ("none", remedy))
+    flagged = (bare["trained"] < 0.5) & (bare["norm"] > LARGE)
+    return helped["trained"].where(flagged).groupby("seed").mean()
+
+
+def _lead(records: pd.DataFrame, remedy: str) -> pd.Series:
+    """Share of trials that train, shallow less deep, the mean over data sets."""
+    rows = records[records["remedy"] == remedy].groupby(["seed", "shape"])["trained"].mean().unstack()
+    return rows["wide"] - rows["deep"]
+
+
+def lead_narrowed(records: pd.DataFrame, of: str = "none", less: str = "norm_residual") -> pd.Series:
+    """The shallow networks' lead without a remedy less their lead with it."""
+    return _lead(records, of) - _lead(records, less)
+
+
+def rate_steps(records: pd.DataFrame, remedy: str, of: str = "wide", less: str = "deep") -> pd.Series:
+    """Steps of the grid of rates, a factor of 3.2 each, from the deep network's best rate up to the shallow one's."""
+    best = {"lowest": 0}
+    for shape in ("wide", "deep"):
+        table = by_seed(records, "train_loss", "rate", remedy=remedy, shape=shape)
+        best[shape] = pd.Series(table.to_numpy().argmin(axis=1), table.index)
+    return (best[of] - best[less]).astype(float)
+
+
+def rates_apart(records: pd.DataFrame, remedy: str, to: str = "deep") -> pd.Series:
+    """The same without its sign, the greater of the data sets'; or steps from the grid's `lowest` rate."""
+    each = [rate_steps(own, remedy, less=to).abs() for _, own in records.groupby("dataset")]
+    return pd.concat(each, axis=1).max(axis=1)
+
+
+def spikes_without_bad_numbers(records: pd.DataFrame, speed: str = "high") -> pd.Series:
+    """Spikes of the healthy runs on all data sets, where they meet no NaN and no infinity; -1 where one does."""
+    rows = records[(records["fault"] == "none") & (records["speed"] == speed)].groupby("seed")
+    return rows["spikes"].sum().where(rows["bad"].max() == 0, -1.0)

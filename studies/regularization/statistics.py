@@ -1,0 +1,54 @@
+"""One number per seed where no measure says it: gains compared, data that augmentation is worth, widths against each other."""
+
+import numpy as np
+
+from claimcheck.results.tables import by_seed
+
+GUESS = 0.9
+"""Test error of a guess among ten classes: what a network that diverged is charged with."""
+
+
+def gain_difference(records, few, plenty):
+    """What regularisation takes off the test error in one cell, less what it does in another.
+
+    Args:
+        few, plenty: the two cells, each a `method` and a number of `examples`, or `highest`.
+    """
+    error = by_seed(records, "test_error", ["method", "examples"], if_diverged=GUESS)
+    most = records["examples"].max()
+
+    def gain(method, examples):
+        examples = most if examples == "highest" else examples
+        return error["none"][examples] - error[method][examples]
+
+    return gain(**few) - gain(**plenty)
+
+
+def worth_of_data(records, method, examples, than="none"):
+    """How many times as many examples another method would need for the error that `method` has with `examples`.
+
+    By the straight line through that method's errors over the logarithm of the number of examples, at `examples` and at
+    the highest number there is.
+    """
+    most = records["examples"].max()
+    error = by_seed(records, "test_error", ["method", "examples"], if_diverged=GUESS)
+    slope = (error[than][examples] - error[than][most]) / np.log(most / examples)
+    return np.exp((error[than][examples] - error[method][examples]) / slope)
+
+
+def beyond_best_width(records, strength=1.0):
+    """Test error of the widest network at one strength of decay less that of the plain width best in the same run."""
+    error = by_seed(records, "test_error", ["strength", "width"], if_diverged=GUESS)
+    return error[strength][records["width"].max()] - error[0.0].min(axis=1)
+
+
+def price_of_width(records, strength):
+    """By how much the widest network errs more than the best width, both at one strength of decay."""
+    rows = records[records["strength"] == strength]
+    error = by_seed(rows, "test_error", "width", if_diverged=GUESS)
+    return error[records["width"].max()] - error.min(axis=1)
+
+
+def price_difference(records, ours, theirs):
+    """The price of width at one strength less that at another."""
+    return price_of_width(records, ours) - price_of_width(records, theirs)

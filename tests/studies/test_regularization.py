@@ -1,0 +1,175 @@
+"""The study of regularisation: augmentation, identities of decay, statistics on made records, controls, figures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from claimcheck.judging import judge, rule
+from claimcheck.results import records
+from claimcheck.spec.controls import NAMES
+
+from .asking import Asked
+
+ASKED = Asked("regularization")
+STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
+answer, run_part = ASKED.answer, ASKED.run_part
+RUNS, DECAYS, STATISTICS = (ASKED.module(name) for name in ("runs", "decays", "statistics"))
+
+
+# ---- predictions on made records ----
+
+
+def methods(run):
+    """Networks as the claims have them: every regulariser helps with few examples, and none with many."""
+    error = {100: 0.5, 300: 0.4, 1000: 0.3, 2000: 0.2}[run.examples]
+    few, many = float(run.examples == 300), float(run.examples == 2000)
+    change = {
+        "none": 0.0, "dropout": 0.01 - 0.05 * few, "light": -0.01 * many, "half": 0.05, "decay": -0.05 * few - 0.001 * many,
+        "shifts": -0.15, "turned": 0.05,
+    }[run.method]  # fmt: skip
+    norm = 5.0 if run.method == "decay" else 10.0
+    return {"test_error": error + change, "training_error": 0.0, "gap": error + change, "norm": norm}
+
+
+def clean(run):
+    return {"test_error": {"none": 0.15, "dropout": 0.14, "decay": 0.14}[run.method]}
+
+
+def widths(run):
+    """Plain errors fall to width 8 and rise; with decay they stay where they are best; too much or too little is worse."""
+    plain = {4: 0.3, 8: 0.2, 16: 0.28, 32: 0.29, 128: 0.31, 512: 0.31}[run.width]
+    decayed = 0.3 if run.width == 4 else 0.19
+    return {"test_error": {0.0: plain, 1.0: decayed}.get(run.strength, 0.25)}
+
+
+MADE = {
+    "methods": methods,
+    "clean": clean,
+    "widths": widths,
+    "pairs": lambda run: {"distance": 0.001 if run.strength == 1.0 else 0.5},
+    "identities": lambda run: {
+        "sgd_difference": 0.0, "adam_ratio": 100.5, "adamw_ratio": 1.001, "scale_difference": 0.0,
+    },
+}  # fmt: skip
+"""Records in which every prediction is true: the columns of a run, by part."""
+
+
+def made(name, scale="quick"):
+    """Records of a part as a scale has it, two seeds, with made columns."""
+    return ASKED.made(name, lambda run, settings: MADE[name](run), scale)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS.values(), ids=lambda prediction: prediction.id)
+def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
+    for scale in ("quick", "full"):
+        if prediction.part != "clean":
+            ASKED.told_from_controls(prediction, made(prediction.part, scale), scale)
+            continue
+        assert rule.inside(answer(prediction, made("clean", scale), scale).to_numpy(), prediction.region).all()
+        for name in NAMES:  # asked of another part, which holds the numbers of examples
+            found = answer(prediction.id, made("methods", scale), scale, control=name).to_numpy()
+            assert not rule.inside(found, prediction.region).any(), (scale, name)
+
+
+def test_gains_are_compared_cell_by_cell():
+    found = answer("dropout-helps-most-with-little-data", made("methods"), data="mnist5k")
+    assert found.tolist() == pytest.approx([0.04 - 0.01] * 2)
+
+
+def test_what_augmentation_is_worth_is_read_off_the_plain_curve():
+    """From 0.4 at 300 to 0.2 at 2,000 the plain line reaches 0.25 after three quarters of the way."""
+    found = answer("shifts-are-worth-data", made("methods"), data="mnist1d_pool")
+    assert found.tolist() == pytest.approx([(2000 / 300) ** 0.75] * 2)
+
+
+def test_the_widest_regularised_network_is_held_against_the_best_plain_one_of_its_run():
+    assert answer("one-size-fits", made("widths"), data="digits").tolist() == pytest.approx([-0.01] * 2)
+
+
+def test_the_price_of_width_is_what_the_widest_errs_more_than_the_best():
+    rows = made("widths")
+    rows.loc[(rows["width"] == 128) & (rows["strength"] == 1.0), "test_error"] = 0.21
+    assert STATISTICS.price_of_width(rows[rows["dataset"] == "digits"], 1.0).tolist() == pytest.approx([0.02] * 2)
+    assert answer("no-price-for-width", rows, data="digits").tolist() == pytest.approx([0.02 - 0.11] * 2)
+
+
+def test_a_network_that_diverged_counts_as_a_guess():
+    rows = made("methods")
+    rows.loc[(rows["examples"] == 300) & (rows["method"] == "none"), ["status", "test_error"]] = "diverged", np.nan
+    found = answer("dropout-helps-most-with-little-data", rows, data="mnist5k")
+    assert found.tolist() == pytest.approx([0.9 - 0.36 - 0.01] * 2)
+
+
+# ---- what is trained ----
+
+
+def test_turning_changes_the_sign_of_series_and_turns_images_upside_down_half_of_the_time():
+    x = torch.arange(1.0, 7.0).expand(400, 6)
+    found = RUNS.turned(x, torch.tensor(3))
+    over = (found == -x).all(1)
+    assert torch.equal(found[~over], x[~over])
+    assert 150 < int(over.sum()) < 250
+    image = torch.arange(4.0).view(1, 1, 2, 2).expand(400, 1, 2, 2)
+    kinds = {tuple(each.flatten().tolist()) for each in RUNS.turned(image, torch.tensor(3))}
+    assert kinds == {(0, 1, 2, 3), (3, 2, 1, 0)}
+
+
+@pytest.mark.parametrize("part", ["methods", "widths", "pairs"])
+def test_a_run_does_not_depend_on_its_company(part):
+    whole = run_part(part, seeds=2, rate=0.01).set_index("run")
+    piece = run_part(part, seeds=2, rate=0.01, rows=slice(1, None, 3)).set_index("run")
+    pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
+
+
+def test_without_decay_and_penalty_the_pair_is_one_network():
+    found = run_part("pairs", seeds=2, weight_decay=0.0, learning_rate=0.003)
+    weakest, strongest = (found[found["strength"] == found["strength"].agg(end)]["distance"] for end in ("min", "max"))
+    assert weakest.max() < 0.01 < strongest.min()
+
+
+# ---- facts ----
+
+
+def identities(**changes):
+    return ASKED.context("identities", **{**STUDY.at("quick")["identities"].settings, **changes}).settings
+
+
+def test_facts_hold(smoke):
+    for prediction in PREDICTIONS.values():
+        if prediction.kind == "fact":
+            rows = records.part_of(smoke, prediction.part)
+            assert judge.fact_holds(answer(prediction, rows, "smoke").to_numpy(), prediction), prediction.id
+
+
+def test_sgd_shrinks_every_weight_alike():
+    """Under SGD the size of the gradients does not matter to the penalty, so the ratio can be other than Adam's."""
+    generator = torch.Generator().manual_seed(0)
+    assert DECAYS.shrinkage_ratio(torch.optim.SGD, identities(rate=1e-6), generator) == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("times", [10.0, 1000.0])
+def test_adam_with_l2_decays_in_inverse_proportion_to_the_gradient(times):
+    generator = torch.Generator().manual_seed(1)
+    found = DECAYS.shrinkage_ratio(torch.optim.Adam, identities(times=times), generator, eps=0.0)
+    assert found == pytest.approx(times, rel=0.05)
+
+
+# ---- the whole ----
+
+
+def test_every_prediction_gives_each_seed_a_number(smoke):
+    for prediction in PREDICTIONS.values():
+        rows = records.part_of(smoke, prediction.part)
+        for data in prediction.on or [None]:
+            values = answer(prediction, rows, "smoke", data=data)
+            assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
+
+
+@pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
+def test_figures_draw_without_problems(smoke, drawn_well, figure):
+    drawn_well(STUDY, figure, smoke)
+
+
+def test_no_control_passes(controls_that_passed):
+    assert controls_that_passed == set()
