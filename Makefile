@@ -48,7 +48,7 @@ BROWSER_CHECKS := test -d $(CHECKS)/node_modules || ! command -v npm >/dev/null 
 .PHONY: report test bench lint format env lock new-environment
 
 report: $(STAMP)
-	snakemake --cores $(CORES) --config scale=$(SCALE)
+	snakemake --cores $(CORES) --logger claimcheck --config scale=$(SCALE)
 
 test: $(STAMP)
 	@$(BROWSER_CHECKS)

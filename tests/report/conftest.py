@@ -55,7 +55,7 @@ method: |
 
   - one
   - two
-references: ["Gauss 1809, Theoria motus. arXiv:1611.01232"]
+references: ["@gauss1809theoria", "P. Laplace, Théorie analytique, doi:10.1000/laplace-1812.", "A letter to Olbers, 1802."]
 parts:
   tosses:
     describes: "plain draws | with a bar"
@@ -125,6 +125,26 @@ True in {{ runs('mean-is-zero') }}: the mean is {{ estimate('mean-is-zero') }} {
 {{ verdict('noise-is-centred') }}.
 That is {{ size('mean-is-zero') }} in size, {{ percent('mean-is-zero') }} % and a factor of {{ factor('mean-is-zero') }}.
 It stops where $$\mu \neq 0.$$
+As @gauss1809theoria says [see @laplace1812theorie, chap. 2], write to a@b.
+"""
+
+WORKS = """
+@book{gauss1809theoria,
+  author = {Gauss, Carl Friedrich},
+  title = {Theoria motus},
+  year = {1809},
+}
+@book{laplace1812theorie,
+  author = {Laplace, Pierre-Simon},
+  title = {Théorie analytique des probabilités},
+  year = {1812},
+  doi = {10.1000/laplace-1812},
+}
+@book{nobody1900unread,
+  author = {Nobody, N.},
+  title = {Never cited},
+  year = {1900},
+}
 """
 
 COINS_AMENDMENTS = """
@@ -205,6 +225,7 @@ def write_studies(folder: Path) -> Path:
     """The lecture and its studies as files under `folder`."""
     folder.mkdir(parents=True)
     (folder / "lecture.yaml").write_text(LECTURE, encoding="utf-8")
+    (folder / "references.bib").write_text(WORKS, encoding="utf-8")
     plain = {"title": "Plain", "text": "Plain text.", "unit": "", "seeds": 16}
     texts = {
         "coins": COINS,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from claimcheck.judging import rule
-from claimcheck.report import build, phrases
+from claimcheck.report import build, notes, phrases, rows
 from claimcheck.report.doubts import least_certain
 from claimcheck.report.gather import ClaimView, PredictionView, ReportView, gather
 from claimcheck.spec.models import Lecture, LectureClaim, Prediction
@@ -96,7 +96,8 @@ def test_what_no_run_reached_is_said_in_words(unit: str, said: str) -> None:
     view = prediction([math.inf] * 32, unit)
     assert phrases.size_of(view, view.outcomes[0]) == said
     assert unit not in phrases.size_line(view)
-    assert said in phrases.picture_alt(view)
+    assert said in rows.picture_alt(view)
+    assert notes._estimate(view, view.outcomes[0]) == said
 
 
 def test_the_interval_of_a_number_that_some_never_reached_says_never() -> None:
@@ -111,7 +112,7 @@ def test_the_first_page_opens_with_the_figure_that_the_lecture_names_where_there
     shutil.copytree(project / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("__pycache__"))
     lecture = tmp_path / "studies/lecture.yaml"
     words = lecture.read_text(encoding="utf-8")
-    lecture.write_text(words + (f"opening: {named}\n" if named else ""), encoding="utf-8")
+    lecture.write_text(words + (f"headline: {named}\n" if named else ""), encoding="utf-8")
     seen = gather(*find(project, studies=tmp_path / "studies"))
     for template in ("report.md.j2", "brief.md.j2"):
         first_page = build.markdown(template, build._names(seen, Path("results"))).partition("{#outline}")[0]

@@ -56,6 +56,13 @@ FAULTS = {
     "controls of a part that is not there": (
         lambda raw: first(raw)["controls"]["never"].update(part="toses"), ["half.controls.never", "'toses'", "'tosses'"],
     ),
+    "a control that asks a part without the data set": (
+        lambda raw: (raw["parts"].update(other={"factors": dict(raw["parts"]["tosses"]["factors"]),
+                                                "settings": dict(raw["parts"]["tosses"]["settings"])}),
+                     raw["parts"]["tosses"]["factors"].update(dataset={"values": ["cents"]}),
+                     first(raw).update(on=["cents"]), first(raw)["controls"]["never"].update(part="other")),
+        ["half.controls.never.part", "'cents'", "of part other: it has none"],
+    ),
     "a control without words": (lambda raw: first(raw)["controls"]["never"].pop("says"), ["controls.never.says"]),
     "a control by a function that is not there": (
         lambda raw: first(raw)["controls"]["never"].update(statistic="peak"), ["statistics.py", "no function peak", "control of half"],

@@ -191,7 +191,7 @@ def publish(
 @app.command()
 @takes(*CHOICE, "keep_view", "only", "into", "results_dir", "reports_dir", "studies_dir")
 def report(keep_view: bool, only: list[str] | None, into: Path | None, studies_dir: Path, **options: object) -> None:
-    """Gather verdicts and figures into report.html and report.pdf; studies that are not there are named so."""
+    """Gather verdicts and figures into report.html, report.pdf (short) and evidence.pdf (whole); what is missing is named so."""
     from claimcheck.report import build as reporting
 
     options["studies_dir"] = studies_dir

@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from claimcheck.cli.progress import SHARE
 from claimcheck.errors import ClaimcheckError, closest
 
 if TYPE_CHECKING:
@@ -165,11 +167,14 @@ def results_of(study: str, **options: object) -> Results:
 
 def all_results(**options: object) -> dict[str, Results]:
     """Every study's results, for the studies that have the scale."""
+    from claimcheck.results.state import locate
+    from claimcheck.running.devices import machine_for
     from claimcheck.spec.reading import study_names
 
     config = config_of(**options)
+    machine = machine_for(config.device)
     found = {name: study_of(name, config.studies_dir) for name in study_names(config.studies_dir)}
-    return {name: results_of(name, **options) for name, study in found.items() if config.scale in study.scales}
+    return {name: locate(study, config, machine) for name, study in found.items() if config.scale in study.scales}
 
 
 def named(text: str) -> tuple[str, str | None]:
@@ -247,6 +252,10 @@ def print_table(texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Seq
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
+SECONDS_BETWEEN_SHARES = 5.0
+"""Of lines in a log on how much is done."""
+
+
 def listening(study: str):
     """A bar on a terminal, plain lines in a log."""
 
@@ -255,7 +264,7 @@ def listening(study: str):
     @contextmanager
     def shown():
         if not sys.stderr.isatty():
-            yield Report(log=lambda text: print(text, file=sys.stderr, flush=True))
+            yield Report(log=_line, update=_shares(study))
             return
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -271,3 +280,20 @@ def listening(study: str):
             )
 
     return shown()
+
+
+def _line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _shares(study: str, clock: Callable[[], float] = time.monotonic) -> Callable[[float, float, str], None]:
+    """A line of the log on how much is done, where the last one is some seconds old."""
+    told = clock()
+
+    def tell(done: float, total: float, name: str) -> None:
+        nonlocal told
+        if clock() - told >= SECONDS_BETWEEN_SHARES:
+            told = clock()
+            _line(SHARE.format(study=study, percent=100 * done / total))
+
+    return tell

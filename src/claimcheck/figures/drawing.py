@@ -23,7 +23,8 @@ from matplotlib.image import imsave
 from matplotlib.text import Text
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.figures import style, tables
+from claimcheck.figures import projection, style, tables
+from claimcheck.figures.compact import compact
 from claimcheck.figures.look import projected as is_projected
 from claimcheck.files import make_folder, sha256, write_atomically, write_text
 from claimcheck.results import records as recording
@@ -120,23 +121,9 @@ def _drawn(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tup
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
     canvas.draw()
-    if is_projected() and _fit_labels(figure, canvas.get_renderer()):
+    if is_projected() and projection.settle(figure, canvas.get_renderer()):
         canvas.draw()
     return figure, canvas
-
-
-def _fit_labels(figure: Figure, renderer: Any) -> bool:
-    """Make labels of axes smaller that are longer than the figure; whether there were any."""
-    found = False
-    for axes in figure.axes:
-        for label, across in ((axes.xaxis.label, True), (axes.yaxis.label, False)):
-            box, edge = label.get_window_extent(renderer), figure.bbox
-            ends, whole = ((box.x0, box.x1), edge.width) if across else ((box.y0, box.y1), edge.height)
-            room = whole - abs(sum(ends) - whole)  # of a label that is centred on its axes
-            if ends[1] - ends[0] > 0.97 * room:
-                label.set_fontsize(label.get_fontsize() * 0.97 * room / (ends[1] - ends[0]))
-                found = True
-    return found
 
 
 def _make_room(axes: Any) -> None:
@@ -188,14 +175,6 @@ def save_projected(figure: Figure, stem: Path) -> Path:
         imsave(temporary, picture, format="png", dpi=figure.dpi, metadata={"Software": None})
     _close(figure)
     return png
-
-
-def compact(svg: str) -> str:
-    """The same picture in fewer bytes: coordinates cut to a thousandth of a point, paths on one line, no comments."""
-    svg = re.sub(r"(?<=\d)\.(\d{3,})", lambda found: f".{found[1]}"[:4] if found[1] != "015625" else found[0], svg)
-    svg = re.sub(r"\s*\n\s*(?=[MLQCzZ\"])", " ", svg)
-    svg = re.sub(r">\s*\n\s*<", ">\n<", svg)
-    return re.sub(r"<!--.*?-->\n?", "", svg)
 
 
 def _close(figure: Figure) -> None:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,9 +32,11 @@ from claimcheck.report import (
     pages,
     phrases,
     pictures,
+    rows,
     rule_page,
     summary,
     text,
+    works,
 )
 from claimcheck.report.gather import ReportView, StudyView, gather
 from claimcheck.report.places import places
@@ -41,6 +44,7 @@ from claimcheck.results import view
 from claimcheck.results.state import REPORT, Collection, Results
 from claimcheck.results.verdicts import table
 from claimcheck.spec.config import Config
+from claimcheck.spec.references import BIBLIOGRAPHY
 
 EPOCH = 1_000_000_000
 """The PDF's date, in seconds since 1970, where nothing was run (2001-09-09)."""
@@ -79,7 +83,7 @@ def build(
     seen = gather(config, results if only is None else chosen)
     readable = config.results if into is None else Path(into) / config.scale
     try:
-        html, *pdfs = _make(seen, Path(os.path.relpath(readable, config.reports)))
+        html, *pdfs = _make(seen, Path(os.path.relpath(readable, config.reports)), config.studies_dir)
     except OSError as error:
         raise ClaimcheckError(f"cannot write the report ({error.strerror or error})", where=config.reports) from error
     if len(html) > SIZE_LIMIT:
@@ -109,7 +113,7 @@ def _made(results: Results) -> bool:
     return results.judged() and results.drawn()
 
 
-def _make(seen: ReportView, results: Path) -> list[Any]:
+def _make(seen: ReportView, results: Path, studies_dir: Path) -> list[Any]:
     """Set the report in a folder of its own: HTML, short PDF, whole PDF; why in the place of a PDF that cannot be set.
 
     Args:
@@ -118,8 +122,10 @@ def _make(seen: ReportView, results: Path) -> list[Any]:
     with tempfile.TemporaryDirectory(prefix="claimcheck-report-") as name:
         folder, time = Path(name), timestamp(seen)
         write_pictures(seen, folder)
+        copy_bibliography(studies_dir, folder)
+        names = _names(seen, results, works.listed(seen, studies_dir))
         for stem in ("report", "brief"):
-            (folder / f"{stem}.md").write_text(markdown(f"{stem}.md.j2", _names(seen, results)), encoding="utf-8")
+            (folder / f"{stem}.md").write_text(markdown(f"{stem}.md.j2", names), encoding="utf-8")
         with ThreadPoolExecutor(max_workers=3) as all_three:
             page = all_three.submit(convert.to_html, folder, "report")
             documents = [all_three.submit(convert.to_pdf, folder, stem, time) for stem in ("brief", "report")]
@@ -165,6 +171,12 @@ def timestamp(seen: ReportView) -> int:
     return int(max(starts).timestamp()) if starts else EPOCH
 
 
+def copy_bibliography(studies_dir: Path, folder: Path) -> None:
+    """Put the studies' bibliography, where they have one, beside the sources that cite it."""
+    if (studies_dir / BIBLIOGRAPHY).is_file():
+        shutil.copyfile(studies_dir / BIBLIOGRAPHY, folder / BIBLIOGRAPHY)
+
+
 def write_pictures(seen: ReportView, folder: Path) -> None:
     """Figures under figures/<study>/; units against their regions, and shapes of verdicts, under pictures/."""
     drawn = folder / "pictures"
@@ -175,11 +187,11 @@ def write_pictures(seen: ReportView, folder: Path) -> None:
     for study in seen.studies:
         for prediction in study.predictions():
             if prediction.measured:
-                rows, ends = phrases.picture_rows(prediction), prediction.spec.region
+                shown, ends = rows.picture_rows(prediction), prediction.spec.region
                 name = f"{study.spec.name}.{prediction.spec.id}"
-                large = dots.region(rows, ends, phrases.picture_alt(prediction))
+                large = dots.region(shown, ends, rows.picture_alt(prediction))
                 (drawn / f"{name}.svg").write_text(large, encoding="utf-8")
-                (drawn / f"{name}.strip.svg").write_text(dots.strip(rows, ends), encoding="utf-8")
+                (drawn / f"{name}.strip.svg").write_text(dots.strip(shown, ends), encoding="utf-8")
         for figure, source in study.figures:
             if source is not None:
                 path = folder / "figures" / study.spec.name / f"{figure.id}.svg"
@@ -200,7 +212,9 @@ def markdown(template: str, names: dict[str, Any]) -> str:
         comment_end_string="##>",
         autoescape=False,
     )
-    environment.filters |= _filters()
+    environment.filters |= _filters() | {
+        "citation": partial(text.citation, works=names.get("work_links", text.NO_LINKS))
+    }
     try:
         return environment.get_template(template).render({"brief": template != "report.md.j2", **names})
     except TemplateError as error:
@@ -213,7 +227,6 @@ def _filters() -> dict[str, Any]:
         "inline": text.inline,
         "cell": text.cell,
         "block": text.block,
-        "citation": text.citation,
         "number": text.number,
         "percent": phrases.percent,
         "mark": phrases.mark,
@@ -223,14 +236,15 @@ def _filters() -> dict[str, Any]:
     }
 
 
-def _names(seen: ReportView, results: Path) -> dict[str, Any]:
+def _names(seen: ReportView, results: Path, found_works: works.Works | None = None) -> dict[str, Any]:
     """What the templates see beside the seen."""
+    found_works = found_works or works.Works()
     facts = summary.facts(seen)
     counts = seen.counts()
     units = {outcome.n for view in seen.predictions() for outcome in view.outcomes if outcome.p is not None}
     words = (
         "outline_claim outline_strip outline_runs outline_limits outline_brief contradiction doubt_line study_claim not_measured true_in size_line test_line "
-        "side_by_side controls_lines region_of picture_alt reference_line hash_of amendment"
+        "side_by_side controls_lines region_of reference_line hash_of amendment"
     )
     on_pages = "best_figures more_figures published part_name varied fixed cost"
     return {
@@ -243,7 +257,7 @@ def _names(seen: ReportView, results: Path) -> dict[str, Any]:
         "contradicted": [c for c in seen.claims.values() if c.state in ("contradicted", "does not hold")],
         "mixed": [claim for claim in seen.claims.values() if claim.state == "mixed"],
         "doubts": doubts.least_certain(seen),
-        "opening": seen.opening(),
+        "headline": seen.headline(),
         "explain": lambda study, view: explain.explained(study, view, seen, f"results/{seen.scale}"),
         "commands": lambda study: pages.commands(study, seen),
         "study_notes": notes.notes_of,
@@ -262,7 +276,9 @@ def _names(seen: ReportView, results: Path) -> dict[str, Any]:
         "amendments": summary.amendments(seen),
         "environment": summary.environment(seen),
         "runtime": summary.runtime(seen),
-        "references_all": summary.references(seen),
+        "works": found_works,
+        "work_links": found_works.links(),
+        "picture_alt": rows.picture_alt,
         **{name: getattr(phrases, name) for name in words.split()},
         **{name: getattr(pages, name) for name in on_pages.split()},
     }

@@ -5,8 +5,8 @@ The same source gives the same bytes: the PDF's date is that of the results. War
 
 from __future__ import annotations
 
-import base64
 import io
+import json
 import os
 import re
 import subprocess
@@ -14,14 +14,36 @@ import zipfile
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.report import letters
+from claimcheck.spec.references import BIBLIOGRAPHY
 
-READER = "markdown-raw_html-raw_tex-raw_attribute-citations-example_lists-auto_identifiers-tex_math_double_backslash"
+READER = "markdown-raw_html-raw_tex-raw_attribute-example_lists-auto_identifiers-tex_math_double_backslash"
+CITING = ("--citeproc", f"--bibliography={BIBLIOGRAPHY}")
 _ASSETS = resources.files("claimcheck.report")
-_CULPRIT = re.compile(r"Could not convert TeX math (.*?), rendering as TeX|must not hold pictures \(.*?\): (\S+)")
+_CULPRIT = re.compile(
+    r"Could not convert TeX math (.*?), rendering as TeX|must not hold pictures \(.*?\): (\S+)"
+    r"|Citeproc: citation (\S+) not found"
+)
 _IMAGE = re.compile(r'(<img\b[^>]*?\bsrc=")(figures/[^"]+\.svg)(")')
+
+
+def bibliography(path: Path) -> list[dict[str, Any]]:
+    """The entries of a BibTeX file as CSL's data: id, title, author, issued, URL, DOI …
+
+    Raises:
+        ClaimcheckError: pandoc cannot read it.
+    """
+    import pypandoc
+
+    command = [pypandoc.get_pandoc_path(), "--from=biblatex", "--to=csljson", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise ClaimcheckError(f"is not BibTeX ({' '.join(done.stderr.split())})", where=path)
+    return json.loads(done.stdout)
 
 
 def to_html(folder: Path, stem: str) -> str:
@@ -42,7 +64,15 @@ def to_html(folder: Path, stem: str) -> str:
 
 
 def _data_uri(path: Path) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+    """A picture as an address that holds it: as text, which is a quarter shorter than base64."""
+    svg = path.read_text(encoding="utf-8").strip()
+    if "'" not in svg:
+        svg = svg.replace('"', "'")
+    return "data:image/svg+xml," + quote(svg, safe=_IN_ADDRESS)
+
+
+_IN_ADDRESS = " !$'()*+,-./:;=?@[]_|~"
+"""Beside letters and digits, what a data address may hold within double quotes."""
 
 
 def to_pdf(folder: Path, stem: str, timestamp: int, kind: str = "report") -> tuple[bytes, set[str]]:
@@ -57,7 +87,7 @@ def to_pdf(folder: Path, stem: str, timestamp: int, kind: str = "report") -> tup
     """
     import typst
 
-    source = _pandoc(folder, stem, "typst", "--to=typst", "--shift-heading-level-by=-1", kind=kind)
+    source = _pandoc(folder, stem, "typst", "--to=typst-citations", "--shift-heading-level-by=-1", kind=kind)
     written = folder / f"{stem}.typ"
     written.write_text(source, encoding="utf-8")
     fonts: list[Path] = []
@@ -143,8 +173,18 @@ _SIZES = {'sz="1500" b="1"': 'sz="2200" b="1"', '<a:defRPr sz="1050"/>': '<a:def
 """The type of its title and its words, in hundredths of a point."""
 
 
+_WORDS_ALONE = "ppt/slideLayouts/slideLayout2.xml"
+"""pandoc's layout of a slide with words alone, "Title and Content"."""
+
+_STYLES = (
+    '<a:lvl1pPr algn="l"><a:defRPr sz="2200" b="1"/></a:lvl1pPr>',
+    '<a:lvl1pPr><a:defRPr sz="1800"/></a:lvl1pPr>',
+)
+"""How its title and its words are set: the title as on the slides with pictures."""
+
+
 def _write_reference(path: Path) -> None:
-    """pandoc's own slides, with the picture below the words instead of beside them."""
+    """pandoc's own slides, with the picture below the words instead of beside them, and titles alike."""
     import pypandoc
 
     command = [pypandoc.get_pandoc_path(), "--print-default-data-file=reference.pptx"]
@@ -160,6 +200,11 @@ def _write_reference(path: Path) -> None:
                     place = f'<a:off X="{left}" y="{top}"/><a:ext cx="{width}" cy="{height}"/></a:xfrm></p:spPr>'
                     text = _PLACE.sub(place, text, count=1)
                 content = text.replace("<a:off X=", "<a:off x=").encode("utf-8")
+            elif name == _WORDS_ALONE:
+                text = content.decode("utf-8")
+                for style in _STYLES:
+                    text = text.replace("<a:lstStyle/>", f"<a:lstStyle>{style}</a:lstStyle>", 1)
+                content = text.encode("utf-8")
             written.writestr(name, content)
 
 
@@ -181,6 +226,9 @@ def _pandoc(
             template = folder / f"{stem}.template.{target}"
             template.write_text(_template(assets, kind, target), encoding="utf-8")
             options = (*options, f"--template={template.name}")
+        first, *filters = (
+            f"--lua-filter={assets / 'filters' / name}.lua" for name in ("study_text", "elsewhere", target)
+        )
         command = [
             pypandoc.get_pandoc_path(),
             f"--from={READER}",
@@ -188,7 +236,9 @@ def _pandoc(
             "--fail-if-warnings",
             "--syntax-highlighting=none",
             "--wrap=preserve",
-            *(f"--lua-filter={assets / 'filters' / name}.lua" for name in ("study_text", "elsewhere", target)),
+            first,
+            *(CITING if (folder / BIBLIOGRAPHY).is_file() else ()),
+            *filters,
             *options,
             f"{stem}.md",
         ]
@@ -200,7 +250,7 @@ def _pandoc(
         raise ClaimcheckError(
             f"pandoc cannot read the report's text ({fault})",
             where="report",
-            found=culprit and (culprit[1] or culprit[2]),
+            found=culprit and next(filter(None, culprit.groups())),
             hint=_hint(fault),
         )
     return done.stdout

@@ -22,6 +22,17 @@ class Series:
     told: str
     runs: tuple[tuple[int, float, bool], ...]
 
+    @property
+    def first(self) -> int:
+        """The seed of the first run."""
+        return self.runs[0][0]
+
+    @property
+    def in_a_row(self) -> bool:
+        """Whether there are several runs, whose seeds follow one another."""
+        seeds = [seed for seed, _, _ in self.runs]
+        return len(seeds) > 1 and seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+
 
 @dataclass(frozen=True)
 class Explained:
@@ -49,7 +60,7 @@ def explained(study: StudyView, view: PredictionView, seen: ReportView, results:
         told = outcome.verdict if view.is_fact else f"{phrases.runs(outcome)}, {outcome.verdict}"
         number = f"{'value' if view.is_fact else 'median'} {phrases.number_of(view, outcome)}"
         runs = zip(test["seeds"], outcome.values, view.truths(outcome), strict=True)
-        series.append(Series(outcome.data or "", f"{told}; {number}", tuple(runs)))
+        series.append(Series(outcome.on, f"{told}; {number}", tuple(runs)))
     unit = f" {spec.unit}" if spec.unit else ""
     return Explained(
         f"{study.spec.name}/{spec.id}",

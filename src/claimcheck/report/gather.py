@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from claimcheck.data.names import title
 from claimcheck.judging.judge import claim_verdict, fact_holds
 from claimcheck.judging.rule import inside
 from claimcheck.report.pictures import STATES
@@ -50,6 +51,11 @@ class Outcome:
     low: float | None = None
     high: float | None = None
     controls: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def on(self) -> str:
+        """The data set as people call it; empty for the only outcome."""
+        return title(self.data) if self.data else ""
 
     @classmethod
     def of(cls, test: Mapping[str, Any]) -> Outcome:
@@ -209,9 +215,9 @@ class ReportView:
         """Every prediction of every study."""
         return [view for study in self.studies for view in study.predictions()]
 
-    def opening(self) -> tuple[StudyView, FigureSpec] | None:
+    def headline(self) -> tuple[StudyView, FigureSpec] | None:
         """The figure that the lecture's file names for the first page, where it has been drawn of present results."""
-        wanted = self.lecture.opening
+        wanted = self.lecture.headline
         for study in self.studies:
             for figure, path in study.figures:
                 if wanted == f"{study.spec.name}/{figure.id}" and path is not None and study.current:

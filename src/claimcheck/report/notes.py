@@ -1,6 +1,6 @@
 """Numbers for a study's notes: what `{{ estimate('id') }}` and its like stand for.
 
-The number is the median over runs, or a fact's value. Of a prediction on several data sets every function takes the data
+The number is the median over runs (in words where it is infinite: "never reached it"), or a fact's value. Of a prediction on several data sets every function takes the data
 set as a second argument; without it all are listed.
 """
 
@@ -39,14 +39,14 @@ def functions(study: StudyView) -> dict[str, Callable[..., str]]:
             outcomes = _of(view, data, where)
             pieces = [say(view, outcome) for outcome in outcomes]
             if len(outcomes) > 1:
-                pieces = [f"{piece} ({each.data})" for piece, each in zip(pieces, outcomes, strict=True)]
+                pieces = [f"{piece} ({each.on})" for piece, each in zip(pieces, outcomes, strict=True)]
             return ", ".join(pieces) or NOTHING
 
         return show
 
     return {
         "runs": shown(_runs),
-        "estimate": shown(_changed(lambda value: value)),
+        "estimate": shown(_estimate),
         "interval": shown(_interval),
         "size": shown(_changed(abs)),
         "percent": shown(_changed(lambda value: 100 * value)),
@@ -77,6 +77,11 @@ def _runs(view: PredictionView, outcome: Outcome) -> str:
 
 def _interval(view: PredictionView, outcome: Outcome) -> str:
     return text.interval(outcome.low, outcome.high) or text.estimate(outcome.median, outcome.low, outcome.high)
+
+
+def _estimate(view: PredictionView, outcome: Outcome) -> str:
+    words = phrases.without_end(view, outcome.median)
+    return words or _changed(lambda value: value)(view, outcome)
 
 
 def _exponential(value: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from claimcheck.data.names import title
 from claimcheck.report import phrases, text
 from claimcheck.report.gather import Outcome, PartView, PredictionView, ReportView, StudyView
 from claimcheck.spec.models import FigureSpec
@@ -31,14 +32,14 @@ def more_figures(study: StudyView) -> list[tuple[FigureSpec, Path]]:
     return [(figure, path) for figure, path in study.figures if path is not None and (figure, path) not in best]
 
 
-def published(study: StudyView) -> list[dict[str, str]]:
+def published(study: StudyView, works: text.Links = text.NO_LINKS) -> list[dict[str, str]]:
     """Rows of the table of measured against published values."""
     return [
         {
             "what": text.inline(reference.says),
             "measured": "; ".join(_measured(view, outcome) for outcome in view.outcomes) or "–",
             "published": text.escape(text.number(reference.value, 6)) if reference.value is not None else "–",
-            "source": text.citation(reference.source),
+            "source": text.citation(reference.source, works),
         }
         for view in study.predictions()
         for reference in view.spec.reference
@@ -58,7 +59,10 @@ def part_name(part: PartView) -> str:
 
 def varied(part: PartView) -> str:
     """The factors with their values, and what is tuned."""
-    pieces = [f"{_name(name)}: {_values(factor.values)}" for name, factor in part.part.factors.items()]
+    factors = {name: factor.values for name, factor in part.part.factors.items()}
+    if "dataset" in factors:
+        factors["dataset"] = [title(str(level)) for level in factors["dataset"]]
+    pieces = [f"{_name(name)}: {_values(values)}" for name, values in factors.items()]
     tune = part.part.tune
     if tune:
         arms = part.facts.arms if part.facts else 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from claimcheck.judging import rule
-from claimcheck.report import dots, text
+from claimcheck.report import text
 from claimcheck.report.doubts import Doubt
 from claimcheck.report.gather import ClaimView, Outcome, PredictionView
 from claimcheck.report.pictures import slug
@@ -96,7 +96,8 @@ def size_of(view: PredictionView, outcome: Outcome) -> str:
 
 
 def data_of(outcome: Outcome) -> str:
-    return text.escape(outcome.data or "")
+    """The data set of an outcome, as Markdown."""
+    return text.escape(outcome.on)
 
 
 def _each(view: PredictionView) -> str:
@@ -193,8 +194,12 @@ def _others(claim: ClaimView) -> str:
     return f"{states.count(claim.state)} of {len(views)} {kind} {words.get(claim.state, claim.state)}"
 
 
-def contradiction(claim: ClaimView) -> str:
-    """What was asked, and in how many runs it is true, where a claim is contradicted, mixed, or a false fact."""
+def contradiction(claim: ClaimView, brief: bool = False) -> str:
+    """What was asked, and in how many runs it is true, where a claim is contradicted, mixed, or a false fact.
+
+    Args:
+        brief: without the prediction's name and the sizes.
+    """
     view = claim.deciding
     if view is None:
         return ""
@@ -204,6 +209,8 @@ def contradiction(claim: ClaimView) -> str:
         "" if view.is_fact else f" (median {text.escape('; '.join(number_of(view, each) for each in view.outcomes))})"
     )
     more = "".join(f"; {each}" for each in (depends(view), _others(claim)) if each)
+    if brief:
+        return f"[{text.inline(view.spec.says)} {found}{more}.]{{.below}}"
     return f"[{name}: {text.inline(view.spec.says)} {found}{sizes}, wanted {region_of(view.spec)}{more}.]{{.below}}"
 
 
@@ -348,36 +355,10 @@ def hash_of(view: PredictionView) -> str:
     return f" [fixed by {view.row['fixed']}]{{.aside}}" if view.row.get("fixed") else ""
 
 
-def picture_rows(view: PredictionView) -> list[dots.Row]:
-    """What the pictures of a prediction show: a row for each data set, a mark a run; of a fact one for each value."""
-    rows = []
-    for outcome in view.outcomes:
-        marks = list(zip(outcome.values, view.truths(outcome), strict=True))
-        if view.is_fact:
-            marks = list({str(value): (value, true) for value, true in marks}.values())
-        name = f"{outcome.data}: " if outcome.data else ""
-        told = f"{name}{outcome.verdict if view.is_fact else runs(outcome)}"
-        number = f"{'value' if view.is_fact else 'median'} {number_of(view, outcome)}"
-        interval = outcome.median, outcome.low, outcome.high
-        values, true = zip(*marks, strict=True) if marks else ((), ())
-        rows.append(dots.Row(values, true, outcome.verdict, (told, number), interval))
-    return rows
-
-
-def picture_alt(view: PredictionView) -> str:
-    """The picture of a prediction in words."""
-    unit = f" {view.spec.unit}" if view.spec.unit else ""
-    told = [f"Region {text.region(view.spec.region, closed=view.is_fact)}{unit}"]
-    for outcome, row in zip(view.outcomes, picture_rows(view), strict=True):
-        without = sum(math.isnan(value) for value in outcome.values)
-        told.append(f"{row.told[0]}, {row.told[1]}{f', {without} without a number' if without else ''}")
-    return "; ".join(told)
-
-
-def reference_line(view: PredictionView, reference: Reference) -> str:
+def reference_line(view: PredictionView, reference: Reference, works: text.Links = text.NO_LINKS) -> str:
     """A published value beside the measurement."""
     value = f"**{text.escape(text.number(reference.value, 6))}**, " if reference.value is not None else ""
-    return f"{value}{text.inline(reference.says)} ({text.citation(reference.source)})"
+    return f"{value}{text.inline(reference.says)} ({text.citation(reference.source, works)})"
 
 
 def amendment(change: Amendment) -> str:

@@ -101,8 +101,7 @@ def label(x: float, y: float, words: str, anchor: str, kind: str, bold: bool = F
     """Words in a picture."""
     weight = ' font-weight="bold"' if bold else ""
     return (
-        f'<text class="{kind}" x="{x:.1f}" y="{y:g}" text-anchor="{anchor}" font-family="Libertinus Serif" '
-        f'font-size="11"{weight} fill="#333">{escape(words)}</text>'
+        f'<text class="{kind}" x="{x:.1f}" y="{y:g}" text-anchor="{anchor}"{weight} fill="#333">{escape(words)}</text>'
     )
 
 
@@ -111,5 +110,5 @@ def picture(width: int, height: int, kind: str, name: str, body: str) -> str:
     told = f'role="img" aria-label={quoteattr(name)}' if name else 'aria-hidden="true" focusable="false"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" {told}>{body}</svg>\n'
+        f'height="{height}" font-family="Libertinus Serif" font-size="11" {told}>{body}</svg>\n'
     )

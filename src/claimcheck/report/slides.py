@@ -79,7 +79,7 @@ def build_slides(
     shown = build.shown(results, only)
     seen = gather(config, results if only is None else shown)
     chosen = choose(seen, claims, sections)
-    pptx, pdf = _make(seen, chosen)
+    pptx, pdf = _make(seen, chosen, config.studies_dir)
     if claims or sections:
         stem = config.reports / f"slides-{'-'.join([*sections, *claims])[:80]}"
         targets = [stem.with_name(f"{stem.name}{Path(name).suffix}") for name in SLIDES]
@@ -135,11 +135,12 @@ def _slide(seen: ReportView, section: Section, claim: ClaimView) -> Slide:
     return Slide(claim, section, study, drawn[0] if drawn else None)
 
 
-def _make(seen: ReportView, slides: Sequence[Slide]) -> tuple[bytes, bytes]:
+def _make(seen: ReportView, slides: Sequence[Slide], studies_dir: Path) -> tuple[bytes, bytes]:
     """Both documents, set in a folder of their own."""
     with tempfile.TemporaryDirectory(prefix="claimcheck-slides-") as name:
         folder, time = Path(name), build.timestamp(seen)
         (folder / "pictures").mkdir()
+        build.copy_bibliography(studies_dir, folder)
         for state in pictures.STATES:
             (folder / f"pictures/verdict-{pictures.slug(state)}.svg").write_text(
                 pictures.shape(state), encoding="utf-8"

@@ -221,13 +221,3 @@ def _code(made: list[PartFacts]) -> str:
 def _days(made: list[PartFacts]) -> str:
     days = sorted({fact.start[:10] for fact in made})
     return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}" if days else "–"
-
-
-def references(view: ReportView) -> list[str]:
-    """Every reference that a study names, once (the same arXiv number or DOI is the same work), in order of name."""
-    entries: dict[str, str] = {}
-    for study in view.studies:
-        for entry in study.spec.references:
-            line = " ".join(entry.split())
-            entries.setdefault(text.work(line), line)
-    return sorted(entries.values(), key=str.casefold)

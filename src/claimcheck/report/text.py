@@ -9,17 +9,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from claimcheck.errors import ClaimcheckError, closest
+from claimcheck.spec.references import KEY
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-_MATH_OR_CODE = re.compile(r"(?<![\\$])\$(?![\s$])([^$\n]*?[^\s$\\])\$(?![\d$])|`([^`\n]+)`")
+_MATH_OR_CODE = re.compile(
+    r"(?<![\\$])\$(?![\s$])([^$\n]*?[^\s$\\])\$(?![\d$])|`([^`\n]+)`"
+    rf"|(\[[^\[\]`$]*(?<![\w@\\])@{KEY}\b[^\[\]`$]*\]|(?<![\w@\\])@{KEY}\b)"
+)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MINUS = "\N{MINUS SIGN}"
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})")
 _DOI = re.compile(r"doi:(10\.\d{4,9}/[^\s,;]+[^\s,;.])")
+_CITATION = re.compile(rf"(-?(?<![\w@\\])@{KEY}\b)")
+
+Links = tuple[re.Pattern[str], Mapping[str, str]]
+"""A pattern, and where a link leads from each text that it matches."""
+
+NO_LINKS: Links = (re.compile(r"(?!)"), {})
 
 
 def escape(text: Any) -> str:
@@ -28,10 +38,13 @@ def escape(text: Any) -> str:
 
 
 def inline(text: Any) -> str:
-    """One line of study text: `$math$` and `` `code` `` are kept, everything else renders as written."""
+    """One line of study text: `$math$`, `` `code` `` and citations (`[@key, table 2]`) are kept, all else is as written."""
     line, done, pieces = " ".join(str(text).split()), 0, []
     for found in _MATH_OR_CODE.finditer(line):
-        kept = found[0] if found[2] is not None or _balanced(found[1]) else escape(found[0])
+        if found[3] is not None:
+            kept = _cited(found[3])
+        else:
+            kept = found[0] if found[2] is not None or _balanced(found[1]) else escape(found[0])
         pieces += [escape_keeping_ends(line[done : found.start()]), kept]
         done = found.end()
     return "".join([*pieces, escape_keeping_ends(line[done:])])
@@ -40,6 +53,17 @@ def inline(text: Any) -> str:
 def escape_keeping_ends(text: str) -> str:
     """`escape` for a piece of a line, whose first and last space matter."""
     return _PUNCTUATION.sub(r"\\\1", text)
+
+
+def _cited(citation: str) -> str:
+    """A citation whose words render as written; what parts its works and places stays markup."""
+    bracketed = citation.startswith("[")
+    pieces = _CITATION.split(citation[1:-1] if bracketed else citation)
+    words = [
+        piece if place % 2 else re.sub(r"\\([,;:.-])", r"\1", escape_keeping_ends(piece))
+        for place, piece in enumerate(pieces)
+    ]
+    return f"[{''.join(words)}]" if bracketed else "".join(words)
 
 
 def _balanced(formula: str) -> bool:
@@ -51,13 +75,17 @@ def _balanced(formula: str) -> bool:
     return depth == 0
 
 
-def citation(text: Any) -> str:
-    """A reference as one line of Markdown, with `arXiv:…` and `doi:…` made links."""
+def citation(text: Any, works: Links = NO_LINKS) -> str:
+    """A reference as one line of Markdown, with `arXiv:…`, `doi:…` and the names of `works` made links."""
     line, done, pieces = " ".join(str(text).split()), 0, []
-    matches = sorted([*_ARXIV.finditer(line), *_DOI.finditer(line)], key=lambda found: found.start())
-    for found in matches:
-        host = "https://arxiv.org/abs/" if found.re is _ARXIV else "https://doi.org/"
-        pieces += [inline_piece(line[done : found.start()]), f"[{escape(found[0])}]({host}{found[1]})"]
+    named, targets = works
+    every = [*_ARXIV.finditer(line), *_DOI.finditer(line), *named.finditer(line)]
+    for found in sorted(every, key=lambda found: found.start()):
+        if found.re is named:
+            target = targets[found[0]]
+        else:
+            target = f"{'https://arxiv.org/abs/' if found.re is _ARXIV else 'https://doi.org/'}{found[1]}"
+        pieces += [inline_piece(line[done : found.start()]), f"[{escape(found[0])}]({target})"]
         done = found.end()
     return "".join([*pieces, inline_piece(line[done:])])
 

@@ -208,7 +208,9 @@ class StudyFile(Model):
         min_length=1, description="ids of the lecture's sections (studies/lecture.yaml) that it belongs to"
     )
     method: Text = Field(description="what is trained and measured, in a paragraph (Markdown)")
-    references: list[Text] = Field([], description="works that the texts name")
+    references: list[Text] = Field(
+        [], description="works that it rests on: keys of studies/references.bib (`@he2016deep`), or sources in words"
+    )
     parts: dict[Identifier, Part] = Field(min_length=1, description="the experiments, by name")
     scales: dict[ScaleName, dict[Identifier, Setting]] = Field(
         min_length=1, description="for each scale what differs, part by part; `seeds` counts for all parts"
@@ -322,12 +324,19 @@ class Section(Model):
     claims: list[LectureClaim] = Field([])
 
 
+def _study_and_figure(value: Any) -> Any:
+    """STUDY/FIGURE."""
+    if isinstance(value, str) and not re.fullmatch(r"[a-z][a-z0-9_]*/[a-z0-9]+(-[a-z0-9]+)*", value):
+        raise ValueError("must be STUDY/FIGURE: a folder of studies/ and the id of one of its figures")
+    return value
+
+
 class Lecture(Model):
     """The lecture: its title, its author and every claim in order."""
 
     title: Text
     author: Text
-    opening: Text | None = None  # STUDY/FIGURE that the report's first page shows
+    headline: Annotated[str, BeforeValidator(_study_and_figure)] | None = None  # what the report's first page shows
     lines: int | None = Field(None, ge=1, le=MOST_LINES)
     stating_nothing: Lines = ()
     sections: list[Section] = Field(min_length=1)

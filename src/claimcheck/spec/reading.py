@@ -14,9 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.files import read_text, read_yaml
+from claimcheck.spec import questions, references
 from claimcheck.spec.config import Config
-from claimcheck.spec.controls import NAMES, applied, control_of, missing
-from claimcheck.spec.measures import faults
 from claimcheck.spec.models import Amendment, Lecture, Registration, Study, StudyFile, unique
 from claimcheck.spec.modules import defined_names
 from claimcheck.spec.names import check_name
@@ -120,11 +119,12 @@ def load_study(studies_dir: Path, name: str) -> Study:
         folder=folder,
     )
     _check_scales(study)
-    _check_claims(study, load_lecture(studies_dir))
+    references.check({path: said.model_dump(), notes: study.notes}, Path(studies_dir))
+    lecture = load_lecture(studies_dir)
+    _check_claims(study, lecture)
+    _check_headline(study, lecture.headline, Path(studies_dir) / "lecture.yaml")
     _check_ids(study)
-    _check_measures(study)
-    _check_data_sets(study)
-    _check_controls(study)
+    questions.check(study)
     _check_functions(study)
     return study
 
@@ -163,50 +163,6 @@ def _registrations(path: Path) -> list[Registration]:
         if number < len(found) and entry.superseded is None:
             raise ClaimcheckError("say what was wrong with it, since another follows", where=f"{where}.superseded")
     return found
-
-
-def _check_controls(study: Study) -> None:
-    """Every prediction could fail: it has its two controls, or says why there can be none."""
-    for _, prediction in study.predictions():
-        if absent := missing(prediction):
-            raise ClaimcheckError(
-                f"a control is missing: {' and '.join(absent)}",
-                where=f"{study.yaml_path}: {prediction.id}.controls",
-                expected="never (must not be supported) and against (must be contradicted), or none with the reason",
-            )
-        for name in NAMES:
-            control = control_of(prediction, name)
-            if control is not None and control.part is not None and control.part not in study.parts:
-                raise ClaimcheckError(
-                    "unknown part",
-                    where=f"{study.yaml_path}: {prediction.id}.controls.{name}",
-                    found=control.part,
-                    hint=closest(control.part, study.parts),
-                )
-            asked = applied(prediction, control) if control is not None else prediction
-            parts = [study.at(scale)[asked.part] for scale in study.scales] if asked.measure is not None else []
-            for data in prediction.on or [None]:
-                if parts and (found := faults(asked.measure, *(part.on(data) for part in parts))):
-                    raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.controls.{name}")
-
-
-def _check_data_sets(study: Study) -> None:
-    """`on:` names levels of the part's factor `dataset`."""
-    for _, prediction in study.predictions():
-        for name in prediction.on:
-            known = {
-                level
-                for scale in study.scales
-                for level in getattr(study.at(scale)[prediction.part].factors.get("dataset"), "values", ())
-            }
-            if name not in known:
-                raise ClaimcheckError(
-                    "unknown data set",
-                    where=f"{study.yaml_path}: {prediction.id}.on",
-                    found=name,
-                    expected=f"levels of the factor dataset of part {prediction.part}: {', '.join(map(str, known))}",
-                    hint=closest(name, map(str, known)),
-                )
 
 
 def _check_scales(study: Study) -> None:
@@ -275,17 +231,6 @@ def _names_in(study: Study, name: str | None) -> tuple[set[str], set[str]]:
     return factors, settings
 
 
-def _check_measures(study: Study) -> None:
-    """Measures name factors, levels and index columns that their part has."""
-    for _, prediction in study.predictions():
-        if prediction.measure is None or prediction.part not in study.parts:
-            continue
-        parts = [study.at(scale)[prediction.part] for scale in study.scales]
-        for data in prediction.on or [None]:
-            if found := faults(prediction.measure, *(part.on(data) for part in parts)):
-                raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.measure")
-
-
 def _check_ids(study: Study) -> None:
     try:
         unique([claim.id for claim in study.claims], "claim")
@@ -317,6 +262,16 @@ def _check_ids(study: Study) -> None:
                 found=claim,
                 hint=closest(claim, claims),
             )
+
+
+def _check_headline(study: Study, headline: str | None, path: Path) -> None:
+    """The figure that the lecture's file names for the first page is one of the study's, where it is of this study."""
+    name, _, figure = (headline or "").partition("/")
+    ids = [each.id for each in study.figures]
+    if name == study.name and figure not in ids:
+        expected = f"one of {', '.join(ids)}" if ids else "a figure of a study that has some"
+        hint = closest(figure, ids)
+        raise ClaimcheckError("unknown figure", where=f"{path}: headline", found=headline, expected=expected, hint=hint)
 
 
 def _check_claims(study: Study, lecture: Lecture) -> None:

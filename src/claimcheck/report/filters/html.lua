@@ -1,5 +1,5 @@
--- What HTML needs beyond pandoc: the shapes of verdicts and the pictures of regions drawn in the page (so that they
--- follow light and dark), rows of the first table with labels for narrow screens, figures in a box that can scroll.
+-- What HTML needs beyond pandoc: the shapes of verdicts (each written once) and the pictures of regions drawn in the page
+-- (so that they follow light and dark), rows of the first table with labels for narrow screens, figures in a box that can scroll.
 
 local function read(path)
   local file = assert(io.open(path, "r"))
@@ -8,10 +8,23 @@ local function read(path)
   return (text:gsub("%s+$", ""))
 end
 
-local shapes = {}
+local shapes, used = {}, {}
 local function shape(state)
-  shapes[state] = shapes[state] or pandoc.RawInline("html", read("pictures/verdict-" .. state .. ".svg"))
+  if not shapes[state] then
+    local body = read("pictures/verdict-" .. state .. ".svg"):match("^<svg[^>]*>(.*)</svg>$")
+    table.insert(used, '<symbol id="shape-' .. state .. '" viewBox="0 0 16 16">' .. body .. "</symbol>")
+    local mark = '<svg class="shape" aria-hidden="true"><use href="#shape-' .. state .. '"/></svg>'
+    shapes[state] = pandoc.RawInline("html", mark)
+  end
   return shapes[state]
+end
+
+function Pandoc(doc)
+  if #used > 0 then
+    local open = '<svg class="shape quiet" aria-hidden="true">'
+    doc.blocks:insert(pandoc.RawBlock("html", open .. table.concat(used) .. "</svg>"))
+  end
+  return doc
 end
 
 function Span(span)
@@ -77,7 +90,20 @@ function Table(t)
   return pandoc.Div({ t }, pandoc.Attr("", { "table", "table-" .. kind }))
 end
 
+-- A list of references as HTML's own list: pandoc makes boxes of it that are only called one.
+local function within(open, blocks, close)
+  local out = pandoc.Blocks { pandoc.RawBlock("html", open) }
+  out:extend(blocks)
+  out:insert(pandoc.RawBlock("html", close))
+  return out
+end
+
 function Div(div)
+  if div.identifier == "refs" then
+    return within('<ul class="references">', div.content, "</ul>")
+  elseif div.classes:includes("csl-entry") then
+    return within('<li class="csl-entry" id="' .. div.identifier .. '">', div.content, "</li>")
+  end
   local state = div.attributes.state
   if state then
     div.classes:insert(state)

@@ -150,7 +150,11 @@ function Div(div)
     return {} -- the page and `claimcheck show` tell every run's number
   elseif kind == "contents" then
     return raw("#contents()")
-  elseif kind == "study-text" or kind == "detail" then
+  elseif kind == "csl-entry" then
+    local out = wrapped("#reference", div.content)
+    out[#out] = raw("]" .. label)
+    return out
+  elseif kind == "study-text" or kind == "detail" or div.identifier == "refs" then
     return div.content
   elseif kind then
     return wrapped("#" .. kind, div.content)

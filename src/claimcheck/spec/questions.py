@@ -1,0 +1,76 @@
+"""What a study asks fits its parts: measures, data sets, controls. Each fault is one line; nothing is run."""
+
+from __future__ import annotations
+
+from claimcheck.errors import ClaimcheckError, closest
+from claimcheck.spec.controls import NAMES, applied, control_of, missing
+from claimcheck.spec.measures import faults
+from claimcheck.spec.models import Study
+
+
+def check(study: Study) -> None:
+    """Everything that a study's predictions and their controls ask can be asked.
+
+    Raises:
+        ClaimcheckError: a measure, data set or control does not fit.
+    """
+    _check_measures(study)
+    _check_data_sets(study)
+    _check_controls(study)
+
+
+def _check_measures(study: Study) -> None:
+    """Measures name factors, levels and index columns that their part has."""
+    for _, prediction in study.predictions():
+        if prediction.measure is None or prediction.part not in study.parts:
+            continue
+        parts = [study.at(scale)[prediction.part] for scale in study.scales]
+        for data in prediction.on or [None]:
+            if found := faults(prediction.measure, *(part.on(data) for part in parts)):
+                raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.measure")
+
+
+def _check_data_sets(study: Study) -> None:
+    """`on:` names levels of the factor `dataset` of the part, and of the part that a control asks instead."""
+    for _, prediction in study.predictions():
+        controls = {name: control_of(prediction, name) for name in NAMES}
+        others = {f"controls.{name}.part": each.part for name, each in controls.items() if each and each.part}
+        for key, part in {"on": prediction.part, **others}.items():
+            if not prediction.on or part not in study.parts:
+                continue
+            factors = [study.at(scale)[part].factors.get("dataset") for scale in study.scales]
+            known = list(dict.fromkeys(str(level) for each in factors if each is not None for level in each.values))
+            for name in prediction.on:
+                if name not in known:
+                    raise ClaimcheckError(
+                        "unknown data set",
+                        where=f"{study.yaml_path}: {prediction.id}.{key}",
+                        found=name,
+                        expected=f"levels of the factor dataset of part {part}: {', '.join(known) or 'it has none'}",
+                        hint=closest(name, known),
+                    )
+
+
+def _check_controls(study: Study) -> None:
+    """Every prediction could fail: it has its two controls, or says why there can be none."""
+    for _, prediction in study.predictions():
+        if absent := missing(prediction):
+            raise ClaimcheckError(
+                f"a control is missing: {' and '.join(absent)}",
+                where=f"{study.yaml_path}: {prediction.id}.controls",
+                expected="never (must not be supported) and against (must be contradicted), or none with the reason",
+            )
+        for name in NAMES:
+            control = control_of(prediction, name)
+            if control is not None and control.part is not None and control.part not in study.parts:
+                raise ClaimcheckError(
+                    "unknown part",
+                    where=f"{study.yaml_path}: {prediction.id}.controls.{name}",
+                    found=control.part,
+                    hint=closest(control.part, study.parts),
+                )
+            asked = applied(prediction, control) if control is not None else prediction
+            parts = [study.at(scale)[asked.part] for scale in study.scales] if asked.measure is not None else []
+            for data in prediction.on or [None]:
+                if parts and (found := faults(asked.measure, *(part.on(data) for part in parts))):
+                    raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.controls.{name}")

@@ -1,0 +1,95 @@
+"""Figures for a slide: a legend never lies on what is drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from claimcheck.figures import drawing, projection, style
+
+RECORDS = pd.DataFrame({"seed": [0], "run": ["a"]})
+
+
+def waves(records: pd.DataFrame):
+    """Two panels that curves fill from corner to corner."""
+    axes = style.side_by_side("up", "down")
+    across = np.linspace(0, 1, 400)
+    for axis in axes:
+        for place in range(4):
+            axis.plot(across, np.sin(40 * across + place) * (1 + place), label=f"a wave of the {place}th kind")
+    return style.finish(axes[0], records, xlabel="time")
+
+
+def low(records: pd.DataFrame):
+    """A curve that leaves the upper half of its panel alone."""
+    axis = style.axis()
+    axis.plot([0, 1, 2], [0, 0.1, 0.2], label="low")
+    return style.finish(axis, records, ylim=(0, 1))
+
+
+def dots(records: pd.DataFrame):
+    """Marks of runs everywhere, and no curve."""
+    axis = style.axis()
+    places = np.stack(np.meshgrid(np.linspace(0, 1, 40), np.linspace(0, 1, 40)), axis=-1).reshape(-1, 2)
+    axis.scatter(*places.T, s=9, label="runs")
+    return style.finish(axis, records)
+
+
+@pytest.mark.parametrize("plot", [waves, dots])
+def test_a_legend_that_would_lie_on_what_is_drawn_is_a_row_above_all_panels(plot) -> None:
+    figure, problems = drawing.draw(plot, RECORDS, projected=True)
+    (row,) = figure.legends
+    box = row.get_window_extent()
+    assert not any(axes.get_legend() for axes in figure.axes)
+    assert not any(box.overlaps(axes.get_window_extent()) for axes in figure.axes)
+    assert figure.bbox.x0 <= box.x0
+    assert box.x1 <= figure.bbox.x1, "as many entries side by side as fit"
+    assert problems == []
+
+
+def test_a_legend_with_room_stays_inside() -> None:
+    figure, _ = drawing.draw(low, RECORDS, projected=True)
+    (axes,) = figure.axes
+    assert figure.legends == []
+    assert not projection.covers(axes, axes.get_legend().get_window_extent())
+
+
+def test_a_curve_between_two_distant_points_is_seen_to_pass_below_a_box() -> None:
+    figure, axes = style.figure()
+    axes.plot([0, 1], [0, 1])
+    axes.axhline(0.2)
+    figure.draw_without_rendering()
+    middle = axes.transData.transform([(0.45, 0.45), (0.55, 0.55)])
+    aside = axes.transData.transform([(0.75, 0.1), (0.85, 0.3)])
+    assert projection.covers(axes, projection.Bbox(middle))
+    assert not projection.covers(axes, projection.Bbox(aside)), "a level across the panel is seen beside it"
+
+
+def test_a_label_that_is_too_long_for_low_panels_is_said_once() -> None:
+    def stacked(records: pd.DataFrame):
+        words = "gradient (root mean square), log10"
+        _, axes = style.figure(2, 2)
+        for axis in axes.flat:
+            axis.plot([0, 1], [0, 1])
+        return style.finish(axes[0, 0], records, ylabel=words)
+
+    figure, problems = drawing.draw(stacked, RECORDS, projected=True)
+    assert figure.get_supylabel().startswith("gradient")
+    assert not any(axes.get_ylabel() for axes in figure.axes)
+    assert problems == []
+
+
+def test_labels_that_differ_are_set_on_two_lines() -> None:
+    def stacked(records: pd.DataFrame):
+        _, axes = style.figure(2, 2)
+        for axis, name in zip(axes[:, 0], ("digits", "signals")):
+            axis.set_ylabel(f"{name}: share of dead units / %")
+        return style.finish(axes[0, 0], records)
+
+    figure, problems = drawing.draw(stacked, RECORDS, projected=True)
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == [
+        "digits: share of\ndead units / %",
+        "signals: share of\ndead units / %",
+    ]
+    assert problems == []
