@@ -53,6 +53,7 @@ def found(smoke_results):
 
 
 TOO_SMALL = {
+    "debugging_checklist": {"order-does-not-matter": "never, against", "rates-carry-over": "never, against"},
     "distillation": {"equal-teacher-teaches": "never", "equal-teacher-gives-nothing": "never, against"},
     "double_descent": {"network-ends-near-optimum": "never"},
     "fine_tuning": {"untuned-near-chance": "never, against", "tuning-closes-half-the-gap": ""},
