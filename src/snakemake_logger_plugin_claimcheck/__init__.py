@@ -12,8 +12,6 @@ import sys
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from claimcheck.cli.progress import Display
-
 
 class LogHandler(LogHandlerBase):
     """Shows each study's progress and what went wrong; everything in a dry run, or with --verbose."""
@@ -25,6 +23,9 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
+        # Not above: Snakemake imports every plugin, and claimcheck has to be the one beside the Snakefile.
+        from claimcheck.cli.progress import Display
+
         self.display = Display(sys.stdout if self.common_settings.stdout else sys.stderr)
         self.everything = self.common_settings.dryrun or self.common_settings.verbose
 
