@@ -26,6 +26,8 @@ class LogHandler(LogHandlerBase):
         # Not above: Snakemake imports every plugin, and claimcheck has to be the one beside the Snakefile.
         from claimcheck.cli.progress import Display
 
+        if not hasattr(self, "filters"):  # the base of early versions of the interface leaves that to plugins
+            logging.Handler.__init__(self)
         self.display = Display(sys.stdout if self.common_settings.stdout else sys.stderr)
         self.everything = self.common_settings.dryrun or self.common_settings.verbose
 
