@@ -70,7 +70,7 @@ def check(
     if unknown := [name for name in wanted if name not in CHECKS]:
         raise ValueError(f"checks: found {unknown[0]!r}, expected some of {', '.join(CHECKS)}")
     whole, way = batch if train is None else train, optimizer or adam
-    todo: dict[str, Callable[[], list[Finding]]] = {
+    tasks: dict[str, Callable[[], list[Finding]]] = {
         "gradient": lambda: gradient(model, batch, loss),
         "data": lambda: data(*whole),
         "overfit": lambda: overfit(model, batch, loss, way, steps=steps, floor=floor),
@@ -83,7 +83,7 @@ def check(
     with torch.random.fork_rng(_cards(model)):
         for name in CHECKS:
             if name in wanted:
-                found += _tried(name, todo[name])
+                found += _tried(name, tasks[name])
     return found
 
 
