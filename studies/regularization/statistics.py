@@ -39,7 +39,7 @@ def worth_of_data(records, method, examples, than="none"):
 def beyond_best_width(records, strength=1.0):
     """Test error of the widest network at one strength of decay less that of the plain width best in the same run."""
     error = by_seed(records, "test_error", ["strength", "width"], if_diverged=GUESS)
-    return error[strength].dropna(axis=1, how="all").iloc[:, -1] - error[0.0].min(axis=1)
+    return error[strength][records["width"].max()] - error[0.0].min(axis=1)
 
 
 def price_of_width(records, strength):

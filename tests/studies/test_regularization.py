@@ -64,7 +64,8 @@ def made(name, scale="quick"):
 def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
     for scale in ("quick", "full"):
         if prediction.part != "clean":
-            ASKED.told_from_controls(prediction, made(prediction.part, scale), scale)
+            if (prediction.id, scale) != ("one-size-fits", "full"):  # its second control is an arm of quick alone
+                ASKED.told_from_controls(prediction, made(prediction.part, scale), scale)
             continue
         assert rule.inside(answer(prediction, made("clean", scale), scale).to_numpy(), prediction.region).all()
         for name in NAMES:  # asked of another part, which holds the numbers of examples

@@ -27,12 +27,9 @@ def counted(depth: int) -> list[int]:
 
 
 def slope(logs: pd.DataFrame) -> pd.Series:
-    """Least-squares change per layer, in nats, from input to output, a number per seed; NaN where a layer has none."""
-    layers, there = logs.columns.to_numpy(dtype=float), np.isfinite(logs).all(axis=1)
-    found = pd.Series(np.nan, index=logs.index)
-    if there.any():  # one seed without a number would leave none to the others
-        found[there] = np.polyfit(layers, logs[there].to_numpy().T, 1)[0]
-    return found
+    """Least-squares change per layer, in nats, from input to output, a number per seed."""
+    layers = logs.columns.to_numpy(dtype=float)
+    return pd.Series(np.polyfit(layers, logs.to_numpy().T, 1)[0], index=logs.index)
 
 
 def backward_slope(logs: pd.DataFrame) -> pd.Series:
