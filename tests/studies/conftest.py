@@ -57,6 +57,7 @@ TOO_SMALL = {
     "distillation": {"equal-teacher-teaches": "never", "equal-teacher-gives-nothing": "never, against"},
     "double_descent": {"network-ends-near-optimum": "never"},
     "fine_tuning": {"untuned-near-chance": "never, against", "tuning-closes-half-the-gap": ""},
+    "fine_tuning": {"activations-remain": "never, against"},
     "gradient_flow": {
         "no-rate-trains": "against",
         "nothing-is-learnt": "never, against",
