@@ -56,8 +56,7 @@ TOO_SMALL = {
     "debugging_checklist": {"order-does-not-matter": "never, against", "rates-carry-over": "never, against"},
     "distillation": {"equal-teacher-teaches": "never", "equal-teacher-gives-nothing": "never, against"},
     "double_descent": {"network-ends-near-optimum": "never"},
-    "fine_tuning": {"untuned-near-chance": "never, against", "tuning-closes-half-the-gap": ""},
-    "fine_tuning": {"activations-remain": "never, against"},
+    "fine_tuning": {"untuned-near-chance": "never, against", "activations-remain": "never, against"},
     "gradient_flow": {
         "no-rate-trains": "against",
         "nothing-is-learnt": "never, against",
