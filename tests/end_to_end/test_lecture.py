@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from claimcheck.spec.reading import load_study, study_names
 
@@ -15,7 +16,8 @@ from .test_pipeline import pages_of
 def lecture(lecture_run):
     """The real studies, run once."""
     project = Lecture(lecture_run.folder, REPOSITORY / "studies", units=lecture_run.units)
-    said = project.snakemake()
+    with FileLock(lecture_run.folder / ".in-use"):  # other processes of the tests run parts there, too
+        said = project.snakemake()
     assert said.returncode == 0, said.stdout
     return project
 
