@@ -16,6 +16,9 @@ from pathlib import Path
 USUAL_PLACE = Path("/etc/slurm/slurm.conf")
 """Jobs look for the configuration here: Snakemake's plugin keeps SLURM_CONF from them."""
 
+OWNER = "owner.pid"
+"""In the cluster's folder: the process of the tests that started it."""
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo")
 
 CONFIGURATION = """
@@ -60,19 +63,20 @@ def why_not() -> str:
 
 
 def _left_behind() -> bool:
-    """Whether the configuration is that of a trial whose controller runs no more, such as one that was killed."""
-    try:
-        ours, pid = USUAL_PLACE.is_symlink(), int((USUAL_PLACE.resolve().parent / "slurmctld.pid").read_text())
-        os.kill(pid, 0)
+    """Whether the configuration is that of a trial whose tests run no more, such as one that was killed."""
+    if not USUAL_PLACE.is_symlink() or "/pytest-of-" not in str(USUAL_PLACE.readlink()):  # that of a cluster in use
+        return False
+    try:  # the link's own folder names the process from before the link is there until after it is gone
+        os.kill(int((USUAL_PLACE.readlink().parent / OWNER).read_text()), 0)
     except (OSError, ValueError):
-        return ours
+        return True
     return False
 
 
 def tidy_up() -> None:
     """Take away what a killed trial left: with it each call of Snakemake would look ten seconds for the controller."""
-    if USUAL_PLACE.is_symlink() and _left_behind():
-        USUAL_PLACE.unlink()
+    if _left_behind():
+        USUAL_PLACE.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -94,6 +98,7 @@ def cluster(folder: Path, cores: int = 2) -> Iterator[dict[str, str]]:
     files = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munge.pid", "log-file": "munge.log"}
     munge = [f"--{option}={folder / name}" for option, name in {**files, "seed-file": "munge.seed"}.items()]
     started: list[subprocess.Popen] = []
+    (folder / OWNER).write_text(str(os.getpid()))
     USUAL_PLACE.parent.mkdir(exist_ok=True)
     tidy_up()
     USUAL_PLACE.symlink_to(folder / "slurm.conf")
