@@ -27,9 +27,10 @@ def counted(depth: int) -> list[int]:
 
 
 def slope(logs: pd.DataFrame) -> pd.Series:
-    """Least-squares change per layer, in nats, from input to output, a number per seed."""
+    """Least-squares change per layer, in nats, from input to output, a number per seed; NaN where a layer has none."""
     layers = logs.columns.to_numpy(dtype=float)
-    return pd.Series(np.polyfit(layers, logs.to_numpy().T, 1)[0], index=logs.index)
+    offsets = layers - layers.mean()
+    return pd.Series(logs.to_numpy() @ offsets / (offsets @ offsets), index=logs.index)
 
 
 def backward_slope(logs: pd.DataFrame) -> pd.Series:
