@@ -88,8 +88,8 @@ def controls_that_passed(request, found):
     spared = TOO_SMALL.get(study.name, {})
     assert set(spared) <= {prediction.id for _, prediction in study.predictions()}
     for _, prediction in study.predictions():
-        timing = study.at("smoke")[prediction.part].timing
-        if prediction.kind == "fact" or timing or found.reason_not_run(prediction):
+        timed = prediction.part is not None and study.at("smoke")[prediction.part].timing
+        if prediction.kind == "fact" or timed or found.reason_not_run(prediction):
             continue
         asked = prediction.model_copy(update={"share": min(rule.SHARES)})
         for data in prediction.on or [None]:
