@@ -3,6 +3,7 @@
 import getpass
 import shutil
 import socket
+import threading
 
 import numpy as np
 import pandas as pd
@@ -161,6 +162,30 @@ def test_processes_that_make_different_parts_leave_each_other_alone(results_of):
     other.write_bytes(b"half")
     runner.run_parts(results, ["walks"])
     assert [path.name for path in other.parent.iterdir()] == [other.name]
+
+
+def test_a_process_that_finishes_the_same_part_first_disturbs_nobody(edit, studies, results_of):
+    """It takes away what was kept of the part's ensembles, and their folder, between any two steps of ours."""
+
+    def many(raw):
+        raw["parts"]["tosses"]["factors"]["bias"]["values"] = [*(share / 100 for share in range(1, 50)), 0.5, 0.7]
+
+    edit("coin", many)
+    results, over = results_of(), threading.Event()
+    work = results.view / "parts" / ".work"
+
+    def take_away():
+        while not over.is_set():
+            runner.forget_ensembles(work, results.parts["tosses"])
+
+    other = threading.Thread(target=take_away)
+    other.start()
+    try:
+        runner.run_parts(results, ["tosses"])
+    finally:
+        over.set()
+        other.join()
+    assert results.parts["tosses"].read()[0]["bias"].nunique() == 51
 
 
 def test_a_part_that_is_made_again_stays_until_the_new_one_is_there(studies, results_of):

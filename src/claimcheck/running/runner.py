@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.memory import keep_freed_memory
@@ -96,12 +96,10 @@ def run_parts(
     job = _job(results, listener, again)
     job.total = float(sum(_size(files.part) for files in missing))
     for files in missing:
-        _make(job, files)
+        if again or files.missing():  # no other process has made it meanwhile
+            _make(job, files)
     for files in missing:  # not sooner: a pipeline takes back the parts of a job that fails
-        for path in job.work.glob(f"{files.part.name}-{files.digest}.*"):
-            path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # it is not empty: another process works there
-        job.work.rmdir()
+        forget_ensembles(job.work, files)
     return [files.part.name for files in missing]
 
 
@@ -281,8 +279,8 @@ def _ensembles(job: _Job, phase: _Phase, runs: pd.DataFrame) -> list[pd.DataFram
 def _ensemble(job: _Job, phase: _Phase, piece: design.EnsembleDesign) -> pd.DataFrame:
     """One ensemble's records, from `.work/` if a run before this one finished it, else computed and kept there."""
     key = hash_of([phase.files.digest, piece.name, piece.runs.to_csv(index=False), str(job.device)])
-    path = make_folder(job.work) / f"{phase.files.part.name}-{phase.files.digest}.{key}.parquet"
-    with FileLock(path.with_suffix(".lock")):
+    path = job.work / f"{phase.files.part.name}-{phase.files.digest}.{key}.parquet"
+    with _locked(path):
         if not job.again and recording.whole(path):
             frame, facts = recording.read_sealed(path, "")
             job.say(piece.name, "kept from an earlier run")
@@ -293,6 +291,33 @@ def _ensemble(job: _Job, phase: _Phase, piece: design.EnsembleDesign) -> pd.Data
     job.done += len(piece.runs)
     job.listener.update(job.done, job.total, piece.name)
     return frame
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Alone with an ensemble's file. Who has finished the part may take lock and folder away: then they are made again."""
+    lock = FileLock(path.with_suffix(".lock"))
+    while True:
+        make_folder(path.parent)
+        with contextlib.suppress(FileNotFoundError):
+            lock.acquire()
+            if path.with_suffix(".lock").exists():
+                break
+            lock.release()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def forget_ensembles(work: Path, files: PartFiles) -> None:
+    """Take away a part's finished ensembles, but for those that another process is at, and their folder if it is empty."""
+    for name in work.glob(f"{files.part.name}-{files.digest}.*.lock"):
+        with contextlib.suppress(Timeout, FileNotFoundError), FileLock(name, timeout=0):
+            name.with_suffix(".parquet").unlink(missing_ok=True)
+            name.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        work.rmdir()
 
 
 def _compute(job: _Job, files: PartFiles, piece: design.EnsembleDesign) -> tuple[pd.DataFrame, dict[str, Any]]:
