@@ -6,6 +6,7 @@ it (one tower; the original of 2012 is cut in two for two cards).
 
 import torch
 from torch import Tensor, nn
+from torchvision import models
 
 MAPS_OF_C3 = (
     *([k % 6, (k + 1) % 6, (k + 2) % 6] for k in range(6)),
@@ -57,9 +58,7 @@ def lenet5() -> nn.Module:
 
 def alexnet() -> nn.Module:
     """AlexNet for images 3 x 224 x 224 and 1,000 classes."""
-    from torchvision.models import alexnet
-
-    return alexnet(weights=None)
+    return models.alexnet(weights=None)
 
 
 NETWORKS = {

@@ -44,6 +44,13 @@ def test_what_was_sealed_comes_back(sealed):
     assert recording.whole(sealed)
 
 
+@pytest.mark.parametrize("bits", [0x7FF8 << 48, 0xFFF8 << 48, 0x7FF8_0000_0000_0001], ids=["usual", "0/0", "a payload"])
+def test_a_number_that_is_none_is_whatever_bits_say_so(tmp_path, bits):
+    path, none = tmp_path / "sealed.parquet", np.array([bits], np.uint64).view(np.float64)
+    recording.write_sealed(path, pd.DataFrame({"loss": [0.5, *none], "half": none.repeat(2)}), FACTS)
+    assert np.isnan(recording.read_sealed(path, "")[0]["half"]).all()
+
+
 def test_the_same_rows_and_facts_are_the_same_bytes(sealed, tmp_path):
     recording.write_sealed(tmp_path / "again.parquet", FRAME.copy(), dict(reversed(FACTS.items())))
     assert (tmp_path / "again.parquet").read_bytes() == sealed.read_bytes()
