@@ -38,12 +38,11 @@ def test_an_eager_ensemble_is_that_many_times_faster_than_the_loop(rows, shape: 
 
 @pytest.mark.bench
 @ON_CPU
-@pytest.mark.parametrize("shape", [(32, 2, 100), (100, 3, 32)])
-def test_a_compiled_ensemble_has_four_fifths_of_the_speed_of_jax(rows, shape: tuple) -> None:
-    row = rows[shape]
-    if not {"jax", "compiled"} <= row.keys():
-        pytest.skip("jax is not installed, or there is no C++ compiler")
-    assert row["jax"] / row["compiled"] >= 0.8
+def test_at_every_shape_the_engine_has_four_fifths_of_the_speed_of_jax(rows) -> None:
+    if any("jax" not in row for row in rows.values()):
+        pytest.skip("jax is not installed")
+    ratios = {shape: row["jax"] / min(row["eager"], row.get("compiled", row["eager"])) for shape, row in rows.items()}
+    assert min(ratios.values()) >= 0.8, ratios
 
 
 @pytest.mark.bench

@@ -120,7 +120,8 @@ def take(stage: Stage, chosen: argparse.Namespace, work: Path, device: str, left
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [f"exit status {code}"]
         day.faults.append(lines[-1][:300])
     if day.faults:
-        day.keep(log, log.name)
+        if log.stat().st_size:
+            day.keep(log, log.name)
         state = "faults" if state == "done" else f"{state}; faults"
     return told(day, stage, state, time.monotonic() - begin)
 

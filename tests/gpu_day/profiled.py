@@ -49,15 +49,15 @@ class Profiled:
 
 
 def profile(day: Day) -> None:
-    """Profile a step of the ensemble that took the longest at smoke, at scale quick with all its networks."""
+    """Profile a step of the ensemble that trained longest at smoke, at scale quick with all its networks."""
     smoke = Path(day.work) / "smoke.json"
     tables = read_json(smoke)["tables"] if smoke.is_file() else {}
-    rows = [row for table in tables.values() for row in table]
+    rows = [row for table in tables.values() for row in table if row["slowest training"]]
     if not rows:
-        day.say("no study was run at smoke, so there is no most expensive step")
+        day.say("nothing was trained at smoke, so there is no most expensive step")
         return
     longest = max(rows, key=lambda row: row["its seconds"])
-    study, name = load_study(Path(day.studies_dir), longest["study"]), longest["slowest ensemble"].split("/")[0]
+    study, name = load_study(Path(day.studies_dir), longest["study"]), longest["slowest training"].split("/")[0]
     scale = "smoke" if day.rehearsal or not study.at("quick")[name].seeds else "quick"
     part, device = study.at(scale)[name], torch.device(day.device)
     runs = design.confirmatory_runs(part)

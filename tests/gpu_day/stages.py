@@ -40,10 +40,13 @@ FULL = 2
 
 def doctor(day: Day) -> None:
     """What `claimcheck doctor` says."""
-    for check in examine(Path(day.studies_dir), Path(day.work), Path(day.data_dir)):
-        day.row("claimcheck doctor", what=check.subject, state=check.state, found=check.found)
+    checks = examine(Path(day.studies_dir), Path(day.work), Path(day.data_dir))
+    day.say(f"{sum(check.state == 'ok' for check in checks)} of {len(checks)} checks are ok")
+    for check in checks:
         if check.state == "broken":
             day.fault(f"{check.subject}: {check.found}")
+        elif check.state == "missing":
+            day.say(f"{check.subject}: {check.found}")
 
 
 def marked(day: Day) -> None:
@@ -95,7 +98,7 @@ def made(name: str, config: Config) -> dict[str, Any]:
     """Run all parts of a study that the device can run, and publish the records of those that another one repeats.
 
     Returns:
-        Of these parts the seconds and the slowest ensemble; the peak of the device's memory, MiB.
+        Of these parts the seconds and the ensemble that trained longest; the peak of the device's memory, MiB.
     """
     device = torch.device(config.device)
     machine = machine_for(config.device) if device.type == "cuda" else Machine()
@@ -111,12 +114,13 @@ def made(name: str, config: Config) -> dict[str, Any]:
     runner.assemble(shown)
     view.publish(shown)
     ensembles = shown.read_provenance().ensembles
-    slowest = max(ensembles, key=lambda each: each.seconds)
+    trained = [each for each in ensembles if hasattr(each, "steps")]  # by the engine, which notes the form of its steps
+    slowest = max(trained, key=lambda each: each.seconds, default=None)
     return {
         "seconds": sum(each.seconds for each in ensembles),
         "peak MiB": cost.peak_mib(device),
-        "slowest ensemble": slowest.name,
-        "its seconds": slowest.seconds,
+        "slowest training": slowest and slowest.name,
+        "its seconds": slowest and slowest.seconds,
     }
 
 
@@ -211,7 +215,10 @@ def by_size(day: Day, scale: str) -> list[str]:
 
     def size(study: Study) -> float:
         parts = study.at(scale).values()
-        return sum(len(part.cells()) * part.seeds * part.settings.get("steps", 1) for part in parts)
+        return sum(len(part.cells()) * part.seeds * steps(part.settings.get("steps", 1)) for part in parts)
+
+    def steps(said: Any) -> float:  # a number, or one for each data set
+        return max(map(steps, said.values())) if isinstance(said, dict) else said
 
     studies = [load_study(Path(day.studies_dir), name) for name in study_names(Path(day.studies_dir))]
     return [study.name for study in sorted((each for each in studies if scale in each.scales), key=size)]
