@@ -24,25 +24,27 @@ class Enough(Exception):
 
 
 class Profiled:
-    """Steps for a run function: the first of a loop warm up, the next are profiled, then everything ends.
+    """Steps for a run function: the first warm up, the next of one loop are profiled, then everything ends.
 
     Args:
         device: what is profiled beside the host.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.device = device
+        self.device, self.warmed, self.taken = device, 0, 0
         kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
         self.profiler = torch.profiler.profile(activities=kinds)
 
     def steps(self, count: int, networks: int | None = None) -> Iterator[int]:
-        """Step numbers; a loop of fewer steps than are wanted is taken whole, and the next one is looked at."""
-        if count < WARM + TAKEN:
-            yield from range(count)
+        """Step numbers of one loop; there is a loop between any two evaluations."""
+        warm = min(count, WARM - self.warmed)
+        yield from range(warm)
+        self.warmed += warm
+        if warm == count:
             return
-        yield from range(WARM)
+        self.taken = min(count - warm, TAKEN)
         with self.profiler:
-            yield from range(WARM, WARM + TAKEN)
+            yield from range(warm, warm + self.taken)
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
         raise Enough
@@ -58,7 +60,7 @@ def profile(day: Day) -> None:
         return
     longest = max(rows, key=lambda row: row["its seconds"])
     study, name = load_study(Path(day.studies_dir), longest["study"]), longest["slowest training"].split("/")[0]
-    scale = "smoke" if day.rehearsal or not study.at("quick")[name].seeds else "quick"
+    scale = "quick" if study.at("quick")[name].seeds else "smoke"
     part, device = study.at(scale)[name], torch.device(day.device)
     runs = design.confirmatory_runs(part)
     if part.tune:
@@ -69,9 +71,9 @@ def profile(day: Day) -> None:
     try:
         getattr(study_module(study.folder, "runs"), study.run_function(name))(piece.runs.copy(), context)
     except Enough:
-        _note(day, profiled, f"{study.name}, {piece.name}, {len(piece.runs)} networks, {TAKEN} steps")
+        _note(day, profiled, f"{study.name}, {piece.name}, {len(piece.runs)} networks, {profiled.taken} steps")
     else:
-        day.say(f"{study.name}, {piece.name}: no loop of {WARM + TAKEN} steps to profile")
+        day.say(f"{study.name}, {piece.name}: fewer than {WARM} steps, none to profile")
 
 
 def _note(day: Day, profiled: Profiled, what: str) -> None:

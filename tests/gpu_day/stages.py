@@ -70,7 +70,7 @@ def marked(day: Day) -> None:
 
 def smoke(day: Day) -> None:
     """Every study at smoke, on the card here and, beside it, on the CPU; then the two compared."""
-    names = by_size(day, "smoke")[: 3 if day.rehearsal else None]
+    names = by_size(day, "smoke")[: 2 if day.rehearsal else None]
     title = f"Studies at smoke on the card against the CPU (numbers agree within {TOLERANCE:g})"
     workers = max(1, min(8, (os.cpu_count() or 2) - 1))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
