@@ -247,8 +247,8 @@ def ways_of(shape: Shape, device: torch.device) -> list[str]:
 
 def compete(shape: Shape, device: torch.device, ways: Iterable[str], rounds: int = ROUNDS) -> dict[str, float]:
     """Microseconds per network-step of each way to train, from the fastest of so many rounds."""
-    guess = shape.members * (8e-6 * (shape.depth + 1) + shape.operations / 1.5e10)  # seconds of a step
-    chunk = max(3, min(200, round(0.15 / guess)))
+    guess = shape.members * (8e-6 * (shape.depth + 1) + shape.operations / 1.5e10)  # seconds of a step, on a CPU
+    chunk = max(30 if device.type == "cuda" else 3, min(200, round(0.15 / guess)))
     clocks = {name: Clock(device, chunk, rounds, eager=name == "eager") for name in ways}
     threads = [clock.run(lambda clock, way=WAYS[name]: way(clock, shape)) for name, clock in clocks.items()]
     for _ in range(rounds + 1):

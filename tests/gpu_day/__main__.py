@@ -3,7 +3,8 @@
 Needs the card, PyTorch and the packages that `claimcheck run` needs; no Snakemake, no network. It asks the doctor, runs
 the tests that need a card, every study at smoke on the card against the CPU's records, CUDA graphs against eager steps,
 the ensemble against the plain loop, the two cheapest studies at full, and profiles the most expensive step. One folder
-of at most 8 MB holds a summary (`summary.md`, `summary.json`), logs, and the parts made at full, for `claimcheck import`.
+of at most 8 MB holds a summary (`summary.md`, `summary.json`), logs of what failed, and the parts made at full, which
+`claimcheck import` takes.
 
 Each stage begins only if it may end before the budget is spent, and is stopped when its time is over.
 `--rehearse` does the same on the CPU, with less of everything, to see that the script is sound.
@@ -30,7 +31,7 @@ NO_CARD = "gpu_day: no graphics card that PyTorch can use; --rehearse does the s
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its name in `stages.STAGES`, what it shows, the seconds without which it does not begin, and its most."""
+    """A stage: its name in `stages.STAGES`, what it shows, the seconds that it needs to begin, and those that it gets."""
 
     name: str
     says: str

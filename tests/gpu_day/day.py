@@ -20,7 +20,7 @@ FOR_SUMMARY = 500_000
 
 @dataclass
 class Day:
-    """One stage's view of the day; its notes are on disk after each line, so that a stage that is stopped has told something.
+    """One stage's view of the day. Notes are on disk after each line, so that a stage that is stopped has told something.
 
     Attributes:
         stage: its name. folder: what is kept. work: what is not. device: cuda, or cpu in a rehearsal.
