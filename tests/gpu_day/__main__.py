@@ -31,7 +31,7 @@ NO_CARD = "gpu_day: no graphics card that PyTorch can use; --rehearse does the s
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its name in `stages.STAGES`, what it shows, the seconds that it needs to begin, and those that it gets."""
+    """A stage: its name in `stages.STAGES`, what it shows, the seconds it needs to begin, those it gets."""
 
     name: str
     says: str

@@ -20,11 +20,12 @@ FOR_SUMMARY = 500_000
 
 @dataclass
 class Day:
-    """One stage's view of the day. Notes are on disk after each line, so that a stage that is stopped has told something.
+    """One stage's view of the day. Notes are on disk after each line, so that one that is stopped has told something.
 
     Attributes:
         stage: its name. folder: what is kept. work: what is not. device: cuda, or cpu in a rehearsal.
-        deadline: when the stage is stopped, in seconds of the system's clock. studies_dir, data_dir: as in :class:`claimcheck.spec.config.Config`.
+        deadline: when the stage is stopped, in seconds of the system's clock.
+        studies_dir, data_dir: as in :class:`claimcheck.spec.config.Config`.
         tables: title -> rows. lines: remarks. faults: what is not as it must be.
     """
 
