@@ -1,6 +1,6 @@
 # make report   everything, at scale quick, into reports/quick/      make report SCALE=smoke
 # make test     the tests                                            make test ARGS="-k end_to_end"
-# make bench    speed beside a plain loop and JAX; same bits of every kind of network, compiled
+# make bench    microseconds a network-step: plain loop, engine, JAX     make bench ARGS=tests/engine/test_company.py
 # make lint     style of the code and of the workflow
 # make format   the style, put right
 # make env      the environment alone; each of the above makes it first where it is missing or stale
@@ -55,7 +55,7 @@ test: $(STAMP)
 	python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(BENCH_STAMP)
-	python -m pytest tests/benchmarks tests/engine/test_company.py -m bench -s $(ARGS)
+	python -m pytest tests/benchmarks -m bench -q -s $(ARGS)
 
 lint: $(STAMP)
 	ruff check

@@ -30,9 +30,7 @@ MADE = {".git", ".venv", ".snakemake", "results", "reports", "data", "node_modul
 JAX = """
 import torch
 from tests.benchmarks import engine
-clock = engine.Clock(torch.device("cpu"), chunk=3)
-clock.go.release(engine.ROUNDS + 1)
-engine.jax_program(clock, width=32, members=4)
+engine.compete(engine.Shape(width=32, depth=2, batch=8, members=4), torch.device("cpu"), ["jax"], rounds=1)
 """
 
 

@@ -1,15 +1,16 @@
-"""How fast the ensemble is: against the plain loop, hand-written batched products, and JAX. ``make bench`` runs it.
+"""Microseconds of a network-step: the plain loop, the engine's ensemble, JAX, and the least that products alone take.
 
-The work: train MLPs 40-w-w-10 by AdamW on minibatches of 100 out of 4,000 examples, every network with its own weights
-and data order. A network-step is one optimiser step of one network. The contestants take turns, a chunk of steps each,
-after a warm-up in which they compile; the fastest chunk of each counts, in processor time on a CPU, so that a busy
-machine disturbs the ratios little. One thread on a CPU.
+``make bench`` runs it. The work: train MLPs 40-w-…-w-10 by SGD with momentum on minibatches out of 4,000 examples,
+every network with its own weights and data order; a network-step is one optimiser step of one network. The contestants
+take turns, a chunk of steps each, after a warm-up in which they compile; the fastest chunk of each counts, in processor
+time on a CPU, so that a busy machine disturbs the ratios little. One thread on a CPU.
 
-Matrix products bound all of them. On an AMD EPYC with AVX-512, torch 2.13's MKL takes its AVX2 path (80 GFLOP/s a core
-on these batched products), JAX 0.10's own kernels AVX-512 (140 to 200, "jax products / torch" says by how much they
-differ). A compiled step has AVX-512 kernels, too (:mod:`claimcheck.engine.products`), and takes the members in blocks
-that stay in the cache. What would close the rest at width 100: the gradients written where the optimiser reads them,
-without a copy, and bias, activation and its mask taken along in the products.
+    loop      one network, ``torch.optim``
+    eager     the engine as it is at the scales that people try first
+    graph     the same, recorded in a CUDA graph and replayed: what it does on a GPU
+    compiled  the engine where a long design makes compiling pay (never at depth 30: there the rule says no)
+    JAX       ``vmap`` over networks, ``scan`` over steps, ``jit`` around it, on a CPU
+    limit     the step's matrix products at the rate of this machine's best square product
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from claimcheck.engine import networks
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.engine.train import Data, train
 from claimcheck.files import write_json
+from claimcheck.results.provenance import machine, versions
+from claimcheck.running.devices import has_compiler
 
 from ..engine.reference import train_one
 
@@ -41,9 +44,47 @@ import numpy as np  # isort: skip
 import pandas as pd  # isort: skip
 import torch  # isort: skip
 
-INPUTS, CLASSES, EXAMPLES, BATCH = 40, 10, 4000, 100
-RATE, DECAY, BETAS, EPS = 1e-3, 1e-2, (0.9, 0.999), 1e-8
+INPUTS, CLASSES, EXAMPLES = 40, 10, 4000
+RATE, MOMENTUM = 1e-3, 0.9
 ROUNDS = 8
+SHALLOW = 5
+"""More hidden layers than these are not compiled."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Networks of ``depth`` hidden layers of ``width`` units, minibatches of ``batch``, ``members`` trained at once."""
+
+    width: int
+    depth: int
+    batch: int
+    members: int
+
+    @property
+    def sizes(self) -> list[int]:
+        """Units of each layer, inputs and classes included."""
+        return [INPUTS, *[self.width] * self.depth, CLASSES]
+
+    @property
+    def operations(self) -> float:
+        """Floating-point operations of a network-step's products: forward, weight gradients, input gradients."""
+        products = [a * b for a, b in pairwise(self.sizes)]
+        return 2.0 * self.batch * (3 * sum(products) - products[0])
+
+    def network(self, run: Any, generator: torch.Generator) -> torch.nn.Module:
+        """One network."""
+        return networks.MLP(INPUTS, self.width, CLASSES, depth=self.depth, generator=generator)
+
+    def runs(self, members: int) -> pd.DataFrame:
+        """A row for each network."""
+        return pd.DataFrame({"run": [f"r{i}" for i in range(members)], "seed": range(members), "learning_rate": RATE})
+
+
+SHAPES = [
+    Shape(width, depth, batch, members)
+    for width, batch, members, shallow in [(32, 100, 32, 2), (100, 32, 64, 3), (32, 32, 96, 3)]
+    for depth in (shallow, 30)
+]
 
 
 class Clock:
@@ -51,10 +92,13 @@ class Clock:
 
     memory_limit, design_runs = None, 0
 
-    def __init__(self, device: torch.device, chunk: int) -> None:
-        self.device, self.chunk, self.seconds, self.lines = device, chunk, [], []
+    def __init__(self, device: torch.device, chunk: int, rounds: int = ROUNDS, eager: bool = False) -> None:
+        self.device, self.chunk, self.rounds, self.eager = device, chunk, rounds, eager
+        self.seconds: list[float] = []
+        self.lines: list[str] = []
         self.log = self.lines.append
         self.settings: dict[str, Any] = {}
+        self.notes: dict[str, Any] = {}
         self.go, self.done, self.error = threading.Semaphore(0), threading.Semaphore(0), None
 
     def steps(self, count: int, networks: int | None = None) -> Iterator[int]:
@@ -78,12 +122,17 @@ class Clock:
                 contestant(self)
             except Exception as error:
                 self.error = error
-                for _ in range(ROUNDS + 1):
+                for _ in range(self.rounds + 1):
                     self.done.release()
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         return thread
+
+    @property
+    def total(self) -> int:
+        """Steps of all turns."""
+        return self.chunk * (self.rounds + 1)
 
     def advance(self, share: float) -> None:
         """No progress bar."""
@@ -107,99 +156,51 @@ def now(device: torch.device) -> float:
     return time.perf_counter() if device.type == "cuda" else time.process_time()
 
 
-def examples() -> tuple[torch.Tensor, torch.Tensor]:
+def examples(device: torch.device) -> Data:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(EXAMPLES, INPUTS, generator=generator), torch.randint(CLASSES, (EXAMPLES,), generator=generator)
+    x = torch.randn(EXAMPLES, INPUTS, generator=generator)
+    return Data({"x": x, "y": torch.randint(CLASSES, (EXAMPLES,), generator=generator)}).to(device)
 
 
-def network_of(width: int) -> Callable[..., torch.nn.Module]:
-    return lambda run, generator: networks.MLP(INPUTS, [width, width], CLASSES, generator=generator)
-
-
-def runs_of(members: int) -> pd.DataFrame:
-    columns = {"learning_rate": RATE, "weight_decay": DECAY}
-    return pd.DataFrame({"run": [f"r{i}" for i in range(members)], "seed": range(members), **columns})
-
-
-def ensemble(clock: Clock, width: int, members: int, compile: bool) -> None:
+def ensemble(clock: Clock, shape: Shape, compile: bool = False) -> None:
     """The engine's own training loop."""
-    x, y = examples()
     train(
-        runs_of(members),
+        shape.runs(shape.members),
         clock,
-        network=network_of(width),
-        data=Data({"x": x, "y": y}).to(clock.device),
-        steps=clock.chunk * (ROUNDS + 1),
-        batch_size=BATCH,
-        optimizer="adamw",
+        network=shape.network,
+        data=examples(clock.device),
+        steps=clock.total,
+        batch_size=shape.batch,
+        optimizer="momentum",
         compile=compile,
     )
-    if any("eager after all" in line for line in clock.lines):
-        raise RuntimeError(clock.lines)
+    if faults := [line for line in clock.lines if "eager after all" in line or "no CUDA graph" in line]:
+        raise RuntimeError(faults)
 
 
-def loop(clock: Clock, width: int) -> None:
+def loop(clock: Clock, shape: Shape) -> None:
     """One network's steps with ``torch.optim``."""
-    x, y = examples()
-    run = next(runs_of(1).itertuples(index=False))
+    run = next(shape.runs(1).itertuples(index=False))
 
     def network(run: Any, generator: torch.Generator) -> torch.nn.Module:
-        return network_of(width)(run, generator).to(clock.device)
+        return shape.network(run, generator).to(clock.device)
 
-    data = Data({"x": x, "y": y}).to(clock.device)
-    steps = clock.chunk * (ROUNDS + 1)
-    train_one(run, clock, network=network, data=data, steps=steps, batch_size=BATCH, optimizer="adamw")
-
-
-def batched_products(clock: Clock, width: int, members: int) -> None:
-    """The same by hand: batched matrix products forward and backward, no autograd, one AdamW per tensor."""
-    device, chunk = clock.device, clock.chunk
-    x, y = (tensor.to(device) for tensor in examples())
-    sizes = [INPUTS, width, width, CLASSES]
-    shapes = [shape for a, b in pairwise(sizes) for shape in ((members, a, b), (members, 1, b))]
-    weights = [torch.randn(shape, device=device) * (2.0 / shape[1]) ** 0.5 for shape in shapes]
-    means, squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
-    positions = torch.randint(EXAMPLES, (chunk, members, BATCH), device=device)
-    one_hot = torch.nn.functional.one_hot(y, CLASSES).float()
-    for number in clock.steps(chunk * (ROUNDS + 1)):
-        rows = positions[number % chunk].reshape(-1)
-        inputs = [x.index_select(0, rows).view(members, BATCH, -1)]
-        for layer in range(3):
-            z = torch.baddbmm(weights[2 * layer + 1], inputs[-1], weights[2 * layer])
-            inputs.append(z.relu_() if layer < 2 else z)
-        delta = (inputs.pop().softmax(-1) - one_hot.index_select(0, rows).view(members, BATCH, -1)) / BATCH
-        for layer in (2, 1, 0):
-            h = inputs[layer]
-            gradients = [h.mT @ delta, delta.sum(1, keepdim=True)]
-            if layer:
-                delta = (delta @ weights[2 * layer].mT).mul_(h > 0)
-            for i, gradient in zip((2 * layer, 2 * layer + 1), gradients):
-                adamw(weights[i], gradient, means[i], squares[i], number + 1)
+    how = {"data": examples(clock.device), "batch_size": shape.batch, "optimizer": "momentum"}
+    train_one(run, clock, network=network, steps=clock.total, **how)
 
 
-def adamw(weight: torch.Tensor, gradient: torch.Tensor, mean: torch.Tensor, square: torch.Tensor, step: int) -> None:
-    """One AdamW step in place."""
-    weight.mul_(1.0 - RATE * DECAY)
-    mean.lerp_(gradient, 1.0 - BETAS[0])
-    square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1.0 - BETAS[1])
-    denominator = square.sqrt().div_((1.0 - BETAS[1] ** step) ** 0.5).add_(EPS)
-    weight.addcdiv_(mean, denominator, value=-RATE / (1.0 - BETAS[0] ** step))
-
-
-def jax_program(clock: Clock, width: int, members: int) -> None:
-    """The same in JAX: ``vmap`` over networks, ``scan`` over steps, ``jit`` around it."""
+def jax_program(clock: Clock, shape: Shape) -> None:
+    """The same in JAX."""
     import jax
     import jax.numpy as jnp
 
-    x, y = (jnp.asarray(tensor.numpy()) for tensor in examples())
-    sizes = [INPUTS, width, width, CLASSES]
+    data = examples(torch.device("cpu")).shared
+    x, y = jnp.asarray(data["x"].numpy()), jnp.asarray(data["y"].numpy())
 
     def start(key):
-        keys = jax.random.split(key, 3)
-        return [
-            (jax.random.normal(k, (a, b)) * (2.0 / a) ** 0.5, jnp.zeros(b))
-            for k, a, b in zip(keys, sizes[:-1], sizes[1:])
-        ]
+        keys = jax.random.split(key, shape.depth + 1)
+        pairs = zip(keys, pairwise(shape.sizes))
+        return [(jax.random.normal(k, (a, b)) * (2.0 / a) ** 0.5, jnp.zeros(b)) for k, (a, b) in pairs]
 
     def loss(weights, x, y):
         for w, b in weights[:-1]:
@@ -207,45 +208,66 @@ def jax_program(clock: Clock, width: int, members: int) -> None:
         logits = x @ weights[-1][0] + weights[-1][1]
         return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], 1).mean()
 
-    def step(weights, means, squares, rows, t):
+    def step(weights, velocities, rows):
         gradients = jax.grad(loss)(weights, x[rows], y[rows])
-        means = jax.tree.map(lambda m, g: BETAS[0] * m + (1 - BETAS[0]) * g, means, gradients)
-        squares = jax.tree.map(lambda s, g: BETAS[1] * s + (1 - BETAS[1]) * g * g, squares, gradients)
-
-        def move(w, m, s):
-            return w * (1 - RATE * DECAY) - RATE / (1 - BETAS[0] ** t) * m / (jnp.sqrt(s / (1 - BETAS[1] ** t)) + EPS)
-
-        return jax.tree.map(move, weights, means, squares), means, squares
+        velocities = jax.tree.map(lambda v, g: MOMENTUM * v + g, velocities, gradients)
+        return jax.tree.map(lambda w, v: w - RATE * v, weights, velocities), velocities
 
     @jax.jit
     def steps(state, positions):
-        def one(state, rows):
-            *trees, t = state
-            return (*jax.vmap(step, in_axes=(0, 0, 0, 0, None))(*trees, rows, t), t + 1.0), None
+        return jax.lax.scan(lambda state, rows: (jax.vmap(step)(*state, rows), None), state, positions)[0]
 
-        return jax.lax.scan(one, state, positions)[0]
-
-    weights = jax.vmap(start)(jax.random.split(jax.random.key(0), members))
-    zeros = jax.tree.map(jnp.zeros_like, weights)
-    state = (weights, zeros, zeros, 1.0)
-    for start in clock.steps(clock.chunk * (ROUNDS + 1)):
-        if start % clock.chunk == 0:
-            shape = (clock.chunk, members, BATCH)
-            positions = jnp.asarray(np.random.default_rng(start).integers(0, EXAMPLES, shape, dtype=np.int32))
+    weights = jax.vmap(start)(jax.random.split(jax.random.key(0), shape.members))
+    state = (weights, jax.tree.map(jnp.zeros_like, weights))
+    for number in clock.steps(clock.total):
+        if number % clock.chunk == 0:
+            size = (clock.chunk, shape.members, shape.batch)
+            positions = jnp.asarray(np.random.default_rng(number).integers(0, EXAMPLES, size, dtype=np.int32))
             state = jax.block_until_ready(steps(state, positions))
 
 
-def operations(width: int) -> float:
-    """Floating-point operations of a network-step's matrix products: forward, weight gradients, input gradients."""
-    products = [INPUTS * width, width * width, width * CLASSES]
-    return 2.0 * BATCH * (3 * sum(products) - products[0])
+WAYS: dict[str, Callable[[Clock, Shape], None]] = {
+    "loop": loop,
+    "eager": ensemble,
+    "graph": ensemble,
+    "compiled": lambda clock, shape: ensemble(clock, shape, compile=True),
+    "jax": jax_program,
+}
+
+
+def ways_of(shape: Shape, device: torch.device) -> list[str]:
+    """The contestants that there are for such networks on such a device."""
+    there = {
+        "graph": device.type == "cuda",
+        "compiled": shape.depth <= SHALLOW and (device.type == "cuda" or has_compiler()),
+        "jax": device.type == "cpu" and importlib.util.find_spec("jax") is not None,
+    }
+    return [name for name in WAYS if there.get(name, True)]
+
+
+def compete(shape: Shape, device: torch.device, ways: Iterable[str], rounds: int = ROUNDS) -> dict[str, float]:
+    """Microseconds per network-step of each way to train, from the fastest of so many rounds."""
+    guess = shape.members * (8e-6 * (shape.depth + 1) + shape.operations / 1.5e10)  # seconds of a step, on a CPU
+    chunk = max(30 if device.type == "cuda" else 3, min(200, round(0.15 / guess)))
+    clocks = {name: Clock(device, chunk, rounds, eager=name == "eager") for name in ways}
+    threads = [clock.run(lambda clock, way=WAYS[name]: way(clock, shape)) for name, clock in clocks.items()]
+    for _ in range(rounds + 1):
+        for clock in clocks.values():
+            clock.go.release()
+            clock.done.acquire()
+            if clock.error is not None:
+                raise clock.error
+    for thread in threads:
+        thread.join()
+    trained = {name: 1 if name == "loop" else shape.members for name in clocks}
+    return {name: min(clock.seconds) / (chunk * trained[name]) * 1e6 for name, clock in clocks.items()}
 
 
 def product_rate(device: torch.device) -> float:
     """The machine's matrix-product rate, operations a second: the best of square float32 products."""
-    size, best = (4096 if device.type == "cuda" else 768), float("inf")
+    size, best = (4096 if device.type == "cuda" else 512), float("inf")
     a = torch.randn(size, size, device=device)
-    for _ in range(12):
+    for _ in range(30):
         synchronise(device)
         begin = now(device)
         a @ a
@@ -254,105 +276,45 @@ def product_rate(device: torch.device) -> float:
     return 2.0 * size**3 / best
 
 
-def torch_products(width: int) -> float:
-    """Operations a second of batched products ``[32, 100, w] x [32, w, w]`` in torch, on a CPU."""
-    a, b = torch.randn(32, BATCH, width), torch.randn(32, width, width)
-    return 2.0 * 32 * BATCH * width**2 / fastest(lambda: torch.bmm(a, b))
+def settle() -> None:
+    """One thread, of PyTorch and of JAX, which takes as many as the process may use."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def jax_products(width: int) -> float:
-    """The same in JAX: its CPU backend brings matrix kernels of its own, so the two may differ widely."""
-    import jax
-    import jax.numpy as jnp
-
-    a, b = jnp.ones((32, BATCH, width)), jnp.ones((32, width, width))
-    product = jax.jit(jnp.matmul)
-    return 2.0 * 32 * BATCH * width**2 / fastest(lambda: product(a, b).block_until_ready())
-
-
-def fastest(work: Callable[[], Any]) -> float:
-    """Seconds of the fastest of many calls."""
-    best = float("inf")
-    for _ in range(200):
-        begin = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - begin)
-    return best
-
-
-def compete(width: int, members: int, device: torch.device) -> dict[str, float]:
-    """Microseconds per network-step of each way to train."""
-    guess = members * 1e-6 * (20.0 + 0.01 * width * width)  # seconds of a step
-    chunk = max(3, min(200, round(0.15 / guess)))
-    ways = {
-        "loop": (1, lambda clock: loop(clock, width)),
-        "baddbmm": (members, lambda clock: batched_products(clock, width, members)),
-        "eager": (members, lambda clock: ensemble(clock, width, members, False)),
-        "compiled": (members, lambda clock: ensemble(clock, width, members, True)),
-        "jax": (members, lambda clock: jax_program(clock, width, members)),
-    }
-    if importlib.util.find_spec("jax") is None or device.type != "cpu":
-        print("no JAX for this device: its column is left out", file=sys.stderr)
-        del ways["jax"]
-    clocks = {name: Clock(device, chunk) for name in ways}
-    threads = [clocks[name].run(way) for name, (_, way) in ways.items()]
-    for _ in range(ROUNDS + 1):
-        for clock in clocks.values():
-            clock.go.release()
-            clock.done.acquire()
-            if clock.error is not None:
-                raise clock.error
-    for thread in threads:
-        thread.join()
-    return {name: min(clock.seconds) / (chunk * ways[name][0]) * 1e6 for name, clock in clocks.items()}
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    cpu = Path("/proc/cpuinfo")
-    if device.type == "cpu" and cpu.exists():
-        name = next((line.split(":")[1].strip() for line in cpu.read_text().splitlines() if "model name" in line), name)
-    return {
-        "device": name,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+def row_of(shape: Shape, times: dict[str, float], rate: float) -> dict[str, Any]:
+    """A line of the table: what was trained, microseconds per network-step, and what they come to."""
+    limit = shape.operations / rate * 1e6
+    return {**asdict(shape), **times, "limit": limit, "loop / eager": times["loop"] / times["eager"]}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as text: microseconds per network-step, and what they come to."""
-    return pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="-")
+    """The rows as text."""
+    shown = pd.DataFrame([{"network": f"{row['depth']} x {row['width']}", **row} for row in rows])
+    names = {"members": "networks", "jax": "JAX"}
+    shown = shown.drop(columns=["width", "depth"]).rename(columns=names)
+    return shown.to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="–")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--widths", type=int, nargs="+", default=[32, 100, 256])
-    parser.add_argument("--members", type=int, nargs="+", default=[1, 32, 256])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--output", type=Path, default=Path("results/bench/bench.json"))
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    if hasattr(os, "sched_setaffinity"):  # JAX takes its threads from what the process may use
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    settle()
     device, rows = torch.device(arguments.device), []
     rate = product_rate(device)
-    for width in arguments.widths:
-        for members in arguments.members:
-            times = compete(width, members, device)
-            ours = times["compiled"]
-            ratios = {"loop / ours": times["loop"] / ours}
-            if "jax" in times:
-                ratios["jax / ours"] = times["jax"] / ours
-                ratios["jax products / torch"] = jax_products(width) / torch_products(width)
-            share = operations(width) / (ours * 1e-6) / rate
-            rows.append({"width": width, "R": members, **times, **ratios, "share of product rate": share})
-            print(table(rows[-1:]), flush=True)
-    print(f"\nMicroseconds per network-step; products at {rate / 1e9:.0f} GFLOP/s\n{table(rows)}")
-    result = {"unit": "microseconds per network-step", "machine": machine(device), "product_rate": rate, "rows": rows}
+    for shape in SHAPES:
+        print(f"{shape.depth} x {shape.width}, minibatches of {shape.batch} …", file=sys.stderr, flush=True)
+        rows.append(row_of(shape, compete(shape, device, ways_of(shape, device)), rate))
+    found = machine(device)
+    print(f"\nMicroseconds per network-step on {found.get('accelerator', found['processor'])}", end="")
+    print(f"; products at {rate / 1e9:,.0f} GFLOP/s\n\n{table(rows)}")
+    result = {"unit": "microseconds per network-step", "machine": found, "versions": versions(), "product_rate": rate}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.output, result)
+    write_json(arguments.output, {**result, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+import torch
 
 from claimcheck.engine.train import classification, train
 
 SEEDS = [3, 0, 1, 2, 3]
 RATES = [0.02, 0.05, 0.01, 0.1, 0.03]
+NO_CARD = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
-@pytest.fixture
-def records(kind, runs_of, make_context):
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_CARD])])
+def records(kind, runs_of, make_context, request):
     """Train some of the runs of one design: rows -> records."""
 
     def of(rows: list[int], steps: int = 12, compile: bool = False) -> pd.DataFrame:
-        context = make_context()
+        context = make_context(device=torch.device(request.param))
         trained = train(
             runs_of(SEEDS, learning_rate=RATES, clip=1.0).iloc[rows],
             context,
@@ -50,9 +52,9 @@ def test_same_bits_alone_among_others_elsewhere_and_in_shards(records) -> None:
 
 @pytest.mark.bench
 def test_compiled_too_it_is_the_same_bits(records, kind, request) -> None:
-    """Half a minute of compiling for each kind: with ``make bench``, not with every change."""
+    """Half a minute of compiling for each kind: on demand, not with every change."""
     if "bench" not in (request.config.option.markexpr or ""):
-        pytest.skip("compiles every kind of network: run by make bench")
+        pytest.skip("compiles every kind of network: make bench ARGS=tests/engine/test_company.py")
     if "cnn" in kind.name or kind.name == "resnet":
         pytest.skip("convolutions are never compiled")
     whole = records([0, 1, 2, 3, 4], compile=True)
