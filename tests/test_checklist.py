@@ -15,7 +15,7 @@ from claimcheck import checklist
 from claimcheck.checklist import check
 from claimcheck.checklist.data import data, duplicates, label_order, runs_expected
 from claimcheck.checklist.gradients import gradient
-from claimcheck.checklist.training import gradient_norms, learning_rate, overfit
+from claimcheck.checklist.training import learning_rate, overfit
 
 
 def draws(seed=0):
@@ -78,27 +78,33 @@ def planted(name):
 MODELS = ("resnet18", "transformer_encoder", "mobilenet_v3_small")
 
 
+def sgd(model):
+    return torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+
 def optimizer_of(name):
-    """Momentum SGD for the networks of images, which Adam at its default here fits in so few steps that norms vanish."""
-    return None if name == "transformer_encoder" else lambda m: torch.optim.SGD(m.parameters(), lr=0.01, momentum=0.9)
+    """What such a model is usually trained with, as far as sixteen examples are learnt by it in a hundred steps."""
+    return quick_adam if name == "transformer_encoder" else sgd
 
 
 def few(batch, count=16):
     return batch[0][:count], batch[1][:count]
 
 
+@pytest.mark.parametrize("default", [False, True], ids=["own optimiser", "default"])
 @pytest.mark.parametrize("name", MODELS)
-def test_a_healthy_model_raises_no_alarm(name):
+def test_a_healthy_model_raises_no_alarm(name, default):
     model, batch, test = made(name)
-    how = {"optimizer": optimizer_of(name), "train": batch, "test": (test, None)}
+    how = {"optimizer": None if default else optimizer_of(name), "train": batch, "test": (test, None)}
     assert [str(each) for each in check(model, few(batch), F.cross_entropy, **how)] == []
 
 
+@pytest.mark.parametrize("default", [False, True], ids=["own optimiser", "default"])
 @pytest.mark.parametrize("name", MODELS)
-def test_a_planted_bug_is_named(name):
+def test_a_planted_bug_is_named(name, default):
     model, batch, test, (which, words) = planted(name)
-    how = {"optimizer": optimizer_of(name), "train": batch, "test": (test, None)}
-    findings = check(model, few(batch), F.cross_entropy, **how)
+    how = {"optimizer": None if default else optimizer_of(name), "train": batch, "test": (test, None)}
+    findings = check(model, few(batch), F.cross_entropy, checks=("gradient", "overfit"), **how)
     assert any(each.check == which and words in each.what + each.where for each in findings), findings
 
 
@@ -367,11 +373,3 @@ def test_a_rate_is_held_against_what_the_loss_is_stable_at(rate, says):
 def test_a_loss_that_no_rate_lowers_is_told():
     (finding,) = learning_rate(all_zero(small()), batch_of(), lambda z, y: 1 + 0 * z.sum())
     assert finding.what == "no rate lowers the loss"
-
-
-@pytest.mark.parametrize(("slope", "what"), [(1.0, None), (1000.0, "large gradients"), (0.01, "small gradients")])
-def test_gradient_norms_are_those_of_the_loss(slope, what):
-    batch = torch.zeros(4, 1), torch.zeros(4)
-    findings = gradient_norms(Bowl(), batch, lambda w, y: slope * w.mean())
-    assert [each.what for each in findings] == ([] if what is None else [what])
-    assert all(f"norm {slope:.3g}" == each.measured for each in findings)

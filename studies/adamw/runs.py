@@ -37,7 +37,7 @@ def _classified(runs, context):
 def _classifiers(runs, context, **how):
     """Train classifiers; validation and test loss and error at the last step."""
     network, data, own = _classified(runs, context)
-    evaluate = {"validation": own.validation, "test": own.test} if len(own.validation) else {"test": own.test}
+    evaluate = {name: getattr(own, name) for name in context.settings.get("measured", ["test"])}
     how["hyper"] = {"schedule": context.settings.schedule, **how.get("hyper", {})}
     return train(runs, context, network=network, data=data, evaluate=evaluate, **how).records
 

@@ -48,7 +48,7 @@ BUGS = {
     "never_reset": "gradients not reset",
 }
 REMEDIES = {"none": "plain", "norm_residual": "norm, residuals"}
-SHAPES = {"wide": "2 × 88", "deep": "8 × 32"}
+SHAPES = {"wide": "2 × 64", "deep": "8 × 24"}
 TOOLS = {
     "symptom": "first bad gradient",
     "last": "last bad gradient",

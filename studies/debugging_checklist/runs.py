@@ -18,10 +18,10 @@ from claimcheck.checklist import check
 from claimcheck.data.draws import draw, draw_each
 from claimcheck.engine import measure
 from claimcheck.engine.data import Data
-from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import MLP
 from claimcheck.engine.single import per_seed
-from claimcheck.engine.train import cross_entropy, train
+from claimcheck.engine.train import classification, train
 
 from .bugs import BUGS, Batch, Case
 from .faults import culprit_of, network
@@ -110,18 +110,20 @@ def run_trials(runs: pd.DataFrame, context) -> pd.DataFrame:
         how = {"gain": run.gain, "output_init": 2.0 / run.gain**2, **style}  # the readout keeps its usual size
         return MLP(inputs, width, 10, depth=depth, generator=generator, **how)
 
-    watched = replace(data, subset=data.subset[:, : s.watched])
-    norms = []
-    for steps in s.early:
-        how = {"network": plain, "data": data, "optimizer": optimizer, "steps": steps}
-        ensemble = train(runs, context, **how).ensemble if steps else untrained(runs, context, plain)
-        norms.append(measure.gradient_of(ensemble, watched).double().norm(dim=1).cpu().numpy())
-    norms = np.nan_to_num(np.stack(norms), nan=np.inf)
-    trained = train(runs, context, network=plain, data=data, optimizer=optimizer, evaluate={"train": data}).records
-    loss = runs["run"].map(trained.set_index("run")["train_loss"]).fillna(np.inf)
-    found = {"first_norm": norms[0], "norm": norms.max(0), "train_loss": loss, "trained": loss < 0.5 * math.log(10)}
+    watched = replace(data, subset=data.subset[:, : s.watched]), _gradient_norm, "ensemble"
+    how = {"evaluate": {"watched": watched}, "evaluate_at": [*s.early, s.steps]}
+    trained = train(runs, context, network=plain, data=data, optimizer=optimizer, **how)
+    early = trained.records[trained.records["step"].isin(s.early)]
+    norms = early.pivot(index="run", columns="step", values="watched_norm").loc[runs["run"]].fillna(np.inf).to_numpy()
+    loss = trained.ensemble.map(classification, data)["loss"].double().cpu().numpy()
+    loss = np.where((trained.diverged_at < 0) & np.isfinite(loss), loss, np.inf)
+    found = {"first_norm": norms[:, 0], "norm": norms.max(1), "train_loss": loss, "trained": loss < 0.5 * math.log(10)}
     columns = {name: np.minimum(np.asarray(value, dtype=float), 1e30) for name, value in found.items()}
     return runs[["run"]].assign(gain=runs["gain"], rate=runs["learning_rate"], **columns)
+
+
+def _gradient_norm(ensemble: Ensemble, data: Data) -> dict[str, Tensor]:
+    return {"norm": measure.gradient_of(ensemble, data).double().norm(dim=1)}
 
 
 def _drawn(runs: pd.DataFrame, context, rates: list[float]) -> dict[str, list[float]]:
@@ -173,16 +175,11 @@ def run_spikes(runs: pd.DataFrame, context) -> pd.DataFrame:
     inputs, data = _data(runs, context)
     x, y = (data.shared[name][data.subset] for name in ("x", "y"))
     x[:, 0] = 0.0
-    data = Data({}, per_member={"x": x, "y": y})
+    data = Data({}, per_member={"x": _read(x, fault), "y": y})
     runs = runs.assign(learning_rate=runs["speed"].map(s.rates))
-
-    def loss(predict, batch, hyper):
-        return cross_entropy(predict, {**batch, "x": _read(batch["x"], fault)}, hyper)
-
     network = partial(_plain, inputs, s.width, s.depth, {})
-    how = {"evaluate_at": range(1, s.steps + 1), "batch_loss_window": 1, "loss": loss, "evaluate": {}}
-    trained = train(runs, context, network=network, data=data, **how)
-    losses = trained.records.pivot(index="run", columns="step", values="batch_loss").loc[runs["run"]].to_numpy()
+    trained = train(runs, context, network=network, data=data, batch_loss_window=s.steps, evaluate={})
+    losses = trained.batch_losses
     usual = pd.DataFrame(losses).T.rolling(s.window).median().shift().T.to_numpy()
     spikes = losses > 1.5 * usual + 0.5
     bad = np.where(trained.diverged_at >= 0, trained.diverged_at, np.inf)

@@ -12,7 +12,7 @@ LECTURE = ("gradient", "data", "overfit", "learning_rate", "gradient_norms")
 """The lecture's five checks."""
 
 LARGE = 100.0
-"""Norm of the gradient above which `claimcheck.checklist` calls it large."""
+"""Norm of the gradient, in nats, that counts as large in these networks, which begin with norms of a few nats."""
 
 
 def found_by_any(records: pd.DataFrame, checks: list[str], bugs: list[str]) -> pd.Series:

@@ -62,14 +62,17 @@ def run_methods(runs, context):
         for each in (own, whole)
     )
     dropout = method.get("dropout", {}).get(one["dataset"])
+    sets = {"training": data, "validation": own.validation, "test": own.test}
     trained = train(
         runs, context, data=shown, steps=settings.steps[str(one["examples"])],
         network=_network(own.training, sizes["width"], depth=sizes["depth"], dropout=dropout),
         loss=_loss(method.get("augmentation"), sizes),
         hyper={"schedule": settings.schedule, "weight_decay": method.get("decay", {}).get(one["dataset"], 0.0)},
-        evaluate={"training": data, "validation": own.validation, "test": own.test},
+        evaluate={name: sets[name] for name in settings.measured},
     )  # fmt: skip
     found = trained.records
+    if "test" not in settings.measured:  # a pilot
+        return found
     norm = trained.ensemble.parameters.double().norm(dim=1).cpu().numpy()
     return found.assign(gap=found["test_error"] - found["training_error"], norm=norm)
 

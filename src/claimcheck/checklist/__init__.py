@@ -56,7 +56,7 @@ def check(
             mapping of keyword arguments of the model.
         loss: ``loss(outputs, targets)``, a scalar to be made small.
         optimizer: makes the one that training will use, ``lambda model: SGD(model.parameters(), lr=0.1)``. Without
-            one the checks train by Adam, and no rate is judged.
+            one the checks train by Adam, and neither a rate nor what it does to gradients is judged.
         train: all training inputs and targets, in the order of training; the batch where none are given.
         test: test inputs and targets; without them duplicates are not looked for.
         checks: names from `CHECKS`, which are done in this order.
@@ -75,7 +75,7 @@ def check(
         "data": lambda: data(*whole),
         "overfit": lambda: overfit(model, batch, loss, way, steps=steps, floor=floor),
         "learning_rate": lambda: learning_rate(model, batch, loss, optimizer),
-        "gradient_norms": lambda: gradient_norms(model, batch, loss, way),
+        "gradient_norms": lambda: gradient_norms(model, batch, loss, optimizer),
         "duplicates": lambda: [] if test is None else duplicates(whole[0], test[0]),
         "label_order": lambda: label_order(whole[1]),
     }

@@ -20,7 +20,7 @@ SMALL = 0.05
 """A loss below this counts as learnt, too: the model may come trained."""
 
 RAMP = (1e-5, 10.0)
-RAMP_STEPS = 40
+RAMP_STEPS = 25
 FALL = 0.1
 """Share of the first loss by which a ramp must lower it at some rate."""
 
@@ -28,9 +28,16 @@ RATE_SHARES = (0.003, 1.0)
 """Where a rate may lie, as a share of the one at which a ramp's loss is lowest. Smith 2017 takes a tenth."""
 
 FIRST_STEPS = 10
-NORMS = (0.1, 100.0)
-"""Norm of the whole gradient in the first steps, of a loss of a few nats. Healthy networks begin anywhere between: on
-random images torchvision's mobilenet_v3_small with 0.6 to 2, its resnet18 with 17 (96 × 96 pixels) to 84 (8 × 8)."""
+SMALL_NORM = 0.01
+"""Norm of the whole gradient, over the loss: how much of the loss a move of length 1 would take, in a straight line. It
+does not depend on the loss's unit, and stays as the loss falls, since a gradient falls with it. Healthy models have
+0.2 (a plain MLP of ten layers) to some hundreds (torchvision's resnet50 on 16 small images)."""
+
+GROWTH = 30.0
+"""How many times the norm before training a norm of the first steps may be, or the loss before training, if that is more.
+It is growth that is judged, and no size: on 16 images of 32 by 32 pixels healthy models of torchvision begin with norms
+from 1.7 (mobilenet_v3_small) to 6,000 (mnasnet0_5), those with batch norm more the smaller the batch. None of theirs
+grows by more than 9, not even at Adam's rate here, which is high for them."""
 
 
 def overfit(
@@ -118,40 +125,49 @@ def learning_rate(model: nn.Module, batch: Batch, loss: Loss, optimizer: Optimiz
     return [Finding("learning_rate", what, "optimiser", f"{given[0]:g}", expected, f"try {rates[lowest] / 10:.1g}")]
 
 
-def gradient_norms(model: nn.Module, batch: Batch, loss: Loss, optimizer: OptimizerOf = adam) -> list[Finding]:
-    """The norm of the whole gradient in the first training steps.
+def gradient_norms(
+    model: nn.Module, batch: Batch, loss: Loss, optimizer: OptimizerOf | None = None
+) -> list[Finding]:
+    """Whether the norm of the whole gradient grows, vanishes or is not finite in the first training steps.
 
-    A batch that is learnt within these steps leaves a small gradient, and that is told, too: read it beside the loss.
+    A norm is small beside the loss of its step: a batch that is learnt within these steps leaves a small gradient and a
+    small loss. It is large beside what it was before training. Where no optimiser is given, the steps are Adam's, and
+    growth, which may be its rate's fault, is not judged.
     """
     model = own_copy(model)
-    norms = early_norms(model, batch, loss, optimizer(model))
-    bad = [(step, norm) for step, norm in enumerate(norms) if not NORMS[0] <= norm <= NORMS[1]]
-    if not bad:
-        return []
-    step, norm = bad[0]
-    large = not norm < NORMS[0]
-    what = "large gradients" if large else "small gradients"
-    advice = (
-        "normalise, clip, or lower rate and initial weights"
-        if large
-        else "look at depth, activations and initial weights"
-    )
-    return [
-        Finding("gradient_norms", what, f"step {step}", f"norm {norm:.3g}", f"{NORMS[0]:g} to {NORMS[1]:g}", advice)
-    ]
+    norms, losses = early_norms(model, batch, loss, (optimizer or adam)(model))
+    most = GROWTH * max(norms[0], abs(losses[0])) if optimizer else math.inf
+    for step, (norm, value) in enumerate(zip(norms, losses)):
+        if not math.isfinite(norm):
+            return [_norm("gradients are not finite", step, norm, "a finite number", "lower the rate; call trace")]
+        if norm > most:
+            advice = "normalise, clip, or lower rate and initial weights"
+            return [_norm("gradients grow", step, norm, f"at most {most:.2g}", advice)]
+        if norm < SMALL_NORM * abs(value):
+            expected, advice = f"{SMALL_NORM * abs(value):.2g} or more", "look at depth, initial weights and the size of targets"
+            return [_norm("small gradients", step, norm, expected, advice)]
+    return []
 
 
-def early_norms(model: nn.Module, batch: Batch, loss: Loss, optimizer: Optimizer) -> list[float]:
-    """Norms of the gradients of the first steps, up to the first that is not finite; trains `model`."""
+def _norm(what: str, step: int, norm: float, expected: str, advice: str) -> Finding:
+    return Finding("gradient_norms", what, f"step {step}", f"norm {norm:.3g}", expected, advice)
+
+
+def early_norms(
+    model: nn.Module, batch: Batch, loss: Loss, optimizer: Optimizer
+) -> tuple[list[float], list[float]]:
+    """Norms of the gradients of the first steps and their losses, up to the first that is not finite; trains `model`."""
     norms: list[float] = []
+    losses: list[float] = []
     for _ in range(FIRST_STEPS):
         value = loss_of(model, batch, loss)
+        losses.append(float(value.detach()))
         _update(optimizer, value)
         own = [each.grad.detach().norm() for each in model.parameters() if each.grad is not None]
         norms.append(float(torch.stack(own).norm()) if own else 0.0)
         if not math.isfinite(norms[-1]):
             break
-    return norms
+    return norms, losses
 
 
 def _update(optimizer: Optimizer, value: Tensor) -> None:

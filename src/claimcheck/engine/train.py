@@ -77,11 +77,14 @@ class Trained:
             diverged its metrics are NaN and its status is ``diverged``.
         ensemble: the trained networks, in the order of the runs.
         diverged_at: step at which each run diverged, -1 where it did not, ``[R]``.
+        batch_losses: of the last `batch_loss_window` minibatches, NaN from the step on at which a run diverged,
+            float64 ``[R, k]``.
     """
 
     records: pd.DataFrame
     ensemble: Ensemble
     diverged_at: np.ndarray
+    batch_losses: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,8 @@ def train(
             `learning_rate` counts where neither says one.
         evaluate: prefix -> (data, metrics) or (data, metrics, "train"): ``metrics(predict, batch, hyper)`` returns a
             dict of scalars that become columns ``<prefix>_<name>``; on whole data, in eval mode unless told "train".
-            Data alone are classified.
+            Data alone are classified. With "ensemble" in the third place ``metrics(ensemble, data)`` returns a dict of
+            ``[R]``: for what no function of predictions can tell, such as gradients.
         evaluate_at: steps after which to evaluate (0: before training); the last one if not given.
         batch_loss_window: when k > 0, a column ``batch_loss``: mean loss of the last k minibatches (or of those there
             have been) before each evaluated step; NaN at step 0.
@@ -186,6 +190,7 @@ def _train(runs: pd.DataFrame, context: Any, data: Data, plan: Plan, compile: bo
         pd.concat([part.records for part in parts], ignore_index=True),
         join(part.ensemble for part in parts),
         np.concatenate([part.diverged_at for part in parts]),
+        np.concatenate([part.batch_losses for part in parts]),
     )
 
 
@@ -194,7 +199,8 @@ def _first(members: int, trained: Trained) -> Trained:
     if members == len(trained.ensemble):
         return trained
     records = trained.records.drop_duplicates(["run", "step"], ignore_index=True)
-    return Trained(records, trained.ensemble.members(range(members)), trained.diverged_at[:members])
+    ensemble = trained.ensemble.members(range(members))
+    return Trained(records, ensemble, trained.diverged_at[:members], trained.batch_losses[:members])
 
 
 def _build(runs: pd.DataFrame, context: Any, plan: Plan) -> tuple[Ensemble, dict[str, Tensor]]:
@@ -241,7 +247,16 @@ def _train_tile(
         ensemble.parameters, ensemble.buffers = state.parameters, state.buffers
         if t in plan.evaluate_at:
             tables.append(_measure(t, ensemble, state, evaluate, window, plan))
-    return Trained(pd.concat(tables, ignore_index=True), ensemble, state.diverged_at.cpu().numpy())
+    diverged_at = state.diverged_at.cpu().numpy()
+    return Trained(pd.concat(tables, ignore_index=True), ensemble, diverged_at, _batch_losses(window, diverged_at, done))
+
+
+def _batch_losses(window: Iterable[Tensor], diverged_at: np.ndarray, done: int) -> np.ndarray:
+    """Losses of the last minibatches of `done`, ``[R, k]``."""
+    losses = [each.double().cpu().numpy() for each in window]
+    found = np.stack(losses, 1) if losses else np.empty((len(diverged_at), 0))
+    lost = diverged_at[:, None] >= 0
+    return np.where(lost & (np.arange(done - len(losses), done) + 1 >= diverged_at[:, None]), np.nan, found)
 
 
 def _recipe(data: Data, ensemble: Ensemble, exact: Mapping[str, Tensor], plan: Plan) -> Recipe:
@@ -275,7 +290,10 @@ def _measure(
         last = torch.stack(list(window)).double().mean(0).cpu().numpy() if window else np.full(len(ensemble), np.nan)
         columns["batch_loss"] = last
     for prefix, (data, metrics, *mode) in evaluate.items():
-        found = ensemble.map(metrics, data, mode=mode[0] if mode else "eval")
+        if mode == ["ensemble"]:
+            found = metrics(ensemble, data)
+        else:
+            found = ensemble.map(metrics, data, mode=mode[0] if mode else "eval")
         for name, value in found.items():
             columns[f"{prefix}_{name}" if prefix else name] = value.double().cpu().numpy()
     table = pd.DataFrame({"run": ensemble.runs, "step": t})
