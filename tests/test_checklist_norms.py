@@ -1,4 +1,4 @@
-"""Early gradient norms: growth and vanishing are told, whatever the loss's unit, the batch, or the norm at the start."""
+"""Early gradient norms: growth and vanishing are told, whatever the unit of the loss or the norm at the start."""
 
 import copy
 
@@ -31,7 +31,10 @@ def still(model):
     return torch.optim.SGD(model.parameters(), lr=0.0)
 
 
-def found(model, loss, optimizer=None, batch=(torch.zeros(4, 1), torch.zeros(4))):
+BLANK = torch.zeros(4, 1), torch.zeros(4)
+
+
+def found(model, loss, optimizer=None, batch=BLANK):
     return [(each.what, each.where) for each in gradient_norms(model, batch, loss, optimizer)]
 
 

@@ -152,7 +152,7 @@ def plot_remedies(records):
     bare = rows[rows["remedy"] == "none"].set_index(["seed", "dataset", "trial"])["norm"] > LARGE
     rows = rows.assign(large=bare.loc[pd.MultiIndex.from_frame(rows[["seed", "dataset", "trial"]])].to_numpy())
     units = rows.groupby(["seed", "dataset", "remedy", "large"], as_index=False)["trained"].mean()
-    names = {"none": "nothing", "clip": "clipping", "both": "layer norm\nand clipping"}
+    names = {"none": "nothing", "both": "layer norm\nand clipping"}
     for axis, _, own in style.panels(units, "dataset", DATA, height=2.8, sharey=True):
         _intervals(axis, own, "remedy", names, "large", {False: "norm up to 100", True: "norm above 100"})
     return style.finish(axis, rows, ylabel="trials that train / %", ylim=(0, 102), raised=True)

@@ -102,7 +102,7 @@ def run_trials(runs: pd.DataFrame, context) -> pd.DataFrame:
     s = context.settings
     shape, remedy, optimizer = (runs[name].iloc[0] for name in ("shape", "remedy", "optimizer"))
     (depth, width), (inputs, data) = s.shapes[shape], _data(runs, context)
-    clip = s.clip if remedy in ("clip", "both") else math.inf
+    clip = s.clip if remedy == "both" else math.inf
     runs = runs.assign(**_drawn(runs, context, s.rates[optimizer]), clip=clip)
     style = {"both": {"norm": "layer"}, "norm_residual": {"residual": "pre_norm"}}.get(remedy, {})
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from claimcheck.engine import networks
+from claimcheck.engine import measure, networks
 from claimcheck.engine.data import Data, noisy_labels
 from claimcheck.engine.train import classification, train
 from claimcheck.errors import ClaimcheckError
@@ -96,6 +96,32 @@ def test_records_are_tidy_and_learning_happens(records, runs_of) -> None:
     assert all(table[name].dtype == np.float64 for name in ("batch_loss", "train_loss", "train_error"))
     assert (table.loc[table["step"] == 20, "train_loss"].to_numpy() < table.loc[table["step"] == 0, "train_loss"]).all()
     assert table.loc[table["step"] == 0, "batch_loss"].isna().all()
+
+
+def test_losses_of_every_minibatch_are_had_without_evaluating_and_end_where_a_member_diverges(
+    runs_of, series, context
+) -> None:
+    runs, how = runs_of([0, 1], learning_rate=[0.01, 1e6]), {"network": small, "data": series(), "steps": 20}
+    how |= {"batch_size": 25, "optimizer": "momentum", "evaluate": {}}
+    each = train(runs, context, **how, batch_loss_window=1, evaluate_at=range(1, 21)).records
+    each = each.pivot(index="run", columns="step", values="batch_loss").loc[runs["run"]].to_numpy()
+    found = train(runs, context, **how, batch_loss_window=20)
+    np.testing.assert_array_equal(found.batch_losses, each)
+    assert np.isfinite(each[0]).all()
+    assert np.isnan(each[1]).sum() == 21 - found.diverged_at[1]
+    assert train(runs, context, **how).batch_losses.shape == (2, 0)
+
+
+def test_a_metric_of_the_ensemble_is_that_of_the_networks_at_the_step(runs_of, series, context) -> None:
+    def norm(ensemble, data):
+        return {"norm": measure.gradient_of(ensemble, data).norm(dim=1)}
+
+    runs, data = runs_of([0, 1], learning_rate=0.05), series()
+    how = {"network": small, "data": data, "batch_size": 25}
+    found = train(runs, context, **how, steps=20, evaluate={"g": (data, norm, "ensemble")}, evaluate_at=[5, 20]).records
+    for step, own in found.groupby("step"):
+        alone = train(runs, context, **how, steps=step).ensemble
+        np.testing.assert_allclose(own["g_norm"], norm(alone, data)["norm"].numpy(), rtol=1e-6)
 
 
 def test_evaluation_changes_nothing(records, runs_of) -> None:

@@ -248,7 +248,9 @@ def _train_tile(
         if t in plan.evaluate_at:
             tables.append(_measure(t, ensemble, state, evaluate, window, plan))
     diverged_at = state.diverged_at.cpu().numpy()
-    return Trained(pd.concat(tables, ignore_index=True), ensemble, diverged_at, _batch_losses(window, diverged_at, done))
+    return Trained(
+        pd.concat(tables, ignore_index=True), ensemble, diverged_at, _batch_losses(window, diverged_at, done)
+    )
 
 
 def _batch_losses(window: Iterable[Tensor], diverged_at: np.ndarray, done: int) -> np.ndarray:
