@@ -62,7 +62,7 @@ def plot_recipe(records):
         axis.axvline(0, color=style.GREY, linewidth=1.0)
         axis.plot([], [], linestyle="", label="left out of today's", **left_out)
         axis.plot([], [], linestyle="", label="added to 1998's", **added)
-    return style.finish(axis, lost, xlabel="points of test error")
+    return style.finish(axis, lost, xlabel="test error taken off / points")
 
 
 def plot_ingredients(records):
