@@ -5,7 +5,7 @@ import pandas as pd
 
 from claimcheck.figures import style
 
-from .statistics import main_effects, worths
+from .statistics import gains, main_effects, worths
 
 DATA = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "fashion_mnist": "Fashion-MNIST"}
 NETWORKS = {"mlp": "", "cnn": ", convolutional"}
@@ -41,21 +41,28 @@ def _tall(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def plot_recipe(records):
-    """What the whole recipe loses without something of it, a row for each, a panel for each data set and network."""
+    """What today's recipe loses without an ingredient, and the network of 1998 gains by it alone; a panel for each data
+    set and kind of network."""
     rows = records[records["part"].isin(["recipe", "recipe_cnn"])]
-    panels = rows.groupby(["dataset", "network"], sort=False)
-    tables = pd.concat([_tall(worths(own), "without").assign(panel=data + kind) for (data, kind), own in panels])
+    rows = rows.assign(panel=rows["dataset"] + rows["network"])
+    lost, gained = (
+        pd.concat([_tall(found(own), "without").assign(panel=panel) for panel, own in rows.groupby("panel")])
+        for found in (worths, gains)
+    )
     titles = {data + kind: DATA[data] + said for kind, said in NETWORKS.items() for data in DATA}
-    order = tables.groupby("without")["points"].mean().sort_values(ascending=False).index
-    labels = {**{name: SINGLE[name] for name in order if name in SINGLE}, **SEVERAL}
-    looks = {
-        name: {"color": style.COLOURS["blue" if name in SINGLE else "vermillion"], "marker": "o"} for name in labels
-    }
-    tall = 3.6 * -(-tables["panel"].nunique() // 2)
-    for axis, _, own in style.panels(tables, "panel", titles, columns=2, height=tall, sharex=True, sharey=True):
-        style.points(axis, own, x="without", y="points", labels=labels, looks=looks, horizontal=True)
+    order = lost.groupby("without")["points"].mean().sort_values(ascending=False).index
+    names = {name: SINGLE[name] for name in order if name in SINGLE} | SEVERAL
+    alone = {name: f"{said}, alone" for name, said in names.items()}  # in the table; the axis has the other names
+    left_out, added = ({"color": style.COLOURS[c], "marker": m} for c, m in (("blue", "o"), ("vermillion", "s")))
+    how, tall = {"x": "without", "y": "points", "horizontal": True}, 4.4 * -(-lost["panel"].nunique() // 2)
+    for axis, panel, own in style.panels(lost, "panel", titles, columns=2, height=tall, sharex=True, sharey=True):
+        by_itself = gained[gained["panel"] == panel]
+        style.points(axis, by_itself, labels=alone, looks=dict.fromkeys(names, added), aside=0.14, **how)
+        style.points(axis, own, labels=names, looks=dict.fromkeys(names, left_out), aside=-0.26, **how)
         axis.axvline(0, color=style.GREY, linewidth=1.0)
-    return style.finish(axis, tables, xlabel="points of test error lost without it")
+        axis.plot([], [], linestyle="", label="left out of today's", **left_out)
+        axis.plot([], [], linestyle="", label="added to 1998's", **added)
+    return style.finish(axis, lost, xlabel="test error taken off / points")
 
 
 def plot_ingredients(records):

@@ -107,7 +107,7 @@ class Deep(nn.Module):
         self.output = linear(width, outputs, generator, init=init)
         self.norm = LayerNorm(width, elementwise_affine=False) if norm == "layer" else None
         self.activations = nn.ModuleList(activation_of(activation) for _ in self.layers)
-        self.dropout = Dropout(dropout, generator) if dropout else None
+        self.dropout = Dropout(dropout, generator)
 
     def _activate(self, layer: int, h: Tensor) -> Tensor:
         return self.activations[layer](h if self.norm is None else self.norm(h))
@@ -125,4 +125,4 @@ class Deep(nn.Module):
         h = self._activate(len(self.layers) - 1, h) if self.residual else h
         if self.convolutional:
             h = h.unflatten(-2, (examples, -1)).mean(-2)
-        return self.output(h if self.dropout is None else self.dropout(h))
+        return self.output(self.dropout(h))

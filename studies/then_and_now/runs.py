@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
+import math
+from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
+from torch.func import vmap
 
-from claimcheck.data import pools
-from claimcheck.data.draws import draw_each
-from claimcheck.data.pools import Examples
-from claimcheck.engine.data import Data, noisy_labels
+from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import for_ensembles
 from claimcheck.engine.networks import MLP
+from claimcheck.engine.samples import Samples, first, mislabelled, samples
+from claimcheck.engine.shifts import shifted
 from claimcheck.engine.single import per_run
 from claimcheck.engine.train import cross_entropy, train
 
@@ -24,7 +20,6 @@ from .hardware import run_batching, run_cards  # noqa: F401
 from .networks import Convolutional, Deep
 from .published import counts
 from .sequences import run_chains, run_generation, run_lengths  # noqa: F401
-from .shifts import shifted
 
 run_lengths_gpu = run_lengths
 
@@ -35,35 +30,30 @@ def run_counts(run, context) -> dict[str, float]:
     return counts(run.network)
 
 
-def _drawn(runs: pd.DataFrame, context, examples: int) -> tuple[tuple[int, ...], dict[str, Data]]:
-    """Shape of an example, and what each unit drew: the first `examples` of its training set, validation and test sets.
-
-    Images are averaged over squares of `average_pooling` pixels a side; values have mean 0 and deviation 1 over the pool.
-    """
+def _drawn(runs: pd.DataFrame, context) -> Samples:
+    """What each unit drew to learn from, to choose by and to be tested on."""
     name = runs["dataset"].iloc[0]
-    sizes = context.settings.data[name]
-    own = draw_each(context, name, runs["seed"], train=sizes["train"] + sizes["valid"], test=sizes["test"])
-    pool = _scaled(name, context.data_dir, sizes.get("average_pooling", 1)).to(context.device)
-    learnt = {"x": pool.x_train, "y": pool.y_train}
-    return tuple(pool.x_train.shape[1:]), {
-        "train": Data(learnt, subset=own.train[:, :examples]),
-        "valid": Data(learnt, subset=own.train[:, sizes["train"] :]),
-        "test": Data({"x": pool.x_test, "y": pool.y_test}, subset=own.test),
-    }
+    return samples(context, name, runs["seed"], context.settings.data[name])
 
 
-@lru_cache(maxsize=4)
-def _scaled(name: str, data_dir: Path, side: int) -> Examples:
-    """The pool as it is learnt from, made once for all ensembles."""
-    pool = pools.load(name, data_dir)
-    if pool.x_train.dim() == 4:  # images of one channel
-        smaller = {each: F.avg_pool2d(getattr(pool, each), side).squeeze(1) for each in ("x_train", "x_test")}
-        pool = replace(pool, **smaller)
-    return pool.rescaled()
+def _shape(drawn: Samples) -> tuple[int, ...]:
+    """Of an example: ``(1, H, W)`` of an image, ``(L,)`` of a signal."""
+    return tuple(drawn.training.shared["x"].shape[1:])
 
 
-def _measured(sets: dict[str, Data]) -> dict[str, Data]:
-    return {name: sets[name] for name in ("valid", "test")}
+def _measured(drawn: Samples, context) -> dict[str, Data]:
+    """What errors are taken of: pilots choose by validation examples, judged units are tested."""
+    return {name: {"valid": drawn.validation, "test": drawn.test}[name] for name in context.settings.evaluate}
+
+
+def rated(runs: pd.DataFrame, centres: Mapping[str, float], *factors: str) -> pd.DataFrame:
+    """The runs with their learning rates: the tuned `rate` is relative to the centre of the arm's grid.
+
+    Args:
+        centres: by the arm's levels of `factors`, one after the other; `others` is for those that are not named.
+    """
+    arms = runs[list(factors)].astype(str).agg(" ".join, axis=1)
+    return runs.assign(learning_rate=runs["rate"] * arms.map(lambda arm: centres.get(arm, centres["others"])))
 
 
 def _shallow(shape: tuple[int, ...], settings):
@@ -82,9 +72,10 @@ def _shallow(shape: tuple[int, ...], settings):
 def run_ingredients(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Errors of a convolutional network by activation, dropout, number of examples and size."""
     s = context.settings
-    shape, sets = _drawn(runs, context, s.data[runs["dataset"].iloc[0]][runs["amount"].iloc[0]])
-    how = {"hyper": {"schedule": s.schedule}, "evaluate": _measured(sets)}
-    return train(runs, context, network=_shallow(shape, s), data=sets["train"], **how).records
+    name, drawn = runs["dataset"].iloc[0], _drawn(runs, context)
+    runs, examples = rated(runs, s.centres[name], "activation", "amount", "size"), s.data[name][runs["amount"].iloc[0]]
+    how = {"hyper": {"schedule": s.schedule}, "evaluate": _measured(drawn, context)}
+    return train(runs, context, network=_shallow(_shape(drawn), s), data=first(drawn.training, examples), **how).records
 
 
 def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -92,11 +83,10 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
 
     A run that does not get there is given all updates of the part, which is too few; one that diverges has no number.
     """
-    s, name = context.settings, runs["dataset"].iloc[0]
-    shape, sets = _drawn(runs, context, s.data[name][s.amount])
+    s, name, drawn = context.settings, runs["dataset"].iloc[0], _drawn(runs, context)
     at = range(s.window, s.steps + 1, s.every)
-    how = {"batch_loss_window": s.window, "evaluate_at": at}
-    records = train(runs, context, network=_shallow(shape, s), data=sets["train"], **how).records
+    how = {"batch_loss_window": s.window, "evaluate_at": at, "data": first(drawn.training, s.data[name][s.amount])}
+    records = train(runs, context, network=_shallow(_shape(drawn), s), **how).records
     there = records[records["batch_loss"] <= s.targets[name]].groupby("run")["step"].min()
     last = records[records["step"] == at[-1]].drop(columns="step")
     updates = last["run"].map(there).fillna(s.steps).astype(float)
@@ -105,52 +95,64 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 def run_growth(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Errors of one hidden layer by number of training examples, some of whose labels may be wrong."""
-    s, examples = context.settings, int(runs["examples"].iloc[0])
-    shape, sets = _drawn(runs, context, examples)
-    data = sets["train"]
-    if (runs["noise"] > 0).any():
-        labels = [
-            noisy_labels(data.shared["y"][rows], run.noise, 10, context.generator(run.seed, "noise"))
-            for run, rows in zip(runs.itertuples(), data.subset, strict=True)
-        ]
-        y = data.shared["y"].repeat(len(runs), 1).scatter(1, data.subset, torch.stack(labels))
-        data = Data({"x": data.shared["x"]}, {"y": y}, data.subset)
+    s, drawn = context.settings, _drawn(runs, context)
+    data = first(drawn.training, int(runs["examples"].iloc[0]))
+    runs = rated(runs, s.centres[runs["dataset"].iloc[0]], "examples", "noise")
+    if (share := float(runs["noise"].iloc[0])) > 0:
+        data = mislabelled(data, context, runs["seed"], share)
 
     def network(run, generator):
-        return MLP(int(np.prod(shape)), s.width, 10, generator=generator)
+        return MLP(math.prod(_shape(drawn)), s.width, 10, generator=generator)
 
-    how = {"hyper": {"schedule": s.schedule}, "evaluate": _measured(sets)}
+    how = {"hyper": {"schedule": s.schedule}, "evaluate": _measured(drawn, context)}
     return train(runs, context, network=network, data=data, **how).records
 
 
 def ingredients_of(settings, without: str) -> dict:
-    """What the recipe consists of with something left out: those ingredients are as in 1998."""
+    """What an arm of the recipe consists of: what it leaves out is as in 1998."""
     left = settings.left_out.get(without, [without])
-    return {**settings.today, **{name: settings.in_1998[name] for name in left}}
+    if without in settings.kept:
+        left = set(settings.today) - set(settings.kept[without])
+    return {name: (settings.in_1998 if name in left else settings.today)[name] for name in settings.today}
+
+
+def as_columns(runs: pd.DataFrame, settings) -> pd.DataFrame:
+    """The runs with learning rates, and with the ingredients of their arms as columns."""
+    name, network = runs["dataset"].iloc[0], runs["network"].iloc[0]
+    said = {arm: ingredients_of(settings, arm) for arm in runs["without"].unique()}
+    arms = pd.DataFrame.from_dict(said, orient="index").drop(columns="schedule").infer_objects()
+    schedules = pd.DataFrame([settings.schedules[each["schedule"]] for each in said.values()], index=arms.index)
+    arms["strength"] = arms.pop("shifts").astype(float)
+    runs = rated(runs, settings.centres[network][name], "without")
+    return runs.join(arms.join(schedules), on="without")
 
 
 def run_recipe(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Errors of a deep network by the whole recipe of today, and with something of it left out.
+    """Errors of a deep network by the whole recipe of today, with something of it left out, and with little of it.
 
-    The tuned `rate` is relative to the centre of the arm's grid.
+    Arms that have the same layers and the same optimiser are trained as one ensemble.
     """
-    s, first = context.settings, runs.iloc[0]
-    name, said = first["dataset"], ingredients_of(s, first["without"])
-    shape, sets = _drawn(runs, context, s.data[name]["train"])
-    reach = s.data[name]["reach"] if said["shifts"] else 0
+    runs = as_columns(runs, context.settings)
+    alike = runs.groupby(["activation", "norm", "residual", "optimizer"], sort=False)
+    return pd.concat([_deep(own, context) for _, own in alike], ignore_index=True)
+
+
+def _deep(runs: pd.DataFrame, context) -> pd.DataFrame:
+    """Errors of deep networks that differ in numbers alone."""
+    s, one, drawn = context.settings, runs.iloc[0], _drawn(runs, context)
+    reach = s.data[one["dataset"]]["reach"]
 
     def network(run, generator):
         return Deep(
-            shape, s.widths[first["network"]], 10, generator=generator, depth=s.depth, kind=first["network"],
-            activation=said["activation"], norm=said["norm"], residual=said["residual"], init=said["init"],
-            dropout=said["dropout"],
+            _shape(drawn), s.widths[run.network], 10, generator=generator, depth=s.depth, kind=run.network,
+            activation=run.activation, norm=run.norm, residual=run.residual, init=run.init, dropout=run.dropout,
         )  # fmt: skip
 
     @for_ensembles
     def loss(predict, batch, hyper):
-        return cross_entropy(predict, {**batch, "x": shifted(batch["x"], batch["key"], reach, len(shape))}, hyper)
+        moved = vmap(shifted, (0, 0, None, 0))(batch["x"], batch["key"], reach, hyper["strength"])
+        return cross_entropy(predict, {**batch, "x": moved}, hyper)
 
-    runs = runs.assign(learning_rate=runs["rate"] * s.centres.get(first["without"], s.centres["others"]))
-    hyper = {**s.schedules[said["schedule"]], "weight_decay": said["weight_decay"]}
-    how = {"optimizer": said["optimizer"], "hyper": hyper, "evaluate": _measured(sets)}
-    return train(runs, context, network=network, data=sets["train"], loss=loss, **how).records
+    how = {"optimizer": one["optimizer"], "evaluate": _measured(drawn, context)}
+    moves = loss if runs["strength"].any() else cross_entropy
+    return train(runs, context, network=network, data=drawn.training, loss=moves, **how).records

@@ -17,7 +17,10 @@ LEVELS = {
 """Ingredient of the factorial -> its level with it, and without."""
 
 SINGLE = ("activation", "norm", "residual", "init", "optimizer", "schedule", "dropout", "shifts")
-"""Ingredients of today's recipe, each of which is left out by itself."""
+"""Ingredients of today's recipe, each of which is left out by itself, and added by itself to the network of 1998."""
+
+ALL_BUT = "all_but_"
+"""What names of arms begin with that leave out all ingredients but one."""
 
 
 def main_effects(records: pd.DataFrame) -> pd.DataFrame:
@@ -36,11 +39,24 @@ def data_beyond_the_rest(records: pd.DataFrame, of: str = "amount") -> pd.Series
     return gains[of] - gains.drop(columns=of).clip(lower=0).sum(axis=1)
 
 
-def worths(records: pd.DataFrame) -> pd.DataFrame:
-    """Points of test error without something less with the whole recipe, mean over networks: seeds by what is left out."""
+def _by_arm(records: pd.DataFrame) -> pd.DataFrame:
+    """Points of test error, mean over networks: seeds by what is left out."""
     rows = records.assign(points=100 * records["test_error"].fillna(GUESSING))
-    table = rows.groupby(["seed", "without"])["points"].mean().unstack()
+    return rows.groupby(["seed", "without"])["points"].mean().unstack()
+
+
+def worths(records: pd.DataFrame) -> pd.DataFrame:
+    """Points of test error without something less with the whole recipe: seeds by what is left out."""
+    table = _by_arm(records)
+    table = table[[name for name in table if not name.startswith(ALL_BUT)]]
     return table.drop(columns="nothing").sub(table["nothing"], axis=0)
+
+
+def gains(records: pd.DataFrame) -> pd.DataFrame:
+    """Points of test error of the network of 1998 less with one ingredient of today: seeds by the ingredient."""
+    table = _by_arm(records)
+    alone = table[[name for name in table if name.startswith(ALL_BUT)]]
+    return alone.rsub(table["everything"], axis=0).rename(columns=lambda name: name.removeprefix(ALL_BUT))
 
 
 def largest_worth(records: pd.DataFrame, of: list[str]) -> pd.Series:

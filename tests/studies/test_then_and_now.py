@@ -24,7 +24,6 @@ RUNS, STATISTICS, networks, published, sequences, hardware = (
     study_module(STUDY.folder, name)
     for name in ("runs", "statistics", "networks", "published", "sequences", "hardware")
 )
-shifted = study_module(STUDY.folder, "shifts").shifted
 PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 
 
@@ -108,27 +107,6 @@ def test_a_deep_network_follows_its_formula():
     torch.testing.assert_close(network(x), network.output(F.layer_norm(h, (6,)).relu()))
 
 
-# ---- shifts ----
-
-
-def test_a_signal_is_moved_around_its_end_by_each_member_s_own_steps():
-    x = torch.arange(12.0).expand(2, 300, 12)
-    moved = shifted(x, torch.tensor([5, 6]), 2, 1)
-    assert torch.equal(moved, (torch.arange(12.0) + moved[..., :1]) % 12)
-    assert [set(member.flatten().tolist()) for member in moved[..., 0]] == [{0.0, 1.0, 2.0, 10.0, 11.0}] * 2
-    assert not torch.equal(moved[0], moved[1])
-    torch.testing.assert_close(shifted(x[1], torch.tensor(6), 2, 1), moved[1])
-
-
-def test_an_image_is_moved_as_a_whole_and_filled_with_its_darkest_value():
-    x = torch.full((300, 5, 5), -1.0)
-    x[:, 2, 2] = 1.0
-    moved = shifted(x, torch.tensor(9), 2, 2)
-    assert torch.equal(moved.flatten(1).sum(1), x.flatten(1).sum(1))
-    assert len({int(row.argmax()) for row in moved.flatten(1)}) == 25
-    assert shifted(x, torch.tensor(9), 0, 2) is x
-
-
 # ---- the recipe ----
 
 
@@ -144,6 +122,38 @@ def test_every_arm_leaves_out_what_its_name_says_and_nothing_else(scale):
     assert changed["everything"] == set(today)
     assert changed["norm_residual_init"] == {"norm", "residual", "init"}
     assert all(arm in changed[arm] for arm in STATISTICS.SINGLE)
+    for arm in STATISTICS.SINGLE:  # what one arm leaves out, another has alone
+        assert changed[STATISTICS.ALL_BUT + arm] == set(today) - changed[arm]
+
+
+SMALL = {"depth": 2, "widths": {"mlp": 4, "cnn": 2}, "steps": 4, "batch_size": 8, "evaluate": ["test"]}
+
+
+def trained(arms, network="mlp", scale="smoke", **data):
+    """Records of two units of some arms, trained together."""
+    of = {**STUDY.at(scale)["recipe"].settings["data"]["mnist5k"], "training": 40, "validation": 20, "test": 50, **data}
+    runs = pd.DataFrame([(arm, seed) for arm in arms for seed in (0, 1)], columns=["without", "seed"])
+    runs = runs.assign(run=runs["without"] + runs["seed"].astype(str), dataset="mnist5k", network=network, rate=1.0)
+    return RUNS.run_recipe(runs, context_of("recipe", scale, **SMALL, data={"mnist5k": of})).set_index("run")
+
+
+def test_arms_are_trained_as_they_are_alone():
+    arms = ["nothing", "schedule", "dropout", "shifts", "regularisation", "init", "everything", "all_but_shifts"]
+    together = trained(arms)
+    for arm in ("nothing", "dropout", "regularisation", "everything"):
+        alone = trained([arm])
+        assert alone["test_loss"].equals(together.loc[alone.index, "test_loss"]), arm
+    assert together["test_loss"].nunique() == len(together), "no two arms are the same"
+
+
+def test_rates_are_relative_to_the_centre_of_the_arm():
+    settings = Settings(STUDY.at("quick")["recipe"].settings)
+    runs = pd.DataFrame({"dataset": "mnist5k", "network": "mlp", "without": ["norm", "optimizer"], "rate": [1.0, 2.0]})
+    found = RUNS.as_columns(runs, settings)
+    centres = settings.centres["mlp"]["mnist5k"]
+    assert found["learning_rate"].tolist() == [centres["norm"], 2 * centres["optimizer"]]
+    assert found["strength"].tolist() == [1.0, 1.0]
+    assert found["weight_decay"].tolist() == [settings.today["weight_decay"], 0.0]
 
 
 def test_all_arms_of_a_comparison_have_the_same_pilots():
@@ -268,6 +278,14 @@ def test_worth_is_the_error_without_it_less_that_with_all():
     assert answer("all-three-cannot-go", rows)[0] == pytest.approx(70), "one that diverged counts as guessing"
 
 
+def test_what_an_ingredient_gains_alone_is_counted_from_1998():
+    alone = {STATISTICS.ALL_BUT + name: 0.58 for name in STATISTICS.SINGLE}
+    rows = recipe({**ERRORS, **alone, "all_but_residual": 0.45, "all_but_norm": np.nan})
+    assert STATISTICS.gains(rows).loc[0, ["residual", "init", "norm"]].tolist() == pytest.approx([15, 2, -30])
+    assert STATISTICS.worths(rows).loc[0, "residual"] == pytest.approx(30), "the other arms do not matter to it"
+    assert answer("skip-connections-alone-help", rows)[0] == pytest.approx(15)
+
+
 def growth(errors, noise=0.0, column="test_error"):
     rows = [(0, n, noise, error, "ok") for n, error in errors.items()]
     return pd.DataFrame(rows, columns=["seed", "examples", "noise", column, "status"])
@@ -316,14 +334,9 @@ def test_figures_draw_without_problems(smoke, drawn_well, figure):
 
 
 @pytest.mark.parametrize("network", ["mlp", "cnn"])
-@pytest.mark.parametrize("without", ["nothing", "everything"])
-def test_full_scale_code_runs(network, without):
-    """Images that are not averaged, and convolutional networks, which only full has."""
-    data = {**STUDY.at("full")["recipe"].settings["data"]["mnist5k"], "train": 40, "valid": 20, "test": 20}
-    small = {"depth": 2, "widths": {"mlp": 4, "cnn": 2}, "steps": 2, "batch_size": 8, "data": {"mnist5k": data}}
-    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "dataset": "mnist5k", "network": network, "rate": 1.0})
-    found = RUNS.run_recipe(runs.assign(without=without), context_of("recipe", "full", **small))
-    assert np.isfinite(found["test_error"]).all()
+def test_full_scale_code_runs(network):
+    """Images that are not shrunk, in networks of both kinds."""
+    assert np.isfinite(trained(["nothing", "everything"], network, "full")["test_error"]).all()
 
 
 def test_facts_hold(smoke):

@@ -104,6 +104,7 @@ def points(
     lost: float | None = None,
     cut: float | None = None,
     horizontal: bool = False,
+    aside: float = 0.0,
 ) -> pd.DataFrame:
     """Every seed as a faint dot and the average with its 95 % interval beside it, for a categorical `x`.
 
@@ -115,12 +116,13 @@ def points(
         labels: what the axis calls a level, where its name will not do.
         average, times, lost, cut: as in `curves`.
         horizontal: the categories stand below one another, the first on top, and values grow to the right.
+        aside: how far beside their places the marks are put, where two series share a row of categories.
     """
     records = _bounded(records, y, lost, cut)
     table = _multiplied(summary(records, x, y, average=average), times).set_index(x)
     places = list(levels or labels or sorted(records[x].unique()))
     look = looks or looks_of([*(labels or []), *places])
-    for place, level in enumerate(places):
+    for place, level in zip(np.arange(len(places)) + aside, places):
         values = times * records[records[x] == level].groupby("seed")[y].mean().to_numpy(dtype=float)
         spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
         colour, marker = look[level]["color"], look[level]["marker"]
