@@ -8,7 +8,7 @@ from claimcheck.figures import style
 TITLES = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D"}
 SHIFTS = {"renamed": "classes renamed", "scrambled": "inputs scrambled"}
 WAYS = {"none": "none", "head": "head", "rank1": "rank 1", "rank2": "rank 2",
-        "rank2_same_rate": "rank 2,\nsame rate", "rank4": "rank 4", "whole": "whole",
+        "rank2_same_rate": "same\nrate", "rank4": "rank 4", "whole": "whole",
         "scratch": "scratch"}  # fmt: skip
 FEW = {
     "none": "none",

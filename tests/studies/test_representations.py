@@ -309,9 +309,8 @@ def test_a_probe_takes_so_many_times_the_rate_that_is_tuned_and_a_network_takes_
         for rate, times in ((0.01, 4), (0.04, 1))
     ]
     raw, supervised = (runs.loc[runs["arm"] == arm, "run"].item() for arm in ("raw", "supervised"))
-    one, other = (each["test_loss" if "test_loss" in each else "test_accuracy"] for each in found)
-    assert one[raw] == other[raw]
-    assert one[supervised] != other[supervised]
+    assert found[0].loc[raw].equals(found[1].loc[raw])
+    assert not found[0].loc[supervised].equals(found[1].loc[supervised])
 
 
 # ---- predictions ----
