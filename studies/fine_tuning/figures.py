@@ -7,7 +7,8 @@ from claimcheck.figures import style
 
 TITLES = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D"}
 SHIFTS = {"renamed": "classes renamed", "scrambled": "inputs scrambled"}
-WAYS = {"none": "none", "head": "head", "rank1": "rank 1", "rank2": "rank 2", "rank4": "rank 4", "whole": "whole",
+WAYS = {"none": "none", "head": "head", "rank1": "rank 1", "rank2": "rank 2",
+        "rank2_same_rate": "rank 2, same rate", "rank4": "rank 4", "whole": "whole",
         "scratch": "scratch"}  # fmt: skip
 FEW = {
     "none": "none",
@@ -32,9 +33,10 @@ def plot_ways(records):
     titles = {f"{name} {shift}": f"{TITLES[name]}, {SHIFTS[shift]}" for name in TITLES for shift in SHIFTS}
     for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=5.0):
         ways = [way for way in WAYS if way in set(own["tuned"])]
-        style.points(axis, own, x="tuned", y="accuracy", levels=ways, labels=WAYS, times=100, lost=0.1)
-        style.level(axis, 100 * own["source_accuracy"].mean(), "on the first task")
-    return style.finish(axis, rows, ylabel="test accuracy / %", ylim=(0, 102), raised=True)
+        how = {"levels": ways, "labels": WAYS, "times": 100, "lost": 0.1, "horizontal": True}
+        style.points(axis, own, x="tuned", y="accuracy", **how)
+        axis.axvline(100 * own["source_accuracy"].mean(), color=style.GREY, linestyle="--", linewidth=1.0)
+    return style.finish(axis, rows, xlabel="test accuracy / %", xlim=(0, 102), raised=True)
 
 
 def plot_few_examples(records):

@@ -91,11 +91,11 @@ def _highest(module: nn.Module, job: dict) -> int:
 
 def _peak(job: dict) -> dict[str, float]:
     """What a job's training takes beyond that of the smallest network, which uses the same libraries."""
-    least = job | SMALLEST
+    module, least = network(job), job | SMALLEST
+    state = state_bytes(module)  # first: it loads what an optimiser needs, which a fork would load again
     empty = _highest(network(least), least)
-    module = network(job)
-    peak = (_highest(module, job) - empty) / MIB
-    return {"peak": peak, "counted": counted(job), "state": state_bytes(module) / MIB}
+    peak = (_highest(network(job), job) - empty) / MIB
+    return {"peak": peak, "counted": counted(job), "state": state / MIB}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ the last step, on examples that nothing was trained or chosen on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
+from functools import cache
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -23,18 +25,23 @@ from . import peak_memory, tasks
 RANKS = {"rank1": 1, "rank2": 2, "rank4": 4}
 """Ways to tune that train a low-rank product for each matrix, and its rank."""
 
+SAME_RATE = {"rank2_same_rate": "rank2"}
+"""Ways that have the rate of the whole network: what they report for the choice is how well that one validates."""
+
 
 class First(NamedTuple):
     """What the units were trained on beforehand, and what came of it.
 
     Attributes:
         seeds: of the units. trained: their networks. fresh: makes a new one, (run, generator) -> module.
+        network: a unit's own by its seed; one module however often it is asked for, which nobody changes.
         test: examples of the first task. loss, metrics: of one network.
     """
 
     seeds: list[int]
     trained: Trained
     fresh: Callable[[Any, torch.Generator], nn.Module]
+    network: Callable[[int], nn.Module]
     test: Data
     loss: Callable
     metrics: Callable
@@ -87,7 +94,8 @@ def _first(seeds, context, fresh, task: Mapping[str, Data], sizes, loss, metrics
         batch_size=sizes["source_batch_size"], evaluate={"test": (task["test"], metrics)},
         hyper={"learning_rate": sizes["source_rate"], "schedule": context.settings.schedule},
     )  # fmt: skip
-    return First(seeds, trained, fresh, task["test"], loss, metrics)
+    network = cache(lambda seed: trained.ensemble.network(str(seed)).cpu())  # where all networks are made
+    return First(seeds, trained, fresh, network, task["test"], loss, metrics)
 
 
 def _trials(runs: pd.DataFrame, context, first: First, shifted: Callable[[str], dict[str, Data]]) -> pd.DataFrame:
@@ -116,25 +124,13 @@ def _untuned(first: First, task: Mapping[str, Data]) -> pd.DataFrame:
 
 def _tuned(own, context, first: First, task: Mapping[str, Data], tuned: str, examples: int, rows) -> pd.DataFrame:
     """One way to tune, on one number of examples: accuracies on the new task and on the first one."""
-    s = context.settings
 
-    def network(run, generator):
-        if tuned == "scratch":
-            return first.fresh(run, generator)
-        known = first.trained.ensemble.network(str(run.seed))
-        if tuned == "head":
-            return lora.frozen(known, but="output")
-        how = {"generator": generator, "alpha": s.alpha, "whole": s.whole_layer}
-        return known if tuned == "whole" else lora.adapted(known, RANKS[tuned], **how)
+    def trained(way: str, sets: Collection[str] = ("validation", "test", "kept")) -> Trained:
+        return _trained(own, context, first, task, way, examples, rows, sets)
 
-    sets = {"validation": task["validation"], "test": task["test"], "kept": first.test}
-    trained = train(
-        own, context, network=network, data=_some(task["examples"], rows, examples), loss=first.loss,
-        batch_size=min(s.batch_size, examples), hyper={"schedule": s.schedule},
-        evaluate={part: (data.members(rows), first.metrics) for part, data in sets.items()},
-    )  # fmt: skip
-    found = trained.records
-    whole = lora.trained(first.fresh(None, torch.Generator()))
+    way = trained(SAME_RATE.get(tuned, tuned))
+    found, whole = way.records, lora.trained(first.fresh(None, torch.Generator()))
+    chosen_by = trained("whole", ["validation"]).records if tuned in SAME_RATE else found
     return (
         own[["run", "seed"]]
         .merge(found[["run", "status"]], on="run")
@@ -142,11 +138,33 @@ def _tuned(own, context, first: First, task: Mapping[str, Data], tuned: str, exa
             accuracy=1 - found["test_error"],
             loss=found["test_loss"],
             kept_accuracy=1 - found["kept_error"],
-            validation_accuracy=1 - found["validation_error"],
-            validation_loss=found["validation_loss"],
-            share=lora.trained(trained.ensemble.skeleton) / whole,
+            validation_accuracy=1 - chosen_by["validation_error"],
+            validation_loss=chosen_by["validation_loss"],
+            share=lora.trained(way.ensemble.skeleton) / whole,
         )
     )
+
+
+def _trained(
+    own, context, first: First, task: Mapping[str, Data], way: str, examples: int, rows, sets: Collection[str]
+) -> Trained:
+    """Each run's network, tuned in one way on the first `examples` of the new task, and measured on some sets."""
+    s, there = context.settings, {**task, "kept": first.test}
+
+    def network(run, generator):
+        if way == "scratch":
+            return first.fresh(run, generator)
+        known = first.network(run.seed)
+        if way == "head":
+            return lora.frozen(known, but="output")
+        how = {"generator": generator, "alpha": s.alpha, "whole": s.whole_layer}
+        return deepcopy(known) if way == "whole" else lora.adapted(known, RANKS[way], **how)
+
+    return train(
+        own, context, network=network, data=_some(task["examples"], rows, examples), loss=first.loss,
+        batch_size=min(s.batch_size, examples), hyper={"schedule": s.schedule},
+        evaluate={name: (there[name].members(rows), first.metrics) for name in sets},
+    )  # fmt: skip
 
 
 def _some(data: Data, rows: torch.Tensor, count: int) -> Data:

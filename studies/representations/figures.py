@@ -118,23 +118,26 @@ def plot_dead(records):
     return style.finish(axes[0], records, xlabel="features", log_ticks=sorted(rows["dictionary"].unique()))
 
 
-def _by_labels(records, labels, titles):
-    """Test accuracy by the share of labels, a panel for each data set."""
-    for axis, _, own in style.panels(records, "dataset", titles, height=3.0):
-        style.curves(axis, own, x="labels", y="test_accuracy", by="arm", labels=labels, times=100)
-        shares = sorted(records["labels"].unique())
-        style.log_axis(axis, shares, [f"{100 * share:g}" for share in shares])
-    return style.finish(axis, records, xlabel="labelled examples / %", ylabel="test accuracy / %")
-
-
 def plot_labels(records):
     """Accuracy by share of labels, of probes and of networks trained on the labels alone."""
-    return _by_labels(records[records["task"] == "class"], ARMS, DATA)
+    rows = records[records["task"] == "class"]
+    for axis, _, own in style.panels(rows, "dataset", DATA, height=3.0):
+        style.curves(axis, own, x="labels", y="test_accuracy", by="arm", labels=ARMS, times=100)
+        shares = sorted(rows["labels"].unique())
+        style.log_axis(axis, shares, [f"{100 * share:g}" for share in shares])
+    return style.finish(axis, rows, xlabel="labelled examples / %", ylabel="test accuracy / %")
 
 
 def plot_next(records):
-    """The same for features that predict what follows."""
-    return _by_labels(records, NEXT, {"cmudict": "words: syllables", "mnist1d_pool": "MNIST-1D: classes"})
+    """Accuracy by share of labels, of probes on features that predict what follows and beside them."""
+    shares = [f"{100 * share:g} %" for share in records["labels"]]
+    rows = records.assign(way=records["arm"] + ", " + shares)
+    names = {f"{arm}, {share}": f"{said}, {share}" for share in sorted(set(shares)) for arm, said in NEXT.items()}
+    titles = {"cmudict": "words: syllables", "mnist1d_pool": "MNIST-1D: classes"}
+    for axis, _, own in style.panels(rows, "dataset", titles, columns=1, height=4.2):
+        levels = [way for way in names if way in set(own["way"])]
+        style.points(axis, own, x="way", y="test_accuracy", levels=levels, labels=names, times=100, horizontal=True)
+    return style.finish(axis, records, xlabel="test accuracy / %")
 
 
 def plot_shift(records):

@@ -205,7 +205,7 @@ def _read(runs, context, reads, classes, size):
             ensemble = _dictionaries(own, context, pool, size, kind == "features")
             codes = ensemble.map(lambda predict, batch, hyper: predict(batch["x"])[:, :size], Data({}, {"x": test}))
             found = found.assign(**dictionaries.quality(ensemble, test))
-            if kind == "features":
+            if kind == "features" and own["network"].iloc[0] == "trained":
                 other = _dictionaries(own, context, pool, size, streams="again/")
                 pair = [each.named()["directions"] for each in (ensemble, other)]
                 found = found.assign(agreement=dictionaries.recovered(*pair))
@@ -242,9 +242,10 @@ def _labelled(runs, context, sets, network, loss, score=losses.accuracy):
 
 
 def _read_out(runs, context, sets):
-    """A linear layer on standardised features, which stay as they are."""
+    """A linear layer on standardised features, which stay as they are, at `probe_rate` times the rate of the run."""
     inputs = sets["pool"].x.shape[-1]
     linear = lambda run, g: MLP(inputs, [], losses.CLASSES, generator=g)  # noqa: E731
+    runs = runs.assign(learning_rate=runs["learning_rate"] * context.settings.probe_rate)
     return _labelled(runs, context, sets, linear, losses.class_loss())
 
 
@@ -316,15 +317,16 @@ def run_transfer(runs, context):
     return pd.concat(tables, ignore_index=True)
 
 
-def _summed(kind, units, context, sets, how):
+def _summed(kind, units, context, sets, how, most):
     """What a linear layer reads of whole examples, split -> `[U, n, ...]`: raw numbers, or features of all windows,
-    summed.
+    summed; of the pool no more than the first `most`.
 
     The network is new (`random`) or was trained to predict what follows each window (`autoregressive`).
     """
     settings, window, letters = context.settings, how["window"], how.get("letters", 0)
+    read = sets | {"pool": sets["pool"].first(most)}
     if kind == "raw":
-        return {split: losses.raw_numbers(each.x, letters) for split, each in sets.items()}
+        return {split: losses.raw_numbers(each.x, letters) for split, each in read.items()}
 
     def network(run, generator):
         return Encoder(window * max(letters, 1), settings.width, [], max(letters, 1), generator)
@@ -335,10 +337,10 @@ def _summed(kind, units, context, sets, how):
         ensemble = train(
             units.assign(learning_rate=settings.pretraining_rate), context, network=network, **ADAM,
             data=Data({}, {"x": sets["pool"].x}), loss=losses.next_loss(window, letters), streams="pretraining/",
-            steps=settings.pretraining_steps, batch_size=settings.pretraining_batch,
+            steps=how["pretraining_steps"], batch_size=how["pretraining_batch"],
         ).ensemble  # fmt: skip
     summed = losses.summed_features(window, letters, settings.width)
-    return {split: ensemble.map(summed, Data({}, {"x": each.x}), members=2) for split, each in sets.items()}
+    return {split: ensemble.map(summed, Data({}, {"x": each.x}), members=2) for split, each in read.items()}
 
 
 def run_next(runs, context):
@@ -350,11 +352,12 @@ def run_next(runs, context):
     settings, (units, place) = context.settings, _units(runs)
     how, sets = settings[name], drawn(context, name, units["seed"], settings[name])
     window, letters = how["window"], how.get("letters", 0)
+    most = round(runs["labels"].max() * how["pool"])
     for arm, of_arm in runs.groupby("arm", sort=False):
         if arm == "supervised":
             seen = {split: each.x for split, each in sets.items()}
         else:
-            seen = _standardized(_summed(arm, units, context, sets, how))
+            seen = _standardized(_summed(arm, units, context, sets, how, most))
         for share, own in of_arm.groupby("labels", sort=False):
             at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
             own_sets = {split: Examples(x, sets[split].y).rows(at) for split, x in seen.items()}

@@ -301,6 +301,18 @@ def test_towers_without_some_classes_never_see_them(monkeypatch):
     assert set(seen[0].per_member["y"].unique().tolist()) == set(range(8))
 
 
+def test_a_probe_takes_so_many_times_the_rate_that_is_tuned_and_a_network_takes_that_rate():
+    runs = design.confirmatory_runs(STUDY.at("smoke")["transfer"].model_copy(update={"seeds": 1}))
+    runs = runs[(runs["dataset"] == "mnist1d_pool") & runs["arm"].isin(["raw", "supervised"])]
+    found = [
+        RUNS.run_transfer(runs.assign(learning_rate=rate), context_of("transfer", probe_rate=times)).set_index("run")
+        for rate, times in ((0.01, 4), (0.04, 1))
+    ]
+    raw, supervised = (runs.loc[runs["arm"] == arm, "run"].item() for arm in ("raw", "supervised"))
+    assert found[0].loc[raw].equals(found[1].loc[raw])
+    assert not found[0].loc[supervised].equals(found[1].loc[supervised])
+
+
 # ---- predictions ----
 
 
