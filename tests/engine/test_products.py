@@ -94,7 +94,7 @@ def test_every_product_of_a_layers_gradient_is_replaced(kernels) -> None:
     targets = [node.target for node in graph.graph.nodes]
     assert torch.ops.aten.bmm.default not in targets
     assert targets.count(torch.ops.claimcheck.bmm.default) == 2
-    torch.testing.assert_close(graph(weight, x), expected)
+    torch.testing.assert_close(graph(weight, x), expected, rtol=1e-4, atol=1e-4)  # sums of some hundred products
 
 
 def test_products_of_other_numbers_are_left_to_torch(kernels) -> None:
