@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def digest_of(name: str) -> str:
 
 def versions_of(name: str) -> list[tuple[str, str]]:
     """The packages that bring the data set `name`, each with its version, or "absent"."""
-    return [(package, _version(package)) for package in PACKAGED[name]]
+    return [(package, version_of(package, metadata.version)) for package in PACKAGED[name]]
 
 
 def packaged_file(package: str, file: str) -> Path:
@@ -147,9 +148,11 @@ def packaged_file(package: str, file: str) -> Path:
     return path
 
 
-def _version(package: str) -> str:
+@lru_cache
+def version_of(package: str, read: Callable[[str], str]) -> str:
+    """A package's version as `read` (that is `metadata.version`, which takes a millisecond) tells it, or "absent"."""
     try:
-        return metadata.version(package)
+        return read(package)
     except metadata.PackageNotFoundError:
         return "absent"
 

@@ -224,11 +224,4 @@ def _strings(value: object) -> list[str]:
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:
-    return {name: _version(name) for name in sorted(packages)}
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "absent"
+    return {name: downloads.version_of(name, metadata.version) for name in sorted(packages)}

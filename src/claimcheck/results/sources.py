@@ -67,7 +67,7 @@ def reach(folder: Path, module: str, roots: Iterable[str], package_modules: Iter
         done[name] = wanted
         statements = _statements(_own_file(folder, name), frozenset(wanted))
         found.hashes[f"{name.replace('.', '/')}.py"] = _hash(statements)
-        found.words |= {node.value for node in _walk(statements) if _is_text(node)}
+        found.words |= set().union(*map(_texts_in, statements))
         own, imported, packages = _imports(statements, name.rpartition(".")[0])
         engine |= imported
         found.packages |= packages
@@ -150,10 +150,14 @@ def _needed(node: ast.stmt, names: set[str]) -> ast.stmt:
     """An import without what none of `names` uses; any other statement as it is."""
     if not isinstance(node, ast.Import | ast.ImportFrom) or not _bound_names(node):
         return node
-    kept = [alias for alias in node.names if _bound_by(alias) in names]
+    return _narrowed(node, tuple(alias for alias in node.names if _bound_by(alias) in names))
+
+
+@lru_cache(maxsize=8192)
+def _narrowed(node: ast.Import | ast.ImportFrom, kept: tuple[ast.alias, ...]) -> ast.stmt:
     if isinstance(node, ast.Import):
-        return ast.copy_location(ast.Import(names=kept), node)
-    return ast.copy_location(ast.ImportFrom(module=node.module, names=kept, level=node.level), node)
+        return ast.copy_location(ast.Import(names=list(kept)), node)
+    return ast.copy_location(ast.ImportFrom(module=node.module, names=list(kept), level=node.level), node)
 
 
 def _bound_names(node: ast.stmt) -> list[str]:
@@ -181,16 +185,18 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _names_in(node: ast.stmt) -> list[str]:
-    return [inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+@lru_cache(maxsize=8192)
+def _names_in(node: ast.stmt) -> tuple[str, ...]:
+    return tuple(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
 
 
-def _walk(nodes: Iterable[ast.stmt]) -> list[ast.AST]:
-    return [inner for node in nodes for inner in ast.walk(node)]
+@lru_cache(maxsize=8192)
+def _texts_in(node: ast.stmt) -> frozenset[str]:
+    return frozenset(inner.value for inner in ast.walk(node) if _is_text(inner))
 
 
 def _hash(nodes: Iterable[ast.stmt], *more: bytes) -> str:
-    digest = hashlib.sha256("\n".join(map(_dump, nodes)).encode())
+    digest = hashlib.sha256("\n".join(map(_dumped, nodes)).encode())
     for extra in more:
         digest.update(extra)
     return digest.hexdigest()[:16]
@@ -198,6 +204,11 @@ def _hash(nodes: Iterable[ast.stmt], *more: bytes) -> str:
 
 def _own_file(folder: Path, module: str) -> Path:
     return folder.joinpath(*module.split(".")).with_suffix(".py")
+
+
+@lru_cache(maxsize=8192)
+def _dumped(statement: ast.stmt) -> str:
+    return _dump(statement)
 
 
 def _dump(node: object) -> str:
@@ -210,6 +221,11 @@ def _dump(node: object) -> str:
     return repr(node)
 
 
+@lru_cache(maxsize=8192)
+def _imports_in(node: ast.stmt) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    return tuple(inner for inner in ast.walk(node) if isinstance(inner, ast.Import | ast.ImportFrom))
+
+
 def _imports(nodes: Iterable[ast.stmt], within: str = "") -> tuple[dict[str, set[str]], set[str], set[str]]:
     """What code imports: names by module of its own study ("*" for a whole one), the package's modules, packages.
 
@@ -219,7 +235,7 @@ def _imports(nodes: Iterable[ast.stmt], within: str = "") -> tuple[dict[str, set
     own: dict[str, set[str]] = {}
     inside: set[str] = set()
     packages: set[str] = set()
-    for node in _walk(nodes):
+    for node in (inner for statement in nodes for inner in _imports_in(statement)):
         if isinstance(node, ast.ImportFrom) and node.level:
             above = within.split(".")[: len(within.split(".")) - node.level + 1]
             module = ".".join(filter(None, [*above, node.module]))

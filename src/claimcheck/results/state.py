@@ -139,7 +139,7 @@ class Results:
         made = digests.judge_ingredients(self.study, config.scale, config.seeds, self.records_digest)
         return {**made, "registration": digests.digest(self.registration_facts())}
 
-    @property
+    @cached_property
     def verdicts_digest(self) -> str:
         """Digest of the verdicts."""
         return digests.digest(self.verdicts_ingredients)
@@ -149,7 +149,7 @@ class Results:
         """What the figures are made from."""
         return digests.plot_ingredients(self.study, self.records_digest)
 
-    @property
+    @cached_property
     def figures_digest(self) -> str:
         """Digest of the figures."""
         return digests.digest(self.figures_ingredients)

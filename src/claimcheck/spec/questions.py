@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.spec.controls import NAMES, applied, control_of, missing
 from claimcheck.spec.measures import faults
 from claimcheck.spec.models import Study
+from claimcheck.spec.parts import ScaledPart
 
 
 def check(study: Study) -> None:
@@ -14,23 +17,40 @@ def check(study: Study) -> None:
     Raises:
         ClaimcheckError: a measure, data set or control does not fit.
     """
-    _check_measures(study)
-    _check_data_sets(study)
-    _check_controls(study)
+    scales = [study.at(scale) for scale in study.scales]
+    _check_measures(study, scales)
+    _check_data_sets(study, scales)
+    _check_controls(study, scales)
 
 
-def _check_measures(study: Study) -> None:
+Scales = list[dict[str, ScaledPart]]
+
+
+def _check_measures(study: Study, scales: Scales) -> None:
     """Measures name factors, levels and index columns that their part has."""
     for _, prediction in study.predictions():
         if prediction.measure is None or prediction.part not in study.parts:
             continue
-        parts = [study.at(scale)[prediction.part] for scale in study.scales]
+        parts = _distinct(scale[prediction.part] for scale in scales)
         for data in prediction.on or [None]:
             if found := faults(prediction.measure, *(part.on(data) for part in parts)):
                 raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.measure")
 
 
-def _check_data_sets(study: Study) -> None:
+def _distinct(parts: Iterable[ScaledPart]) -> list[ScaledPart]:
+    """One of those whose cells and columns are the same: settings and seeds decide nothing here."""
+    found: list[ScaledPart] = []
+    for part in parts:
+        if not any(_columns_and_cells(part) == _columns_and_cells(other) for other in found):
+            found.append(part)
+    return found
+
+
+def _columns_and_cells(part: ScaledPart) -> tuple:
+    return part.factors, part.cells(), part.index, part.tune and part.tune.factor
+
+
+def _check_data_sets(study: Study, scales: Scales) -> None:
     """`on:` names levels of the factor `dataset` of the part, and of the part that a control asks instead."""
     for _, prediction in study.predictions():
         controls = {name: control_of(prediction, name) for name in NAMES}
@@ -38,7 +58,7 @@ def _check_data_sets(study: Study) -> None:
         for key, part in {"on": prediction.part, **others}.items():
             if not prediction.on or part not in study.parts:
                 continue
-            factors = [study.at(scale)[part].factors.get("dataset") for scale in study.scales]
+            factors = [scale[part].factors.get("dataset") for scale in scales]
             known = list(dict.fromkeys(str(level) for each in factors if each is not None for level in each.values))
             for name in prediction.on:
                 if name not in known:
@@ -51,7 +71,7 @@ def _check_data_sets(study: Study) -> None:
                     )
 
 
-def _check_controls(study: Study) -> None:
+def _check_controls(study: Study, scales: Scales) -> None:
     """Every prediction could fail: it has its two controls, or says why there can be none."""
     for _, prediction in study.predictions():
         if absent := missing(prediction):
@@ -70,7 +90,9 @@ def _check_controls(study: Study) -> None:
                     hint=closest(control.part, study.parts),
                 )
             asked = applied(prediction, control) if control is not None else prediction
-            parts = [study.at(scale)[asked.part] for scale in study.scales] if asked.measure is not None else []
+            if asked.measure is None or (asked.measure, asked.part) == (prediction.measure, prediction.part):
+                continue
+            parts = _distinct(scale[asked.part] for scale in scales)
             for data in prediction.on or [None]:
-                if parts and (found := faults(asked.measure, *(part.on(data) for part in parts))):
+                if found := faults(asked.measure, *(part.on(data) for part in parts)):
                     raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.controls.{name}")

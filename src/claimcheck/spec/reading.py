@@ -7,6 +7,7 @@ Never imports torch, pandas or a study's code.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,6 +75,11 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 def load_lecture(studies_dir: Path) -> Lecture:
     """Read lecture.yaml."""
     path = Path(studies_dir) / "lecture.yaml"
+    return _lecture(path, path.read_bytes() if path.is_file() else b"")
+
+
+@lru_cache(maxsize=4)
+def _lecture(path: Path, content: bytes) -> Lecture:  # every study asks it: read once for each content
     return _validated(Lecture, read_yaml(path), path)
 
 
