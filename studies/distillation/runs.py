@@ -13,10 +13,10 @@ import torch
 
 from claimcheck.data.draws import draw_each
 from claimcheck.engine import measure, networks
-from claimcheck.engine.ensemble import untrained
+from claimcheck.engine.ensemble import for_ensembles, untrained
 from claimcheck.engine.shifts import shifted
 from claimcheck.engine.single import per_run
-from claimcheck.engine.train import Data, softmax_cross_entropy, train
+from claimcheck.engine.train import Data, cross_entropy, softmax_cross_entropy, train
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, log_softmax, soft_loss
 
 SIGNALS = "mnist1d_pool"
@@ -57,9 +57,10 @@ def _one_hidden_layer(data, width):
     return lambda run, generator: networks.MLP(inputs, int(width), 10, generator=generator)
 
 
+@for_ensembles
 def _accuracy(predict, batch, hyper):
     logits = predict(batch["x"])
-    return {"accuracy": (logits.argmax(-1) == batch["y"]).to(logits.dtype).mean()}
+    return {"accuracy": (logits.argmax(-1) == batch["y"]).to(logits.dtype).mean(-1)}
 
 
 def _taught(runs, context, name, asked):
@@ -77,10 +78,11 @@ def _taught(runs, context, name, asked):
     whole = torch.tensor(teachers["pool"].to_numpy(), device=context.device).bool()
     seen = torch.where(whole[:, None], place, place % sizes["examples"])
 
+    @for_ensembles
     def loss(predict, batch, hyper):
         logits = predict(shifted(batch["x"], batch["key"], sizes["reach"], hyper["shifts"]))
-        hard = softmax_cross_entropy(logits, batch["y"]).mean()
-        return (1 - hyper["smoothing"]) * hard - hyper["smoothing"] * log_softmax(logits).mean()
+        hard = softmax_cross_entropy(logits, batch["y"]).mean(-1)
+        return (1 - hyper["smoothing"]) * hard - hyper["smoothing"] * log_softmax(logits).mean((-2, -1))
 
     trained = train(
         teachers, context, network=_one_hidden_layer(drawn.pool, settings.teacher_width), loss=loss,
@@ -94,20 +96,19 @@ def _taught(runs, context, name, asked):
     return said[torch.as_tensor(own)], trained.records["test_accuracy"].to_numpy()[own]
 
 
+@for_ensembles
 def _soft_loss(predict, batch, hyper):
     """T^2 KL of the student to its teacher."""
     temperature = hyper["temperature"]
-    return temperature**2 * soft_loss(predict(batch["x"]), batch["logits"], temperature).mean()
+    return temperature**2 * soft_loss(predict(batch["x"]), batch["logits"], temperature[..., None, None]).mean(-1)
 
 
-def _hard_loss(predict, batch, hyper):
-    return softmax_cross_entropy(predict(batch["x"]), batch["y"]).mean()
-
-
+@for_ensembles
 def _student_loss(predict, batch, hyper):
     """alpha CE + (1 - alpha) T^2 KL, alpha being the share of the labels."""
     logits, share = predict(batch["x"]), hyper["label_share"]
-    return share * _hard_loss(lambda x: logits, batch, hyper) + (1 - share) * _soft_loss(lambda x: logits, batch, hyper)
+    hard = softmax_cross_entropy(logits, batch["y"]).mean(-1)
+    return share * hard + (1 - share) * _soft_loss(lambda x: logits, batch, hyper)
 
 
 def _train_students(runs, context, drawn, width, data, steps, **sets):
@@ -225,7 +226,7 @@ def run_gradients(runs, context):
     data = _of(drawn.pool, asked, logits=logits)
     soft, hard = (
         measure.gradient_of(students, data, loss).double().norm(dim=1).cpu().numpy()
-        for loss in (_soft_loss, _hard_loss)
+        for loss in (_soft_loss, cross_entropy)
     )
     heat = runs["temperature"].to_numpy(dtype=float)
     off = {"imbalance": soft / hard, "imbalance_without": soft / hard / heat**2}

@@ -6,11 +6,12 @@ Every unit draws its own examples; fewer are a part of more. Everything is measu
 import torch
 
 from claimcheck.engine import noise
+from claimcheck.engine.ensemble import for_ensembles
 from claimcheck.engine.networks import MLP
 from claimcheck.engine.samples import first, mislabelled, samples, shrunk
 from claimcheck.engine.shifts import shifted
 from claimcheck.engine.single import per_run
-from claimcheck.engine.train import cross_entropy, softmax_cross_entropy, train
+from claimcheck.engine.train import cross_entropy, train
 
 from . import decays
 
@@ -18,10 +19,12 @@ CLASSES = 10
 
 
 def turned(x, key):
-    """Half of the examples, at random, upside down: series [B, L] with their signs changed, images [B, 1, H, W] turned."""
-    chosen = noise.uniform(noise.fold(key, 11), x.shape[:1]) < 0.5
-    over = -x if x.dim() == 2 else x.flip((-2, -1))
-    return torch.where(chosen.view(-1, *[1] * (x.dim() - 1)), over, x)
+    """Half of the examples, at random, upside down: series [..., B, L] with their signs changed, images [..., B, 1, H, W]
+    turned; of each key [...].
+    """
+    chosen = noise.uniform(noise.fold(key, 11), x.shape[key.dim() : key.dim() + 1]) < 0.5
+    over = -x if x.dim() == key.dim() + 2 else x.flip((-2, -1))
+    return torch.where(chosen.view(*chosen.shape, *[1] * (x.dim() - chosen.dim())), over, x)
 
 
 def _loss(augmentation, sizes):
@@ -34,8 +37,9 @@ def _loss(augmentation, sizes):
             return turned(x, key)
         return shrunk(shifted(x, key, sizes["reach"]), sizes.get("shrink", 1))
 
+    @for_ensembles
     def loss(predict, batch, hyper):
-        return softmax_cross_entropy(predict(changed(batch["x"], batch["key"])), batch["y"]).mean()
+        return cross_entropy(predict, {**batch, "x": changed(batch["x"], batch["key"])}, hyper)
 
     return loss
 

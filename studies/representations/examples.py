@@ -67,9 +67,10 @@ def syllables(phonemes):
 
 
 def displaced(x, key, reach, side=None):
-    """Vectors `[B, inputs]` moved by up to `reach` places: signals around their end, images of this `side` as images."""
-    shape = x.shape[1:] if side is None else (1, side, side)
-    return shifted(x.unflatten(1, shape), key, reach).flatten(1)
+    """Vectors `[..., B, inputs]` moved by up to `reach` places, of each key `[...]`: signals around their end, images of
+    this `side` as images.
+    """
+    return shifted(x, key, reach) if side is None else shifted(x.unflatten(-1, (1, side, side)), key, reach).flatten(-3)
 
 
 def disturbed(test, kind, context, seeds, how):

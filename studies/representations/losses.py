@@ -62,11 +62,11 @@ class Views(NamedTuple):
         return cls(sizes["reach"], sizes["scale"], sizes["noise"], bank, sizes.get("side"))
 
     def __call__(self, x, key):
-        """A view of each example `[B, inputs]`, each its own; `key` is the int64 scalar of the member and step."""
+        """A view of each example `[..., B, inputs]`, each its own; `key` `[...]`, int64, is of the member and step."""
         moved = displaced(x, key, self.reach, self.side)
-        drawn = [noise.uniform(noise.fold(key, number), (len(x), 1)) for number in (11, 13)]
-        start = (drawn[1] * (len(self.bank) - x.shape[1])).to(torch.int64)
-        added = self.bank[start + torch.arange(x.shape[1], device=x.device)]
+        drawn = [noise.uniform(noise.fold(key, number), (x.shape[-2], 1)) for number in (11, 13)]
+        start = (drawn[1] * (len(self.bank) - x.shape[-1])).to(torch.int64)
+        added = self.bank[start + torch.arange(x.shape[-1], device=x.device)]
         return moved * (1.0 + self.scale * (2.0 * drawn[0] - 1.0)) + self.noise * added
 
 
@@ -76,21 +76,26 @@ BANK = 1 << 14
 def view_contrast(views, outputs, temperature):
     """NT-Xent (Chen et al. 2020, equation 1): of all other views in the batch, each picks that of its own example."""
 
+    @for_ensembles
     def loss(predict, batch, hyper):
         both = [views(batch["x"], noise.fold(batch["key"], number)) for number in (1, 2)]
-        z = unit(predict(torch.cat(both))[:, -outputs:])
-        similar = z @ z.mT / temperature - 1e9 * torch.eye(len(z), device=z.device)
-        one, other = z.chunk(2)
-        return _logsumexp(similar).mean() - (one * other).sum(-1).mean() / temperature
+        z = unit(predict(torch.cat(both, -2))[..., -outputs:])
+        similar = z @ z.mT / temperature - 1e9 * torch.eye(z.shape[-2], device=z.device)
+        one, other = z.chunk(2, -2)
+        return _logsumexp(similar).mean(-1) - (one * other).sum(-1).mean(-1) / temperature
 
     return loss
 
 
 def class_loss(views=None):
     """Cross-entropy of the last outputs, which are logits; where there are `views`, on one of each example."""
-    if views is None:
-        return for_ensembles(lambda predict, batch, hyper: _cross_entropy(predict(batch["x"]), batch["y"]))
-    return lambda predict, batch, hyper: _cross_entropy(predict(views(batch["x"], batch["key"])), batch["y"])
+
+    @for_ensembles
+    def loss(predict, batch, hyper):
+        seen = batch["x"] if views is None else views(batch["x"], batch["key"])
+        return _cross_entropy(predict(seen), batch["y"])
+
+    return loss
 
 
 def _cross_entropy(said, classes):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 import pandas as pd
-from torch.func import vmap
 
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import for_ensembles
@@ -150,7 +149,7 @@ def _deep(runs: pd.DataFrame, context) -> pd.DataFrame:
 
     @for_ensembles
     def loss(predict, batch, hyper):
-        moved = vmap(shifted, (0, 0, None, 0))(batch["x"], batch["key"], reach, hyper["strength"])
+        moved = shifted(batch["x"], batch["key"], reach, hyper["strength"])
         return cross_entropy(predict, {**batch, "x": moved}, hyper)
 
     how = {"optimizer": one["optimizer"], "evaluate": _measured(drawn, context)}

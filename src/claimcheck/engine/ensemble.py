@@ -227,7 +227,8 @@ def for_ensembles(function: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a loss or metrics function whose operations take a leading dimension of members, too.
 
     Written for batches ``[B, ...]`` of one network, it gives the members' results ``[R]`` for batches ``[R, B, ...]``:
-    it counts dimensions from the last one and uses no hyperparameter. Members are then not mapped one by one.
+    it counts dimensions from the last one. Hyperparameters are scalars of one network and ``[R]`` of all: beside
+    examples ``[..., B]`` it takes ``hyper["share"][..., None]``. Members are then not mapped one by one.
     """
     function.for_ensembles = True
     return function

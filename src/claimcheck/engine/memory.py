@@ -53,7 +53,7 @@ def keep_freed_memory() -> None:
     except (OSError, AttributeError):
         return
     mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: free memory at the top, before it is given back
-    mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD, the most that is allowed: larger blocks come from the system
+    mallopt(-4, 0)  # M_MMAP_MAX: no block, however large, has pages of its own, which would go back with it
 
 
 def footprint(ensemble: Ensemble, loss: Callable[..., Tensor], batch: Mapping[str, Tensor]) -> Footprint:

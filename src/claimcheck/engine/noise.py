@@ -14,7 +14,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
 
 from claimcheck.engine.layers import for_ensembles
 
@@ -37,6 +36,7 @@ def fold(key: Tensor, number: Tensor | int) -> Tensor:
 
 def _bits(key: Tensor, shape: tuple[int, ...] | torch.Size, lane: int = 0) -> Tensor:
     counter = torch.arange(math.prod(shape), device=key.device).view(shape)
+    key = key.view(*key.shape, *[1] * len(shape))
     return _mix(_mix(counter ^ (key & _MASK)) ^ (key >> 32) ^ lane)
 
 
@@ -47,7 +47,8 @@ def _unit(bits: Tensor) -> Tensor:
 def uniform(key: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
     """Uniform numbers in (0, 1), float32, ``shape``, 24 random bits each.
 
-    ``key`` is an int64 scalar tensor of mixed bits: a ``context.key``, a batch's ``key``, or what :func:`fold` gives.
+    ``key`` is an int64 scalar tensor of mixed bits: a ``context.key``, a batch's ``key``, or what :func:`fold` gives. Of
+    R members' keys ``[R]`` each draws its own: ``[R, *shape]``.
     """
     return _unit(_bits(key, shape))
 
@@ -77,8 +78,6 @@ class Dropout(nn.Module):
         rate, shape = self.rate, x.shape
         if rate.dim():  # R members' [R]: each draws from its own key
             rate, shape = rate.view(-1, *[1] * (x.dim() - 1)), x.shape[1:]
-            drawn = vmap(lambda key: uniform(key, shape))(self.key)
-        else:
-            drawn = uniform(self.key, shape)
+        drawn = uniform(self.key, shape)
         self.key.copy_(fold(self.key, 1))
         return torch.where(drawn >= rate, x, 0.0) / (1.0 - rate)

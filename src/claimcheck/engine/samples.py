@@ -46,8 +46,8 @@ def samples(context: Any, name: str, seeds: Iterable[int], sizes: Mapping[str, i
 
 
 def shrunk(images: Tensor, side: int) -> Tensor:
-    """Images ``[N, 1, H, W]`` with squares of `side` by `side` pixels averaged; 1 leaves any examples as they are."""
-    return images if side == 1 else F.avg_pool2d(images, side)
+    """Images ``[..., 1, H, W]`` with squares of `side` by `side` pixels averaged; 1 leaves any examples as they are."""
+    return images if side == 1 else F.avg_pool2d(images.flatten(0, -4), side).unflatten(0, images.shape[:-3])
 
 
 def first(data: Data, count: int) -> Data:

@@ -9,21 +9,25 @@ def shifted(x, key, reach, strength=1.0):
     """Examples moved by a random whole number of places, at most `reach` each way, each example on its own.
 
     Series [B, L] go around the end. Images [B, 1, H, W] are filled with the darkest value of the batch. `key` is an int64
-    scalar of the member and step; `strength` is 1 to move them, 0 to leave them (may differ along an ensemble).
+    scalar of the member and step; `strength` is 1 to move them, 0 to leave them (may differ along an ensemble). Of R
+    members at once: `key` [R], `strength` [R] or a number, examples [R, B, ...].
     """
-    if x.dim() == 2:
-        place = torch.arange(x.shape[1], device=x.device)
-        return x.gather(1, (place + _steps(key, len(x), reach, strength)) % x.shape[1])
+    members = key.dim()
+    count = x.shape[members]
+    if x.dim() == members + 2:
+        place = torch.arange(x.shape[-1], device=x.device)
+        return x.gather(-1, (place + _steps(key, count, reach, strength)) % x.shape[-1])
     high, wide = x.shape[-2:]
-    down = torch.arange(high, device=x.device) + _steps(noise.fold(key, 1), len(x), reach, strength)
-    right = torch.arange(wide, device=x.device) + _steps(noise.fold(key, 2), len(x), reach, strength)
-    inside = ((down >= 0) & (down < high))[:, :, None] & ((right >= 0) & (right < wide))[:, None, :]
-    place = down.clamp(0, high - 1)[:, :, None] * wide + right.clamp(0, wide - 1)[:, None, :]
-    moved = x.flatten(1).gather(1, place.flatten(1)).reshape(x.shape)
-    return torch.where(inside[:, None], moved, x.min())
+    down = torch.arange(high, device=x.device) + _steps(noise.fold(key, 1), count, reach, strength)
+    right = torch.arange(wide, device=x.device) + _steps(noise.fold(key, 2), count, reach, strength)
+    inside = ((down >= 0) & (down < high))[..., None] & ((right >= 0) & (right < wide))[..., None, :]
+    place = down.clamp(0, high - 1)[..., None] * wide + right.clamp(0, wide - 1)[..., None, :]
+    moved = x.flatten(-3).gather(-1, place.flatten(-2)).unflatten(-1, x.shape[-3:])
+    return torch.where(inside[..., None, :, :], moved, x.amin((-4, -3, -2, -1), keepdim=True))
 
 
 def _steps(key, count, reach, strength):
-    """Whole numbers from -reach to reach, evenly, [count, 1] int64."""
+    """Whole numbers from -reach to reach, evenly, [..., count, 1] int64 for keys [...]."""
     drawn = torch.floor(noise.uniform(noise.fold(key, 7), (count, 1)) * (2 * reach + 1)) - reach
+    strength = strength[..., None, None] if isinstance(strength, torch.Tensor) else strength
     return (drawn * strength).to(torch.int64)
