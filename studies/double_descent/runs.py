@@ -13,6 +13,7 @@ import torch
 
 from claimcheck.data.draws import draw_each
 from claimcheck.engine import measure, networks
+from claimcheck.engine.ensemble import for_ensembles
 from claimcheck.engine.single import per_seed
 from claimcheck.engine.train import Data, noisy_labels, train
 from claimcheck.theory import bias_variance, risk
@@ -241,13 +242,17 @@ def _fit_networks(runs, context, drawn, count):
     def network(run, generator):
         return networks.MLP(3, settings.width, 1, generator=generator, activation="tanh", init="xavier")
 
+    @for_ensembles
     def loss(predict, batch, hyper):
-        return (predict(batch["x"])[:, 0] - batch["y"]).square().mean()
+        return (predict(batch["x"])[..., 0] - batch["y"]).square().mean(-1)
+
+    def measured(*given):
+        return {"loss": loss(*given)}
 
     data = Data({}, {"x": x.to(context.device), "y": y.to(context.device)})
     trained = train(
         runs, context, network=network, data=data, loss=loss, batch_size=min(settings.batch_size, count),
-        hyper={"schedule": settings.schedule}, evaluate={"train": (data, lambda *given: {"loss": loss(*given)})},
+        hyper={"schedule": settings.schedule}, evaluate={"train": (data, measured)},
     )  # fmt: skip
 
     def predict(place, x):

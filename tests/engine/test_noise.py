@@ -33,8 +33,9 @@ def test_neighbours_are_uncorrelated() -> None:
 
 def test_members_draw_what_they_would_draw_alone() -> None:
     keys = torch.tensor(KEYS)
-    together = vmap(lambda key: noise.uniform(key, (3, 4)))(keys)
-    assert all(torch.equal(row, noise.uniform(key, (3, 4))) for row, key in zip(together, keys))
+    mapped = vmap(lambda key: noise.uniform(key, (3, 4)))(keys)
+    for together in (mapped, noise.uniform(keys, (3, 4))):
+        assert all(torch.equal(row, noise.uniform(key, (3, 4))) for row, key in zip(together, keys))
 
 
 def test_dropout_keeps_its_share_and_its_mean() -> None:

@@ -52,11 +52,25 @@ def test_log_softmax_survives_large_logits():
 
 def test_student_loss_is_the_lecture_s_formula():
     z, v, y = logits(6, 10), logits(6, 10, seed=1), torch.arange(6)
-    batch, hyper = {"x": None, "y": y, "logits": v}, {"label_share": 0.3, "temperature": 4.0}
+    batch = {"x": None, "y": y, "logits": v}
+    hyper = {"label_share": torch.tensor(0.3), "temperature": torch.tensor(4.0)}
     p, q = torch.softmax(z / 4, -1), torch.softmax(v / 4, -1)
     soft = (q * (q.log() - p.log())).sum(-1).mean()
     expected = 0.3 * F.cross_entropy(z, y) + 0.7 * 16 * soft
     assert float(RUNS._student_loss(lambda x: z, batch, hyper)) == pytest.approx(float(expected))
+
+
+def test_members_at_once_have_the_losses_that_each_has_alone():
+    said, wanted = (torch.stack([logits(6, 10, seed=seed) for seed in seeds]) for seeds in ((0, 1, 2), (3, 4, 5)))
+    classes = torch.arange(6).expand(3, 6)
+    hyper = {"label_share": torch.tensor([0.0, 0.3, 1.0]), "temperature": torch.tensor([1.0, 4.0, 20.0])}
+    together = RUNS._student_loss(lambda x: x, {"x": said, "y": classes, "logits": wanted}, hyper)
+    alone = [
+        RUNS._student_loss(lambda x: x, {"x": z, "y": classes[0], "logits": v}, {k: of[at] for k, of in hyper.items()})
+        for at, (z, v) in enumerate(zip(said, wanted, strict=True))
+    ]
+    assert torch.allclose(together, torch.stack(alone), rtol=1e-6)
+    assert RUNS._student_loss.for_ensembles
 
 
 def test_gradient_at_high_temperature_is_logit_matching():
