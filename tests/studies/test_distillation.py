@@ -60,19 +60,6 @@ def test_student_loss_is_the_lecture_s_formula():
     assert float(RUNS._student_loss(lambda x: z, batch, hyper)) == pytest.approx(float(expected))
 
 
-def test_members_at_once_have_the_losses_that_each_has_alone():
-    said, wanted = (torch.stack([logits(6, 10, seed=seed) for seed in seeds]) for seeds in ((0, 1, 2), (3, 4, 5)))
-    classes = torch.arange(6).expand(3, 6)
-    hyper = {"label_share": torch.tensor([0.0, 0.3, 1.0]), "temperature": torch.tensor([1.0, 4.0, 20.0])}
-    together = RUNS._student_loss(lambda x: x, {"x": said, "y": classes, "logits": wanted}, hyper)
-    alone = [
-        RUNS._student_loss(lambda x: x, {"x": z, "y": classes[0], "logits": v}, {k: of[at] for k, of in hyper.items()})
-        for at, (z, v) in enumerate(zip(said, wanted, strict=True))
-    ]
-    assert torch.allclose(together, torch.stack(alone), rtol=1e-6)
-    assert RUNS._student_loss.for_ensembles
-
-
 def test_gradient_at_high_temperature_is_logit_matching():
     """T^2 N dKL/dz tends to the difference of centred logits: the relative error falls like 1/T."""
     z, v = logits(20, 10).requires_grad_(), logits(20, 10, seed=1)

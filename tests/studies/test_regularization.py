@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from claimcheck.engine import noise
 from claimcheck.judging import judge, rule
 from claimcheck.results import records
 from claimcheck.spec.controls import NAMES
@@ -113,14 +112,6 @@ def test_turning_changes_the_sign_of_series_and_turns_images_upside_down_half_of
     image = torch.arange(4.0).view(1, 1, 2, 2).expand(400, 1, 2, 2)
     kinds = {tuple(each.flatten().tolist()) for each in RUNS.turned(image, torch.tensor(3))}
     assert kinds == {(0, 1, 2, 3), (3, 2, 1, 0)}
-
-
-def test_members_at_once_turn_what_each_turns_alone():
-    keys = noise.fold(torch.arange(3), 1)
-    for shape in ((3, 8, 5), (3, 8, 1, 4, 4)):
-        x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        alone = torch.stack([RUNS.turned(each, key) for each, key in zip(x, keys, strict=True)])
-        assert torch.equal(RUNS.turned(x, keys), alone)
 
 
 @pytest.mark.parametrize("part", ["methods", "widths", "pairs"])
