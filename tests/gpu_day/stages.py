@@ -215,7 +215,7 @@ def by_size(day: Day, scale: str) -> list[str]:
 
     def size(study: Study) -> float:
         parts = study.at(scale).values()
-        return sum(len(part.cells()) * part.seeds * steps(part.settings.get("steps", 1)) for part in parts)
+        return sum(len(part.judged_runs) * steps(part.settings.get("steps", 1)) for part in parts)
 
     def steps(said: Any) -> float:  # a number, or one for each data set
         return max(map(steps, said.values())) if isinstance(said, dict) else said

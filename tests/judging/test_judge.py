@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
+from claimcheck.judging.evidence import read, values_of
 from claimcheck.judging.judge import judge
 from claimcheck.judging.rule import decide
 from claimcheck.results.digests import registration_digest
@@ -149,6 +151,19 @@ def test_what_is_true_on_one_data_set_and_false_on_another_is_mixed(plant, run_p
     entry = _by_id(judge(run_planted(_on_two(plant, {UP: sign}))))["better"]
     assert [test["verdict"] for test in entry["tests"]] == ["supported", "contradicted"]
     assert (entry["verdict"], entry["claim_verdict"]) == ("mixed", "mixed")
+
+
+def test_a_data_set_may_have_fewer_units_than_another(plant, run_planted):
+    found = read(run_planted(_on_two(plant)))
+    part, rows = found.parts["main"], found.records
+    few = rows[(rows["dataset"] != "digits") | (rows["seed"] < part.first_seed + 15)]
+    uneven = replace(
+        found, parts={"main": part.model_copy(update={"seeds_on": {"digits": 15, "signals": 24}})}, records=few
+    )
+    better = next(each for _, each in found.study.predictions() if each.id == "better")
+    assert [len(values_of(uneven, better, data)) for data in ("digits", "signals")] == [15, 24]
+    with pytest.raises(ClaimcheckError, match="drops 9 of 24 seeds"):
+        values_of(replace(uneven, parts=found.parts), better, "digits")
 
 
 # ------------------------------------------------------------------------------------------------ controls

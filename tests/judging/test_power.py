@@ -39,7 +39,8 @@ def pilots(true, n=16, column="up", datasets=(None,)):
 def powered(study, records, planned=24, seconds=2.0, scale="quick"):
     """Rows of `powers`, by prediction and data set."""
     parts = study.at(scale, records["seed"].nunique(), POWER_SEED)
-    rows = powers(Evidence(study, scale, parts, {}, records), {"main": planned}, {"main": seconds})
+    judged = {name: part.model_copy(update={"seeds": planned}) for name, part in parts.items()}
+    rows = powers(Evidence(study, scale, parts, {}, records), judged, {"main": seconds})
     return {(row.prediction, row.data): row for row in rows}
 
 

@@ -93,6 +93,31 @@ def test_a_part_that_a_scale_does_not_run_is_not_run_for_more_seeds(asked, given
     assert scaled("base", parts(), {"base": {"seeds": 0}}, seeds=asked).seeds == given
 
 
+DATA = {"dataset": {"values": ["digits", "mnist5k"], "static": True}, "arm": {"values": [0, 1]}}
+
+
+def test_data_sets_may_differ_in_their_seeds():
+    both = {"one": Part(factors=DATA), "other": Part(extends="one", only={"dataset": "mnist5k"})}
+    quick = {"one": {"seeds": {"mnist5k": 5, "digits": 2}}}
+    one, other = (scaled(name, both, quick, first_seed=100) for name in both)
+    runs = confirmatory_runs(one)
+    assert runs.groupby(["dataset", "arm"])["seed"].agg(list).to_dict() == {
+        **{("digits", arm): [100, 101] for arm in (0, 1)},
+        **{("mnist5k", arm): [100, 101, 102, 103, 104] for arm in (0, 1)},
+    }
+    assert len(one.judged_runs) == len(runs) == 14
+    assert (one.seeds, one.on("digits").seeds, one.on("mnist5k").seeds, one.on(None)) == (5, 2, 5, one)
+    assert (confirmatory_runs(one.on("digits")) == runs[:4]).all(axis=None)
+    assert (other.seeds, len(other.judged_runs)) == (5, 10), "an extending part keeps those of its own data sets"
+    assert len(scaled("one", both, quick, seeds=3).judged_runs) == 12, "a number for all replaces them"
+
+
+@pytest.mark.parametrize("said", [{"digits": 2}, {"digits": 2, "mnist5k": 5, "mnist": 3}, {"arms": 2}])
+def test_seeds_are_said_of_each_data_set_of_the_part_and_of_no_other(said):
+    with pytest.raises(ValueError, match=r"seeds are given for .*, but the data sets are digits, mnist5k"):
+        scaled("one", {"one": Part(factors=DATA)}, {"one": {"seeds": said}})
+
+
 def test_parts_that_extend_each_other_are_refused():
     both = {"one": Part(extends="other"), "other": Part(extends="one")}
     with pytest.raises(ValueError, match="one -> other -> one"):

@@ -99,6 +99,25 @@ FAULTS = {
     ),
     "negative seeds": (lambda raw: raw["scales"]["smoke"].update(seeds=-1), ["scales.smoke.seeds", "-1"]),
     "seeds in words": (lambda raw: raw["scales"]["smoke"].update(seeds="many"), ["scales.smoke.seeds", "many"]),
+    "no seeds on a data set": (
+        lambda raw: raw["scales"]["smoke"]["tosses"].update(seeds={"digits": 0}),
+        ["scales.smoke.tosses.seeds.digits", "0", "1, 2"],
+    ),
+    "seeds by data set in a part that has none": (
+        lambda raw: raw["scales"]["smoke"]["tosses"].update(seeds={"digits": 3}),
+        ["parts.tosses", "seeds are given for digits", "data sets are none"],
+    ),
+    "seeds by data set for all parts": (
+        lambda raw: raw["scales"]["smoke"].update(seeds={"digits": 3}),
+        ["scales.smoke.seeds", "digits"],
+    ),
+    "a prediction that pools data sets with other seeds": (
+        lambda raw: (
+            raw["parts"]["tosses"]["factors"].update(dataset={"values": ["digits", "mnist5k"]}),
+            raw["scales"]["smoke"]["tosses"].update(seeds={"digits": 3, "mnist5k": 4}),
+        ),
+        ["scales.smoke.tosses.seeds", "pools", "half", "on: [...]"],
+    ),
     "misspelt key of tune": (
         lambda raw: raw["parts"]["tosses"].update(
             tune={"factor": "rate", "values": [1.0], "minimize": "heads", "maximise": "heads"}

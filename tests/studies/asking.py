@@ -99,7 +99,11 @@ class Asked:
         """
         part = self.study.at(scale)[name]
         cut = {key: part.factors[key].model_copy(update={"values": values}) for key, values in (factors or {}).items()}
-        changes = {"factors": {**part.factors, **cut}, "seeds": seeds or part.seeds}
+        changes = {
+            "factors": {**part.factors, **cut},
+            "seeds": seeds or part.seeds,
+            **({"seeds_on": {}} if seeds else {}),
+        }
         part = part.model_copy(update=changes | ({} if include is None else {"include": include}))
         runs, frames = design.confirmatory_runs(part).iloc[rows], []
         if part.tune:

@@ -34,7 +34,7 @@ def list_studies(studies_dir: Path) -> None:
         counts = []
         for scale in Scale:
             parts = study.at(scale.value).values() if scale.value in study.scales else []
-            counts.append(sum(len(part.cells()) * part.seeds for part in parts))
+            counts.append(sum(len(part.judged_runs) for part in parts))
         rows.append((name, study.question, len(study.claims), len(study.predictions()), *(f"{n:,}" for n in counts)))
     print_table(["study", "question"], ["claims", "predictions", *(f"runs at {scale.value}" for scale in Scale)], rows)
 

@@ -220,7 +220,7 @@ def power(
     read = {name: files.read() for name, files in results.parts.items()}
     parts = {name: files.part for name, files in results.parts.items()}
     frame = records.assemble([rows for rows, _ in read.values()], parts)
-    planned = {name: part.seeds for name, part in results.study.at(scale.value).items()}
+    planned = results.study.at(scale.value)
     seconds = {
         name: sum(each.cpu_seconds for each in facts.ensembles if "/pilot" not in each.name) / units
         for name, (_, facts) in read.items()

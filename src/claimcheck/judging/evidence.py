@@ -103,16 +103,16 @@ def values_of(evidence: Evidence, prediction: Prediction, data: str | None = Non
         values = answer(question, rows, study.folder / "statistics.py", where)
     if not isinstance(values, pd.Series):
         raise ClaimcheckError("must return a pandas Series indexed by seed", where=where, found=type(values).__name__)
-    _check_seeds(list(values.index), _expected_seeds(evidence, prediction), where)
+    _check_seeds(list(values.index), _expected_seeds(evidence, prediction, data), where)
     try:
         return values.astype("float64").sort_index()
     except (TypeError, ValueError) as error:
         raise ClaimcheckError("is not a number for every seed", where=where, found=str(values.dtype)) from error
 
 
-def _expected_seeds(evidence: Evidence, prediction: Prediction) -> list[set[int]]:
+def _expected_seeds(evidence: Evidence, prediction: Prediction, data: str | None) -> list[set[int]]:
     """Seeds that the statistic may answer for: those of its part, or, over all parts, of one part or of every part."""
-    parts = evidence.parts.values() if prediction.part is None else [evidence.parts[prediction.part]]
+    parts = evidence.parts.values() if prediction.part is None else [evidence.parts[prediction.part].on(data)]
     return [set(part.judged_seeds) for part in sorted(parts, key=lambda part: part.seeds)]
 
 

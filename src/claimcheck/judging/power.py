@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from claimcheck.judging import rule
 from claimcheck.judging.evidence import Evidence, values_of
 from claimcheck.spec.models import Study
+from claimcheck.spec.parts import ScaledPart
 
 WANTED = 0.9
 
@@ -35,12 +36,12 @@ class Power:
     seconds: float | None
 
 
-def powers(found: Evidence, planned: Mapping[str, int], seconds: Mapping[str, float]) -> list[Power]:
+def powers(found: Evidence, planned: Mapping[str, ScaledPart], seconds: Mapping[str, float]) -> list[Power]:
     """The power of every judged prediction, its true share taken to be (k + 1/2) / (n + 1).
 
     Args:
         found: records of pilot units.
-        planned: units of each part at the scale.
+        planned: each part as the scale judges it.
         seconds: processor time of a unit of each part.
     """
     rows = []
@@ -51,7 +52,8 @@ def powers(found: Evidence, planned: Mapping[str, int], seconds: Mapping[str, fl
         for data in found.asked_on(prediction):
             decision = rule.decide(values_of(found, prediction, data).to_numpy(), prediction.region, prediction.share)
             true = (decision.k + 0.5) / (decision.n + 1)
-            units, now = rule.units_for(prediction.share, true, WANTED), max(planned[part] for part in parts)
+            units = rule.units_for(prediction.share, true, WANTED)
+            now = max(planned[part].on(data).seeds for part in parts)
             cost = None if units is None else units * sum(seconds[part] for part in parts)
             reached = rule.power(now, prediction.share, true)
             rows.append(Power(prediction.id, data, decision.k, decision.n, prediction.share, units, now, reached, cost))
@@ -60,10 +62,11 @@ def powers(found: Evidence, planned: Mapping[str, int], seconds: Mapping[str, fl
 
 def undecidable(study: Study, scale: str) -> list[str]:
     """Predictions that no outcome of their units at `scale` could support, unless they say why they are kept."""
-    units = {name: part.seeds for name, part in study.at(scale).items() if part.seeds > 0}
+    judged = {name: part for name, part in study.at(scale).items() if part.seeds > 0}
     faults = []
     for _, prediction in study.predictions():
-        n = max((n for name, n in units.items() if prediction.part in (None, name)), default=None)
+        there = [part for name, part in judged.items() if prediction.part in (None, name)]
+        n = max((min(part.on(data).seeds for data in prediction.on or [None]) for part in there), default=None)
         if prediction.kind == "fact" or prediction.undecidable is not None or n is None:
             continue
         if rule.fewest_true(n, prediction.share) is None:

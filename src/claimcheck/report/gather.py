@@ -159,7 +159,13 @@ class PartView:
     @property
     def models(self) -> int:
         """Models that are judged: cells x units."""
-        return len(self.part.cells()) * self.part.seeds
+        return len(self.part.judged_runs)
+
+    @property
+    def units(self) -> str:
+        """Units of a cell, in words where data sets differ in them."""
+        each = self.part.seeds_on
+        return ", ".join(f"{units} on {data}" for data, units in each.items()) if each else str(self.part.seeds)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def design_of(part: ScaledPart) -> dict[str, Any]:
         "part": part.name,
         "cells": part.cells(),
         "static": [name for name, factor in part.factors.items() if factor.static],
-        "seeds": part.seeds,
+        "seeds": part.seeds_on or part.seeds,
         **({"first seed": part.first_seed} if part.first_seed else {}),
         "settings": part.settings,
         "index": part.index,

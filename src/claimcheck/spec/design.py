@@ -42,7 +42,7 @@ class EnsembleDesign:
 
 def confirmatory_runs(part: ScaledPart) -> pd.DataFrame:
     """One row per judged run (the judged seeds): `run`, `seed` and the factors."""
-    return _frame(part, part.cells(), part.judged_seeds)
+    return _frame(part, part.judged_runs)
 
 
 def pilot_runs(part: ScaledPart) -> pd.DataFrame:
@@ -50,12 +50,12 @@ def pilot_runs(part: ScaledPart) -> pd.DataFrame:
     assert part.tune is not None
     tune = part.tune
     cells = [{**cell, tune.factor: value} for cell in part.cells() for value in tune.values]
-    return _frame(part, cells, range(PILOT_SEED, PILOT_SEED + tune.seeds))
+    return _frame(part, [(cell, PILOT_SEED + number) for cell in cells for number in range(tune.seeds)])
 
 
-def _frame(part: ScaledPart, cells: list[dict[str, Any]], seeds: range) -> pd.DataFrame:
-    rows = [{"run": _run_name(part.name, cell, seed), "seed": seed, **cell} for cell in cells for seed in seeds]
-    names = list(part.factors) + ([part.tune.factor] if part.tune and cells and part.tune.factor in cells[0] else [])
+def _frame(part: ScaledPart, runs: list[tuple[dict[str, Any], int]]) -> pd.DataFrame:
+    rows = [{"run": _run_name(part.name, cell, seed), "seed": seed, **cell} for cell, seed in runs]
+    names = list(part.factors) + ([part.tune.factor] if part.tune and rows and part.tune.factor in rows[0] else [])
     frame = pd.DataFrame(rows, columns=["run", "seed", *names])
     for name in names:
         if frame[name].map(lambda value: isinstance(value, int | float) and not isinstance(value, bool)).all():

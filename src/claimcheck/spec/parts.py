@@ -94,6 +94,7 @@ def _text(value: str) -> str:
 Identifier = Annotated[str, BeforeValidator(lambda value: _identifier(value) if isinstance(value, str) else value)]
 Text = Annotated[str, BeforeValidator(lambda value: _text(value) if isinstance(value, str) else value)]
 Setting = Annotated[Any, BeforeValidator(_plain)]
+Count = Annotated[int, Field(ge=1, le=BLOCK)]
 Cell = dict[Identifier, Scalar | list[Scalar]]
 
 
@@ -244,12 +245,10 @@ class Part(Design):
 
     extends: Identifier | None = Field(None, description="a part of the study to take everything from")
     only: Cell = Field({}, description="with extends: the values kept, factor by factor")
-    seeds: int | None = Field(
+    seeds: Annotated[int, Field(ge=0, le=BLOCK)] | dict[str, Count] | None = Field(
         None,
-        ge=0,
-        le=BLOCK,
         validation_alias=AliasChoices("seeds", "units"),
-        description="independent repetitions of every cell",
+        description="independent repetitions of every cell; or of those on each data set, by its name",
     )
     tune: Tune | dict[Identifier, Any] | None = Field(
         None, description="a factor chosen on pilot seeds for each arm; with extends: what differs"
@@ -278,16 +277,36 @@ class Part(Design):
 
 
 class ScaledPart(Design):
-    """A part as one scale runs it, with everything that it extends. `seeds` 0 means: not run at this scale."""
+    """A part as one scale runs it, with everything that it extends. `seeds` 0 means: not run at this scale.
+
+    Where data sets differ in their number of seeds, `seeds` is the most, and `seeds_on` has the number of each.
+    """
 
     name: str
     seeds: int = Field(ge=0, le=BLOCK)
+    seeds_on: dict[str, Count] = {}
     first_seed: int = Field(0, ge=0)
 
     @property
     def judged_seeds(self) -> range:
-        """The seeds that are judged."""
+        """The seeds that are judged, on whatever data set."""
         return range(self.first_seed, self.first_seed + self.seeds)
+
+    @property
+    def judged_runs(self) -> list[tuple[dict[str, Scalar], int]]:
+        """Every cell with every seed that is judged in it."""
+        return [
+            (cell, self.first_seed + number)
+            for cell in self.cells()
+            for number in range(self.seeds_on.get(str(cell.get("dataset")), self.seeds))
+        ]
+
+    def on(self, dataset: str | None) -> Self:
+        """The same part on one level of its factor `dataset`, with that data set's seeds; itself for None."""
+        narrowed = super().on(dataset)
+        if dataset not in self.seeds_on:
+            return narrowed
+        return narrowed.model_copy(update={"seeds": self.seeds_on[dataset], "seeds_on": {}})
 
 
 ScaleName = Literal["smoke", "quick", "full"]

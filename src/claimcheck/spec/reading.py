@@ -20,7 +20,7 @@ from claimcheck.spec.config import Config
 from claimcheck.spec.models import Amendment, Lecture, Registration, Study, StudyFile, unique
 from claimcheck.spec.modules import defined_names
 from claimcheck.spec.names import check_name
-from claimcheck.spec.parts import BLOCK, Part
+from claimcheck.spec.parts import BLOCK, Part, ScaledPart
 from claimcheck.spec.scaling import scaled
 from claimcheck.streams import FIRST_BLOCK, PILOT_SEED, POWER_SEED
 
@@ -187,19 +187,37 @@ def _check_scales(study: Study) -> None:
             where = f"{path}: scales.{scale}.{name}"
             _check_override(study, name, override.get(name) or {}, where)
             try:
-                scaled(name, parts, override)
+                _check_pooling(study, scaled(name, parts, override), where)
             except ValidationError as error:
                 raise _as_claimcheck_error(Part, error.errors(include_url=False)[0], 0, where) from None
             except ValueError as error:
                 raise ClaimcheckError(str(error), where=f"{path}: parts.{name}") from None
 
 
-def _check_seeds(values: dict[str, Any], where: str) -> None:
+def _check_seeds(values: dict[str, Any], where: str, by_data: bool = False) -> None:
+    """Numbers of seeds: one, or for a part (`by_data`) one for each data set."""
     for key in ("seeds", "units"):
-        seeds = values.get(key)
-        if seeds is not None and (type(seeds) is not int or not 0 <= seeds <= BLOCK):
+        said = values.get(key)
+        numbers = said if by_data and isinstance(said, dict) else {} if said is None else {"": said}
+        for name, seeds in numbers.items():
+            if type(seeds) is not int or not bool(name) <= seeds <= BLOCK:
+                raise ClaimcheckError(
+                    "is not a number of seeds",
+                    where=f"{where}.{key}{name and '.'}{name}",
+                    found=seeds,
+                    expected=f"{'' if name else '0, '}1, 2, … at most {BLOCK}",
+                )
+
+
+def _check_pooling(study: Study, part: ScaledPart, where: str) -> None:
+    """Where data sets differ in their seeds, no prediction of theirs has one number a seed over all of them."""
+    for _, prediction in study.predictions() if part.seeds_on else ():
+        if prediction.part in (None, part.name) and not prediction.on:
             raise ClaimcheckError(
-                "is not a number of seeds", where=f"{where}.{key}", found=seeds, expected=f"0, 1, 2, … at most {BLOCK}"
+                "data sets differ in their seeds, and a prediction pools them",
+                where=f"{where}.seeds",
+                found=prediction.id,
+                expected="predictions that say `on: [...]`, or one number of seeds",
             )
 
 
@@ -207,7 +225,7 @@ def _check_override(study: Study, name: str, values: Any, where: str) -> None:
     """One scale's entry for a part names factors and settings of the part, and gives a factor a list."""
     if not isinstance(values, dict):
         raise ClaimcheckError("is not a mapping", where=where, found=str(values))
-    _check_seeds(values, where)
+    _check_seeds(values, where, by_data=True)
     factors, settings = _names_in(study, name)
     known = factors | settings | {"seeds", "units", "tune", "exclude", "include"}
     for key in values:

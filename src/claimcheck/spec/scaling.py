@@ -26,17 +26,39 @@ def scaled(
         ValueError: the result contradicts itself, or parts extend each other in a circle.
     """
     fields, own = _scaled_fields(name, parts, overrides, ())
-    count = next(n for n in (own, _seeds_in(overrides), DEFAULT_SEEDS) if n is not None)
-    count = seeds if seeds is not None and count > 0 else count
+    given = next(n for n in (own, _seeds_in(overrides), DEFAULT_SEEDS) if n is not None)
+    each = _seeds_by_data(given, fields["factors"]) if isinstance(given, Mapping) else {}
+    count = max(each.values()) if isinstance(given, Mapping) else given
+    if seeds is not None and count > 0:
+        count, each = seeds, {}
     if count > BLOCK:
         raise ValueError(f"{count} seeds are more than a block has: at most {BLOCK} will do")
-    return ScaledPart(name=name, seeds=count, first_seed=first_seed, **fields)
+    return ScaledPart(name=name, seeds=count, seeds_on=each, first_seed=first_seed, **fields)
+
+
+def _data_of(factors: Mapping[str, Factor]) -> list[str]:
+    return [str(value) for value in factors["dataset"].values] if "dataset" in factors else []
+
+
+def _kept_seeds(inherited: int | Mapping[str, int] | None, factors: Mapping[str, Factor]) -> Any:
+    """The extended part's numbers of seeds, less those of data sets that the extending part does without."""
+    if not isinstance(inherited, Mapping):
+        return inherited
+    return {name: count for name, count in inherited.items() if name in _data_of(factors)}
+
+
+def _seeds_by_data(given: Mapping[str, int], factors: Mapping[str, Factor]) -> dict[str, int]:
+    """The number of seeds of each data set; every data set of the part, and no other, must have one."""
+    known = _data_of(factors)
+    if set(given) != set(known):
+        raise ValueError(f"seeds are given for {', '.join(given)}, but the data sets are {', '.join(known) or 'none'}")
+    return {name: given[name] for name in known}
 
 
 def _scaled_fields(
     name: str, parts: Mapping[str, Part], overrides: Mapping[str, Any], seen: tuple[str, ...]
-) -> tuple[dict[str, Any], int | None]:
-    """The fields of a `Design` with the scale's overrides, and the number of seeds if the part or the scale says one."""
+) -> tuple[dict[str, Any], int | Mapping[str, int] | None]:
+    """The fields of a `Design` with the scale's overrides, and the numbers of seeds if the part or the scale says any."""
     if name in seen:
         raise ValueError(f"parts extend each other in a circle: {' -> '.join([*seen, name])}")
     part = parts[name]
@@ -47,7 +69,7 @@ def _scaled_fields(
     else:
         base, inherited = _scaled_fields(part.extends, parts, overrides, (*seen, name))
         fields = _extended(base, part, parts)
-        seeds = part.seeds if part.seeds is not None else inherited
+        seeds = part.seeds if part.seeds is not None else _kept_seeds(inherited, fields["factors"])
     override = dict(overrides.get(name) or {})
     said = _seeds_in(override)
     for key in ("seeds", "units"):
@@ -55,7 +77,7 @@ def _scaled_fields(
     return _overridden(fields, override), said if said is not None else seeds
 
 
-def _seeds_in(entry: Mapping[str, Any]) -> int | None:
+def _seeds_in(entry: Mapping[str, Any]) -> int | Mapping[str, int] | None:
     return next((entry[key] for key in ("seeds", "units") if entry.get(key) is not None), None)
 
 
