@@ -65,7 +65,7 @@ class Asked:
 
     def made(self, name: str, columns, scale: str = "quick") -> pd.DataFrame:
         """Records of a part as a scale has it, two seeds, with the columns that ``columns(run, settings)`` gives."""
-        part = self.study.at(scale)[name].model_copy(update={"seeds": 2})
+        part = self.study.at(scale)[name].model_copy(update={"seeds": 2, "seeds_on": {}})
         runs = design.confirmatory_runs(part)
         found = [columns(run, part.settings) for run in runs.itertuples()]
         return runs.assign(status="ok").join(pd.DataFrame(found, runs.index))
