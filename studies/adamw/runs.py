@@ -5,6 +5,8 @@ Every unit draws its own examples. Everything is measured at the last step.
 
 import math
 
+import pandas as pd
+
 from claimcheck.engine.networks import MLP
 from claimcheck.engine.samples import mislabelled, samples
 from claimcheck.engine.single import per_run
@@ -20,12 +22,12 @@ CLASSES = 10
 def _classified(runs, context):
     """Network, training examples and samples of a classifier: an MLP, or what the runs' column `network` says."""
     settings, one = context.settings, runs.iloc[0]
-    sizes = settings[one["dataset"]]
-    own = samples(context, one["dataset"], runs["seed"], sizes)
+    kind, sizes = one.get("network", "mlp"), settings[one["dataset"]]
+    own = samples(context, one["dataset"], runs["seed"], {**sizes, **sizes.get(kind, {})})
     shape = tuple(own.training.shared["x"].shape[1:])
 
     def network(run, generator):
-        if getattr(run, "network", "mlp") == "cnn":
+        if kind == "cnn":
             return Cnn(shape, settings.channels, CLASSES, generator=generator, **settings.window)
         return MLP(math.prod(shape), sizes["width"], CLASSES, depth=sizes["depth"], generator=generator)
 
@@ -46,8 +48,11 @@ def _readers(runs, context, **how):
     """Train decoder transformers on words, spelt or as phonemes; test loss and error of the next token."""
     settings, one = context.settings, runs.iloc[0]
     sizes = settings[one["dataset"]]
-    own = draw_text(context, one["dataset"], one["network"], runs["seed"], train=sizes["training"], test=sizes["test"])
     decoder, how = settings.decoder, {**how, "batch_size": settings.batch_of_words}
+    own = draw_text(
+        context, one["dataset"], one["network"], runs["seed"], train=sizes["training"], test=sizes["test"],
+        length=decoder["length"],
+    )  # fmt: skip
     how["hyper"] = {"schedule": settings.schedule, **how["hyper"]}
     return train(
         runs, context, data=own.train, loss=next_token_loss, evaluate={"test": (own.test, next_token)},
@@ -70,9 +75,10 @@ def run_grid(runs, context):
 
 def run_decay(runs, context):
     """Validation and test error of an MLP on few examples by what keeps its weights small."""
-    one = runs.iloc[0]
-    arm = context.settings.arms[one["arm"]]
-    return _classifiers(runs, context, optimizer=arm["optimizer"], hyper={"weight_decay": arm["decay"][one["dataset"]]})
+    arms = runs["arm"].map(context.settings.arms)
+    runs = runs.assign(weight_decay=[arm["decay"][name] for arm, name in zip(arms, runs["dataset"])])
+    groups = runs.groupby(arms.map(lambda arm: arm["optimizer"]), sort=False)
+    return pd.concat([_classifiers(group, context, optimizer=optimizer) for optimizer, group in groups])
 
 
 def run_variants(runs, context):

@@ -3,12 +3,16 @@
 Every unit draws its own examples; fewer are a part of more. Everything is measured at the last step.
 """
 
+from dataclasses import replace
+
+import pandas as pd
 import torch
+import torch.nn.functional as F
 
 from claimcheck.engine import noise
 from claimcheck.engine.ensemble import for_ensembles
 from claimcheck.engine.networks import MLP
-from claimcheck.engine.samples import first, mislabelled, samples, shrunk
+from claimcheck.engine.samples import first, mislabelled, samples
 from claimcheck.engine.shifts import shifted
 from claimcheck.engine.single import per_run
 from claimcheck.engine.train import cross_entropy, train
@@ -27,15 +31,38 @@ def turned(x, key):
     return torch.where(chosen.view(*chosen.shape, *[1] * (x.dim() - chosen.dim())), over, x)
 
 
+def square_means(images, side, reach):
+    """Means of the squares of `side` pixels at every place of images [N, 1, H, W], and up to `reach` beyond their edges.
+
+    Beyond the edges it is as dark as anywhere. What `moved` takes of them is an image that was shrunk after it moved,
+    for a sixteenth of the work at each step.
+    """
+    return F.avg_pool2d(F.pad(images, [reach] * 4, value=float(images.min())), side, stride=1)
+
+
+def moved(means, key, side, reach):
+    """Images moved by up to `reach` pixels each way, each on its own, and then shrunk, out of their `square_means`.
+
+    Of means [..., B, 1, H, W] with each key [...], an int64 scalar of the member and step.
+    """
+    wide = means.shape[-1]
+    count, first_places = means.shape[key.dim()], torch.arange(0, wide - 2 * reach, side, device=means.device)
+    down, right = (
+        first_places + (noise.uniform(noise.fold(key, way), (count, 1)) * (2 * reach + 1)).long() for way in (12, 13)
+    )
+    places = down[..., None] * wide + right[..., None, :]
+    return means.flatten(-3).gather(-1, places.flatten(-2)).view(*means.shape[:-2], *places.shape[-2:])
+
+
 def _loss(augmentation, sizes):
-    """Cross-entropy of the examples as they are (None), `turned` ones, or `shifts` of them, shrunk after they moved."""
-    if augmentation is None:
+    """Cross-entropy of the examples as they are (`none`), of `turned` ones, or of `shifts` of them."""
+    if augmentation == "none":
         return cross_entropy
 
     def changed(x, key):
         if augmentation == "turned":
             return turned(x, key)
-        return shrunk(shifted(x, key, sizes["reach"]), sizes.get("shrink", 1))
+        return moved(x, key, sizes["shrink"], sizes["reach"]) if "shrink" in sizes else shifted(x, key, sizes["reach"])
 
     @for_ensembles
     def loss(predict, batch, hyper):
@@ -44,41 +71,53 @@ def _loss(augmentation, sizes):
     return loss
 
 
-def _network(data, width, **more):
-    """Hidden layers (one, unless `depth` is given) of that width, for examples of these data."""
+def _network(data, width, depth=1, dropout=False):
+    """Hidden layers of that width, for examples of these data; with dropout at each run's rate, a column of the runs."""
     inputs = data.shared["x"][0].numel()
-    return lambda run, generator: MLP(inputs, int(width), CLASSES, generator=generator, **more)
+
+    def network(run, generator):
+        rate = run.dropout if dropout else None
+        return MLP(inputs, int(width), CLASSES, generator=generator, depth=depth, dropout=rate)
+
+    return network
 
 
 def run_methods(runs, context):
     """Errors of networks by number of examples and method, what they gained by knowing the examples, and their size.
 
-    Columns: training, validation and test loss and error; `gap`, test error less training error; `norm`, the Euclidean
-    norm of all weights and biases.
+    Columns: loss and error of what is `measured`; `gap`, test error less training error; `norm`, the Euclidean norm of
+    all weights and biases.
     """
     settings, one, runs = context.settings, runs.iloc[0], runs.reset_index(drop=True)
-    sizes, method = settings[one["dataset"]], settings.kinds[one["method"]]
-    own = samples(context, one["dataset"], runs["seed"], sizes)
-    moved = method.get("augmentation") == "shifts"
-    whole = samples(context, one["dataset"], runs["seed"], {**sizes, "shrink": 1}) if moved else own
-    data, shown = (
-        mislabelled(first(each.training, int(one["examples"])), context, runs["seed"], sizes["wrong_labels"])
-        for each in (own, whole)
+    name, examples = one["dataset"], int(one["examples"])
+    sizes, kinds = settings[name], runs["method"].map(settings.kinds)
+    own = samples(context, name, runs["seed"], sizes)
+    given = mislabelled(first(own.training, examples), context, runs["seed"], sizes["wrong_labels"])
+    sets = {"training": given, "validation": own.validation, "test": own.test}
+    runs = runs.assign(
+        weight_decay=[kind.get("decay", {}).get(name, 0.0) for kind in kinds],
+        dropout=[kind.get("dropout", {}).get(name, 0.0) for kind in kinds],
     )
-    dropout = method.get("dropout", {}).get(one["dataset"])
-    sets = {"training": data, "validation": own.validation, "test": own.test}
-    trained = train(
-        runs, context, data=shown, steps=settings.steps[str(one["examples"])],
-        network=_network(own.training, sizes["width"], depth=sizes["depth"], dropout=dropout),
-        loss=_loss(method.get("augmentation"), sizes),
-        hyper={"schedule": settings.schedule, "weight_decay": method.get("decay", {}).get(one["dataset"], 0.0)},
-        evaluate={name: sets[name] for name in settings.measured},
-    )  # fmt: skip
-    found = trained.records
-    if "test" not in settings.measured:  # a pilot
-        return found
-    norm = trained.ensemble.parameters.double().norm(dim=1).cpu().numpy()
-    return found.assign(gap=found["test_error"] - found["training_error"], norm=norm)
+    alike = [kinds.map(lambda kind: "dropout" in kind), kinds.map(lambda kind: kind.get("augmentation", "none"))]
+    found = []
+    for (drops, augmentation), group in runs.groupby(alike, sort=False):
+        rows = group.index.tolist()
+        shown = given.members(rows)
+        if augmentation == "shifts" and "shrink" in sizes:
+            whole = samples(context, name, group["seed"], {**sizes, "shrink": 1}).training
+            means = square_means(whole.shared["x"], sizes["shrink"], sizes["reach"])
+            whole = replace(whole, shared={**whole.shared, "x": means})
+            shown = mislabelled(first(whole, examples), context, group["seed"], sizes["wrong_labels"])
+        trained = train(
+            group, context, data=shown, steps=settings.steps[str(examples)], loss=_loss(augmentation, sizes),
+            network=_network(own.training, sizes["width"], sizes["depth"], drops),
+            hyper={"schedule": settings.schedule},
+            evaluate={each: sets[each].members(rows) for each in settings.measured},
+        )  # fmt: skip
+        norm = trained.ensemble.parameters.double().norm(dim=1).cpu().numpy()
+        found.append(trained.records.assign(norm=norm))
+    found = pd.concat(found, ignore_index=True)
+    return found.assign(gap=found["test_error"] - found["training_error"]) if "test_error" in found else found
 
 
 def run_widths(runs, context):

@@ -71,7 +71,12 @@ TOO_SMALL = {
         "rms-as-good-plain": "never, against",
         "rms-as-good-residual": "never, against",
     },
-    "regularization": {"one-size-fits": "never"},
+    "regularization": {
+        "one-size-fits": "never",
+        "dropout-little-on-clean-images": "never, against",
+        "decay-little-with-plenty": "never, against",
+        "decay-little-on-clean-images": "never, against",
+    },
     "adamw": {"printed-trains-like-adamw": "never, against", "betas-hardly-matter": "never, against"},
 }
 """Controls that are true at smoke, by study and prediction: a few steps train nothing, so arms that differ at quick do not."""

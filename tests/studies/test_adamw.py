@@ -13,6 +13,7 @@ from torch.func import functional_call
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.judging import judge, rule
 from claimcheck.results import records
+from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
 
 from .asking import Asked
@@ -109,6 +110,44 @@ def test_windows_times_a_matrix_are_torch_s_convolutions_for_one_network_and_for
             h = torch.relu(convolve(h, weight, layer.bias, stride=2))
         flat = h.movedim(1, -1).flatten(1)
         assert torch.allclose(network.output(flat), together[member], atol=1e-5)
+
+
+# ---- what is trained on ----
+
+
+def rows_of(part, **factors):
+    """The first run of a part at quick with these levels, and its context."""
+    scaled = STUDY.at("quick")[part]
+    runs = design.confirmatory_runs(scaled)
+    chosen = runs[(runs[list(factors)] == pd.Series(factors)).all(axis=1)].head(1).reset_index(drop=True)
+    return chosen, ASKED.context(part, **scaled.settings)
+
+
+@pytest.mark.parametrize(("network", "pixels"), [("mlp", 7), ("cnn", 14)])
+def test_images_are_finer_for_the_convolutions(network, pixels):
+    runs, context = rows_of("rates", dataset="mnist5k", network=network)
+    own = RUNS._classified(runs, context)[2]
+    assert {part.shared["x"].shape[1:] for part in (own.training, own.test)} == {(1, pixels, pixels)}
+
+
+def test_words_are_cut_to_what_the_decoder_reads():
+    runs, context = rows_of("rates", dataset="cmudict", network="spellings")
+    cut = ASKED.context("rates", **{**context.settings, "steps": 1, "cmudict": {"training": 40, "test": 10}})
+    assert np.isfinite(RUNS.run_rates(runs, cut)["test_loss"]).all(), "longer words would be refused"
+
+
+def test_each_arm_of_decay_gets_its_own_optimiser_and_strength():
+    """Without a decay the arms that share an optimiser are one network; AdamW and Adam then differ by nothing, too."""
+    arms = STUDY.at("smoke")["decay"].settings["arms"]
+    still = {name: {**arm, "decay": dict.fromkeys(arm["decay"], 0.0)} for name, arm in arms.items()}
+    found = {
+        name: run_part("decay", seeds=1, rate=0.01, factors={"dataset": ["mnist1d_pool"]}, arms=each, steps=20)
+        for name, each in (("as set", arms), ("still", still))
+    }
+    losses = {name: rows.set_index("arm")["test_loss"] for name, rows in found.items()}
+    assert losses["still"].nunique() == 1
+    assert losses["as set"].nunique() == 3
+    assert losses["as set"]["none"] == losses["still"]["none"]
 
 
 # ---- statistics ----

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from claimcheck.engine import noise
 from claimcheck.judging import judge, rule
 from claimcheck.results import records
 from claimcheck.spec.controls import NAMES
@@ -114,9 +115,35 @@ def test_turning_changes_the_sign_of_series_and_turns_images_upside_down_half_of
     assert kinds == {(0, 1, 2, 3), (3, 2, 1, 0)}
 
 
+def test_images_out_of_means_of_squares_are_images_that_were_shrunk_after_they_moved():
+    """Each is one of the 25 moves by at most two pixels each way, and all of these come up."""
+    images = torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    wide = torch.nn.functional.pad(images, [2] * 4, value=float(images.min()))
+    moves = [wide[..., down : down + 28, right : right + 28] for down in range(5) for right in range(5)]
+    shrunk = torch.nn.functional.avg_pool2d(torch.cat(moves), 4)
+    means = RUNS.square_means(images, 4, 2).expand(3, 300, 1, -1, -1)
+    found = RUNS.moved(means, noise.fold(torch.arange(3), 1), 4, 2)
+    apart = (found[:, :, None] - shrunk).abs().amax((-3, -2, -1))
+    assert apart.amin(-1).max() < 1e-6
+    shares = torch.bincount(apart.argmin(-1).flatten(), minlength=25) / 900
+    assert 0.01 < shares.min() < shares.max() < 0.08
+    assert torch.equal(RUNS.moved(means[1], noise.fold(torch.tensor(1), 1), 4, 2), found[1]), "in any company"
+
+
 @pytest.mark.parametrize("part", ["methods", "widths", "pairs"])
 def test_a_run_does_not_depend_on_its_company(part):
     ASKED.same_in_any_company(part, seeds=2, rate=0.01)
+
+
+def test_each_method_gets_what_it_is_made_of():
+    """Seven networks that differ; with neither noise nor decay nor moves they are one."""
+    kinds = STUDY.at("smoke")["methods"].settings["kinds"]
+    how = {"seeds": 1, "rate": 0.01, "steps": {"300": 20}, "factors": {"dataset": ["mnist1d_pool"], "examples": [300]}}
+    found = run_part("methods", **how).set_index("method")["training_loss"]
+    assert found.nunique() == len(kinds)
+    nothing = {"dropout": {"dropout": {"mnist1d_pool": 0.0}}, "decay": {"decay": {"mnist1d_pool": 0.0}}}
+    still = run_part("methods", kinds={key: nothing.get(key, {}) for key in kinds}, **how)["training_loss"]
+    assert still.to_numpy() == pytest.approx(found["none"], rel=1e-5)
 
 
 def test_without_decay_and_penalty_the_pair_is_one_network():
