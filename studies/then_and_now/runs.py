@@ -131,14 +131,17 @@ def run_recipe(runs: pd.DataFrame, context) -> pd.DataFrame:
 
     Arms that have the same layers and the same optimiser are trained as one ensemble.
     """
-    runs = as_columns(runs, context.settings)
+    runs, drawn = as_columns(runs.reset_index(drop=True), context.settings), _drawn(runs, context)
     alike = runs.groupby(["activation", "norm", "residual", "optimizer"], sort=False)
-    return pd.concat([_deep(own, context) for _, own in alike], ignore_index=True)
+    return pd.concat(
+        [_deep(own, Samples(*(part.members(own.index) for part in drawn)), context) for _, own in alike],
+        ignore_index=True,
+    )
 
 
-def _deep(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Errors of deep networks that differ in numbers alone."""
-    s, one, drawn = context.settings, runs.iloc[0], _drawn(runs, context)
+def _deep(runs: pd.DataFrame, drawn: Samples, context) -> pd.DataFrame:
+    """Errors of deep networks that differ in numbers alone, and of which each has its own examples."""
+    s, one = context.settings, runs.iloc[0]
     reach = s.data[one["dataset"]]["reach"]
 
     def network(run, generator):

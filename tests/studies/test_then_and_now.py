@@ -112,11 +112,11 @@ def test_a_deep_network_follows_its_formula():
 
 @pytest.mark.parametrize("scale", ["quick", "full"])
 def test_every_arm_leaves_out_what_its_name_says_and_nothing_else(scale):
-    part = STUDY.at(scale)["recipe"]
-    today, then = part.settings["today"], part.settings["in_1998"]
+    parts = [STUDY.at(scale)[name] for name in ("recipe", "added")]
+    today, then = (parts[0].settings[name] for name in ("today", "in_1998"))
     assert set(today) == set(then)
     assert all(today[name] != then[name] for name in today)
-    found = {arm: RUNS.ingredients_of(Settings(part.settings), arm) for arm in part.factors["without"].values}
+    found = {arm: RUNS.ingredients_of(Settings(p.settings), arm) for p in parts for arm in p.factors["without"].values}
     changed = {arm: {name for name in today if said[name] != today[name]} for arm, said in found.items()}
     assert changed["nothing"] == set()
     assert changed["everything"] == set(today)
@@ -157,10 +157,21 @@ def test_rates_are_relative_to_the_centre_of_the_arm():
 
 
 def test_all_arms_of_a_comparison_have_the_same_pilots():
-    for name in ("ingredients", "speed", "growth", "recipe"):
+    for name in ("ingredients", "speed", "growth", "recipe", "added"):
         part = STUDY.at("quick")[name]
         assert design.pilot_runs(part).groupby(list(part.factors)).size().nunique() == 1
         assert part.tune.seeds == 8
+        assert part.tune.settings.get("steps", part.settings["steps"]) >= part.settings["steps"] / 2
+
+
+@pytest.mark.parametrize("scale", ["smoke", "quick", "full"])
+@pytest.mark.parametrize("kind", ["", "_cnn"])
+def test_what_is_added_to_1998_is_paired_with_it_and_trained_alike(scale, kind):
+    """The figure subtracts errors of one part from those of the other, seed by seed."""
+    recipe, added = (STUDY.at(scale)[name + kind] for name in ("recipe", "added"))
+    assert set(added.judged_seeds) <= set(recipe.judged_seeds)
+    assert (added.settings, added.tune) == (recipe.settings, recipe.tune)
+    assert not set(added.factors["without"].values) & set(recipe.factors["without"].values)
 
 
 # ---- counts and chains ----
