@@ -132,7 +132,7 @@ def run_recipe(runs: pd.DataFrame, context) -> pd.DataFrame:
     Arms that have the same layers and the same optimiser are trained as one ensemble.
     """
     runs, drawn = as_columns(runs.reset_index(drop=True), context.settings), _drawn(runs, context)
-    alike = runs.groupby(["activation", "norm", "residual", "optimizer"], sort=False)
+    alike = runs.groupby(["activation", "norm", "optimizer"], sort=False)
     return pd.concat(
         [_deep(own, Samples(*(part.members(own.index) for part in drawn)), context) for _, own in alike],
         ignore_index=True,

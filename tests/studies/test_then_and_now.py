@@ -97,14 +97,27 @@ def test_stacked_networks_compute_what_each_does_alone(kind, shape):
         torch.testing.assert_close(together[place], ensemble.network(run)(x))
 
 
-def test_a_deep_network_follows_its_formula():
-    network = deep(None, generator())
+@pytest.mark.parametrize("residual", [True, False])
+def test_a_deep_network_follows_its_formula(residual):
+    network = deep(None, generator(), residual=residual)
+    torch.nn.init.normal_(network.biases, generator=generator(2))
     x = torch.randn(4, 14, 14, generator=generator(1))
-    first, *others = network.layers
-    h = first(x.flatten(1))
-    for layer in others:
-        h = h + layer(F.layer_norm(h, (6,)).relu()) / math.sqrt(3)
-    torch.testing.assert_close(network(x), network.output(F.layer_norm(h, (6,)).relu()))
+    h = network.first(x.flatten(1))
+    h = h if residual else F.layer_norm(h, (6,)).relu()
+    for weight, bias in zip(network.weights, network.biases):
+        if residual:
+            h = h + F.linear(F.layer_norm(h, (6,)).relu(), weight, bias) / math.sqrt(3)
+        else:
+            h = F.layer_norm(F.linear(h, weight, bias), (6,)).relu()
+    h = F.layer_norm(h, (6,)).relu() if residual else h
+    torch.testing.assert_close(network(x), network.output(h))
+
+
+def test_equal_layers_are_drawn_as_single_ones_would_be():
+    """In the order of the layers, each with a variance by its own fan-in."""
+    network, draws = deep(None, generator(), kind="cnn", init="lecun"), generator()
+    for inputs, own in [(25, network.first.weight), *((54, each) for each in network.weights)]:
+        torch.testing.assert_close(own, torch.randn(6, inputs, generator=draws) / math.sqrt(inputs))
 
 
 # ---- the recipe ----
@@ -138,9 +151,9 @@ def trained(arms, network="mlp", scale="smoke", **data):
 
 
 def test_arms_are_trained_as_they_are_alone():
-    arms = ["nothing", "schedule", "dropout", "shifts", "regularisation", "init", "everything", "all_but_shifts"]
+    arms = ["nothing", "schedule", "dropout", "regularisation", "residual", "init", "everything", "all_but_residual"]
     together = trained(arms)
-    for arm in ("nothing", "dropout", "regularisation", "everything"):
+    for arm in ("nothing", "dropout", "regularisation", "residual", "all_but_residual"):
         alone = trained([arm])
         assert alone["test_loss"].equals(together.loc[alone.index, "test_loss"]), arm
     assert together["test_loss"].nunique() == len(together), "no two arms are the same"
