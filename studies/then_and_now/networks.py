@@ -98,14 +98,15 @@ class Deep(nn.Module):
     Without skip connections a layer is ``h <- activation(norm(W h + b))``; with them the first is linear, each of the
     others ``h <- h + (W activation(norm(h)) + b) / sqrt(depth)``, and the output reads ``activation(norm(h))`` (He et
     al. 2016, Identity mappings). Both are ``z <- keep * z + grow * (W activation(norm(z)) + b)`` for what goes into the
-    norm: skip connections are two numbers, which may differ along an ensemble. Layers are fully connected, or
-    convolutions 3 wide after a first one that is 5 wide and keeps every third place. The norm, if any, is layer norm
-    without gain and offset. The equal layers' weights are one tensor, ``[depth, width, n]``: one parameter to update.
+    norm: skip connections are two numbers, which may differ along an ensemble, as the rate of dropout may (with None no
+    mask is drawn at all). Layers are fully connected, or convolutions 3 wide after a first one that is 5 wide and keeps
+    every third place. The norm, if any, is layer norm without gain and offset. The equal layers' weights are one tensor
+    ``[depth, width, n]``: one parameter to update.
     """
 
     def __init__(
         self, shape: tuple[int, ...], width: int, outputs: int, *, generator: Generator, depth: int, kind: str,
-        activation: str, norm: str, residual: bool, init: str, dropout: float,
+        activation: str, norm: str, residual: bool, init: str, dropout: float | None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.convolutional = kind == "cnn"
@@ -121,7 +122,7 @@ class Deep(nn.Module):
         self.output = linear(width, outputs, generator, init=init)
         self.norm = LayerNorm(width, elementwise_affine=False) if norm == "layer" else None
         self.activation = activation_of(activation)
-        self.dropout = Dropout(dropout, generator)
+        self.dropout = nn.Identity() if dropout is None else Dropout(dropout, generator)
         self.register_buffer("keep", torch.tensor(1.0 if residual else 0.0))
         self.register_buffer("grow", torch.tensor(1.0 / math.sqrt(depth) if residual else 1.0))
 
