@@ -36,14 +36,14 @@ INGREDIENTS = {
 
 
 def _tall(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Seeds by name as rows of seed, `name` and points."""
-    return table.rename_axis(columns=name).stack().rename("points").reset_index()
+    """Seeds by name as rows of seed, `name` and points, without those that a seed lacks."""
+    return table.rename_axis(columns=name).stack().dropna().rename("points").reset_index()
 
 
 def plot_recipe(records):
     """What today's recipe loses without an ingredient, and the network of 1998 gains by it alone; a panel for each data
-    set and kind of network."""
-    rows = records[records["part"].isin(["recipe", "recipe_cnn"])]
+    set and kind of network. What is added to 1998's has fewer units, the first of those that have its error."""
+    rows = records[records["part"].isin(["recipe", "added", "recipe_cnn", "added_cnn"])]
     rows = rows.assign(panel=rows["dataset"] + rows["network"])
     lost, gained = (
         pd.concat([_tall(found(own), "without").assign(panel=panel) for panel, own in rows.groupby("panel")])

@@ -32,15 +32,24 @@ class Convolution(Linear):
         self.places = tuple((side - 1) // stride + 1 for side in grid)
 
     def forward(self, input: Tensor) -> Tensor:
-        (high, wide), (rows, columns), step = self.kernel, self.places, self.stride
-        padding = (0, 0, wide // 2, wide // 2, high // 2, high // 2)
-        grid = F.pad(input.unflatten(-2, (-1, *self.grid)), padding)
-        seen = [
-            grid[..., i : i + step * (rows - 1) + 1 : step, j : j + step * (columns - 1) + 1 : step, :]
-            for i in range(high)
-            for j in range(wide)
-        ]
-        return super().forward(torch.cat(seen, -1).flatten(-4, -2))
+        return super().forward(patches(input, self.grid, self.kernel, self.stride))
+
+
+def patches(input: Tensor, grid: tuple[int, int], kernel: tuple[int, int], stride: int = 1) -> Tensor:
+    """What each place of a convolution sees, zeros around the grid: ``[..., B * P, C]`` to ``[..., B * P', K * C]``."""
+    (high, wide), (rows, columns) = kernel, ((side - 1) // stride + 1 for side in grid)
+    padded = F.pad(input.unflatten(-2, (-1, *grid)), (0, 0, wide // 2, wide // 2, high // 2, high // 2))
+    seen = [
+        padded[..., i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride, :]
+        for i in range(high)
+        for j in range(wide)
+    ]
+    return torch.cat(seen, -1).flatten(-4, -2)
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``x W^T + b`` of one network, or of R whose tensors are stacked."""
+    return F.linear(x, weight, bias) if weight.dim() == 2 else torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
 
 
 def grid_of(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -88,41 +97,47 @@ class Deep(nn.Module):
 
     Without skip connections a layer is ``h <- activation(norm(W h + b))``; with them the first is linear, each of the
     others ``h <- h + (W activation(norm(h)) + b) / sqrt(depth)``, and the output reads ``activation(norm(h))`` (He et
-    al. 2016, Identity mappings). Layers are fully connected, or convolutions 3 wide after a first one that is 5 wide and
-    keeps every third place. The norm, if any, is layer norm without gain and offset.
+    al. 2016, Identity mappings). Both are ``z <- keep * z + grow * (W activation(norm(z)) + b)`` for what goes into the
+    norm: skip connections are two numbers, which may differ along an ensemble, as the rate of dropout may (with None no
+    mask is drawn at all). Layers are fully connected, or convolutions 3 wide after a first one that is 5 wide and keeps
+    every third place. The norm, if any, is layer norm without gain and offset. The equal layers' weights are one tensor
+    ``[depth, width, n]``: one parameter to update.
     """
 
     def __init__(
         self, shape: tuple[int, ...], width: int, outputs: int, *, generator: Generator, depth: int, kind: str,
-        activation: str, norm: str, residual: bool, init: str, dropout: float,
+        activation: str, norm: str, residual: bool, init: str, dropout: float | None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.convolutional, self.residual, self.scale = kind == "cnn", residual, 1.0 / math.sqrt(depth)
+        self.convolutional = kind == "cnn"
         if self.convolutional:
             first = Convolution(1, width, grid_of(shape), 5, stride=3)
             others = [Convolution(width, width, first.places, 3) for _ in range(depth)]
         else:
             first, others = Linear(math.prod(shape), width), [Linear(width, width) for _ in range(depth)]
-        self.layers = nn.ModuleList(initialize(layer, generator, init) for layer in (first, *others))
+        self.kernel = getattr(others[0], "kernel", None)
+        self.first, *others = [initialize(layer, generator, init) for layer in (first, *others)]
+        self.weights = nn.Parameter(torch.stack([layer.weight.detach() for layer in others]))
+        self.biases = nn.Parameter(torch.stack([layer.bias.detach() for layer in others]))
         self.output = linear(width, outputs, generator, init=init)
         self.norm = LayerNorm(width, elementwise_affine=False) if norm == "layer" else None
-        self.activations = nn.ModuleList(activation_of(activation) for _ in self.layers)
-        self.dropout = Dropout(dropout, generator)
+        self.activation = activation_of(activation)
+        self.dropout = nn.Identity() if dropout is None else Dropout(dropout, generator)
+        self.register_buffer("keep", torch.tensor(1.0 if residual else 0.0))
+        self.register_buffer("grow", torch.tensor(1.0 / math.sqrt(depth) if residual else 1.0))
 
-    def _activate(self, layer: int, h: Tensor) -> Tensor:
-        return self.activations[layer](h if self.norm is None else self.norm(h))
+    def _activate(self, z: Tensor) -> Tensor:
+        return self.activation(z if self.norm is None else self.norm(z))
 
     def forward(self, x: Tensor) -> Tensor:
         weight, examples = self.output.weight, x.shape[self.output.weight.dim() - 2]
-        h = as_places(x, weight) if self.convolutional else flattened(x, weight)
-        for number, layer in enumerate(self.layers):
-            if not self.residual:
-                h = self._activate(number, layer(h))
-            elif number == 0:
-                h = layer(h)
-            else:
-                h = torch.add(h, layer(self._activate(number - 1, h)), alpha=self.scale)
-        h = self._activate(len(self.layers) - 1, h) if self.residual else h
+        keep, grow = self.keep[..., None, None], self.grow[..., None, None]
+        z = self.first(as_places(x, weight) if self.convolutional else flattened(x, weight))
+        for own_weight, own_bias in zip(self.weights.unbind(-3), self.biases.unbind(-2)):
+            h = self._activate(z)
+            h = patches(h, self.first.places, self.kernel) if self.convolutional else h
+            z = torch.addcmul(affine(h, own_weight, own_bias) * grow, z, keep)
+        h = self._activate(z)
         if self.convolutional:
             h = h.unflatten(-2, (examples, -1)).mean(-2)
         return self.output(self.dropout(h))

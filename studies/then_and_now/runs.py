@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from claimcheck.engine.data import Data
@@ -83,13 +84,13 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
     A run that does not get there is given all updates of the part, which is too few; one that diverges has no number.
     """
     s, name, drawn = context.settings, runs["dataset"].iloc[0], _drawn(runs, context)
-    at = range(s.window, s.steps + 1, s.every)
-    how = {"batch_loss_window": s.window, "evaluate_at": at, "data": first(drawn.training, s.data[name][s.amount])}
-    records = train(runs, context, network=_shallow(_shape(drawn), s), **how).records
-    there = records[records["batch_loss"] <= s.targets[name]].groupby("run")["step"].min()
-    last = records[records["step"] == at[-1]].drop(columns="step")
-    updates = last["run"].map(there).fillna(s.steps).astype(float)
-    return last.assign(updates=updates.where(last["status"] == "ok"))
+    at = np.arange(s.window, s.steps + 1, s.every)
+    data = first(drawn.training, s.data[name][s.amount])
+    trained = train(runs, context, network=_shallow(_shape(drawn), s), data=data, batch_loss_window=s.steps)
+    means = np.stack([trained.batch_losses[:, t - s.window : t].mean(1) for t in at], 1)
+    there, records = means <= s.targets[name], trained.records.drop(columns="step")
+    updates = np.where(there.any(1), at[there.argmax(1)], float(s.steps))
+    return records.assign(updates=np.where(records["status"] == "ok", updates, np.nan))
 
 
 def run_growth(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -131,20 +132,24 @@ def run_recipe(runs: pd.DataFrame, context) -> pd.DataFrame:
 
     Arms that have the same layers and the same optimiser are trained as one ensemble.
     """
-    runs = as_columns(runs, context.settings)
-    alike = runs.groupby(["activation", "norm", "residual", "optimizer"], sort=False)
-    return pd.concat([_deep(own, context) for _, own in alike], ignore_index=True)
+    runs, drawn = as_columns(runs.reset_index(drop=True), context.settings), _drawn(runs, context)
+    alike = runs.groupby(["activation", "norm", "optimizer"], sort=False)
+    return pd.concat(
+        [_deep(own, Samples(*(part.members(own.index) for part in drawn)), context) for _, own in alike],
+        ignore_index=True,
+    )
 
 
-def _deep(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """Errors of deep networks that differ in numbers alone."""
-    s, one, drawn = context.settings, runs.iloc[0], _drawn(runs, context)
+def _deep(runs: pd.DataFrame, drawn: Samples, context) -> pd.DataFrame:
+    """Errors of deep networks that differ in numbers alone, and of which each has its own examples."""
+    s, one, drops = context.settings, runs.iloc[0], runs["dropout"].any()
     reach = s.data[one["dataset"]]["reach"]
 
     def network(run, generator):
         return Deep(
             _shape(drawn), s.widths[run.network], 10, generator=generator, depth=s.depth, kind=run.network,
-            activation=run.activation, norm=run.norm, residual=run.residual, init=run.init, dropout=run.dropout,
+            activation=run.activation, norm=run.norm, residual=run.residual, init=run.init,
+            dropout=run.dropout if drops else None,
         )  # fmt: skip
 
     @for_ensembles

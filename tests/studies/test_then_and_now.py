@@ -97,14 +97,27 @@ def test_stacked_networks_compute_what_each_does_alone(kind, shape):
         torch.testing.assert_close(together[place], ensemble.network(run)(x))
 
 
-def test_a_deep_network_follows_its_formula():
-    network = deep(None, generator())
+@pytest.mark.parametrize("residual", [True, False])
+def test_a_deep_network_follows_its_formula(residual):
+    network = deep(None, generator(), residual=residual)
+    torch.nn.init.normal_(network.biases, generator=generator(2))
     x = torch.randn(4, 14, 14, generator=generator(1))
-    first, *others = network.layers
-    h = first(x.flatten(1))
-    for layer in others:
-        h = h + layer(F.layer_norm(h, (6,)).relu()) / math.sqrt(3)
-    torch.testing.assert_close(network(x), network.output(F.layer_norm(h, (6,)).relu()))
+    h = network.first(x.flatten(1))
+    h = h if residual else F.layer_norm(h, (6,)).relu()
+    for weight, bias in zip(network.weights, network.biases):
+        if residual:
+            h = h + F.linear(F.layer_norm(h, (6,)).relu(), weight, bias) / math.sqrt(3)
+        else:
+            h = F.layer_norm(F.linear(h, weight, bias), (6,)).relu()
+    h = F.layer_norm(h, (6,)).relu() if residual else h
+    torch.testing.assert_close(network(x), network.output(h))
+
+
+def test_equal_layers_are_drawn_as_single_ones_would_be():
+    """In the order of the layers, each with a variance by its own fan-in."""
+    network, draws = deep(None, generator(), kind="cnn", init="lecun"), generator()
+    for inputs, own in [(25, network.first.weight), *((54, each) for each in network.weights)]:
+        torch.testing.assert_close(own, torch.randn(6, inputs, generator=draws) / math.sqrt(inputs))
 
 
 # ---- the recipe ----
@@ -112,11 +125,11 @@ def test_a_deep_network_follows_its_formula():
 
 @pytest.mark.parametrize("scale", ["quick", "full"])
 def test_every_arm_leaves_out_what_its_name_says_and_nothing_else(scale):
-    part = STUDY.at(scale)["recipe"]
-    today, then = part.settings["today"], part.settings["in_1998"]
+    parts = [STUDY.at(scale)[name] for name in ("recipe", "added")]
+    today, then = (parts[0].settings[name] for name in ("today", "in_1998"))
     assert set(today) == set(then)
     assert all(today[name] != then[name] for name in today)
-    found = {arm: RUNS.ingredients_of(Settings(part.settings), arm) for arm in part.factors["without"].values}
+    found = {arm: RUNS.ingredients_of(Settings(p.settings), arm) for p in parts for arm in p.factors["without"].values}
     changed = {arm: {name for name in today if said[name] != today[name]} for arm, said in found.items()}
     assert changed["nothing"] == set()
     assert changed["everything"] == set(today)
@@ -138,9 +151,9 @@ def trained(arms, network="mlp", scale="smoke", **data):
 
 
 def test_arms_are_trained_as_they_are_alone():
-    arms = ["nothing", "schedule", "dropout", "shifts", "regularisation", "init", "everything", "all_but_shifts"]
+    arms = ["nothing", "schedule", "dropout", "regularisation", "residual", "init", "everything", "all_but_residual"]
     together = trained(arms)
-    for arm in ("nothing", "dropout", "regularisation", "everything"):
+    for arm in ("nothing", "dropout", "regularisation", "residual", "all_but_residual"):
         alone = trained([arm])
         assert alone["test_loss"].equals(together.loc[alone.index, "test_loss"]), arm
     assert together["test_loss"].nunique() == len(together), "no two arms are the same"
@@ -157,10 +170,21 @@ def test_rates_are_relative_to_the_centre_of_the_arm():
 
 
 def test_all_arms_of_a_comparison_have_the_same_pilots():
-    for name in ("ingredients", "speed", "growth", "recipe"):
+    for name in ("ingredients", "speed", "growth", "recipe", "added"):
         part = STUDY.at("quick")[name]
         assert design.pilot_runs(part).groupby(list(part.factors)).size().nunique() == 1
         assert part.tune.seeds == 8
+        assert part.tune.settings.get("steps", part.settings["steps"]) >= part.settings["steps"] / 2
+
+
+@pytest.mark.parametrize("scale", ["smoke", "quick", "full"])
+@pytest.mark.parametrize("kind", ["", "_cnn"])
+def test_what_is_added_to_1998_is_paired_with_it_and_trained_alike(scale, kind):
+    """The figure subtracts errors of one part from those of the other, seed by seed."""
+    recipe, added = (STUDY.at(scale)[name + kind] for name in ("recipe", "added"))
+    assert set(added.judged_seeds) <= set(recipe.judged_seeds)
+    assert (added.settings, added.tune) == (recipe.settings, recipe.tune)
+    assert not set(added.factors["without"].values) & set(recipe.factors["without"].values)
 
 
 # ---- counts and chains ----
