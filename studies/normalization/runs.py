@@ -112,8 +112,8 @@ def run_signal(runs: pd.DataFrame, context) -> pd.DataFrame:
 def trained(runs: pd.DataFrame, context, data: Data, **how) -> Trained:
     """Networks trained on their own data; `batch_loss` is the mean over the last `window` minibatches, in train mode."""
     network = network_of(context, data.shared["x"].shape[1])
-    how = {"batch_loss_window": context.settings.window, **how}
-    return train(runs, context, network=network, data=data, **how)
+    usual = {"network": network, "batch_loss_window": context.settings.window}
+    return train(runs, context, data=data, **{**usual, **how})
 
 
 def run_init(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -134,13 +134,14 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
     """
     settings = context.settings
     data, _ = drawn(runs, context)
-    found = trained(runs, context, data, batch_loss_window=settings.steps)
+    network = network_of(context, data.shared["x"].shape[1])
+    found = trained(runs, context, data, network=network, batch_loss_window=settings.steps)
     records = curves(found, settings.window, settings.every)
     target = settings.targets[str(runs["dataset"].iloc[0])]
     there = records[records["batch_loss"] <= target].groupby("run")["step"].min()
     records = records.assign(updates=records["run"].map(there).fillna(settings.steps).astype(float))
     if settings.probe:
-        start = untrained(runs, context, network_of(context, data.shared["x"].shape[1]))
+        start = untrained(runs, context, network)
         probe = Data(data.shared, subset=data.subset[:, : settings.probe])
         records = records.merge(spread(start, found.ensemble, probe), on="run")
     return records.assign(updates=records["updates"].where(records["status"] == "ok"))
@@ -197,12 +198,12 @@ def run_cnn(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 
 def run_quality(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """One norm in plain or in pre-norm residual networks; a unit's numbers are means over several networks.
+    """One norm in plain or in pre-norm residual networks; a unit's numbers are means over its networks.
 
     Each network of a unit has data, weights and an order of its own; a unit of which one diverges has diverged.
     """
     tables = []
-    for number in range(context.settings.networks_per_unit):
+    for number in range(context.settings.networks_per_unit[str(runs["dataset"].iloc[0])]):
         data, test = drawn(runs, context, purpose=f"data {number}")
         sets, streams = {"train": data, "test": test}, f"network {number} "
         tables.append(trained(runs, context, data, evaluate=sets, streams=streams).records)
