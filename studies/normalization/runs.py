@@ -200,14 +200,13 @@ def run_cnn(runs: pd.DataFrame, context) -> pd.DataFrame:
 def run_quality(runs: pd.DataFrame, context) -> pd.DataFrame:
     """One norm in plain or in pre-norm residual networks; a unit's numbers are means over its networks.
 
-    Each network of a unit has data, weights and an order of its own; a unit of which one diverges has diverged. The
-    setting `schedule` says how learning rates change in training.
+    Each network of a unit has data, weights and an order of its own; a unit of which one diverges has diverged.
     """
     tables = []
     for number in range(context.settings.networks_per_unit[str(runs["dataset"].iloc[0])]):
         data, test = drawn(runs, context, purpose=f"data {number}")
-        how = {"evaluate": {"train": data, "test": test}, "hyper": {"schedule": context.settings.schedule}}
-        tables.append(trained(runs, context, data, streams=f"network {number} ", **how).records)
+        sets, streams = {"train": data, "test": test}, f"network {number} "
+        tables.append(trained(runs, context, data, evaluate=sets, streams=streams).records)
     found = pd.concat(tables)
     runs_of = found.assign(diverged=found["status"] != "ok").groupby("run", sort=False)
     columns = ["train_loss", "train_error", "test_loss", "test_error"]
