@@ -31,9 +31,13 @@ class Drawn(NamedTuple):
 
 
 def _drawn(context, name, seeds):
-    """Each seed's examples; inputs are less one mean, over one deviation, of the data set, and images may be shrunk."""
+    """Each seed's examples; inputs are less one mean, over one deviation, of the data set, and images may be shrunk.
+
+    Where the settings say how many are tested, as those of pilots do, that many test examples are drawn.
+    """
     sizes = context.settings[name]
-    own = draw_each(context, name, seeds, train=sizes["pool"] + sizes["validation"], test=sizes["test"])
+    tested = context.settings.get("tested", sizes["test"])
+    own = draw_each(context, name, seeds, train=sizes["pool"] + sizes["validation"], test=tested)
     x, x_test = (_shrunk(part, sizes.get("shrink", 1)) for part in (own.pool.x_train, own.pool.x_test))
     data = replace(own.pool, x_train=x, x_test=x_test).rescaled()
     pool, validation = own.train.split([sizes["pool"], sizes["validation"]], 1)
@@ -67,6 +71,7 @@ def _taught(runs, context, name, asked):
     """Logits [R, n, C] on the rows `asked` [R, n], and test accuracies [R], of each run's teacher.
 
     Runs of one teacher and seed share it. A teacher without the pool sees its student's examples, as many times.
+    Its steps are not compiled: the rule would count a teacher for each of the students who share one.
     """
     settings, sizes = context.settings, context.settings[name]
     teachers = runs[["teacher", "seed"]].drop_duplicates()
@@ -88,6 +93,7 @@ def _taught(runs, context, name, asked):
         teachers, context, network=_one_hidden_layer(drawn.pool, settings.teacher_width), loss=loss,
         data=Data(drawn.pool.shared, subset=drawn.pool.subset.gather(1, seen)), steps=sizes["teacher_steps"],
         hyper={"schedule": settings.teacher_schedule}, streams="teacher/", evaluate={"test": (drawn.test, _accuracy)},
+        compile=False,
     )  # fmt: skip
     own = (runs["teacher"] + ":" + runs["seed"].astype(str)).map({run: at for at, run in enumerate(teachers["run"])})
     first = own.drop_duplicates().index  # a student of each teacher: students of one are asked the same rows
@@ -176,27 +182,40 @@ def run_across(runs, context):
 
     An image and a signal of one class make a pair, neither of which the teacher was trained on. The teacher sees one
     half, the student the other and what the teacher says: no label. `taught` says by what it learns: `pairs`, pairs
-    `shuffled`, or the `labels` of the same examples.
+    `shuffled`, or the `labels` of the same examples. A seed's teacher of signals is one for all data sets of images.
     """
-    names, runs = (runs["dataset"].iloc[0], SIGNALS), runs.reset_index(drop=True)
-    source, target = names if runs["direction"].iloc[0] == "to_signals" else reversed(names)
-    here, there = (_drawn(context, name, runs["seed"]) for name in (source, target))
-    count, taught = context.settings.pairs, runs["taught"]
-    shown = here.validation.subset[:, :count]
-    logits, accuracy = _taught(runs.assign(teacher="rich"), context, source, shown)
-    classes = zip(here.pool.shared["y"][shown], there.pool.shared["y"][there.pool.subset], strict=True)
-    paired = there.pool.subset.gather(1, torch.stack([_partners(*each) for each in classes]))
+    ways, frames = {"to_signals": (None, SIGNALS), "to_images": (SIGNALS, None)}, []
+    source, target = (name or runs["dataset"] for name in ways[runs["direction"].iloc[0]])
+    runs, count = runs.assign(source=source, target=target), context.settings.pairs
+    for name, taught in runs.groupby("source", sort=False):
+        taught = taught.reset_index(drop=True)
+        here = _drawn(context, name, taught["seed"])
+        shown = here.validation.subset[:, :count]
+        logits, accuracy = _taught(taught.assign(teacher="rich"), context, name, shown)
+        classes = here.pool.shared["y"][shown]
+        for other, group in taught.groupby("target", sort=False):
+            rows = torch.as_tensor(group.index.to_numpy(copy=True))
+            found = _paired(group, context, other, classes[rows], logits[rows])
+            own = accuracy[group.index]
+            frames.append(found.assign(teacher_accuracy=own, lead=found["test_accuracy"] - own))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _paired(runs, context, name, classes, logits):
+    """Students of the data set `name` on partners of what teachers saw: its classes [R, n], and logits [R, n, C]."""
+    there, count, taught = _drawn(context, name, runs["seed"]), context.settings.pairs, runs["taught"]
+    each = zip(classes, there.pool.shared["y"][there.pool.subset], strict=True)
+    paired = there.pool.subset.gather(1, torch.stack([_partners(*both) for both in each]))
     mixed = [torch.randperm(count, generator=context.generator(seed, "pairs")) for seed in runs["seed"]]
     straight = torch.tensor((taught != "shuffled").to_numpy())[:, None]
     order = torch.where(straight, torch.arange(count), torch.stack(mixed)).to(context.device)
     data = _of(there.pool, paired, logits=logits.take_along_dim(order[..., None], 1))
     given = runs.assign(label_share=(taught == "labels").astype(float), temperature=context.settings.temperature)
-    trained = _train_students(
+    found = _train_students(
         given, context, there, context.settings.width, data, context.settings.steps,
         validation=there.validation, test=there.test,
-    )  # fmt: skip
-    right = trained.records["test_accuracy"]
-    return trained.records.assign(teacher_accuracy=accuracy, above_chance=right - 0.1, lead=right - accuracy)
+    ).records  # fmt: skip
+    return found.assign(above_chance=found["test_accuracy"] - 0.1)
 
 
 def _partners(labels, others):

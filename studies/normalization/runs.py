@@ -41,19 +41,27 @@ def drawn(runs: pd.DataFrame, context, purpose: str = "data", images: bool = Fal
 def network_of(context, inputs: int):
     """Maker of a run's network; what it is like is said by the run's factors or the part's settings.
 
-    A gain multiplies the weights before every norm, not those of the output layer, which no norm follows.
+    A gain multiplies the weights before every norm, not those of the output layer, which no norm follows. Runs of one
+    seed that differ in their learning rate alone start from one network, which is made once.
     """
+    known: dict[tuple, MLP] = {}
 
     def network(run, generator):
         said = {"gain": 1.0, "architecture": "plain", "init_variance": 2.0, **context.settings, **run._asdict()}
+        start = tuple(said[name] for name in ("seed", "norm", "gain", "architecture", "init_variance"))
+        if start not in known:
+            known[start] = made(said, generator)
+        return known[start]
+
+    def made(said, generator):
         residual = {"plain": None, "residual": "unscaled" if said["norm"] == "none" else "pre_norm"}
-        made = MLP(
+        network = MLP(
             inputs, said["width"], 10, depth=said["depth"], norm=said["norm"], gain=said["gain"],
             init=float(said["init_variance"]), residual=residual[said["architecture"]], generator=generator,
         )  # fmt: skip
         with torch.no_grad():
-            made.output.weight /= said["gain"]
-        return made
+            network.output.weight /= said["gain"]
+        return network
 
     return network
 
@@ -86,7 +94,8 @@ def run_facts(run, context) -> dict[str, float]:
 
 def probed(data: Data, count: int) -> Data:
     """The first training examples of every unit, in float64."""
-    return Data({"x": data.shared["x"].double(), "y": data.shared["y"]}, subset=data.subset[:, :count])
+    rows = data.subset[:, :count]
+    return Data({}, {"x": data.shared["x"][rows].double(), "y": data.shared["y"][rows]})
 
 
 @per_seed
@@ -103,7 +112,8 @@ def run_signal(runs: pd.DataFrame, context) -> pd.DataFrame:
 def trained(runs: pd.DataFrame, context, data: Data, **how) -> Trained:
     """Networks trained on their own data; `batch_loss` is the mean over the last `window` minibatches, in train mode."""
     network = network_of(context, data.shared["x"].shape[1])
-    return train(runs, context, network=network, data=data, batch_loss_window=context.settings.window, **how)
+    usual = {"network": network, "batch_loss_window": context.settings.window}
+    return train(runs, context, data=data, **{**usual, **how})
 
 
 def run_init(runs: pd.DataFrame, context) -> pd.DataFrame:
@@ -124,15 +134,29 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
     """
     settings = context.settings
     data, _ = drawn(runs, context)
-    found = trained(runs, context, data, evaluate_at=range(settings.window, settings.steps + 1, settings.every))
+    network = network_of(context, data.shared["x"].shape[1])
+    found = trained(runs, context, data, network=network, batch_loss_window=settings.steps)
+    records = curves(found, settings.window, settings.every)
     target = settings.targets[str(runs["dataset"].iloc[0])]
-    there = found.records[found.records["batch_loss"] <= target].groupby("run")["step"].min()
-    records = found.records.assign(updates=found.records["run"].map(there).fillna(settings.steps).astype(float))
+    there = records[records["batch_loss"] <= target].groupby("run")["step"].min()
+    records = records.assign(updates=records["run"].map(there).fillna(settings.steps).astype(float))
     if settings.probe:
-        start = untrained(runs, context, network_of(context, data.shared["x"].shape[1]))
+        start = untrained(runs, context, network)
         probe = Data(data.shared, subset=data.subset[:, : settings.probe])
         records = records.merge(spread(start, found.ensemble, probe), on="run")
     return records.assign(updates=records["updates"].where(records["status"] == "ok"))
+
+
+def curves(found: Trained, window: int, every: int) -> pd.DataFrame:
+    """Losses by update, from those of every minibatch: run, step, batch_loss (mean over the last `window`), status.
+
+    The first row of a run is that of update `window`; from the update at which it diverged its losses are NaN.
+    """
+    losses = np.lib.stride_tricks.sliding_window_view(found.batch_losses, window, axis=1)[:, ::every].mean(axis=2)
+    steps = np.arange(window, found.batch_losses.shape[1] + 1, every)
+    rows = pd.MultiIndex.from_product([found.ensemble.runs, steps], names=["run", "step"])
+    status = np.where(np.isnan(losses), "diverged", "ok")
+    return pd.DataFrame({"batch_loss": losses.ravel(), "status": status.ravel()}, index=rows).reset_index()
 
 
 def spread(before: Ensemble, after: Ensemble, probe: Data) -> pd.DataFrame:
@@ -174,12 +198,12 @@ def run_cnn(runs: pd.DataFrame, context) -> pd.DataFrame:
 
 
 def run_quality(runs: pd.DataFrame, context) -> pd.DataFrame:
-    """One norm in plain or in pre-norm residual networks; a unit's numbers are means over several networks.
+    """One norm in plain or in pre-norm residual networks; a unit's numbers are means over its networks.
 
     Each network of a unit has data, weights and an order of its own; a unit of which one diverges has diverged.
     """
     tables = []
-    for number in range(context.settings.networks_per_unit):
+    for number in range(context.settings.networks_per_unit[str(runs["dataset"].iloc[0])]):
         data, test = drawn(runs, context, purpose=f"data {number}")
         sets, streams = {"train": data, "test": test}, f"network {number} "
         tables.append(trained(runs, context, data, evaluate=sets, streams=streams).records)

@@ -239,6 +239,21 @@ def test_a_unit_s_pool_validation_and_test_examples_are_its_own_and_never_the_sa
     assert not torch.equal(drawn.pool.subset[0], drawn.pool.subset[1])
 
 
+def test_pilots_test_on_few_examples_and_train_on_the_same():
+    usual, few = (RUNS._drawn(context_of("students", **tested), "mnist5k", [0]) for tested in ({}, {"tested": 7}))
+    assert torch.equal(usual.pool.subset, few.pool.subset)
+    assert torch.equal(usual.validation.subset, few.validation.subset)
+    assert len(usual.test.subset[0]) == 100
+    assert len(few.test.subset[0]) == 7
+
+
+def test_a_seed_s_teacher_of_signals_is_one_for_all_images():
+    """The students of images, whatever their data set, are taught by it; those of signals by teachers of their own."""
+    found = run_part("across", seeds=1).groupby(["direction", "dataset"])["teacher_accuracy"].unique()
+    assert all(len(each) == 1 for each in found)
+    assert found["to_images", "digits"] == found["to_images", "mnist5k"]
+
+
 def test_students_never_see_the_class_that_is_left_out():
     """With labels alone and no teacher's hint its logit only falls: nobody is told of it."""
     found = run_part("left_out", seeds=2)
