@@ -167,8 +167,20 @@ def pooled_accuracy(length, letters=0):
 
 
 def summed_features(length, letters, width):
-    """Features of all windows of an example, summed: `[..., n, width]`."""
-    return lambda predict, batch, hyper: predict(windows(batch["x"], length, letters)[0])[..., :width].sum(-2)
+    """Features of all windows of an example, summed: `[..., n, width]`. Some examples at a time: more are no longer in
+    the cache when the next layer reads them.
+    """
+
+    @for_ensembles
+    def summed(predict, batch, hyper):
+        pieces = batch["x"].split(CACHED, -2)
+        return torch.cat([predict(windows(x, length, letters)[0])[..., :width].sum(-2) for x in pieces], -2)
+
+    return summed
+
+
+CACHED = 64
+"""Examples whose windows are read at a time."""
 
 
 def raw_numbers(x, letters=0):

@@ -98,7 +98,8 @@ class Dictionary(nn.Module):
     of
     their directions, and beside them what these add up to, `[..., inputs]`.
 
-    x^ = b + sum_i f_i d_i, f = relu(W (x - b) + c). Encoder and directions start alike, at random.
+    x^ = b + sum_i f_i d_i, f = relu(W (x - b) + c). Encoder and directions start alike, at random. While many are
+    trained at once there is, instead of the codes, their sum, which is all that the loss asks of them.
     """
 
     def __init__(self, inputs, size, generator):
@@ -107,9 +108,14 @@ class Dictionary(nn.Module):
         self.encoder = linear(inputs, size, generator, init="lecun")
         self.directions = nn.Parameter(self.encoder.weight.detach().clone())
         self.offset = nn.Parameter(torch.zeros(inputs))
+        self.trained_stacked = False
 
     def forward(self, x):
         offset = self.offset if self.offset.dim() == 1 else self.offset[:, None]
+        if self.trained_stacked:
+            codes = Rectified.apply(x - offset, self.encoder.weight, self.encoder.bias)
+            lengths = self.directions.square().sum(-1, keepdim=True).sqrt()
+            return torch.baddbmm(F.pad(offset, (1, 0)), codes, torch.cat([lengths, self.directions], -1))
         codes = F.relu(self.encoder(x - offset))
         lengths = self.directions.square().sum(-1).sqrt()
         lengths = lengths if lengths.dim() == 1 else lengths[:, None]

@@ -103,10 +103,9 @@ def run_plane(runs, context):
 def run_words(runs, context):
     """How often the nearest pronunciation of a spelling is its own, among few and among many words never seen."""
     settings, runs = context.settings, runs.reset_index(drop=True)
-    own = draw_each(context, "cmudict", runs["seed"], train=settings.pairs + settings.validation, test=settings.test)
+    own = draw_each(context, "cmudict", runs["seed"], train=settings.pairs, test=settings.test)
     sides = {"x": torch.cat([own.pool.x_train, own.pool.y_train], 1)}
     vocabularies = [len(each) for each in (own.pool.x_vocabulary, own.pool.y_vocabulary)]
-    seen, validation = own.train.split([settings.pairs, settings.validation], 1)
     loss, tables = losses.pair_contrast(settings.temperature), []
 
     def network(run, generator):
@@ -117,14 +116,12 @@ def run_words(runs, context):
         if arm == "untrained":
             ensemble = untrained(own_runs, context, network)
         else:
-            data = Data(sides, subset=seen[rows])
+            data = Data(sides, subset=own.train[rows])
             ensemble = train(own_runs, context, network=network, data=data, loss=loss, **ADAM).ensemble
-        found = own_runs[["run"]]
-        for split, subset in {"validation": validation, "test": own.test}.items():
-            data = Data(sides, subset=subset[rows])
-            both = ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), data, members=2).chunk(2, -1)
-            found = found.assign(**retrieval.own_partner(both, split, context.settings.candidates))
-        tables.append(found)
+        data = Data(sides, subset=own.test[rows])
+        both = ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), data, members=2).chunk(2, -1)
+        found = retrieval.own_partner(both, "test", context.settings.candidates)
+        tables.append(own_runs[["run"]].assign(**found))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -194,7 +191,9 @@ def run_activations(runs, context):
 
 
 def _read(runs, context, reads, classes, size):
-    """What neurons (`reads` = neurons), new dictionaries and trained ones select, and how two trained ones agree."""
+    """What neurons (`reads` = neurons), new dictionaries and trained ones select, and how two trained ones agree, of
+    the size that is `compared`.
+    """
     tables, least = [], context.settings.least_active
     for kind, own in runs.groupby("reads", sort=False):
         rows, own = torch.as_tensor(own.index.to_numpy(copy=True)), own.reset_index(drop=True)
@@ -205,7 +204,7 @@ def _read(runs, context, reads, classes, size):
             ensemble = _dictionaries(own, context, pool, size, kind == "features")
             codes = ensemble.map(lambda predict, batch, hyper: predict(batch["x"])[:, :size], Data({}, {"x": test}))
             found = found.assign(**dictionaries.quality(ensemble, test))
-            if kind == "features" and own["network"].iloc[0] == "trained":
+            if kind == "features" and own["network"].iloc[0] == "trained" and size == context.settings.compared:
                 other = _dictionaries(own, context, pool, size, streams="again/")
                 pair = [each.named()["directions"] for each in (ensemble, other)]
                 found = found.assign(agreement=dictionaries.recovered(*pair))
@@ -242,10 +241,12 @@ def _labelled(runs, context, sets, network, loss, score=losses.accuracy):
 
 
 def _read_out(runs, context, sets):
-    """A linear layer on standardised features, which stay as they are, at `probe_rate` times the rate of the run."""
+    """A linear layer on standardised features, which stay as they are, at `probe_rate` times the rate of the run over
+    the number of features: each of them adds its own part to what a step of Adam changes.
+    """
     inputs = sets["pool"].x.shape[-1]
     linear = lambda run, g: MLP(inputs, [], losses.CLASSES, generator=g)  # noqa: E731
-    runs = runs.assign(learning_rate=runs["learning_rate"] * context.settings.probe_rate)
+    runs = runs.assign(learning_rate=runs["learning_rate"] * context.settings.probe_rate / inputs)
     return _labelled(runs, context, sets, linear, losses.class_loss())
 
 
