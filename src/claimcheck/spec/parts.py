@@ -237,7 +237,9 @@ class Design(Model):
             if unknown := set(self.tune.only) - known:
                 raise ValueError(f"tune.only names {sorted(unknown)}, but the factors are {sorted(known)}")
             arm = sorted(known) if self.tune.within is None else self.tune.within
-            arms, piloted = ({tuple(cell[name] for name in arm) for cell in each} for each in (self.cells(), self.pilot_cells()))
+            arms, piloted = (
+                {tuple(cell[name] for name in arm) for cell in each} for each in (self.cells(), self.pilot_cells())
+            )
             if lost := arms - piloted:
                 raise ValueError(f"tune.only leaves out all cells of an arm: {', '.join(map(str, min(lost, key=str)))}")
 
