@@ -16,7 +16,7 @@ from .examples import Examples, disturbed, drawn, heaviest_quarter
 from .networks import Dictionary, Encoder, Towers, WordTowers
 
 SIGNALS = "mnist1d_pool"
-READ_ALIKE = {"contrastive": "features", "random": "features", "autoregressive": "features"}
+READ_ALIKE = dict.fromkeys(("contrastive", "random", "autoregressive"), "features")
 """Arms whose features are of one shape, so that probes of both are trained at once."""
 ADAM = {"optimizer": "adam", "hyper": {"schedule": "cosine"}}
 
@@ -242,10 +242,10 @@ def _own_sets(runs, place, seen, asked, count=None):
     number = torch.as_tensor(runs["arm"].map(list(seen).index).to_numpy(copy=True))
     found = {}
     for split, classes in asked.items():
-        most = count if split == "pool" else None
-        pieces = [each[split][:, :most] for each in seen.values()]
-        x = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
-        found[split] = Examples(x[place + number * len(classes)], classes[place, :most])
+        most, row = count if split == "pool" else None, place + number * len(classes)
+        x = torch.cat([each[split][:, :most] for each in seen.values()])
+        whole = torch.equal(row, torch.arange(len(x)))
+        found[split] = Examples(x if whole else x[row], classes[place, :most])
     return found
 
 
@@ -259,13 +259,13 @@ def _labelled(runs, context, sets, network, loss, score=losses.accuracy):
     return train(runs, context, network=network, data=_data(sets["pool"]), loss=loss, evaluate=tested, **ADAM).records
 
 
-def _read_out(runs, context, sets):
-    """A linear layer on standardised features, which stay as they are, at `probe_rate` times the rate of the run over
-    the number of features: each of them adds its own part to what a step of Adam changes.
+def _read_out(runs, context, sets, kind):
+    """A linear layer on standardised features, or raw inputs, which stay as they are, at `probe_rate` times the rate of
+    the run over their number: each of them adds its own part to what a step of Adam changes.
     """
     inputs = sets["pool"].x.shape[-1]
     linear = lambda run, g: MLP(inputs, [], losses.CLASSES, generator=g)  # noqa: E731
-    runs = runs.assign(learning_rate=runs["learning_rate"] * context.settings.probe_rate / inputs)
+    runs = runs.assign(learning_rate=runs["learning_rate"] * context.settings.probe_rate[kind] / inputs)
     return _labelled(runs, context, sets, linear, losses.class_loss())
 
 
@@ -312,7 +312,7 @@ def run_pretraining(runs, context):
             at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
             own_sets = _own_sets(own, at, seen, asked[task], round(share * how["pool"]))
             if kind in ("features", "raw"):
-                tables.append(_read_out(own, context, own_sets))
+                tables.append(_read_out(own, context, own_sets, kind))
             else:
                 loss = losses.class_loss(losses.Views.of(how, context) if kind == "augmented" else None)
                 tables.append(_labelled(own, context, own_sets, network, loss))
@@ -341,7 +341,7 @@ def run_transfer(runs, context):
         if kind == "features":
             seen = {arm: _reused(arm, units, context, source.x, each, how) for arm, each in seen.items()}
         seen = {arm: _standardized(each, by="source") for arm, each in seen.items()}
-        tables.append(_read_out(own, context, _own_sets(own, at, seen, asked)))
+        tables.append(_read_out(own, context, _own_sets(own, at, seen, asked), kind))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -395,5 +395,5 @@ def run_next(runs, context):
                 loss, score = (each(window, letters) for each in (losses.pooled_class_loss, losses.pooled_accuracy))
                 tables.append(_labelled(own, context, own_sets, network, loss, score))
             else:
-                tables.append(_read_out(own, context, own_sets))
+                tables.append(_read_out(own, context, own_sets, kind))
     return pd.concat(tables, ignore_index=True)
