@@ -111,11 +111,15 @@ def plot_features(records):
 def plot_dead(records):
     """Share of features that are never active, by the dictionary's size, and how two dictionaries of a network agree."""
     rows = records[(records["network"] == "trained") & (records["reads"] == "features")]
-    looks = {data: DATA[data] for data in ("mnist5k", "mnist1d_pool")}
-    axes = style.side_by_side("never active / %", "cosine of two dictionaries")
-    for axis, column, times in zip(axes, ("dead", "agreement"), (100, 1), strict=True):
-        style.curves(axis, rows, x="dictionary", y=column, by="dataset", labels=looks, times=times)
-    return style.finish(axes[0], records, xlabel="features", log_ticks=sorted(rows["dictionary"].unique()))
+    names = {f"{data} {size}": f"{DATA[data]}, {size}" for data in DATA for size in sorted(rows["dictionary"].unique())}
+    rows = rows.assign(way=rows["dataset"] + " " + rows["dictionary"].astype(str))
+    titles = {"dead": "never active / %", "agreement": "cosine of two dictionaries"}
+    seen = [rows[rows[column].notna()].assign(panel=column, size=rows[column]) for column in titles]
+    for axis, column, own in style.panels(pd.concat(seen), "panel", titles, height=2.6):
+        times, there = 100 if column == "dead" else 1, set(own["way"])
+        levels = [way for way in names if way in there]
+        style.points(axis, own, x="way", y="size", levels=levels, labels=names, times=times, horizontal=True)
+    return style.finish(axis, records, raised=True)
 
 
 def plot_labels(records):

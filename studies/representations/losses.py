@@ -17,16 +17,11 @@ CLASSES = 10
 """Logits of every classifier; tasks with fewer classes leave the others unused."""
 
 
-def _logsumexp(x):
-    """Over the last dimension, by its formula (see `claimcheck.engine.rounding`)."""
-    top = x.amax(-1, keepdim=True).detach()
-    return (x - top).exp().sum(-1).log() + top[..., 0]
-
-
 def pair_contrast(temperature, negatives=True):
     """The loss of two towers (Radford et al. 2021): each example picks its partner among the batch, both ways.
 
-    Without `negatives` partners attract each other and nothing else happens.
+    Without `negatives` partners attract each other and nothing else happens. Exponents are cosines over a temperature:
+    none is so large that its greatest would have to be taken out first.
     """
 
     @for_ensembles
@@ -35,8 +30,8 @@ def pair_contrast(temperature, negatives=True):
         attraction = (one * other).sum(-1).mean(-1) / temperature
         if not negatives:
             return -attraction
-        similar = one @ other.mT / temperature
-        return (_logsumexp(similar) + _logsumexp(similar.mT)).mean(-1) / 2 - attraction
+        weights = (one / temperature @ other.mT).exp()
+        return (weights.sum(-1).log() + weights.sum(-2).log()).mean(-1) / 2 - attraction
 
     return loss
 
@@ -64,10 +59,11 @@ class Views(NamedTuple):
     def __call__(self, x, key):
         """A view of each example `[..., B, inputs]`, each its own; `key` `[...]`, int64, is of the member and step."""
         moved = displaced(x, key, self.reach, self.side)
-        drawn = [noise.uniform(noise.fold(key, number), (x.shape[-2], 1)) for number in (11, 13)]
-        start = (drawn[1] * (len(self.bank) - x.shape[-1])).to(torch.int64)
-        added = self.bank[start + torch.arange(x.shape[-1], device=x.device)]
-        return moved * (1.0 + self.scale * (2.0 * drawn[0] - 1.0)) + self.noise * added
+        size, start = noise.uniform(noise.fold(key, 11), (2, x.shape[-2])).unbind(-2)
+        stretches = (self.noise * self.bank).unfold(0, x.shape[-1], 1)
+        start = (start * len(stretches)).to(torch.int64)
+        added = stretches.index_select(0, start.flatten()).view(x.shape)
+        return torch.addcmul(added, moved, 1.0 + self.scale * (2.0 * size[..., None] - 1.0))
 
 
 BANK = 1 << 14
@@ -78,11 +74,10 @@ def view_contrast(views, outputs, temperature):
 
     @for_ensembles
     def loss(predict, batch, hyper):
-        both = [views(batch["x"], noise.fold(batch["key"], number)) for number in (1, 2)]
-        z = unit(predict(torch.cat(both, -2))[..., -outputs:])
-        similar = z @ z.mT / temperature - 1e9 * torch.eye(z.shape[-2], device=z.device)
+        z = unit(predict(views(torch.cat([batch["x"]] * 2, -2), batch["key"]))[..., -outputs:])
+        weights = (z / temperature @ z.mT).exp() * (1.0 - torch.eye(z.shape[-2], device=z.device))
         one, other = z.chunk(2, -2)
-        return _logsumexp(similar).mean(-1) - (one * other).sum(-1).mean(-1) / temperature
+        return weights.sum(-1).log().mean(-1) - (one * other).sum(-1).mean(-1) / temperature
 
     return loss
 
@@ -129,11 +124,11 @@ def windows(x, length, letters=0):
     """
     if letters:
         x = torch.cat([torch.zeros_like(x[..., : length - 1]), x], -1)
-    places = torch.arange(x.shape[-1] - length, device=x.device)
-    before = x[..., places[:, None] + torch.arange(length, device=x.device)]
+    after = x[..., length:]
     if letters:
-        before = (before[..., None] == torch.arange(letters, device=x.device)).to(torch.float32).flatten(-2)
-    return before, x[..., length:]
+        x = (x[..., None] == torch.arange(letters, device=x.device)).to(torch.float32)
+        return x[..., :-1, :].unfold(-2, length, 1).mT.flatten(-2), after
+    return x[..., :-1].unfold(-1, length, 1), after
 
 
 def next_loss(length, letters=0):
@@ -172,8 +167,20 @@ def pooled_accuracy(length, letters=0):
 
 
 def summed_features(length, letters, width):
-    """Features of all windows of an example, summed: `[..., n, width]`."""
-    return lambda predict, batch, hyper: predict(windows(batch["x"], length, letters)[0])[..., :width].sum(-2)
+    """Features of all windows of an example, summed: `[..., n, width]`. Some examples at a time: more are no longer in
+    the cache when the next layer reads them.
+    """
+
+    @for_ensembles
+    def summed(predict, batch, hyper):
+        pieces = batch["x"].split(CACHED, -2)
+        return torch.cat([predict(windows(x, length, letters)[0])[..., :width].sum(-2) for x in pieces], -2)
+
+    return summed
+
+
+CACHED = 64
+"""Examples whose windows are read at a time."""
 
 
 def raw_numbers(x, letters=0):

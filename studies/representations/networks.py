@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from claimcheck.engine.layers import for_ensembles
+from claimcheck.engine.layers import Rectified, for_ensembles
 from claimcheck.engine.networks import linear
 
 
@@ -20,7 +20,8 @@ class Encoder(nn.Module):
     """Features `[..., width]` of inputs `[..., inputs]`, and beside them what a head makes of these, `[..., outputs]`.
 
     Two hidden ReLU layers make the features. The head, with hidden layers of the widths `head`, is for pretraining or
-    for classes; what is reused are the features (Chen et al. 2020, section 2.1).
+    for classes; what is reused are the features (Chen et al. 2020, section 2.1). While many are trained at once there
+    are the outputs only, which is all that losses read.
     """
 
     def __init__(self, inputs, width, head, outputs, generator):
@@ -28,8 +29,14 @@ class Encoder(nn.Module):
         body, ends = [inputs, width, width], [width, *head, outputs]
         self.body = nn.ModuleList(linear(a, b, generator) for a, b in pairwise(body))
         self.head = nn.ModuleList(linear(a, b, generator) for a, b in pairwise(ends))
+        self.trained_stacked = False
 
     def forward(self, x):
+        if self.trained_stacked:
+            shape = x.shape
+            hidden = [*self.body, *self.head[:-1]]
+            x = Rectified.apply(x.flatten(1, -2), *(each for layer in hidden for each in (layer.weight, layer.bias)))
+            return self.head[-1](x).unflatten(1, shape[1:-1])
         for layer in self.body:
             x = F.relu(layer(x))
         features = x
@@ -91,7 +98,8 @@ class Dictionary(nn.Module):
     of
     their directions, and beside them what these add up to, `[..., inputs]`.
 
-    x^ = b + sum_i f_i d_i, f = relu(W (x - b) + c). Encoder and directions start alike, at random.
+    x^ = b + sum_i f_i d_i, f = relu(W (x - b) + c). Encoder and directions start alike, at random. While many are
+    trained at once there is, instead of the codes, their sum, which is all that the loss asks of them.
     """
 
     def __init__(self, inputs, size, generator):
@@ -100,9 +108,14 @@ class Dictionary(nn.Module):
         self.encoder = linear(inputs, size, generator, init="lecun")
         self.directions = nn.Parameter(self.encoder.weight.detach().clone())
         self.offset = nn.Parameter(torch.zeros(inputs))
+        self.trained_stacked = False
 
     def forward(self, x):
         offset = self.offset if self.offset.dim() == 1 else self.offset[:, None]
+        if self.trained_stacked:
+            codes = Rectified.apply(x - offset, self.encoder.weight, self.encoder.bias)
+            lengths = self.directions.square().sum(-1, keepdim=True).sqrt()
+            return torch.baddbmm(F.pad(offset, (1, 0)), codes, torch.cat([lengths, self.directions], -1))
         codes = F.relu(self.encoder(x - offset))
         lengths = self.directions.square().sum(-1).sqrt()
         lengths = lengths if lengths.dim() == 1 else lengths[:, None]

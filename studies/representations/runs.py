@@ -16,6 +16,8 @@ from .examples import Examples, disturbed, drawn, heaviest_quarter
 from .networks import Dictionary, Encoder, Towers, WordTowers
 
 SIGNALS = "mnist1d_pool"
+READ_ALIKE = dict.fromkeys(("contrastive", "random", "autoregressive"), "features")
+"""Arms whose features are of one shape, so that probes of both are trained at once."""
 ADAM = {"optimizer": "adam", "hyper": {"schedule": "cosine"}}
 
 
@@ -103,10 +105,9 @@ def run_plane(runs, context):
 def run_words(runs, context):
     """How often the nearest pronunciation of a spelling is its own, among few and among many words never seen."""
     settings, runs = context.settings, runs.reset_index(drop=True)
-    own = draw_each(context, "cmudict", runs["seed"], train=settings.pairs + settings.validation, test=settings.test)
+    own = draw_each(context, "cmudict", runs["seed"], train=settings.pairs, test=settings.test)
     sides = {"x": torch.cat([own.pool.x_train, own.pool.y_train], 1)}
     vocabularies = [len(each) for each in (own.pool.x_vocabulary, own.pool.y_vocabulary)]
-    seen, validation = own.train.split([settings.pairs, settings.validation], 1)
     loss, tables = losses.pair_contrast(settings.temperature), []
 
     def network(run, generator):
@@ -117,14 +118,12 @@ def run_words(runs, context):
         if arm == "untrained":
             ensemble = untrained(own_runs, context, network)
         else:
-            data = Data(sides, subset=seen[rows])
+            data = Data(sides, subset=own.train[rows])
             ensemble = train(own_runs, context, network=network, data=data, loss=loss, **ADAM).ensemble
-        found = own_runs[["run"]]
-        for split, subset in {"validation": validation, "test": own.test}.items():
-            data = Data(sides, subset=subset[rows])
-            both = ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), data, members=2).chunk(2, -1)
-            found = found.assign(**retrieval.own_partner(both, split, context.settings.candidates))
-        tables.append(found)
+        data = Data(sides, subset=own.test[rows])
+        both = ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), data, members=2).chunk(2, -1)
+        found = retrieval.own_partner(both, "test", context.settings.candidates)
+        tables.append(own_runs[["run"]].assign(**found))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -194,7 +193,9 @@ def run_activations(runs, context):
 
 
 def _read(runs, context, reads, classes, size):
-    """What neurons (`reads` = neurons), new dictionaries and trained ones select, and how two trained ones agree."""
+    """What neurons (`reads` = neurons), new dictionaries and trained ones select, and how two trained ones agree, of
+    the size that is `compared`.
+    """
     tables, least = [], context.settings.least_active
     for kind, own in runs.groupby("reads", sort=False):
         rows, own = torch.as_tensor(own.index.to_numpy(copy=True)), own.reset_index(drop=True)
@@ -205,7 +206,7 @@ def _read(runs, context, reads, classes, size):
             ensemble = _dictionaries(own, context, pool, size, kind == "features")
             codes = ensemble.map(lambda predict, batch, hyper: predict(batch["x"])[:, :size], Data({}, {"x": test}))
             found = found.assign(**dictionaries.quality(ensemble, test))
-            if kind == "features" and own["network"].iloc[0] == "trained":
+            if kind == "features" and own["network"].iloc[0] == "trained" and size == context.settings.compared:
                 other = _dictionaries(own, context, pool, size, streams="again/")
                 pair = [each.named()["directions"] for each in (ensemble, other)]
                 found = found.assign(agreement=dictionaries.recovered(*pair))
@@ -231,6 +232,23 @@ def _standardized(sets, by="pool"):
     return {split: (each - mean) / deviation for split, each in sets.items()}
 
 
+def _own_sets(runs, place, seen, asked, count=None):
+    """Each run's examples, split -> Examples.
+
+    Args:
+        place: of each run's unit. seen: arm -> split -> inputs `[U, n, ...]`. asked: split -> classes `[U, n]`.
+        count: examples of the pool that are labelled, the first ones; None for all.
+    """
+    number = torch.as_tensor(runs["arm"].map(list(seen).index).to_numpy(copy=True))
+    found = {}
+    for split, classes in asked.items():
+        most, row = count if split == "pool" else None, place + number * len(classes)
+        x = torch.cat([each[split][:, :most] for each in seen.values()])
+        whole = torch.equal(row, torch.arange(len(x)))
+        found[split] = Examples(x if whole else x[row], classes[place, :most])
+    return found
+
+
 def _classifier(inputs, width):
     return lambda run, generator: Encoder(inputs, width, [], losses.CLASSES, generator)
 
@@ -241,11 +259,13 @@ def _labelled(runs, context, sets, network, loss, score=losses.accuracy):
     return train(runs, context, network=network, data=_data(sets["pool"]), loss=loss, evaluate=tested, **ADAM).records
 
 
-def _read_out(runs, context, sets):
-    """A linear layer on standardised features, which stay as they are, at `probe_rate` times the rate of the run."""
+def _read_out(runs, context, sets, kind):
+    """A linear layer on standardised features, or raw inputs, which stay as they are, at `probe_rate` times the rate of
+    the run over their number: each of them adds its own part to what a step of Adam changes.
+    """
     inputs = sets["pool"].x.shape[-1]
     linear = lambda run, g: MLP(inputs, [], losses.CLASSES, generator=g)  # noqa: E731
-    runs = runs.assign(learning_rate=runs["learning_rate"] * context.settings.probe_rate)
+    runs = runs.assign(learning_rate=runs["learning_rate"] * context.settings.probe_rate[kind] / inputs)
     return _labelled(runs, context, sets, linear, losses.class_loss())
 
 
@@ -261,6 +281,16 @@ def _contrastive(units, context, pool, how):
     ).ensemble  # fmt: skip
 
 
+def _reused(arm, units, context, pool, x, how):
+    """Features of inputs, split -> `[U, n, width]`, by networks pretrained on the pool by contrast, or by new ones."""
+    width = context.settings.width
+    if arm == "random":
+        ensemble = untrained(units, context, _classifier(pool.shape[-1], width))
+    else:
+        ensemble = _contrastive(units, context, pool, how)
+    return {split: _features(ensemble, each, width) for split, each in x.items()}
+
+
 def run_pretraining(runs, context):
     """Accuracy by share of labels, as tested and disturbed, of probes on features and of networks trained on labels."""
     name, runs, tables = runs["dataset"].iloc[0], runs.reset_index(drop=True), []
@@ -268,24 +298,23 @@ def run_pretraining(runs, context):
     how, sets = settings[name], drawn(context, name, units["seed"], settings[name])
     sets |= {kind: disturbed(sets["test"], kind, context, units["seed"], how) for kind in ("moved", "noisy")}
     network = _classifier(sets["pool"].x.shape[-1], settings.width)
-    places = {split: heaviest_quarter(each.x, how.get("side")) for split, each in sets.items()}
-    for arm, of_arm in runs.groupby("arm", sort=False):
-        seen = {split: each.x for split, each in sets.items()}
-        if arm in ("contrastive", "random"):
-            random = untrained(units, context, network) if arm == "random" else None
-            ensemble = random or _contrastive(units, context, sets["pool"].x, how)
-            seen = {split: _features(ensemble, x, settings.width) for split, x in seen.items()}
-        probed = arm in ("contrastive", "random", "raw")
-        seen = _standardized(seen) if probed else seen
-        for (task, share), own in of_arm.groupby(["task", "labels"], sort=False):
+    asked = {
+        "class": {split: each.y for split, each in sets.items()},
+        "place": {split: heaviest_quarter(each.x, how.get("side")) for split, each in sets.items()},
+    }
+    for kind, of_kind in runs.groupby(runs["arm"].replace(READ_ALIKE), sort=False):
+        seen = {arm: {split: each.x for split, each in sets.items()} for arm in of_kind["arm"].unique()}
+        if kind == "features":
+            seen = {arm: _reused(arm, units, context, sets["pool"].x, x, how) for arm, x in seen.items()}
+        if kind in ("features", "raw"):
+            seen = {arm: _standardized(x) for arm, x in seen.items()}
+        for (task, share), own in of_kind.groupby(["task", "labels"], sort=False):
             at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
-            asked = places if task == "place" else {split: each.y for split, each in sets.items()}
-            own_sets = {split: Examples(x, asked[split]).rows(at) for split, x in seen.items()}
-            own_sets["pool"] = own_sets["pool"].first(round(share * how["pool"]))
-            if probed:
-                tables.append(_read_out(own, context, own_sets))
+            own_sets = _own_sets(own, at, seen, asked[task], round(share * how["pool"]))
+            if kind in ("features", "raw"):
+                tables.append(_read_out(own, context, own_sets, kind))
             else:
-                loss = losses.class_loss(losses.Views.of(how, context) if arm == "augmented" else None)
+                loss = losses.class_loss(losses.Views.of(how, context) if kind == "augmented" else None)
                 tables.append(_labelled(own, context, own_sets, network, loss))
     found = pd.concat(tables, ignore_index=True)
     lost = {f"{kind}_loss": found["test_accuracy"] - found[f"{kind}_accuracy"] for kind in ("moved", "noisy")}
@@ -300,20 +329,19 @@ def run_transfer(runs, context):
     source = sets["pool"].of(sets["pool"].y < 5, how["source"])
     counts = {"pool": how["labelled"], "validation": how["checked"], "test": how["tested"]}
     sets = {split: each.of(each.y >= 5, counts[split]) for split, each in sets.items()}
-    for arm, own in runs.groupby("arm", sort=False):
+    x, asked = ({split: getattr(each, name) for split, each in sets.items()} for name in ("x", "y"))
+    for kind, own in runs.groupby(runs["arm"].replace(READ_ALIKE), sort=False):
         at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
-        network = _classifier(source.x.shape[-1], settings.width)
-        if arm == "supervised":
-            own_sets = {split: each.rows(at) for split, each in sets.items()}
+        if kind == "supervised":
+            network = _classifier(source.x.shape[-1], settings.width)
+            own_sets = _own_sets(own, at, {kind: x}, asked)
             tables.append(_labelled(own, context, own_sets, network, losses.class_loss()))
             continue
-        seen = {"source": source.x, **{split: each.x for split, each in sets.items()}}
-        if arm != "raw":
-            random = untrained(units, context, network) if arm == "random" else None
-            ensemble = random or _contrastive(units, context, source.x, how)
-            seen = {split: _features(ensemble, x, settings.width) for split, x in seen.items()}
-        seen = _standardized(seen, by="source")
-        tables.append(_read_out(own, context, {split: Examples(seen[split], sets[split].y).rows(at) for split in sets}))
+        seen = {arm: {"source": source.x, **x} for arm in own["arm"].unique()}
+        if kind == "features":
+            seen = {arm: _reused(arm, units, context, source.x, each, how) for arm, each in seen.items()}
+        seen = {arm: _standardized(each, by="source") for arm, each in seen.items()}
+        tables.append(_read_out(own, context, _own_sets(own, at, seen, asked), kind))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -353,19 +381,19 @@ def run_next(runs, context):
     how, sets = settings[name], drawn(context, name, units["seed"], settings[name])
     window, letters = how["window"], how.get("letters", 0)
     most = round(runs["labels"].max() * how["pool"])
-    for arm, of_arm in runs.groupby("arm", sort=False):
-        if arm == "supervised":
-            seen = {split: each.x for split, each in sets.items()}
-        else:
-            seen = _standardized(_summed(arm, units, context, sets, how, most))
-        for share, own in of_arm.groupby("labels", sort=False):
+    x, asked = ({split: getattr(each, name) for split, each in sets.items()} for name in ("x", "y"))
+    for kind, of_kind in runs.groupby(runs["arm"].replace(READ_ALIKE), sort=False):
+        seen = {kind: x}
+        if kind != "supervised":
+            arms = of_kind["arm"].unique()
+            seen = {arm: _standardized(_summed(arm, units, context, sets, how, most)) for arm in arms}
+        for share, own in of_kind.groupby("labels", sort=False):
             at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
-            own_sets = {split: Examples(x, sets[split].y).rows(at) for split, x in seen.items()}
-            own_sets["pool"] = own_sets["pool"].first(round(share * how["pool"]))
-            if arm == "supervised":
+            own_sets = _own_sets(own, at, seen, asked, round(share * how["pool"]))
+            if kind == "supervised":
                 network = _classifier(window * max(letters, 1), settings.width)
                 loss, score = (each(window, letters) for each in (losses.pooled_class_loss, losses.pooled_accuracy))
                 tables.append(_labelled(own, context, own_sets, network, loss, score))
             else:
-                tables.append(_read_out(own, context, own_sets))
+                tables.append(_read_out(own, context, own_sets, kind))
     return pd.concat(tables, ignore_index=True)

@@ -122,3 +122,14 @@ def test_parts_that_extend_each_other_are_refused():
     both = {"one": Part(extends="other"), "other": Part(extends="one")}
     with pytest.raises(ValueError, match="one -> other -> one"):
         scaled("one", both, {})
+
+
+def test_pilots_run_the_cells_that_tuning_keeps_and_no_arm_is_left_out():
+    tune = {**BASE["tune"], "within": ["norm"], "only": {"gain": 1.0}}
+    part = scaled("base", {"base": Part.model_validate({**BASE, "tune": tune})}, {})
+    assert set(pilot_runs(part)["gain"]) == {1.0}
+    assert len(pilot_runs(part)) == 2 * 2 * 3
+    assert set(confirmatory_runs(part)["gain"]) == {0.25, 1.0, 4.0}
+    for wrong, said in (({"gain": 2.0}, "all cells of an arm"), ({"depth": 2}, "tune.only names")):
+        with pytest.raises(ValueError, match=said):
+            Part.model_validate({**BASE, "tune": {**tune, "only": wrong}})

@@ -305,7 +305,9 @@ def test_a_probe_takes_so_many_times_the_rate_that_is_tuned_and_a_network_takes_
     runs = design.confirmatory_runs(STUDY.at("smoke")["transfer"].model_copy(update={"seeds": 1}))
     runs = runs[(runs["dataset"] == "mnist1d_pool") & runs["arm"].isin(["raw", "supervised"])]
     found = [
-        RUNS.run_transfer(runs.assign(learning_rate=rate), context_of("transfer", probe_rate=times)).set_index("run")
+        RUNS.run_transfer(
+            runs.assign(learning_rate=rate), context_of("transfer", probe_rate={"features": 1, "raw": times})
+        ).set_index("run")
         for rate, times in ((0.01, 4), (0.04, 1))
     ]
     raw, supervised = (runs.loc[runs["arm"] == arm, "run"].item() for arm in ("raw", "supervised"))

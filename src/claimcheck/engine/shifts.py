@@ -18,12 +18,13 @@ def shifted(x, key, reach, strength=1.0):
         place = torch.arange(x.shape[-1], device=x.device)
         return x.gather(-1, (place + _steps(key, count, reach, strength)) % x.shape[-1])
     high, wide = x.shape[-2:]
-    down = torch.arange(high, device=x.device) + _steps(noise.fold(key, 1), count, reach, strength)
-    right = torch.arange(wide, device=x.device) + _steps(noise.fold(key, 2), count, reach, strength)
-    inside = ((down >= 0) & (down < high))[..., None] & ((right >= 0) & (right < wide))[..., None, :]
-    place = down.clamp(0, high - 1)[..., None] * wide + right.clamp(0, wide - 1)[..., None, :]
-    moved = x.flatten(-3).gather(-1, place.flatten(-2)).unflatten(-1, x.shape[-3:])
-    return torch.where(inside[..., None, :, :], moved, x.amin((-4, -3, -2, -1), keepdim=True))
+    down, right = (_steps(noise.fold(key, number), count, reach, strength) for number in (1, 2))
+    # Copied into a frame of the darkest value, from which each image is cut where its steps say.
+    framed = x.amin((-4, -3, -2, -1), keepdim=True).expand(*x.shape[:-2], high + 2 * reach, wide + 2 * reach).clone()
+    framed[..., reach : reach + high, reach : reach + wide] = x
+    corner = (down + reach) * framed.shape[-1] + right + reach
+    place = torch.arange(high, device=x.device)[:, None] * framed.shape[-1] + torch.arange(wide, device=x.device)
+    return framed.flatten(-3).gather(-1, corner + place.flatten()).unflatten(-1, x.shape[-3:])
 
 
 def _steps(key, count, reach, strength):

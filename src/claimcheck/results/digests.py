@@ -83,7 +83,7 @@ def design_of(part: ScaledPart) -> dict[str, Any]:
         **({"first seed": part.first_seed} if part.first_seed else {}),
         "settings": part.settings,
         "index": part.index,
-        "tune": part.tune.model_dump() if part.tune else None,
+        "tune": part.tune.model_dump(exclude=None if part.tune.only else {"only"}) if part.tune else None,
         "timing": part.timing,
     }
 

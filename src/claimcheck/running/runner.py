@@ -266,8 +266,8 @@ def _facts(job: _Job, phase: _Phase) -> dict[str, Any]:
 
 def _size(part: ScaledPart) -> int:
     """Rough share of the work, for the progress bar: runs, pilots included."""
-    cells = len(part.cells())
-    return cells * part.seeds + (cells * len(part.tune.values) * part.tune.seeds if part.tune else 0)
+    tried = len(part.pilot_cells()) * len(part.tune.values) * part.tune.seeds if part.tune else 0
+    return len(part.judged_runs) + tried
 
 
 def _ensembles(job: _Job, phase: _Phase, runs: pd.DataFrame) -> list[pd.DataFrame]:

@@ -49,7 +49,7 @@ def pilot_runs(part: ScaledPart) -> pd.DataFrame:
     """One row per tuning run: combinations x tuned values x pilot seeds (from 10,000)."""
     assert part.tune is not None
     tune = part.tune
-    cells = [{**cell, tune.factor: value} for cell in part.cells() for value in tune.values]
+    cells = [{**cell, tune.factor: value} for cell in part.pilot_cells() for value in tune.values]
     return _frame(part, [(cell, PILOT_SEED + number) for cell in cells for number in range(tune.seeds)])
 
 

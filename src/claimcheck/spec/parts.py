@@ -156,6 +156,7 @@ class Tune(Model):
     extend: float = Field(
         10.0, ge=1, description="how many times beyond either end the grid may be extended while a choice is at an end"
     )
+    only: Cell = Field({}, description="the cells that pilots run, factor by factor; every arm has to be among them")
     settings: dict[Identifier, Setting] = Field({}, description="settings of the pilots that differ from the part's")
 
     _fit = field_validator("values")(_one_column)
@@ -214,6 +215,10 @@ class Design(Model):
                 kept.append(cell)
         return kept
 
+    def pilot_cells(self) -> list[dict[str, Scalar]]:
+        """Those of the cells that are run to tune: all, or what `tune.only` keeps."""
+        return [cell for cell in self.cells() if self.tune and _matches(cell, self.tune.only)]
+
     def _check_cells(self, known: set[str]) -> None:
         for entry in self.exclude:
             if unknown := set(entry) - known:
@@ -230,6 +235,14 @@ class Design(Model):
                 raise ValueError(f"{self.tune.factor!r} is tuned and a setting, too: give one of them")
             if unknown := set(self.tune.within or []) - known:
                 raise ValueError(f"tune.within names {sorted(unknown)}, but the factors are {sorted(known)}")
+            if unknown := set(self.tune.only) - known:
+                raise ValueError(f"tune.only names {sorted(unknown)}, but the factors are {sorted(known)}")
+            arm = sorted(known) if self.tune.within is None else self.tune.within
+            arms, piloted = (
+                {tuple(cell[name] for name in arm) for cell in each} for each in (self.cells(), self.pilot_cells())
+            )
+            if lost := arms - piloted:
+                raise ValueError(f"tune.only leaves out all cells of an arm: {', '.join(map(str, min(lost, key=str)))}")
 
 
 def _matches(cell: Mapping[str, Scalar], rule: Mapping[str, Scalar | list[Scalar]]) -> bool:
