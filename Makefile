@@ -9,8 +9,8 @@
 PYTHON ?= python3
 SCALE ?= quick
 CORES ?= all
-# One process more than there are cores, since one test or another waits for a cluster; a process works in one thread.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# One process a core; the work of a process is one thread.
+WORKERS ?= logical
 ARGS ?=
 
 BIN := .venv/bin
