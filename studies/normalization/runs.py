@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pandas as pd
 import torch
@@ -9,6 +11,7 @@ import torch.nn.functional as F
 
 from claimcheck.data.draws import draw_each
 from claimcheck.engine import measure
+from claimcheck.engine.curves import loss_curves
 from claimcheck.engine.ensemble import Ensemble, untrained
 from claimcheck.engine.networks import MLP, Cnn2d, norm_of
 from claimcheck.engine.single import per_run, per_seed
@@ -51,7 +54,8 @@ def network_of(context, inputs: int):
         start = tuple(said[name] for name in ("seed", "norm", "gain", "architecture", "init_variance"))
         if start not in known:
             known[start] = made(said, generator)
-        return known[start]
+        # An ensemble takes the first of its networks along to its device; what is kept stays where networks are made.
+        return known[start] if str(context.device) == "cpu" else copy.deepcopy(known[start])
 
     def made(said, generator):
         residual = {"plain": None, "residual": "unscaled" if said["norm"] == "none" else "pre_norm"}
@@ -136,7 +140,7 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
     data, _ = drawn(runs, context)
     network = network_of(context, data.shared["x"].shape[1])
     found = trained(runs, context, data, network=network, batch_loss_window=settings.steps)
-    records = curves(found, settings.window, settings.every)
+    records = loss_curves(found, settings.window, settings.every)
     target = settings.targets[str(runs["dataset"].iloc[0])]
     there = records[records["batch_loss"] <= target].groupby("run")["step"].min()
     records = records.assign(updates=records["run"].map(there).fillna(settings.steps).astype(float))
@@ -145,18 +149,6 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
         probe = Data(data.shared, subset=data.subset[:, : settings.probe])
         records = records.merge(spread(start, found.ensemble, probe), on="run")
     return records.assign(updates=records["updates"].where(records["status"] == "ok"))
-
-
-def curves(found: Trained, window: int, every: int) -> pd.DataFrame:
-    """Losses by update, from those of every minibatch: run, step, batch_loss (mean over the last `window`), status.
-
-    The first row of a run is that of update `window`; from the update at which it diverged its losses are NaN.
-    """
-    losses = np.lib.stride_tricks.sliding_window_view(found.batch_losses, window, axis=1)[:, ::every].mean(axis=2)
-    steps = np.arange(window, found.batch_losses.shape[1] + 1, every)
-    rows = pd.MultiIndex.from_product([found.ensemble.runs, steps], names=["run", "step"])
-    status = np.where(np.isnan(losses), "diverged", "ok")
-    return pd.DataFrame({"batch_loss": losses.ravel(), "status": status.ravel()}, index=rows).reset_index()
 
 
 def spread(before: Ensemble, after: Ensemble, probe: Data) -> pd.DataFrame:

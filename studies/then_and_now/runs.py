@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
+from claimcheck.engine.curves import loss_curves
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import for_ensembles
 from claimcheck.engine.networks import MLP
@@ -84,13 +84,12 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
     A run that does not get there is given all updates of the part, which is too few; one that diverges has no number.
     """
     s, name, drawn = context.settings, runs["dataset"].iloc[0], _drawn(runs, context)
-    at = np.arange(s.window, s.steps + 1, s.every)
     data = first(drawn.training, s.data[name][s.amount])
     trained = train(runs, context, network=_shallow(_shape(drawn), s), data=data, batch_loss_window=s.steps)
-    means = np.stack([trained.batch_losses[:, t - s.window : t].mean(1) for t in at], 1)
-    there, records = means <= s.targets[name], trained.records.drop(columns="step")
-    updates = np.where(there.any(1), at[there.argmax(1)], float(s.steps))
-    return records.assign(updates=np.where(records["status"] == "ok", updates, np.nan))
+    curves, records = loss_curves(trained, s.window, s.every), trained.records.drop(columns="step")
+    there = curves[curves["batch_loss"] <= s.targets[name]].groupby("run")["step"].min()
+    updates = records["run"].map(there).fillna(s.steps).astype(float)
+    return records.assign(updates=updates.where(records["status"] == "ok"))
 
 
 def run_growth(runs: pd.DataFrame, context) -> pd.DataFrame:

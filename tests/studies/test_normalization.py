@@ -3,7 +3,6 @@
 import math
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ import torch
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import norm_of
-from claimcheck.engine.train import Data, Trained
+from claimcheck.engine.train import Data
 from claimcheck.results import records as recording
 from claimcheck.running import devices
 from claimcheck.spec import design
@@ -212,16 +211,6 @@ def test_spread_is_between_the_layers_that_have_most_and_least_and_the_shift_is_
     assert answer("activations-keep-their-scale-trained", speed({
         ("batch", "plain", 2.0): 0.2, ("layer", "plain", 2.0): 1.2, ("rms", "plain", 2.0): 0.1, ("none", "plain", 2.0): 9.0,
     }, activation_decades=None)) == {0: 1.2}  # fmt: skip
-
-
-def test_losses_by_update_are_means_of_the_last_minibatches_and_end_where_a_run_diverges():
-    losses = np.array([[6.0, 5.0, 4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, math.nan, math.nan, math.nan]])
-    ensemble = SimpleNamespace(runs=["a", "b"])
-    found = RUNS.curves(Trained(None, ensemble, np.array([-1, 4]), losses), 2, 2).set_index(["run", "step"])
-    assert found.loc["a", "batch_loss"].to_dict() == {2: 5.5, 4: 3.5, 6: 1.5}
-    assert found.loc["b", "batch_loss"].dropna().to_dict() == {2: 1.5}
-    assert found.loc["b", "status"].to_dict() == {2: "ok", 4: "diverged", 6: "diverged"}
-    assert (found.loc["a", "status"] == "ok").all()
 
 
 def test_runs_that_differ_in_their_rate_alone_start_from_one_network():

@@ -1,0 +1,28 @@
+"""Curves of the training loss by update, from the losses of every minibatch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from claimcheck.engine.train import Trained
+
+
+def loss_curves(found: Trained, window: int, every: int) -> pd.DataFrame:
+    """Mean loss of the last minibatches, a row for each run and every so many updates.
+
+    Args:
+        found: trained with the losses of all its minibatches kept (``batch_loss_window`` is the number of steps).
+        window: minibatches to take the mean of; all where there are fewer.
+        every: updates from one row to the next. The first row of a run is that of update `window`.
+
+    Returns:
+        run, step (updates so far), batch_loss, status. From the update at which a run diverged its losses are NaN and
+        its status is ``diverged``.
+    """
+    window = min(window, found.batch_losses.shape[1])
+    losses = np.lib.stride_tricks.sliding_window_view(found.batch_losses, window, axis=1)[:, ::every].mean(axis=2)
+    steps = np.arange(window, found.batch_losses.shape[1] + 1, every)
+    rows = pd.MultiIndex.from_product([found.ensemble.runs, steps], names=["run", "step"])
+    status = np.where(np.isnan(losses), "diverged", "ok")
+    return pd.DataFrame({"batch_loss": losses.ravel(), "status": status.ravel()}, index=rows).reset_index()
