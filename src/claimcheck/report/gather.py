@@ -165,7 +165,7 @@ class PartView:
     def units(self) -> str:
         """Units of a cell, in words where data sets differ in them."""
         each = self.part.seeds_on
-        return ", ".join(f"{units} on {data}" for data, units in each.items()) if each else str(self.part.seeds)
+        return ", ".join(f"{units} on {title(data)}" for data, units in each.items()) if each else str(self.part.seeds)
 
 
 @dataclass(frozen=True)
