@@ -1,9 +1,12 @@
-"""Reading YAML as its users mean it: YAML 1.2's words and numbers, merge keys, and no key twice."""
+"""Reading YAML as its users mean it (YAML 1.2's words and numbers, merge keys, no key twice), and making folders."""
+
+import contextlib
+import threading
 
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import read_yaml
+from claimcheck.files import make_folder, read_yaml
 
 
 @pytest.fixture
@@ -94,3 +97,31 @@ def test_a_key_given_twice_is_refused(read, text):
 def test_no_python_object_is_made(read):
     with pytest.raises(ClaimcheckError, match="is not valid YAML"):
         read("a: !!python/name:os.system x")
+
+
+def test_a_folder_that_another_keeps_taking_away_can_be_made(tmp_path):
+    folder, over = tmp_path / "folder", threading.Event()
+
+    def take_away():
+        while not over.is_set():
+            with contextlib.suppress(FileNotFoundError):
+                folder.rmdir()
+
+    other = threading.Thread(target=take_away)
+    other.start()
+    try:
+        for _ in range(20_000):
+            make_folder(folder)
+    finally:
+        over.set()
+        other.join()
+    assert make_folder(folder).is_dir()
+
+
+@pytest.mark.parametrize("above", [False, True])
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_what_is_in_a_folder_s_way_is_told(tmp_path, kind, above):
+    there = tmp_path / "there"
+    there.write_text("") if kind == "file" else there.symlink_to(tmp_path / "nothing")
+    with pytest.raises(ClaimcheckError, match="cannot make this folder"):
+        make_folder(there / "within" if above else there)

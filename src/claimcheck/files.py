@@ -54,13 +54,21 @@ def make_folder(path: Path) -> Path:
     Raises:
         ClaimcheckError: it cannot be made (read-only, full, a file of that name).
     """
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ClaimcheckError(
-            f"cannot make this folder ({error.strerror or error})", where=path, hint="earlier results are untouched"
-        ) from error
-    return Path(path)
+    while True:
+        try:
+            Path(path).mkdir(parents=True, exist_ok=True)
+            return Path(path)
+        except OSError as error:
+            if isinstance(error, FileExistsError) and _is_free(Path(error.filename)):
+                continue  # it was there, and another process took it away before it could be looked at
+            raise ClaimcheckError(
+                f"cannot make this folder ({error.strerror or error})", where=path, hint="earlier results are untouched"
+            ) from error
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a folder is at `path`, or nothing is, so that one can be made."""
+    return path.is_dir() or not os.path.lexists(path)
 
 
 def _umask() -> int:

@@ -299,7 +299,7 @@ def _locked(path: Path) -> Iterator[None]:
     lock = FileLock(path.with_suffix(".lock"))
     while True:
         make_folder(path.parent)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):  # the latter: gone while mkdir looked at it
             lock.acquire()
             if path.with_suffix(".lock").exists():
                 break
