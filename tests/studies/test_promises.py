@@ -26,13 +26,17 @@ def study(request):
 @pytest.mark.parametrize("scale", ["quick", "full"])
 def test_every_judged_prediction_has_the_units_that_could_support_it(study, scale):
     parts = study.at(scale)
-    short = [
-        (prediction.id, parts[prediction.part].seeds)
+    asked = [
+        (prediction, data, parts[prediction.part].on(data).seeds)
         for _, prediction in study.predictions()
         if prediction.kind != "fact" and prediction.part and parts[prediction.part].seeds
-        if prediction.undecidable is None and rule.fewest_true(parts[prediction.part].seeds, prediction.share) is None
+        for data in prediction.on or [None]
     ]
-    assert not short
+    assert not [
+        (prediction.id, data, units)
+        for prediction, data, units in asked
+        if prediction.undecidable is None and rule.fewest_true(units, prediction.share) is None
+    ]
 
 
 @pytest.mark.parametrize("scale", ["quick", "full"])
