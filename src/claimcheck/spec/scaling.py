@@ -50,7 +50,7 @@ def _kept_seeds(inherited: int | Mapping[str, int] | None, factors: Mapping[str,
 def _seeds_by_data(given: Mapping[str, int], factors: Mapping[str, Factor]) -> dict[str, int]:
     """The number of seeds of each data set; every data set of the part, and no other, must have one."""
     known = _data_of(factors)
-    if set(given) != set(known):
+    if not known or set(given) != set(known):
         raise ValueError(f"seeds are given for {', '.join(given)}, but the data sets are {', '.join(known) or 'none'}")
     return {name: given[name] for name in known}
 
