@@ -111,7 +111,7 @@ def plot_sets(records):
 
 def plot_norms(records):
     """ROC curves: failures against successes above each threshold of the early norm, plain networks."""
-    bare = records[records["remedy"] == "none"]
+    bare = records[records["part"].isin(["trials", "trials_adam"]) & (records["remedy"] == "none")]
     names = {"momentum": "momentum SGD", "adam": "Adam"}
     looks = style.looks(names)
     for axis, _, rows in style.panels(bare, "dataset", DATA, height=3.0, sharey=True):

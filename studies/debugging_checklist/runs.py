@@ -49,7 +49,7 @@ def run_bench(runs: pd.DataFrame, context) -> list[dict]:
         )
         case = BUGS[run.bug](healthy, context.generator(seed, run.bug))
         for name in context.settings.checks:
-            found, cost = _checked(case, name, context.settings.batch_size)
+            found, cost = _checked(case, name, context.settings)
             rows.append({"run": run.run, "check": name, "found": found, "cost": cost})
     return rows
 
@@ -63,7 +63,7 @@ def _examples(context, how: dict, seed: int) -> tuple[Batch, Batch]:
     return tuple((x if shrink == 1 else F.avg_pool2d(x, shrink), y) for x, y in sets)
 
 
-def _checked(case: Case, name: str, batch_size: int) -> tuple[float, float]:
+def _checked(case: Case, name: str, settings) -> tuple[float, float]:
     """Whether a check finds anything, and how many losses it computes for that."""
     calls = 0
 
@@ -72,8 +72,8 @@ def _checked(case: Case, name: str, batch_size: int) -> tuple[float, float]:
         calls += 1
         return case.loss(outputs, targets)
 
-    batch = case.train[0][:batch_size], case.train[1][:batch_size]
-    how = {"optimizer": case.optimizer, "train": case.train, "test": case.test}
+    batch = case.train[0][: settings.batch_size], case.train[1][: settings.batch_size]
+    how = {"optimizer": case.optimizer, "train": case.train, "test": case.test, "steps": settings.steps}
     found = check(case.model, batch, counted, checks=[name], **how)
     return float(bool(found)), float(calls)
 
@@ -136,7 +136,7 @@ def _drawn(runs: pd.DataFrame, context, rates: list[float]) -> dict[str, list[fl
     return columns
 
 
-run_depths = run_trials
+run_depths = run_trials_adam = run_trials
 
 
 def run_transfer(runs: pd.DataFrame, context) -> pd.DataFrame:
