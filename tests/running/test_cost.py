@@ -73,12 +73,14 @@ def test_a_loop_of_some_of_the_networks_counts_those():
     for networks in (None, 3, 1):
         assert len(list(rehearsal.steps(10, networks))) == 7
     assert rehearsal.network_steps == 10 * (4 + 3 + 1)
+    assert rehearsal.sequential_steps == 3 * 10
 
 
 def test_estimate_counts_runs_steps_and_operations_of_the_whole_study(products):
     found = cost.estimate(*products())
     assert found.runs == 2 * 2 * 16
     assert found.network_steps == 30 * found.runs
+    assert found.sequential_steps == 30 * 2, "a step takes all networks of an ensemble, and there are two"
     assert found.flops == pytest.approx(32 * 30 * 2 * (96**3 + 128**3))
 
 

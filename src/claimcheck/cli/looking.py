@@ -70,10 +70,11 @@ def cost(
         print(f"rehearsing {name}", file=sys.stderr, flush=True)
         found = estimate(study_of(name, studies_dir), config)
         total += found.seconds
-        figures = (f"{found.runs:,}", f"{found.network_steps:,.0f}", f"{found.flops / 1e12:.3g}")
+        counts = (found.runs, found.network_steps, found.sequential_steps)
+        figures = (*(f"{count:,.0f}" for count in counts), f"{found.flops / 1e12:.3g}")
         rows.append((name, *figures, f"{found.memory_mib:,.0f}", f"{found.seconds:,.1f}"))
-    rows.append(("all", "", "", "", "", f"{total:,.1f}"))
-    print_table(["study"], ["runs", "network-steps", "TFLOP", "peak MiB", "seconds"], rows)
+    rows.append(("all", "", "", "", "", "", f"{total:,.1f}"))
+    print_table(["study"], ["runs", "network-steps", "in sequence", "TFLOP", "peak MiB", "seconds"], rows)
 
 
 @app.command()

@@ -50,6 +50,7 @@ class Rehearsal:
         once: seconds that first steps took longer than others: compiling, recording, counting.
         loops: seconds that the loops would take, all steps. rest: seconds of all that is not a loop.
         flops: floating-point operations of all steps. network_steps: steps of all loops, times the networks of each.
+        sequential_steps: steps of all loops, each of however many networks at once.
         memory_mib: by how much the peak of the process's memory (on a GPU: of its own) rose over what there was before.
         faster: steps were taken as they are, and the engine has a faster form. compiled: the engine chose the form.
     """
@@ -61,6 +62,7 @@ class Rehearsal:
     rest: float = 0.0
     flops: float = 0.0
     network_steps: int = 0
+    sequential_steps: int = 0
     memory_mib: float = 0.0
     faster: bool = False
     compiled: bool = False
@@ -80,6 +82,7 @@ class Rehearsal:
                 yield step
             times.append(self._clock() - start)
         self.network_steps += count * (self.members if networks is None else networks)
+        self.sequential_steps += count
         self.flops += flops * count
         if times:
             self.loops += median(times[WARMUP_STEPS:] or times) * count
@@ -108,13 +111,15 @@ class Rehearsal:
 @dataclass(frozen=True)
 class Estimate:
     """Expected cost of a study: seconds, floating-point operations (of products and convolutions in its loops),
-    network-steps, and peak memory in MiB."""
+    network-steps, and peak memory in MiB. A GPU takes all networks of an ensemble in one step: there the number of steps
+    one after the other, `sequential_steps`, counts more than that of network-steps."""
 
     study: str
     runs: int
     seconds: float
     flops: float
     network_steps: float
+    sequential_steps: float
     memory_mib: float
 
 
@@ -128,7 +133,7 @@ def estimate(study: Study, config: Config) -> Estimate:
     keep_freed_memory()
     device = resolve_device(config.device)
     before = settled_mib(device)
-    seconds = flops = network_steps = memory = 0.0
+    seconds = flops = network_steps = sequential_steps = memory = 0.0
     runs = 0
     for part in study.at(config.scale, config.seeds).values():
         if (
@@ -145,12 +150,13 @@ def estimate(study: Study, config: Config) -> Estimate:
             seconds += last.once + loops + _of_all("rest", found, members)
             flops += members / found[0].members * found[0].flops
             network_steps += members / found[0].members * found[0].network_steps
+            sequential_steps += _of_all("sequential_steps", found, members)
             needed = _of_all("memory_mib", found, members)
             if last.network_steps:  # trained in tiles
                 needed = min(needed, last.memory_mib + memory_limit(config, device) / 2**20)
             memory = max(memory, needed)
             runs += members
-    return Estimate(study.name, runs, seconds, flops, network_steps, before + memory)
+    return Estimate(study.name, runs, seconds, flops, network_steps, sequential_steps, before + memory)
 
 
 def _pieces(part: ScaledPart) -> Iterator[design.EnsembleDesign]:
