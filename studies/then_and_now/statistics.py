@@ -60,9 +60,9 @@ def gains(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_worth(records: pd.DataFrame, of: list[str]) -> pd.Series:
-    """The largest worth among some single ingredients, less the largest among the others."""
+    """The largest worth among some single ingredients, less the largest among the others that were left out."""
     table = worths(records)
-    return table[of].max(axis=1) - table[[name for name in SINGLE if name not in of]].max(axis=1)
+    return table[of].max(axis=1) - table[[name for name in SINGLE if name in table and name not in of]].max(axis=1)
 
 
 def _errors(records: pd.DataFrame, noise: float) -> pd.DataFrame:
