@@ -6,7 +6,6 @@ A combination gives one level of every factor; a cell gives a level, a list of l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 from claimcheck.spec.parts import Cell, Scalar
 
@@ -34,23 +33,18 @@ def resolved(cell: Cell, cells: list[dict[str, Scalar]]) -> dict[str, list[Scala
         cells: combinations of levels that there are; names that they lack keep their levels.
     """
     levels = {name: wanted if isinstance(wanted, list) else [wanted] for name, wanted in cell.items()}
-    values = {name: unique(other[name] for other in cells if name in other) for name in levels}
+    values = {name: [other[name] for other in cells if name in other] for name in levels}
     words = {name for name in levels if any(is_word(level, values[name]) for level in levels[name])}
     fixed = {name: wanted for name, wanted in levels.items() if name not in words}
     rest = [other for other in cells if in_cell(other, fixed)]
     for name, wanted in levels.items():
-        present = unique(other[name] for other in rest if name in other)
+        present = list(dict.fromkeys(other[name] for other in rest if name in other))
         if name in words and present:
             meant = {"lowest": min(present), "highest": max(present)} if _numbers(present) else {}
             levels[name] = present if "all" in wanted else [meant.get(level, level) for level in wanted]
         if len(levels[name]) > 1:
             levels[name] = [level for level in present if among(level, levels[name])] or wanted
     return levels
-
-
-def unique(levels: Iterable[Scalar]) -> list[Scalar]:
-    """Levels in order, each once."""
-    return list(dict.fromkeys(levels))
 
 
 def in_cell(cell: dict[str, Scalar], levels: dict[str, list[Scalar]]) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from claimcheck.errors import closest
-from claimcheck.spec.cells import among, in_cell, in_words, is_word, resolved, several, unique
+from claimcheck.spec.cells import among, in_cell, in_words, is_word, resolved, several
 from claimcheck.spec.parts import Cell, Design, Model, Scalar
 
 FORMS = ("value", "difference", "ratio", "slope", "argbest")
@@ -155,15 +155,14 @@ def faults(measure: Measure, *parts: Design) -> list[str]:
         parts: the part as each scale has it. A level must be there at one scale, and one scale must leave one number.
     """
     told = [fault for part in parts for fault in _name_faults(measure, part)]
-    grids = [part.cells() for part in parts]
     for name, wanted in [*measure.cell.items(), *(measure.second or {}).items()]:
-        values = unique(cell[name] for cells in grids for cell in cells if name in cell)
+        values = [cell[name] for part in parts if name in part.factors for cell in part.cells()]
         told += [
-            f"{name} does not have the level {level}, only {', '.join(map(str, values))}"
+            f"{name} does not have the level {level}, only {', '.join(dict.fromkeys(map(str, values)))}"
             for level in (wanted if isinstance(wanted, list) else [wanted])
             if values and not is_word(level, values) and not among(level, values)
         ]
-    each = [] if told else [_cell_faults(measure, cells) for cells in grids]
+    each = [] if told else [_cell_faults(measure, part) for part in parts]
     return list(dict.fromkeys(told)) or (each[-1] if each and all(each) else [])
 
 
@@ -178,9 +177,9 @@ def _name_faults(measure: Measure, part: Design) -> list[str]:
     ]
 
 
-def _cell_faults(measure: Measure, cells: list[dict[str, Scalar]]) -> list[str]:
+def _cell_faults(measure: Measure, part: Design) -> list[str]:
     """A cell must have runs, one for each combination of the levels that are averaged, fitted or searched."""
-    told = []
+    told, cells = [], part.cells()
     first = resolved(measure.cell, cells)
     for levels in [first] if measure.second is None else [first, resolved({**first, **measure.second}, cells)]:
         alike: dict[tuple, list[dict[str, Scalar]]] = {}
@@ -190,6 +189,6 @@ def _cell_faults(measure: Measure, cells: list[dict[str, Scalar]]) -> list[str]:
         if not alike:
             told.append(f"no run is in the cell {in_words(levels)}")
         for group in [group for group in alike.values() if len(group) > 1][:1]:
-            found = {name: unique(cell[name] for cell in group) for name in group[0]}
+            found = {name: list(dict.fromkeys(cell[name] for cell in group)) for name in part.factors}
             told.append(several({name: ours for name, ours in found.items() if len(ours) > 1}))
     return told
