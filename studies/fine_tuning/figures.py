@@ -14,7 +14,7 @@ FEW = {
     "none": "none",
     "head 50": "head, 50",
     "head scrambled 50": "head, 50,\nscrambled",
-    "scratch 500": "scratch, 500",
+    "scratch 500": "scratch,\n500",
 }
 COLUMNS = {"accuracy": "untuned_accuracy", "loss": "untuned_loss"}
 

@@ -62,7 +62,7 @@ def plot_fading(records):
     names = {
         ("fading", 1.0, 0): "whole", ("fading", 1.0, 10): "whole, ten\nlayers frozen", ("fading", 0.5, 0): "halved",
         ("fading", 0.5, 10): "halved, ten\nlayers frozen", ("growing", 2.0, 0): "doubled",
-        ("fading_adam", 1.0, 0): "whole,\nAdam", ("fading_adam", 0.5, 0): "halved,\nAdam",
+        ("fading_adam", 1.0, 0): "whole, Adam", ("fading_adam", 0.5, 0): "halved, Adam",
     }  # fmt: skip
     records = records[records["part"].isin(["fading", "fading_adam", "growing"])]
     arms = map(names.get, zip(records["part"], records["factor"].astype(float), records["frozen"].astype(int)))

@@ -48,6 +48,22 @@ def test_a_legend_that_would_lie_on_what_is_drawn_is_a_row_above_all_panels(plot
     assert problems == []
 
 
+@pytest.mark.parametrize("entries", [5, 9, 12, 14])
+def test_a_row_of_many_short_entries_fits_whatever_their_number(entries) -> None:
+    def classes(records: pd.DataFrame):
+        axis = style.axis()
+        for place in range(entries):
+            axis.plot(np.linspace(0, 1, 50), np.full(50, place), label="long name" if place == 0 else str(place))
+        return style.finish(axis, records, ylim=(0, entries - 1))
+
+    figure, problems = drawing.draw(classes, RECORDS, projected=True)
+    (row,) = figure.legends
+    assert [text.get_text() for text in row.get_texts()] == ["long name", *map(str, range(1, entries))]
+    assert figure.bbox.x0 <= row.get_window_extent().x0
+    assert row.get_window_extent().x1 <= figure.bbox.x1
+    assert problems == []
+
+
 def test_a_legend_with_room_stays_inside() -> None:
     figure, _ = drawing.draw(low, RECORDS, projected=True)
     (axes,) = figure.axes

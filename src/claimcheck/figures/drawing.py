@@ -68,7 +68,8 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
             if problems and strict:
                 raise ClaimcheckError("; ".join(problems))
             written += save(figure, target / spec.id)
-            figure, _ = draw(plot, rows, projected=True)
+            figure, others = draw(plot, rows, projected=True)
+            problems += [f"on a slide, {problem}" for problem in others]
             written.append(save_projected(figure, target / spec.id))
         except Exception as error:
             place = place_in(study.folder, error)

@@ -66,8 +66,7 @@ def columns(legend: Legend, width: float, renderer: Any) -> int:
     texts = [text.get_window_extent(renderer).width for text in legend.get_texts()]
     letter = legend.get_texts()[0].get_fontsize() * legend.figure.dpi / 72
     for across in range(len(texts), 1, -1):
-        rows = -(-len(texts) // across)
-        widest = [max(texts[first : first + rows]) for first in range(0, len(texts), rows)]
+        widest = [max(column) for column in np.array_split(texts, across)]  # the first ones longer, as matplotlib does
         if sum(widest) + len(widest) * 5.2 * letter < 0.97 * width:
             return across
     return 1

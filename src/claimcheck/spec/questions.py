@@ -18,22 +18,23 @@ def check(study: Study) -> None:
         ClaimcheckError: a measure, data set or control does not fit.
     """
     scales = [study.at(scale) for scale in study.scales]
-    _check_measures(study, scales)
+    parts = {name: _distinct(scale[name] for scale in scales) for name in study.parts}
+    _check_measures(study, parts)
     _check_data_sets(study, scales)
-    _check_controls(study, scales)
+    _check_controls(study, parts)
 
 
-Scales = list[dict[str, ScaledPart]]
+Parts = dict[str, list[ScaledPart]]
+"""Each part as the scales have it."""
 
 
-def _check_measures(study: Study, scales: Scales) -> None:
+def _check_measures(study: Study, parts: Parts) -> None:
     """Measures name factors, levels and index columns that their part has."""
     for _, prediction in study.predictions():
         if prediction.measure is None or prediction.part not in study.parts:
             continue
-        parts = _distinct(scale[prediction.part] for scale in scales)
         for data in prediction.on or [None]:
-            if found := faults(prediction.measure, *(part.on(data) for part in parts)):
+            if found := faults(prediction.measure, *(part.on(data) for part in parts[prediction.part])):
                 raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.measure")
 
 
@@ -50,7 +51,7 @@ def _columns_and_cells(part: ScaledPart) -> tuple:
     return part.factors, part.cells(), part.index, part.tune and part.tune.factor
 
 
-def _check_data_sets(study: Study, scales: Scales) -> None:
+def _check_data_sets(study: Study, scales: list[dict[str, ScaledPart]]) -> None:
     """`on:` names levels of the factor `dataset` of the part, and of the part that a control asks instead."""
     for _, prediction in study.predictions():
         controls = {name: control_of(prediction, name) for name in NAMES}
@@ -71,7 +72,7 @@ def _check_data_sets(study: Study, scales: Scales) -> None:
                     )
 
 
-def _check_controls(study: Study, scales: Scales) -> None:
+def _check_controls(study: Study, parts: Parts) -> None:
     """Every prediction could fail: it has its two controls, or says why there can be none."""
     for _, prediction in study.predictions():
         if absent := missing(prediction):
@@ -92,7 +93,6 @@ def _check_controls(study: Study, scales: Scales) -> None:
             asked = applied(prediction, control) if control is not None else prediction
             if asked.measure is None or (asked.measure, asked.part) == (prediction.measure, prediction.part):
                 continue
-            parts = _distinct(scale[asked.part] for scale in scales)
             for data in prediction.on or [None]:
-                if found := faults(asked.measure, *(part.on(data) for part in parts)):
+                if found := faults(asked.measure, *(part.on(data) for part in parts[asked.part])):
                     raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.controls.{name}")
