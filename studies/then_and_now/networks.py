@@ -117,8 +117,8 @@ class Deep(nn.Module):
     al. 2016, Identity mappings). Both are ``z <- keep * z + grow * (W activation(norm(z)) + b)`` for what goes into the
     norm: skip connections are two numbers, which may differ along an ensemble, as the rate of dropout may (with None no
     mask is drawn at all). Layers are fully connected, or convolutions 3 wide after a first one that is 5 wide and keeps
-    every third place. The norm, if any, is layer norm, of all channels and places, without gain and offset. The equal layers' weights are one tensor
-    ``[depth, width, n]``: one parameter to update.
+    every third place. The norm, if any, is layer norm, of all channels and places, without gain and offset. The equal
+    layers' weights are one tensor ``[depth, width, n]``: one parameter to update.
     """
 
     def __init__(

@@ -53,12 +53,37 @@ def test_a_convolution_is_torch_s(shape, kernel, stride):
     layer = networks.Convolution(3, 4, grid, kernel, stride)
     torch.nn.init.normal_(layer.weight, generator=generator())
     torch.nn.init.normal_(layer.bias, generator=generator(1))
-    x = torch.randn(2, *grid, 3, generator=generator(2))
-    found = layer(x.flatten(0, 2)).unflatten(0, (2, *layer.places))
-    weight = layer.weight.unflatten(1, (*layer.kernel, 3)).permute(0, 3, 1, 2)
-    padding = tuple(side // 2 for side in layer.kernel)
-    expected = F.conv2d(x.permute(0, 3, 1, 2), weight, layer.bias, stride=stride, padding=padding)
-    torch.testing.assert_close(found, expected.permute(0, 2, 3, 1))
+    x = torch.randn(2, 3, *grid, generator=generator(2))
+    found = layer(x.flatten(1)).unflatten(1, (4, *layer.places))
+    weight, padding = layer.weight.unflatten(1, (3, *layer.kernel)), tuple(side // 2 for side in layer.kernel)
+    torch.testing.assert_close(found, F.conv2d(x, weight, layer.bias, stride=stride, padding=padding))
+
+
+@pytest.mark.parametrize("members", [[0], [3], [1, 2, 4]])
+def test_a_convolution_has_the_same_bits_in_any_company(members):
+    x, weight, bias = (torch.randn(*size, generator=generator(9)) for size in ((20, 5, 200), (5, 8, 72), (5, 8)))
+
+    def both_ways(rows):
+        given = [x[:, rows], weight[rows], bias[rows]]
+        given = [each.clone().requires_grad_() for each in given]
+        y = networks.convolved(*given, (5, 5), (3, 3))
+        return y, *torch.autograd.grad(y.square().sum(), given)
+
+    whole, own = both_ways(list(range(5))), both_ways(members)
+    for place, (all_of_them, some) in enumerate(zip(whole, own)):
+        assert torch.equal(all_of_them[members] if place > 1 else all_of_them[:, members], some)
+
+
+def test_layer_norm_of_a_map_is_of_all_its_channels_and_places():
+    network = deep(None, generator(), kind="cnn")
+    assert network.norm.normalized_shape == (6 * 5 * 5,)
+    assert network.output.in_features == 6 * 5 * 5
+    x = torch.randn(4, 14, 14, generator=generator(1))
+    z = network.first(x.flatten(1))
+    for weight, bias in zip(network.weights, network.biases):
+        h = F.layer_norm(z, z.shape[1:]).relu().unflatten(1, (6, 5, 5))
+        z = z + F.conv2d(h, weight.unflatten(1, (6, 3, 3)), bias, padding=1).flatten(1) / math.sqrt(3)
+    torch.testing.assert_close(network(x), network.output(F.layer_norm(z, z.shape[1:]).relu()))
 
 
 def deep(run, generator, shape=(14, 14), **changes):
@@ -150,11 +175,12 @@ def trained(arms, network="mlp", scale="smoke", **data):
     return RUNS.run_recipe(runs, context_of("recipe", scale, **SMALL, data={"mnist5k": of})).set_index("run")
 
 
-def test_arms_are_trained_as_they_are_alone():
+@pytest.mark.parametrize("network", ["mlp", "cnn"])
+def test_arms_are_trained_as_they_are_alone(network):
     arms = ["nothing", "schedule", "dropout", "regularisation", "residual", "init", "everything", "all_but_residual"]
-    together = trained(arms)
+    together = trained(arms, network)
     for arm in ("nothing", "dropout", "regularisation", "residual", "all_but_residual"):
-        alone = trained([arm])
+        alone = trained([arm], network)
         assert alone["test_loss"].equals(together.loc[alone.index, "test_loss"]), arm
     assert together["test_loss"].nunique() == len(together), "no two arms are the same"
 
@@ -182,9 +208,18 @@ def test_all_arms_of_a_comparison_have_the_same_pilots():
 def test_what_is_added_to_1998_is_paired_with_it_and_trained_alike(scale, kind):
     """The figure subtracts errors of one part from those of the other, seed by seed."""
     recipe, added = (STUDY.at(scale)[name + kind] for name in ("recipe", "added"))
+    if not added.seeds:
+        pytest.skip(f"nothing is added{kind} at {scale}")
     assert set(added.judged_seeds) <= set(recipe.judged_seeds)
     assert (added.settings, added.tune) == (recipe.settings, recipe.tune)
     assert not set(added.factors["without"].values) & set(recipe.factors["without"].values)
+
+
+def test_convolutional_arms_at_quick_are_those_that_are_asked_for():
+    part, whole = (STUDY.at(scale)["recipe_cnn"] for scale in ("quick", "full"))
+    assert {cell["without"] for cell in part.cells()} == {"nothing", "norm", "residual", "shifts", "everything"}
+    assert {cell["without"] for cell in whole.cells()} >= set(STATISTICS.SINGLE)
+    assert {cell["network"] for cell in part.cells()} == {"cnn"}
 
 
 # ---- counts and chains ----
@@ -300,6 +335,12 @@ def test_worth_is_the_error_without_it_less_that_with_all():
     assert answer("every-ingredient-counts", recipe({**ERRORS, "init": 0.19}))[0] == pytest.approx(-1)
     assert answer("any-one-can-go", rows)[0] == pytest.approx(30)
     assert answer("all-three-cannot-go", rows)[0] == pytest.approx(70), "one that diverged counts as guessing"
+
+
+def test_the_largest_worth_is_among_what_was_left_out():
+    rows = recipe({"nothing": 0.3, "norm": 0.32, "residual": 0.4, "shifts": 0.37, "everything": 0.5})
+    assert answer("norm-or-residual-counts-most-convolutional", rows)[0] == pytest.approx(3)
+    assert answer("norm-or-residual-counts-most-convolutional", rows, control="never")[0] == pytest.approx(-8)
 
 
 def test_what_an_ingredient_gains_alone_is_counted_from_1998():
