@@ -8,7 +8,6 @@ from claimcheck.figures import style
 from .statistics import gains, main_effects, worths
 
 DATA = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "fashion_mnist": "Fashion-MNIST"}
-NETWORKS = {"mlp": "", "cnn": ", convolutional"}
 KINDS = {"attention": "attention", "gru": "GRU", "lstm": "LSTM", "rnn": "plain RNN"}
 SINGLE = {
     "residual": "skip connections",
@@ -41,27 +40,40 @@ def _tall(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def plot_recipe(records):
-    """What today's recipe loses without an ingredient, and the network of 1998 gains by it alone; a panel for each data
-    set and kind of network. What is added to 1998's has fewer units, the first of those that have its error."""
-    rows = records[records["part"].isin(["recipe", "added", "recipe_cnn", "added_cnn"])]
-    rows = rows.assign(panel=rows["dataset"] + rows["network"])
+    """What today's recipe loses without an ingredient, and the network of 1998 gains by it alone; fully connected."""
+    return _worths_of(records, ["recipe", "added"])
+
+
+def plot_recipe_convolutional(records):
+    """The same of convolutional networks, of which quick trains some arms only."""
+    return _worths_of(records, ["recipe_cnn", "added_cnn"])
+
+
+def _worths_of(records, parts):
+    """A panel for each data set. What is added to 1998's has fewer units, the first of those that have its error."""
+    rows = records[records["part"].isin(parts)]
     lost, gained = (
-        pd.concat([_tall(found(own), "without").assign(panel=panel) for panel, own in rows.groupby("panel")])
+        pd.concat([_tall(found(own), "without").assign(dataset=data) for data, own in rows.groupby("dataset")])
         for found in (worths, gains)
     )
-    titles = {data + kind: DATA[data] + said for kind, said in NETWORKS.items() for data in DATA}
     order = lost.groupby("without")["points"].mean().sort_values(ascending=False).index
-    names = {name: SINGLE[name] for name in order if name in SINGLE} | SEVERAL
+    several = {name: said for name, said in SEVERAL.items() if name in order}
+    names = {name: SINGLE[name] for name in order if name in SINGLE} | several
     alone = {name: f"{said}, alone" for name, said in names.items()}  # in the table; the axis has the other names
     left_out, added = ({"color": style.COLOURS[c], "marker": m} for c, m in (("blue", "o"), ("vermillion", "s")))
-    how, tall = {"x": "without", "y": "points", "horizontal": True}, 4.4 * -(-lost["panel"].nunique() // 2)
-    for axis, panel, own in style.panels(lost, "panel", titles, columns=2, height=tall, sharex=True, sharey=True):
-        by_itself = gained[gained["panel"] == panel]
-        style.points(axis, by_itself, labels=alone, looks=dict.fromkeys(names, added), aside=0.14, **how)
+    how, tall = (
+        {"x": "without", "y": "points", "horizontal": True},
+        (1.0 + 0.31 * len(names)) * -(-lost["dataset"].nunique() // 2),
+    )
+    for axis, data, own in style.panels(lost, "dataset", DATA, columns=2, height=tall, sharex=True, sharey=True):
+        by_itself = gained[gained["dataset"] == data]
+        if len(by_itself):
+            style.points(axis, by_itself, labels=alone, looks=dict.fromkeys(names, added), aside=0.14, **how)
         style.points(axis, own, labels=names, looks=dict.fromkeys(names, left_out), aside=-0.26, **how)
         axis.axvline(0, color=style.GREY, linewidth=1.0)
         axis.plot([], [], linestyle="", label="left out of today's", **left_out)
-        axis.plot([], [], linestyle="", label="added to 1998's", **added)
+        if len(gained):
+            axis.plot([], [], linestyle="", label="added to 1998's", **added)
     return style.finish(axis, lost, xlabel="test error taken off / points")
 
 
