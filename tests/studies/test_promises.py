@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from claimcheck.judging import rule
+from claimcheck.results.digests import registration_digest
 from claimcheck.spec import design
 from claimcheck.spec.controls import missing
 from claimcheck.spec.reading import load_lecture, load_study, study_names
@@ -83,6 +84,14 @@ def test_registrations_say_what_was_wrong_with_those_that_no_longer_stand(study)
     assert study.registrations, "the first registration is the state of 2026-11-23"
     assert all(entry.says for entry in study.registrations)
     assert all(entry.superseded for entry in study.registrations[:-1])
+
+
+def test_what_was_judged_is_what_was_registered(study):
+    """A change of the design, the predictions or the rule's own code voids a registration, and quick would refuse it."""
+    standing = study.registration
+    if standing is None or not standing.verdicts:
+        pytest.skip("a draft: not registered, or not yet judged")
+    assert registration_digest(study) == standing.digest, f"put it back, or run: claimcheck register {study.name}"
 
 
 def test_no_control_passed_in_the_judged_run(study):
