@@ -87,7 +87,7 @@ def test_registrations_say_what_was_wrong_with_those_that_no_longer_stand(study)
 
 
 def test_what_was_judged_is_what_was_registered(study):
-    """A change of the design, the predictions or the rule's own code voids a registration, and quick would refuse it."""
+    """A change of the design, the predictions or the rule's own code voids a registration: quick would refuse it."""
     standing = study.registration
     if standing is None or not standing.verdicts:
         pytest.skip("a draft: not registered, or not yet judged")
