@@ -1,16 +1,13 @@
 """Then and now: networks against torch's own layers, published counts, chains, statistics on hand-made records, figures."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-import torch.nn.functional as F
 
 from claimcheck.engine.context import Context, Settings
-from claimcheck.engine.ensemble import Ensemble
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records as recording
 from claimcheck.spec import design
@@ -42,107 +39,6 @@ def answer(prediction, rows, scale="quick", control=None):
     if asked.measure is None:
         return getattr(STATISTICS, asked.statistic)(rows, **asked.arguments)
     return evaluate(asked.measure, rows, STUDY.at(scale)[asked.part])
-
-
-# ---- networks ----
-
-
-@pytest.mark.parametrize(("shape", "kernel", "stride"), [((14, 14), 5, 2), ((7, 5), 3, 1), ((40,), 5, 3)])
-def test_a_convolution_is_torch_s(shape, kernel, stride):
-    grid = networks.grid_of(shape)
-    layer = networks.Convolution(3, 4, grid, kernel, stride)
-    torch.nn.init.normal_(layer.weight, generator=generator())
-    torch.nn.init.normal_(layer.bias, generator=generator(1))
-    x = torch.randn(2, 3, *grid, generator=generator(2))
-    found = layer(x.flatten(1)).unflatten(1, (4, *layer.places))
-    weight, padding = layer.weight.unflatten(1, (3, *layer.kernel)), tuple(side // 2 for side in layer.kernel)
-    torch.testing.assert_close(found, F.conv2d(x, weight, layer.bias, stride=stride, padding=padding))
-
-
-@pytest.mark.parametrize("members", [[0], [3], [1, 2, 4]])
-def test_a_convolution_has_the_same_bits_in_any_company(members):
-    x, weight, bias = (torch.randn(*size, generator=generator(9)) for size in ((20, 5, 200), (5, 8, 72), (5, 8)))
-
-    def both_ways(rows):
-        given = [x[:, rows], weight[rows], bias[rows]]
-        given = [each.clone().requires_grad_() for each in given]
-        y = networks.convolved(*given, (5, 5), (3, 3))
-        return y, *torch.autograd.grad(y.square().sum(), given)
-
-    whole, own = both_ways(list(range(5))), both_ways(members)
-    for place, (all_of_them, some) in enumerate(zip(whole, own)):
-        assert torch.equal(all_of_them[members] if place > 1 else all_of_them[:, members], some)
-
-
-def test_layer_norm_of_a_map_is_of_all_its_channels_and_places():
-    network = deep(None, generator(), kind="cnn")
-    assert network.norm.normalized_shape == (6 * 5 * 5,)
-    assert network.output.in_features == 6 * 5 * 5
-    x = torch.randn(4, 14, 14, generator=generator(1))
-    z = network.first(x.flatten(1))
-    for weight, bias in zip(network.weights, network.biases):
-        h = F.layer_norm(z, z.shape[1:]).relu().unflatten(1, (6, 5, 5))
-        z = z + F.conv2d(h, weight.unflatten(1, (6, 3, 3)), bias, padding=1).flatten(1) / math.sqrt(3)
-    torch.testing.assert_close(network(x), network.output(F.layer_norm(z, z.shape[1:]).relu()))
-
-
-def deep(run, generator, shape=(14, 14), **changes):
-    said = {"depth": 3, "kind": "mlp", "activation": "relu", "norm": "layer", "residual": True, "init": "he"}
-    return networks.Deep(shape, 6, 10, generator=generator, **{**said, "dropout": 0.0, **changes})
-
-
-def shallow(run, generator, shape=(14, 14)):
-    how = {"activation": "tanh", "init": "xavier", "dropout": 0.0}
-    return networks.Convolutional(shape, 2, 10, generator=generator, **how)
-
-
-MADE = {
-    "shallow": shallow,
-    "mlp": deep,
-    "cnn": lambda run, generator: deep(run, generator, kind="cnn"),
-    "plain": lambda run, generator: deep(run, generator, residual=False, norm="none", activation="tanh"),
-}
-
-
-@pytest.mark.parametrize("kind", MADE)
-@pytest.mark.parametrize("shape", [(14, 14), (40,)])
-def test_stacked_networks_compute_what_each_does_alone(kind, shape):
-    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1]})
-    made = {
-        "shallow": lambda run, generator: shallow(run, generator, shape),
-        "mlp": lambda run, generator: deep(run, generator, shape),
-        "cnn": lambda run, generator: deep(run, generator, shape, kind="cnn"),
-        "plain": lambda run, generator: deep(run, generator, shape, residual=False, norm="none"),
-    }[kind]
-    ensemble = Ensemble.build(runs, made, generator)
-    x = torch.randn(5, *shape, generator=generator(3))
-    assert networks.Deep.for_ensembles is networks.Deep
-    together = ensemble.map(RUNS.for_ensembles(lambda predict, batch, hyper: predict(batch["x"])), {"x": x})
-    for place, run in enumerate(runs["run"]):
-        torch.testing.assert_close(together[place], ensemble.network(run)(x))
-
-
-@pytest.mark.parametrize("residual", [True, False])
-def test_a_deep_network_follows_its_formula(residual):
-    network = deep(None, generator(), residual=residual)
-    torch.nn.init.normal_(network.biases, generator=generator(2))
-    x = torch.randn(4, 14, 14, generator=generator(1))
-    h = network.first(x.flatten(1))
-    h = h if residual else F.layer_norm(h, (6,)).relu()
-    for weight, bias in zip(network.weights, network.biases):
-        if residual:
-            h = h + F.linear(F.layer_norm(h, (6,)).relu(), weight, bias) / math.sqrt(3)
-        else:
-            h = F.layer_norm(F.linear(h, weight, bias), (6,)).relu()
-    h = F.layer_norm(h, (6,)).relu() if residual else h
-    torch.testing.assert_close(network(x), network.output(h))
-
-
-def test_equal_layers_are_drawn_as_single_ones_would_be():
-    """In the order of the layers, each with a variance by its own fan-in."""
-    network, draws = deep(None, generator(), kind="cnn", init="lecun"), generator()
-    for inputs, own in [(25, network.first.weight), *((54, each) for each in network.weights)]:
-        torch.testing.assert_close(own, torch.randn(6, inputs, generator=draws) / math.sqrt(inputs))
 
 
 # ---- the recipe ----
