@@ -7,18 +7,28 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from . import slurm_cluster
+from .preloaded import Preloaded
 
 REPOSITORY = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "studies"
 
 pytest.importorskip("snakemake", reason="Snakemake is not installed")
+
+
+@cache
+def preloaded() -> Preloaded:
+    """One for all calls of this process of the tests."""
+    return Preloaded()
 
 
 @dataclass
@@ -42,7 +52,14 @@ class Project:
         self, *words: str, environment: dict[str, str] | None = None, **config: object
     ) -> subprocess.CompletedProcess:
         """Run Snakemake and give what it said (standard output and error together)."""
-        return self.run(self.command(*words, **config), environment)
+        command = self.command(*words, **config)
+        if environment is not None or self.before is not None:
+            return self.run(command, environment)
+        with tempfile.TemporaryDirectory() as folder:
+            said = Path(folder) / "said"
+            words = command[command.index("snakemake") + 1 :]
+            status = preloaded().call(words, self.folder, {**os.environ, "COLUMNS": "200"}, said)
+            return subprocess.CompletedProcess(command, status, said.read_text())
 
     def run(self, command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
         """Run a command in the project's folder."""
@@ -130,14 +147,20 @@ def interruptible():
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
-    """The toy lecture, run to its report once; tests that change anything work on a copy."""
-    folder = tmp_path_factory.mktemp("finished") / "project"
-    shutil.copytree(TOY, folder / "studies", ignore=NOT_COPIED)
-    project = Project(folder, folder / "studies")
-    said = project.snakemake()
-    assert said.returncode == 0, said.stdout
-    return project
+def finished(tmp_path_factory, request) -> Project:
+    """The toy lecture, run to its report: once for all processes of the tests, each of which has a copy.
+
+    Tests that change anything work on a copy of that.
+    """
+    above = tmp_path_factory.getbasetemp()
+    folder = (above.parent if hasattr(request.config, "workerinput") else above) / "finished"
+    first = Project(folder / "project", folder / "project/studies")
+    with FileLock(folder.with_name("finished.lock")):
+        if not folder.exists():
+            shutil.copytree(TOY, first.studies, ignore=NOT_COPIED)
+            said = first.run(first.command())
+            assert said.returncode == 0, said.stdout
+        return copy_of(first, tmp_path_factory.mktemp("finished") / "project")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def test_after_a_kill_the_same_command_finishes_with_equal_records(fresh, finish
 
 @pytest.mark.slow
 def test_a_job_that_outlives_its_pipeline_is_not_done_again_and_what_follows_is(fresh):
-    slow_down(fresh, 2.0)
+    slow_down(fresh, 1.0)
     process = subprocess.Popen(
         fresh.command("walk"), cwd=fresh.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -42,7 +42,7 @@ def test_a_job_that_outlives_its_pipeline_is_not_done_again_and_what_follows_is(
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_parts_that_are_finished_stay_when_the_pipeline_is_stopped(fresh, finished, how):
-    slow_down(fresh, 3.0)
+    slow_down(fresh, 1.0)
     process = subprocess.Popen(
         fresh.command("walk"),
         cwd=fresh.folder,

@@ -29,12 +29,12 @@ def summary(
     table = records[[*keys, "seed", y]].copy()
     table[y] = table[y].astype(float).where(np.isfinite(table[y].astype(float)))
     grouped = table.groupby([*keys, "seed"], sort=True, observed=True)[y]
-    per_seed = grouped.mean().where(grouped.apply(lambda values: values.notna().all()))
+    per_seed = grouped.mean().where(grouped.count() == grouped.size())
     rows = []
     for key, values in per_seed.groupby(level=keys, sort=True, observed=True):
-        key = key if isinstance(key, tuple) else (key,)
-        finite = values.dropna().to_numpy()
-        rows.append([*key, *_average(finite, average, level), len(finite), len(values) - len(finite)])
+        key, numbers = key if isinstance(key, tuple) else (key,), values.to_numpy()
+        finite = numbers[~np.isnan(numbers)]
+        rows.append([*key, *_average(finite, average, level), len(finite), len(numbers) - len(finite)])
     return pd.DataFrame(rows, columns=[*keys, "centre", "low", "high", "n", "missing"])
 
 
