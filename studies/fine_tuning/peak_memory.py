@@ -20,6 +20,9 @@ from claimcheck.engine.networks import MLP
 
 MIB = 1 << 20
 SMALLEST = {"width": 1, "batch_size": 1}
+START = "import runpy, sys; sys.path.insert(0, sys.argv[1]); runpy.run_path(sys.argv[2], run_name='__main__')"
+"""Runs this file with the package that runs now, installed or not, wherever its folder lies."""
+
 STEPS = 2
 """Adam's state is made at the end of the first step; in the second one everything is there at once."""
 
@@ -31,7 +34,7 @@ def measured(jobs: list[dict]) -> list[dict[str, float]]:
     is what is in use.
     """
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(1 << 14), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    command = [sys.executable, str(Path(__file__).resolve())]
+    command = [sys.executable, "-c", START, str(Path(lora.__file__).parents[2]), str(Path(__file__).resolve())]
     done = subprocess.run(command, input=json.dumps(jobs), capture_output=True, text=True, env=environment, check=True)
     return json.loads(done.stdout)
 

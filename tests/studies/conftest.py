@@ -1,5 +1,6 @@
 """What the tests of the studies share: a study's records at smoke scale, and folders of real and of made images."""
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -15,11 +16,9 @@ from filelock import FileLock
 from claimcheck.data import downloads as data_fetch
 from claimcheck.figures import drawing
 from claimcheck.judging import controls, evidence, rule
-from claimcheck.results import records as recording
 from claimcheck.results.state import locate
 from claimcheck.running import runner
 from claimcheck.running.devices import machine_for
-from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_config
 
 ROOT = Path(__file__).parents[2]
@@ -107,16 +106,21 @@ def controls_that_passed(request, found):
     return passed
 
 
-@pytest.fixture(scope="session")
-def drawn_well():
-    """drawn_well(study, figure, records): the figure is drawn, without a problem of layout, where its part was run."""
+@pytest.fixture(scope="module")
+def drawn_well(smoke_results, lecture_run):
+    """drawn_well(figure): drawn on a page and on a slide, by the pipeline or here, without a problem of layout."""
+    log = smoke_results.view / "plot.log"
+    with FileLock(lecture_run.folder / ".in-use"):
+        if not (log.exists() and all(path.exists() for path in smoke_results.drawings)):
+            with log.open("w") as told, contextlib.redirect_stderr(told):
+                drawing.plot_study(smoke_results)
+    told = log.read_text().splitlines()
 
-    def check(study, figure, records):
-        rows = recording.part_of(records, figure.part)
-        if rows.empty:
+    def check(figure):
+        if figure.part not in {None, *smoke_results.parts}:
             pytest.skip(f"part {figure.part} is not run at smoke")
-        _, problems = drawing.draw(getattr(study_module(study.folder, "figures"), figure.function), rows)
-        assert problems == []
+        assert (smoke_results.figures / f"{figure.id}.png").is_file()
+        assert [line for line in told if f"figure {figure.id!r}" in line] == []
 
     return check
 

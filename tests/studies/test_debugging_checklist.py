@@ -289,8 +289,8 @@ def test_costs_are_counted_in_losses_computed(smoke):
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
-def test_figures_are_drawn_without_problems_of_layout(smoke, figure, drawn_well):
-    drawn_well(STUDY, figure, smoke)
+def test_figures_are_drawn_without_problems_of_layout(figure, drawn_well):
+    drawn_well(figure)
 
 
 def test_bench_names_every_bug_and_the_figures_do_too():

@@ -318,8 +318,8 @@ def test_runs_of_one_teacher_are_given_what_it_says_of_their_own_seed():
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
-def test_figures_draw_without_problems(smoke, drawn_well, figure):
-    drawn_well(STUDY, figure, smoke)
+def test_figures_draw_without_problems(drawn_well, figure):
+    drawn_well(figure)
 
 
 @pytest.mark.parametrize("part", ["students", "left_out", "across", "gradients"])

@@ -236,8 +236,8 @@ def test_the_known_form_has_the_error_of_its_one_constant():
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
-def test_figures_draw_without_problems(smoke, drawn_well, figure):
-    drawn_well(STUDY, figure, smoke)
+def test_figures_draw_without_problems(drawn_well, figure):
+    drawn_well(figure)
 
 
 @pytest.mark.parametrize(

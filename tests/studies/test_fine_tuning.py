@@ -145,6 +145,14 @@ def test_state_of_adam_is_two_numbers_for_each_that_is_trained():
     assert lora.trained(PEAK.network(JOB)) == 8 * (128**2 + 128) + 10 * 128 + 10
 
 
+def test_memory_is_measured_with_the_package_that_runs_installed_or_not(tmp_path, monkeypatch):
+    (tmp_path / "claimcheck").mkdir()
+    (tmp_path / "claimcheck/__init__.py").write_text("raise ImportError('another one')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (found,) = PEAK.measured([{"key": 1, "width": 8, "depth": 1, "rank": 0, "batch_size": 2}])
+    assert set(found) == {"peak", "counted", "state"}
+
+
 def test_the_system_reports_about_what_is_counted_and_low_rank_needs_less():
     jobs = [JOB, JOB | {"rank": 4}, JOB | {"batch_size": 1024}]
     whole, low, large = (each["peak"] for each in PEAK.measured(jobs))
@@ -229,8 +237,8 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
-def test_figures_draw_without_problems(smoke, drawn_well, figure):
-    drawn_well(STUDY, figure, smoke)
+def test_figures_draw_without_problems(drawn_well, figure):
+    drawn_well(figure)
 
 
 def test_full_scale_path():

@@ -138,5 +138,5 @@ def test_a_pass_takes_time():
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
-def test_figures_are_drawn(figure, smoke, drawn_well):
-    drawn_well(STUDY, figure, smoke)
+def test_figures_are_drawn(figure, drawn_well):
+    drawn_well(figure)

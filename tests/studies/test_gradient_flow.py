@@ -234,8 +234,8 @@ def test_every_control_can_be_asked_of_a_smoke_run(found):
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
-def test_figures_draw_without_a_problem(smoke, drawn_well, spec):
-    drawn_well(STUDY, spec, smoke)
+def test_figures_draw_without_a_problem(drawn_well, spec):
+    drawn_well(spec)
 
 
 def test_full_scale_runs_with_two_seeds_and_less_of_everything(fashion, tmp_path):

@@ -192,8 +192,8 @@ def test_a_diverged_run_counts_as_twice_the_loss_of_guessing():
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
-def test_figures_draw_without_a_problem(smoke, drawn_well, spec):
-    drawn_well(STUDY, spec, smoke)
+def test_figures_draw_without_a_problem(drawn_well, spec):
+    drawn_well(spec)
 
 
 def test_full_scale_runs_with_two_seeds_and_fewer_steps(tmp_path):

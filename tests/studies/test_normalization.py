@@ -306,8 +306,8 @@ def test_the_facts_are_those_of_definitions_and_of_untrained_networks():
 
 
 @pytest.mark.parametrize("spec", STUDY.figures, ids=lambda spec: spec.id)
-def test_every_figure_draws_without_problems(smoke, drawn_well, spec):
-    drawn_well(STUDY, spec, smoke)
+def test_every_figure_draws_without_problems(drawn_well, spec):
+    drawn_well(spec)
 
 
 def test_grid_of_the_first_updates_spans_four_decades():

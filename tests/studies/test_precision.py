@@ -170,8 +170,8 @@ def test_networks_of_a_unit_share_its_data_and_nothing_else(smoke):
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
-def test_figures_draw_without_problems(smoke, drawn_well, figure):
-    drawn_well(STUDY, figure, smoke)
+def test_figures_draw_without_problems(drawn_well, figure):
+    drawn_well(figure)
 
 
 def test_shares_of_exponents_add_up_to_one(smoke):

@@ -191,8 +191,8 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
-def test_figures_draw_without_problems(smoke, drawn_well, figure):
-    drawn_well(STUDY, figure, smoke)
+def test_figures_draw_without_problems(drawn_well, figure):
+    drawn_well(figure)
 
 
 def test_no_control_passes(controls_that_passed):

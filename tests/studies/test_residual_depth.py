@@ -248,8 +248,8 @@ def test_every_control_has_an_answer_for_every_seed(smoke, name, control):
 
 
 @pytest.mark.parametrize("spec", [spec for spec in STUDY.figures if spec.part != "conv"], ids=lambda spec: spec.id)
-def test_every_figure_draws_without_problems(smoke, drawn_well, spec):
-    drawn_well(STUDY, spec, smoke)
+def test_every_figure_draws_without_problems(drawn_well, spec):
+    drawn_well(spec)
 
 
 def test_a_thousand_layers_have_a_rate_of_their_own_on_each_data_set():
