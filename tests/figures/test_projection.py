@@ -82,6 +82,17 @@ def test_a_curve_between_two_distant_points_is_seen_to_pass_below_a_box() -> Non
     assert not projection.covers(axes, projection.Bbox(aside)), "a level across the panel is seen beside it"
 
 
+def test_lines_drawn_as_a_collection_are_seen() -> None:
+    figure, axes = style.figure()
+    axes.hlines([0.2, 0.8], [0.0, 0.0], [0.4, 0.4])
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    figure.draw_without_rendering()
+    on_one = axes.transData.transform([(0.1, 0.7), (0.3, 0.9)])
+    between = axes.transData.transform([(0.1, 0.3), (0.3, 0.7)])
+    assert projection.covers(axes, projection.Bbox(on_one))
+    assert not projection.covers(axes, projection.Bbox(between))
+
+
 def test_a_label_that_is_too_long_for_low_panels_is_said_once() -> None:
     def stacked(records: pd.DataFrame):
         words = "gradient (root mean square), log10"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.transforms import Bbox
@@ -54,6 +55,10 @@ def covers(axes: Axes, box: Bbox) -> bool:
             ):
                 return True
     for marks in axes.collections:
+        if isinstance(marks, LineCollection):
+            pieces = (marks.get_transform().transform_path(path) for path in marks.get_paths())
+            if any(piece.intersects_bbox(box, filled=False) for piece in pieces):
+                return True
         places = np.ma.filled(marks.get_offsets(), np.nan) if len(marks.get_offsets()) > 1 else np.empty((0, 2))
         if len(places) and box.count_contains(marks.get_offset_transform().transform(places)):
             return True
