@@ -17,7 +17,7 @@ class LectureRun(NamedTuple):
     """The lecture's own studies at smoke: where, and of how many units, enough to support what is true of every one."""
 
     folder: Path
-    units: int = 16
+    units: int = 14
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def test_eight_pieces_on_a_cluster_give_the_records_that_one_machine_gives(proje
     for name, content in kept.items():
         (project.results("walk") / "parts" / name).write_bytes(content)
     with cluster(tmp_path_factory.mktemp("slurm")) as environment:
-        soon = ["--slurm-init-seconds-before-status-checks", "12"]
+        soon = ["--slurm-init-seconds-before-status-checks", "16"]
         settings = {"environment": environment, "shards": 8, "studies": "[walk]"}
         said = project.snakemake("--workflow-profile", profile, *soon, **settings)
     assert said.returncode == 0, said.stdout
