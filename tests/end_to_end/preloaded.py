@@ -17,7 +17,7 @@ TAKES = ("folder", "environment", "words", "said")
 
 
 class Preloaded:
-    """The process, from the side of the tests."""
+    """The process, from the side of the tests; it ends with them, when its input does."""
 
     def __init__(self) -> None:
         self._server = subprocess.Popen(
@@ -29,11 +29,6 @@ class Preloaded:
         values = (str(folder), environment, words, str(said))
         print(json.dumps(dict(zip(TAKES, values))), file=self._server.stdin, flush=True)
         return int(self._server.stdout.readline())
-
-    def close(self) -> None:
-        """End the process."""
-        self._server.stdin.close()
-        self._server.wait(timeout=20)
 
 
 def serve() -> None:
