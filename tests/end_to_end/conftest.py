@@ -156,10 +156,11 @@ def finished(tmp_path_factory, request) -> Project:
     folder = (above.parent if hasattr(request.config, "workerinput") else above) / "finished"
     first = Project(folder / "project", folder / "project/studies")
     with FileLock(folder.with_name("finished.lock")):
-        if not folder.exists():
-            shutil.copytree(TOY, first.studies, ignore=NOT_COPIED)
+        if not (folder / "whole").exists():
+            shutil.copytree(TOY, first.studies, ignore=NOT_COPIED, dirs_exist_ok=True)
             said = first.run(first.command())
             assert said.returncode == 0, said.stdout
+            (folder / "whole").touch()
         return copy_of(first, tmp_path_factory.mktemp("finished") / "project")
 
 
