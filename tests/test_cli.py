@@ -350,7 +350,20 @@ def test_cost_counts_every_run_and_writes_nothing(command, tmp_path):
     status, output, errors = command("cost", "coin", "--scale", "smoke")
     assert status == 0, errors
     assert re.search(r"coin +28 ", output)
+    assert "a100" not in output
     assert not (tmp_path / "results").exists()
+
+
+def test_cost_reckons_for_a_card_that_is_not_here(command):
+    status, output, errors = command("cost", "coin", "--scale", "smoke", "--card", "a100-80gb")
+    assert status == 0, errors
+    assert "on a100-80gb" in output
+    assert "not measured" in output
+    status, _, errors = command("cost", "coin", "--card", "abacus")
+    assert status == 2
+    assert (
+        errors.strip() == "claimcheck: --card: no such card is known; found 'abacus'; expected a100-80gb or h100-80gb"
+    )
 
 
 def test_disk_that_cannot_be_written_leaves_earlier_results(command, tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,24 +82,39 @@ def counted(job: dict) -> float:
 
 
 def _highest(module: nn.Module, job: dict) -> int:
-    """Bytes, at most, that a fork of this process had in memory while it trained the module."""
+    """Bytes, at most, that a fork of this process had in memory while it trained the module.
+
+    Without pages of files: they are programs, and how many of them a product reads depends on the processor. All were
+    read by the first step, and the peak comes after it, so that those that are there at the end were there then.
+    """
+    reading, writing = os.pipe()
     child = os.fork()
     if not child:
         train(module, job)
+        os.write(writing, str(_status("VmHWM") - _status("RssFile")).encode())
         os._exit(0)
-    _, status, used = os.wait4(child, 0)
+    os.close(writing)
+    with open(reading) as said:
+        found = said.read()
+    _, status = os.waitpid(child, 0)
     if status:
         raise SystemExit(f"training in a fork ended with status {status}")
-    return used.ru_maxrss * 1024
+    return int(found)
+
+
+def _status(name: str) -> int:
+    """Bytes that Linux reports of this process under that name, as proc(5) says."""
+    return 1024 * int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
 def _peak(job: dict) -> dict[str, float]:
-    """What a job's training takes beyond that of the smallest network, which uses the same libraries."""
-    module, least = network(job), job | SMALLEST
-    state = state_bytes(module)  # first: it loads what an optimiser needs, which a fork would load again
+    """What a job's network and its training take beyond those of the smallest network, which uses the same libraries."""
+    least = job | SMALLEST
+    state_bytes(network(least))  # loads what an optimiser needs, which a fork would load again
     empty = _highest(network(least), least)
-    peak = (_highest(network(job), job) - empty) / MIB
-    return {"peak": peak, "counted": counted(job), "state": state / MIB}
+    module = network(job)
+    peak = (_highest(module, job) - empty) / MIB
+    return {"peak": peak, "counted": counted(job), "state": state_bytes(module) / MIB}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The study of fine-tuning: its tasks, what each way to tune trains, memory, values by hand, figures, full scale."""
 
+import mmap
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -159,6 +161,28 @@ def test_the_system_reports_about_what_is_counted_and_low_rank_needs_less():
     assert 1.0 < whole / PEAK.counted(jobs[0]) < 1.7
     assert low < whole / 2
     assert 0.9 < large / PEAK.counted(jobs[2]) < 1.7
+
+
+def test_pages_of_programs_are_not_memory_of_training(tmp_path, monkeypatch):
+    """How many of them a product reads is up to the processor: they made LoRA look as if it needed half as much."""
+    size, kept = 64 * PEAK.MIB, []
+    program = tmp_path / "program"
+    program.write_bytes(bytes(size))
+
+    def read_file(module, job):
+        with program.open("rb") as file:
+            kept.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        sum(kept[0][:: mmap.PAGESIZE])
+
+    def fill_memory(module, job):
+        bytearray(b"1" * size)
+
+    nothing, read, filled = (
+        (monkeypatch.setattr(PEAK, "train", each), PEAK._highest(None, JOB))[1]
+        for each in (lambda module, job: None, read_file, fill_memory)
+    )
+    assert read - nothing < size / 4
+    assert filled - nothing > size / 2
 
 
 def test_counts_of_numbers_are_those_done_by_hand():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,10 @@ from claimcheck.cli.options import (
     study_of,
     takes,
 )
+from claimcheck.errors import ClaimcheckError
+
+if TYPE_CHECKING:
+    from claimcheck.running.cost import Estimate
 
 
 @app.command("list")
@@ -58,23 +62,44 @@ def why(study: StudyName, **options: object) -> None:
 def cost(
     studies_dir: Path,
     studies: Annotated[list[str] | None, typer.Argument(metavar="[STUDY]...", help="All when left out.")] = None,
+    card: Annotated[str | None, typer.Option(help="A GPU that is not here, such as a100-80gb: reckoned.")] = None,
     **options: object,
 ) -> None:
     """Estimate time, operations and memory on this machine by rehearsing a few steps of everything."""
+    from claimcheck.running.cards import CARDS
     from claimcheck.running.cost import estimate
     from claimcheck.spec.reading import study_names
 
+    if card is not None and card not in CARDS:
+        raise ClaimcheckError("no such card is known", where="--card", found=card, expected=" or ".join(CARDS))
     config = config_of(studies_dir=studies_dir, **options)
-    rows, total = [], 0.0
-    for name in studies or study_names(studies_dir):
-        print(f"rehearsing {name}", file=sys.stderr, flush=True)
-        found = estimate(study_of(name, studies_dir), config)
-        total += found.seconds
-        counts = (found.runs, found.network_steps, found.sequential_steps)
-        figures = (*(f"{count:,.0f}" for count in counts), f"{found.flops / 1e12:.3g}")
-        rows.append((name, *figures, f"{found.memory_mib:,.0f}", f"{found.seconds:,.1f}"))
-    rows.append(("all", "", "", "", "", "", f"{total:,.1f}"))
-    print_table(["study"], ["runs", "network-steps", "in sequence", "TFLOP", "peak MiB", "seconds"], rows)
+    found: dict[str, Estimate] = {}
+    try:
+        for name in studies or study_names(studies_dir):
+            print(f"rehearsing {name}", file=sys.stderr, flush=True)
+            found[name] = estimate(study_of(name, studies_dir), config)
+    finally:  # what was rehearsed is told, even where a later study cannot be
+        _print_costs(found, card)
+
+
+def _print_costs(found: dict[str, Estimate], card: str | None) -> None:
+    """A row a study, and one of all; the last column is the seconds on a card that is not here."""
+    columns = ["runs", "network-steps", "in sequence", "TFLOP", "peak MiB", "seconds"]
+    rows = []
+    for name, each in found.items():
+        counts = (f"{count:,.0f}" for count in (each.runs, each.network_steps, each.sequential_steps))
+        rows.append([name, *counts, f"{each.flops / 1e12:.3g}", f"{each.memory_mib:,.0f}", f"{each.seconds:,.1f}"])
+    rows.append(["all", *[""] * 5, f"{sum(each.seconds for each in found.values()):,.1f}"])
+    if card:
+        columns.append(f"on {card}")
+        there = [each.rest + each.on_cards[card] for each in found.values()]
+        for row, seconds in zip(rows, [*there, sum(there)], strict=True):
+            row.append(f"{seconds:,.1f}")
+    print_table(["study"], columns, rows)
+    if card:
+        print(
+            f"{card}: loops by counted operations and its data sheet, all else as it takes on this machine; not measured."
+        )
 
 
 @app.command()

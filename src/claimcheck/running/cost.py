@@ -11,18 +11,18 @@ from __future__ import annotations
 import ctypes
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results.provenance import peak_memory_mib
+from claimcheck.running.cards import CARDS, Work, counting, seconds_on, total_flops
 from claimcheck.running.devices import has_compiler, memory_limit, resolve_device
 from claimcheck.running.runner import context_for
 from claimcheck.spec import design
@@ -51,6 +51,7 @@ class Rehearsal:
         loops: seconds that the loops would take, all steps. rest: seconds of all that is not a loop.
         flops: floating-point operations of all steps. network_steps: steps of all loops, times the networks of each.
         sequential_steps: steps of all loops, each of however many networks at once.
+        work: of every loop, its number of steps and the operations of one.
         memory_mib: by how much the peak of the process's memory (on a GPU: of its own) rose over what there was before.
         faster: steps were taken as they are, and the engine has a faster form. compiled: the engine chose the form.
     """
@@ -63,6 +64,7 @@ class Rehearsal:
     flops: float = 0.0
     network_steps: int = 0
     sequential_steps: int = 0
+    work: list[tuple[int, Work]] = field(default_factory=list)
     memory_mib: float = 0.0
     faster: bool = False
     compiled: bool = False
@@ -71,19 +73,19 @@ class Rehearsal:
     def steps(self, count: int, networks: int | None = None) -> Iterator[int]:
         """The first few of `count` steps of some networks (all, if not given): warm up, count operations once, time the rest."""
         taken = min(count, WARMUP_STEPS + TIMED_STEPS)
-        times, flops = [], 0.0
+        times, work = [], Work()
         for step in range(taken):
             start = self._clock()
             if step == 1 or taken == 1:
-                with FlopCounterMode(display=False) as counter:
+                with counting() as work:
                     yield step
-                flops = float(counter.get_total_flops())
             else:
                 yield step
             times.append(self._clock() - start)
         self.network_steps += count * (self.members if networks is None else networks)
         self.sequential_steps += count
-        self.flops += flops * count
+        self.flops += total_flops(work) * count
+        self.work.append((count, work))
         if times:
             self.loops += median(times[WARMUP_STEPS:] or times) * count
             self.once += max(sum(times) - median(times) * taken, 0.0)
@@ -112,7 +114,8 @@ class Rehearsal:
 class Estimate:
     """Expected cost of a study: seconds, floating-point operations (of products and convolutions in its loops),
     network-steps, and peak memory in MiB. A GPU takes all networks of an ensemble in one step: there the number of steps
-    one after the other, `sequential_steps`, counts more than that of network-steps."""
+    one after the other, `sequential_steps`, counts more than that of network-steps. `rest`: seconds of all that is not a
+    training loop; `on_cards`: seconds of the loops on each card of `cards`, as reckoned there."""
 
     study: str
     runs: int
@@ -121,6 +124,8 @@ class Estimate:
     network_steps: float
     sequential_steps: float
     memory_mib: float
+    rest: float
+    on_cards: Mapping[str, float]
 
 
 def estimate(study: Study, config: Config) -> Estimate:
@@ -133,7 +138,8 @@ def estimate(study: Study, config: Config) -> Estimate:
     keep_freed_memory()
     device = resolve_device(config.device)
     before = settled_mib(device)
-    seconds = flops = network_steps = sequential_steps = memory = 0.0
+    seconds = flops = network_steps = sequential_steps = memory = rest = 0.0
+    on_cards = dict.fromkeys(CARDS, 0.0)
     runs = 0
     for part in study.at(config.scale, config.seeds).values():
         if (
@@ -147,16 +153,33 @@ def estimate(study: Study, config: Config) -> Estimate:
             found = _rehearsed(study, part, piece, config, device)
             last = found[-1]
             loops = members / last.members * last.loops if last.compiled else _of_all("loops", found, members)
-            seconds += last.once + loops + _of_all("rest", found, members)
+            outside = _of_all("rest", found, members)
+            seconds += last.once + loops + outside
+            rest += outside
             flops += members / found[0].members * found[0].flops
             network_steps += members / found[0].members * found[0].network_steps
-            sequential_steps += _of_all("sequential_steps", found, members)
+            in_sequence = _of_all("sequential_steps", found, members)
+            sequential_steps += in_sequence
+            for card, each in on_each_card(found[0], members, in_sequence).items():
+                on_cards[card] += each
             needed = _of_all("memory_mib", found, members)
             if last.network_steps:  # trained in tiles
                 needed = min(needed, last.memory_mib + memory_limit(config, device) / 2**20)
             memory = max(memory, needed)
             runs += members
-    return Estimate(study.name, runs, seconds, flops, network_steps, sequential_steps, before + memory)
+    return Estimate(study.name, runs, seconds, flops, network_steps, sequential_steps, before + memory, rest, on_cards)
+
+
+def on_each_card(counted: Rehearsal, members: int, in_sequence: float) -> dict[str, float]:
+    """Seconds of the loops of so many networks on each card, in so many steps one after the other."""
+    if not counted.sequential_steps:
+        return {}
+    longer = in_sequence / counted.sequential_steps
+    larger = members / counted.members / longer
+    return {
+        name: longer * sum(count * seconds_on(card, work, larger) for count, work in counted.work)
+        for name, card in CARDS.items()
+    }
 
 
 def _pieces(part: ScaledPart) -> Iterator[design.EnsembleDesign]:
