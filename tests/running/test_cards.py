@@ -3,10 +3,13 @@
 import pytest
 import torch
 
-from claimcheck.running.cards import OF_BANDWIDTH, OF_PRODUCTS, STARTING, Card, counting, seconds_on, total_flops
-from claimcheck.running.cost import Rehearsal, on_each_card
+from claimcheck.running import cards
+from claimcheck.running.cards import OF_BANDWIDTH, OF_PRODUCTS, RECORDED, STARTED, Card, Count, counting, seconds_on
+from claimcheck.spec.reading import load_study
 
 CARD = Card(bandwidth=1e9, products=1e9)
+PRODUCT = (3 * 4 * 100**2, 2 * 100**3)
+"""Bytes and operations of a product of two matrices 100 x 100."""
 
 
 def counted(program, *inputs):
@@ -51,34 +54,76 @@ def test_backward_is_counted_too():
 
 
 def test_an_operation_takes_its_start_its_bytes_or_its_products():
-    assert seconds_on(CARD, {(8.0, 8.0): 3}) == pytest.approx(3 * STARTING)
-    assert seconds_on(CARD, {(1e9, 8.0): 1}) == pytest.approx(1 / OF_BANDWIDTH)
-    assert seconds_on(CARD, {(8.0, 1e9): 1}) == pytest.approx(1 / OF_PRODUCTS)
-    assert seconds_on(CARD, {(1e9, 8.0): 1, (8.0, 1e9): 2}, 10) == pytest.approx(10 / OF_BANDWIDTH + 20 / OF_PRODUCTS)
-    assert seconds_on(CARD, {(8.0, 8.0): 1}, 10) == pytest.approx(STARTING), "ten times as little is still a start"
+    assert seconds_on(CARD, {(8.0, 8.0): 3}, STARTED) == pytest.approx(3 * STARTED)
+    assert seconds_on(CARD, {(1e9, 8.0): 1}, STARTED) == pytest.approx(1 / OF_BANDWIDTH)
+    assert seconds_on(CARD, {(8.0, 1e9): 1}, STARTED) == pytest.approx(1 / OF_PRODUCTS)
+    both = {(1e9, 8.0): 1, (8.0, 1e9): 2}
+    assert seconds_on(CARD, both, RECORDED, 10) == pytest.approx(10 / OF_BANDWIDTH + 20 / OF_PRODUCTS)
+    assert seconds_on(CARD, {(8.0, 8.0): 1}, RECORDED, 10) == pytest.approx(RECORDED), "ten times as little: a start"
 
 
-def rehearsed(members, networks=None):
-    rehearsal = Rehearsal(torch.device("cpu"), members)
-    matrices = torch.ones(members, 100, 100)
-    for _ in rehearsal.steps(50, networks):
-        torch.bmm(matrices, matrices)
-    return rehearsal
+def test_a_loop_is_counted_by_one_step_and_what_is_no_loop_apart():
+    matrix, count = torch.ones(100, 100), Count(members=3)
+    taken = 0
+    with counting(count.rest):
+        for networks in (None, 1):
+            matrix @ matrix
+            for _ in count.steps(50, networks):
+                matrix @ matrix
+                taken += 1
+    assert taken == 2 * 2
+    assert count.rest == {PRODUCT: 2}
+    assert count.loops == [(50, {PRODUCT: 1})] * 2
+    assert (count.steps_taken, count.network_steps) == (100, 50 * (3 + 1))
 
 
 def test_loops_of_all_networks_are_reckoned_from_those_that_were_rehearsed():
+    def rehearsed(members, networks=None):
+        count, matrices = Count(members), torch.ones(members, 100, 100)
+        for _ in count.steps(50, networks):
+            torch.bmm(matrices, matrices)
+        return count
+
     few, many = rehearsed(2), rehearsed(64)
-    assert few.work == [(50, {(3 * 4 * 2 * 100**2, 2 * 2 * 100**3): 1})]
-    assert total_flops(few.work[0][1]) == 2 * 2 * 100**3
-    for card, seconds in on_each_card(few, 64, 50).items():
-        assert seconds == pytest.approx(on_each_card(many, 64, 50)[card])
+    expected = many.seconds_of_loops(CARD, 50, 50 * 64)
+    assert expected == pytest.approx(50 * 64 * PRODUCT[1] / (OF_PRODUCTS * CARD.products))
+    assert few.seconds_of_loops(CARD, 50, 50 * 64) == pytest.approx(expected)
+    alone = rehearsed(1, 1)  # one network after the other: more steps, and no larger ones
+    assert alone.seconds_of_loops(CARD, 64 * 50, 64 * 50) == pytest.approx(64 * alone.seconds_of_loops(CARD, 50, 50))
+    assert Count(3).seconds_of_loops(CARD, 0, 0) == 0.0
 
 
-def test_networks_one_after_the_other_take_more_steps_and_no_larger_ones():
-    one = rehearsed(1, networks=1)
-    for card, seconds in on_each_card(one, 64, 64 * 50).items():
-        assert seconds == pytest.approx(64 * on_each_card(one, 1, 50)[card])
+CODE = """
+import time
+import pandas as pd
+import torch
+
+def run_tosses(runs, context):
+    matrices = torch.ones(len(runs), 100, 100)
+    for _ in context.steps(30):
+        torch.bmm(matrices, matrices)
+    for _ in range(len(runs)):
+        matrices[0] @ matrices[0]
+        time.sleep(0.02)
+    return pd.DataFrame({"run": runs["run"], "heads": 0.0})
+"""
 
 
-def test_what_has_no_loop_takes_no_time_there():
-    assert on_each_card(Rehearsal(torch.device("cpu"), 3), 12, 0) == {}
+@pytest.mark.parametrize("timing", [False, True])
+def test_a_study_is_reckoned_from_a_few_of_its_units(studies, edit, config, timing):
+    def change(raw):
+        raw["parts"]["tosses"] = {"factors": {"arm": {"values": [0, 1]}}, "timing": timing}
+        raw["scales"] = {"smoke": {"seeds": 20}}
+        raw["claims"][0]["predictions"][0]["measure"] = {"value": "heads", "of": {"arm": 1}}
+        raw["claims"][0]["predictions"][0]["controls"] = {"none": "It is the products that are asked about."}
+
+    edit("coin", change)
+    (studies / "coin" / "runs.py").write_text(CODE)
+    found = cards.reckon(load_study(studies, "coin"), config, CARD)
+    assert found.runs == 40
+    assert 40 * 0.02 < found.python < 3 * 40 * 0.02
+    product = PRODUCT[1] / (OF_PRODUCTS * CARD.products)
+    assert found.loops == (0.0 if timing else pytest.approx(30 * 40 * product))
+    if not timing:
+        assert 40 * product < found.operations < 41 * product
+    assert found.seconds == found.loops + found.operations + found.python

@@ -111,10 +111,19 @@ def test_all_members_lie_on_the_line_through_two_rehearsals(found, expected):
     assert cost._of_all("rest", rehearsals, 16) == expected
 
 
+def test_one_rehearsal_says_that_steps_of_all_networks_are_not_repeated():
+    rehearsal = Rehearsal(torch.device("cpu"), members=4)
+    for networks in (None, 4, 2):
+        list(rehearsal.steps(10, networks))
+    assert cost._in_sequence([rehearsal], 40) == 10 + 10 + 10 * 10
+    other = Rehearsal(torch.device("cpu"), members=8, sequential_steps=50)
+    assert cost._in_sequence([rehearsal, other], 40) == pytest.approx(50 + 5 * 32)
+
+
 def test_all_arms_of_some_seeds_are_rehearsed(products, monkeypatch):
     study, config = products()
     part = next(iter(study.at("smoke").values()))
-    piece = next(iter(cost._pieces(part)))
+    piece = next(iter(cost.pieces(part)))
     seen = []
     monkeypatch.setattr(study_module(study.folder, "runs"), "run_tosses", lambda runs, context: seen.append(runs))
     found = cost._rehearse(study, part, piece, 2, config, torch.device("cpu"), eager=True)
@@ -147,7 +156,7 @@ def test_a_lone_network_is_not_rehearsed(products):
     """It would be trained as two."""
     study, config = products()
     part = next(iter(study.at("smoke").values()))
-    piece = next(iter(cost._pieces(part)))
+    piece = next(iter(cost.pieces(part)))
     lone = dataclasses.replace(piece, runs=piece.runs[piece.runs["arm"] == 0])
     for each in (piece, lone):  # one seed of two arms, two seeds of one
         assert cost._rehearsed(study, part, each, config, torch.device("cpu"))[0].members == 2
@@ -165,7 +174,7 @@ def test_operations_are_counted_in_eager_steps_and_the_time_is_of_the_real_ones(
     """Inside a compiled program there is nothing to count."""
     study = load_study(ROOT / "studies", "double_descent")
     part = study.at("full")["network"].model_copy(update={"seeds": 2})
-    piece = next(piece for piece in cost._pieces(part) if piece.phase == "confirm")
+    piece = next(piece for piece in cost.pieces(part) if piece.phase == "confirm")
     config = load_config(None, {"scale": "full", "device": "cpu", "studies_dir": str(ROOT / "studies")})
     counted = cost._rehearse(study, part, piece, 2, config, torch.device("cpu"), eager=True)
     assert counted.flops > 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +24,7 @@ from claimcheck.cli.options import (
 from claimcheck.errors import ClaimcheckError
 
 if TYPE_CHECKING:
+    from claimcheck.running.cards import Reckoning
     from claimcheck.running.cost import Estimate
 
 
@@ -66,40 +68,41 @@ def cost(
     **options: object,
 ) -> None:
     """Estimate time, operations and memory on this machine by rehearsing a few steps of everything."""
-    from claimcheck.running.cards import CARDS
+    from claimcheck.running.cards import CARDS, reckon
     from claimcheck.running.cost import estimate
     from claimcheck.spec.reading import study_names
 
     if card is not None and card not in CARDS:
         raise ClaimcheckError("no such card is known", where="--card", found=card, expected=" or ".join(CARDS))
     config = config_of(studies_dir=studies_dir, **options)
-    found: dict[str, Estimate] = {}
+    found: dict[str, Any] = {}
     try:
         for name in studies or study_names(studies_dir):
             print(f"rehearsing {name}", file=sys.stderr, flush=True)
-            found[name] = estimate(study_of(name, studies_dir), config)
+            study = study_of(name, studies_dir)
+            found[name] = reckon(study, config, CARDS[card]) if card else estimate(study, config)
     finally:  # what was rehearsed is told, even where a later study cannot be
-        _print_costs(found, card)
+        _print_reckoned(found, card) if card else _print_costs(found)
 
 
-def _print_costs(found: dict[str, Estimate], card: str | None) -> None:
-    """A row a study, and one of all; the last column is the seconds on a card that is not here."""
-    columns = ["runs", "network-steps", "in sequence", "TFLOP", "peak MiB", "seconds"]
+def _print_costs(found: Mapping[str, Estimate]) -> None:
     rows = []
     for name, each in found.items():
         counts = (f"{count:,.0f}" for count in (each.runs, each.network_steps, each.sequential_steps))
-        rows.append([name, *counts, f"{each.flops / 1e12:.3g}", f"{each.memory_mib:,.0f}", f"{each.seconds:,.1f}"])
-    rows.append(["all", *[""] * 5, f"{sum(each.seconds for each in found.values()):,.1f}"])
-    if card:
-        columns.append(f"on {card}")
-        there = [each.rest + each.on_cards[card] for each in found.values()]
-        for row, seconds in zip(rows, [*there, sum(there)], strict=True):
-            row.append(f"{seconds:,.1f}")
-    print_table(["study"], columns, rows)
-    if card:
-        print(
-            f"{card}: loops by counted operations and its data sheet, all else as it takes on this machine; not measured."
-        )
+        rows.append((name, *counts, f"{each.flops / 1e12:.3g}", f"{each.memory_mib:,.0f}", f"{each.seconds:,.1f}"))
+    rows.append(("all", "", "", "", "", "", f"{sum(each.seconds for each in found.values()):,.1f}"))
+    print_table(["study"], ["runs", "network-steps", "in sequence", "TFLOP", "peak MiB", "seconds"], rows)
+
+
+def _print_reckoned(found: Mapping[str, Reckoning], card: str) -> None:
+    from claimcheck.running.cards import Reckoning
+
+    rows = []
+    for name, each in [*found.items(), ("all", sum(found.values(), start=Reckoning()))]:
+        seconds = (each.loops, each.operations, each.python, each.seconds)
+        rows.append((name, f"{each.runs:,}", *(f"{number:,.1f}" for number in seconds)))
+    print_table(["study"], ["runs", "s training", "s other operations", "s Python", "seconds"], rows)
+    print(f"{card}: by counted operations and its data sheet, Python as on this machine; not measured.")
 
 
 @app.command()

@@ -1,22 +1,33 @@
-"""How long training loops would take on a card that is not here: reckoned from counted operations, `cost --card`.
+"""`claimcheck cost --card`: what a study would take on a card that is not here, reckoned from counted operations.
 
 A roofline (Williams, Waterman and Patterson 2009): an operation takes as long as its start, its bytes or its products,
 whichever takes longest, and operations follow one another. The engine records a step once and replays it (a CUDA
-graph); what the compiler would fuse counts as it is. No card was asked, so this is arithmetic, and no measurement.
+graph), so that its operations start sooner; what the compiler would fuse counts as it is. Python, NumPy and parts that
+measure time take as long as on this machine. No card was asked: this is arithmetic, and no measurement.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
+
+from claimcheck.engine.memory import keep_freed_memory
+from claimcheck.running.cost import parts_run, perform, pieces, some_of
+from claimcheck.running.runner import context_for
+from claimcheck.spec import design
+from claimcheck.spec.config import Config
+from claimcheck.spec.models import Study
+from claimcheck.spec.parts import ScaledPart
 
 Work = Counter[tuple[float, float]]
 """How often a step has an operation of so many bytes (read and written) and so many floating-point operations."""
@@ -36,8 +47,8 @@ CARDS: Mapping[str, Card] = {
 }
 """By NVIDIA's data sheets: A100 (PCIe, 80 GB) and H100 (SXM)."""
 
-STARTING = 4e-6
-"""Seconds an operation of a recorded step takes at the least."""
+RECORDED, STARTED = 4e-6, 10e-6
+"""Seconds that an operation takes at the least: replayed in a recorded step, and started by Python."""
 OF_BANDWIDTH, OF_PRODUCTS = 0.8, 0.5
 """Shares of the promised rates that are reached."""
 
@@ -69,27 +80,148 @@ class _EveryOperation(dict[Any, Any]):
 
 
 @contextmanager
-def counting() -> Iterator[Work]:
+def counting(into: Work | None = None) -> Iterator[Work]:
     """Counts what PyTorch does inside: every operation that computes or copies, with its bytes and operations."""
-    work: Work = Counter()
+    work: Work = Counter() if into is None else into
     counter = FlopCounterMode(display=False)
     counter.flop_registry = _EveryOperation(counter.flop_registry, work)
     with counter:
         yield work
 
 
-def total_flops(work: Work) -> float:
-    """Floating-point operations of all products and convolutions in a step."""
-    return float(sum(times * flops for (_, flops), times in work.items()))
+def seconds_on(card: Card, work: Work, start: float, times_as_large: float = 1.0) -> float:
+    """Seconds of these operations with so many times as many networks as were counted.
 
-
-def seconds_on(card: Card, work: Work, times_as_large: float = 1.0) -> float:
-    """Seconds of a step with so many times as many networks as were counted."""
+    Args:
+        start: what each takes at the least.
+    """
     bandwidth, products = OF_BANDWIDTH * card.bandwidth, OF_PRODUCTS * card.products
     return math.fsum(
-        times * max(STARTING, times_as_large * moved / bandwidth, times_as_large * flops / products)
+        times * max(start, times_as_large * moved / bandwidth, times_as_large * flops / products)
         for (moved, flops), times in work.items()
     )
+
+
+@dataclass
+class Count:
+    """A rehearsal that counts: of every loop one step, and all that is not a loop.
+
+    Attributes:
+        members: networks that were rehearsed.
+        loops: number of steps and operations of one, for each loop. rest: operations outside of loops.
+        steps_taken, network_steps: of all loops; the latter times the networks of each.
+    """
+
+    members: int
+    loops: list[tuple[int, Work]] = field(default_factory=list)
+    rest: Work = field(default_factory=Counter)
+    steps_taken: int = 0
+    network_steps: int = 0
+
+    def steps(self, count: int, networks: int | None = None) -> Iterator[int]:
+        """The first two of `count` steps of some networks (all, if not given); the last of them is counted."""
+        outside, last = self.rest.copy(), Counter()
+        for step in range(min(count, 2)):
+            last = Counter()
+            with counting(last):
+                yield step
+        self.rest.clear()
+        self.rest.update(outside)
+        self.loops.append((count, last))
+        self.steps_taken += count
+        self.network_steps += count * (self.members if networks is None else networks)
+
+    def seconds_of_loops(self, card: Card, steps_taken: float, network_steps: float) -> float:
+        """Seconds of so many steps one after the other, of so many networks together."""
+        if not self.network_steps:
+            return 0.0
+        longer = steps_taken / self.steps_taken
+        larger = network_steps / self.network_steps / longer
+        return longer * sum(count * seconds_on(card, work, RECORDED, larger) for count, work in self.loops)
+
+
+@dataclass(frozen=True)
+class Reckoning:
+    """A study on a card: `loops` are seconds of its training, `operations` of all else that PyTorch computes, and
+    `python` what this machine took for all that is no operation of PyTorch, and for parts that measure time."""
+
+    runs: int = 0
+    loops: float = 0.0
+    operations: float = 0.0
+    python: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All of it, one after the other."""
+        return self.loops + self.operations + self.python
+
+    def __add__(self, other: Reckoning) -> Reckoning:
+        return Reckoning(
+            self.runs + other.runs,
+            self.loops + other.loops,
+            self.operations + other.operations,
+            self.python + other.python,
+        )
+
+
+def reckon(study: Study, config: Config, card: Card) -> Reckoning:
+    """Rehearse every ensemble of `study` at the configured scale on the CPU, and reckon what the card would take.
+
+    Raises:
+        ClaimcheckError: the study's code fails for want of data or by a fault that a run would meet too.
+    """
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    found = Reckoning()
+    for part in parts_run(study, config, torch.device("cpu")):
+        for piece in pieces(part):
+            found += _reckoned(study, part, piece, config, card)
+    return found
+
+
+def _reckoned(study: Study, part: ScaledPart, piece: design.EnsembleDesign, config: Config, card: Card) -> Reckoning:
+    """An ensemble, along the line through two rehearsals of some of its seeds."""
+    every = piece.runs["seed"].nunique()
+    fewest = 1 if len(piece.runs) > every else min(2, every)  # a lone network is trained as two twins
+    members = len(piece.runs)
+    few, more = (_counted(study, part, piece, seeds, config) for seeds in (fewest, min(2 * fewest, every)))
+    measured, python = _outside_of_operations(study, part, piece, min(2 * fewest, every), config)
+    scale = members / more.members
+    if part.timing:
+        return Reckoning(members, python=measured * scale)
+
+    def of_all(one: float, other: float) -> float:
+        slope = other / more.members
+        if few.members < more.members:
+            slope = min(max((other - one) / (more.members - few.members), 0.0), slope)
+        return other + slope * (members - more.members)
+
+    steps = of_all(few.steps_taken, more.steps_taken), of_all(few.network_steps, more.network_steps)
+    operations = (seconds_on(card, count.rest, STARTED) for count in (few, more))
+    return Reckoning(members, more.seconds_of_loops(card, *steps), of_all(*operations), python * scale)
+
+
+def _counted(study: Study, part: ScaledPart, piece: design.EnsembleDesign, seeds: int, config: Config) -> Count:
+    runs = some_of(piece, seeds)
+    count = Count(len(runs))
+    context = context_for(study, config, part, piece, torch.device("cpu"), steps=count.steps, eager=True)
+    with counting(count.rest):
+        perform(study, part, piece, runs, context)
+    return count
+
+
+def _outside_of_operations(
+    study: Study, part: ScaledPart, piece: design.EnsembleDesign, seeds: int, config: Config
+) -> tuple[float, float]:
+    """Seconds of a rehearsal on this machine, and of what in it is no operation of PyTorch."""
+    runs = some_of(piece, seeds)
+    steps = Count(len(runs)).steps
+    context = context_for(study, config, part, piece, torch.device("cpu"), steps=steps, eager=True)
+    start = time.perf_counter()
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        perform(study, part, piece, runs, context)
+        seconds = time.perf_counter() - start
+    return seconds, max(seconds - profiled.key_averages().self_cpu_time_total / 1e6, 0.0)
 
 
 def _tensors(tree: Any) -> list[Tensor]:

@@ -11,18 +11,20 @@ from __future__ import annotations
 import ctypes
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+import pandas as pd
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from claimcheck.engine.context import Context
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results.provenance import peak_memory_mib
-from claimcheck.running.cards import CARDS, Work, counting, seconds_on, total_flops
 from claimcheck.running.devices import has_compiler, memory_limit, resolve_device
 from claimcheck.running.runner import context_for
 from claimcheck.spec import design
@@ -50,8 +52,7 @@ class Rehearsal:
         once: seconds that first steps took longer than others: compiling, recording, counting.
         loops: seconds that the loops would take, all steps. rest: seconds of all that is not a loop.
         flops: floating-point operations of all steps. network_steps: steps of all loops, times the networks of each.
-        sequential_steps: steps of all loops, each of however many networks at once.
-        work: of every loop, its number of steps and the operations of one.
+        sequential_steps: steps of all loops, each of however many networks at once. at_once: those that all networks take.
         memory_mib: by how much the peak of the process's memory (on a GPU: of its own) rose over what there was before.
         faster: steps were taken as they are, and the engine has a faster form. compiled: the engine chose the form.
     """
@@ -64,7 +65,7 @@ class Rehearsal:
     flops: float = 0.0
     network_steps: int = 0
     sequential_steps: int = 0
-    work: list[tuple[int, Work]] = field(default_factory=list)
+    at_once: int = 0
     memory_mib: float = 0.0
     faster: bool = False
     compiled: bool = False
@@ -73,19 +74,20 @@ class Rehearsal:
     def steps(self, count: int, networks: int | None = None) -> Iterator[int]:
         """The first few of `count` steps of some networks (all, if not given): warm up, count operations once, time the rest."""
         taken = min(count, WARMUP_STEPS + TIMED_STEPS)
-        times, work = [], Work()
+        times, flops = [], 0.0
         for step in range(taken):
             start = self._clock()
             if step == 1 or taken == 1:
-                with counting() as work:
+                with FlopCounterMode(display=False) as counter:
                     yield step
+                flops = float(counter.get_total_flops())
             else:
                 yield step
             times.append(self._clock() - start)
         self.network_steps += count * (self.members if networks is None else networks)
         self.sequential_steps += count
-        self.flops += total_flops(work) * count
-        self.work.append((count, work))
+        self.at_once += count if networks in (None, self.members) else 0
+        self.flops += flops * count
         if times:
             self.loops += median(times[WARMUP_STEPS:] or times) * count
             self.once += max(sum(times) - median(times) * taken, 0.0)
@@ -114,8 +116,7 @@ class Rehearsal:
 class Estimate:
     """Expected cost of a study: seconds, floating-point operations (of products and convolutions in its loops),
     network-steps, and peak memory in MiB. A GPU takes all networks of an ensemble in one step: there the number of steps
-    one after the other, `sequential_steps`, counts more than that of network-steps. `rest`: seconds of all that is not a
-    training loop; `on_cards`: seconds of the loops on each card of `cards`, as reckoned there."""
+    one after the other, `sequential_steps`, counts more than that of network-steps."""
 
     study: str
     runs: int
@@ -124,8 +125,6 @@ class Estimate:
     network_steps: float
     sequential_steps: float
     memory_mib: float
-    rest: float
-    on_cards: Mapping[str, float]
 
 
 def estimate(study: Study, config: Config) -> Estimate:
@@ -138,51 +137,37 @@ def estimate(study: Study, config: Config) -> Estimate:
     keep_freed_memory()
     device = resolve_device(config.device)
     before = settled_mib(device)
-    seconds = flops = network_steps = sequential_steps = memory = rest = 0.0
-    on_cards = dict.fromkeys(CARDS, 0.0)
+    seconds = flops = network_steps = sequential_steps = memory = 0.0
     runs = 0
-    for part in study.at(config.scale, config.seeds).values():
-        if (
-            part.seeds == 0
-            or (part.needs_gpu and device.type != "cuda")
-            or (part.needs_compiler and not has_compiler())
-        ):
-            continue
-        for piece in _pieces(part):
+    for part in parts_run(study, config, device):
+        for piece in pieces(part):
             members = len(piece.runs)
             found = _rehearsed(study, part, piece, config, device)
             last = found[-1]
             loops = members / last.members * last.loops if last.compiled else _of_all("loops", found, members)
-            outside = _of_all("rest", found, members)
-            seconds += last.once + loops + outside
-            rest += outside
+            seconds += last.once + loops + _of_all("rest", found, members)
             flops += members / found[0].members * found[0].flops
             network_steps += members / found[0].members * found[0].network_steps
-            in_sequence = _of_all("sequential_steps", found, members)
-            sequential_steps += in_sequence
-            for card, each in on_each_card(found[0], members, in_sequence).items():
-                on_cards[card] += each
+            sequential_steps += _in_sequence(found, members)
             needed = _of_all("memory_mib", found, members)
             if last.network_steps:  # trained in tiles
                 needed = min(needed, last.memory_mib + memory_limit(config, device) / 2**20)
             memory = max(memory, needed)
             runs += members
-    return Estimate(study.name, runs, seconds, flops, network_steps, sequential_steps, before + memory, rest, on_cards)
+    return Estimate(study.name, runs, seconds, flops, network_steps, sequential_steps, before + memory)
 
 
-def on_each_card(counted: Rehearsal, members: int, in_sequence: float) -> dict[str, float]:
-    """Seconds of the loops of so many networks on each card, in so many steps one after the other."""
-    if not counted.sequential_steps:
-        return {}
-    longer = in_sequence / counted.sequential_steps
-    larger = members / counted.members / longer
-    return {
-        name: longer * sum(count * seconds_on(card, work, larger) for count, work in counted.work)
-        for name, card in CARDS.items()
-    }
+def parts_run(study: Study, config: Config, device: torch.device) -> list[ScaledPart]:
+    """The parts that are run at the configured scale on a device like this."""
+    return [
+        part
+        for part in study.at(config.scale, config.seeds).values()
+        if part.seeds and (device.type == "cuda" or not part.needs_gpu) and (has_compiler() or not part.needs_compiler)
+    ]
 
 
-def _pieces(part: ScaledPart) -> Iterator[design.EnsembleDesign]:
+def pieces(part: ScaledPart) -> Iterator[design.EnsembleDesign]:
+    """Every ensemble of a part, those of pilots first; a tuned factor has the middle of its grid."""
     runs = design.confirmatory_runs(part)
     if part.tune:
         yield from design.ensembles(part, design.pilot_runs(part), "pilot")
@@ -231,14 +216,30 @@ def _rehearse(
     eager: bool,
 ) -> Rehearsal:
     """Rehearse the runs of the first ``seeds`` seeds."""
-    runs = piece.runs[piece.runs["seed"].isin(piece.runs["seed"].unique()[:seeds])].reset_index(drop=True)
+    runs = some_of(piece, seeds)
     rehearsal = Rehearsal(device, len(runs), compiled=not eager)
     context = context_for(study, config, part, piece, device, steps=rehearsal.steps, eager=eager)
+    with rehearsal.whole():
+        perform(study, part, piece, runs, context)
+    rehearsal.faster = bool(context.notes.get("faster"))
+    return rehearsal
+
+
+def some_of(piece: design.EnsembleDesign, seeds: int) -> pd.DataFrame:
+    """The runs of the ensemble's first ``seeds`` seeds."""
+    return piece.runs[piece.runs["seed"].isin(piece.runs["seed"].unique()[:seeds])].reset_index(drop=True)
+
+
+def perform(study: Study, part: ScaledPart, piece: design.EnsembleDesign, runs: pd.DataFrame, context: Context) -> None:
+    """Call the part's function on some runs of an ensemble.
+
+    Raises:
+        ClaimcheckError: it fails, as a run would.
+    """
     name = study.run_function(part.name)
     function = getattr(study_module(study.folder, "runs"), name)
     try:
-        with rehearsal.whole():
-            function(runs, context)
+        function(runs, context)
     except ClaimcheckError:
         raise
     except Exception as error:
@@ -246,8 +247,6 @@ def _rehearse(
             f"failed in rehearsal on {piece.name} ({type(error).__name__}: {error})",
             where=f"{study.folder / 'runs.py'}: {name}",
         ) from error
-    rehearsal.faster = bool(context.notes.get("faster"))
-    return rehearsal
 
 
 def _of_all(name: str, found: list[Rehearsal], members: int) -> float:
@@ -260,6 +259,14 @@ def _of_all(name: str, found: list[Rehearsal], members: int) -> float:
     if before is not None:
         slope = min(max((here - getattr(before, name)) / (last.members - before.members), 0.0), slope)
     return here + slope * (members - last.members)
+
+
+def _in_sequence(found: list[Rehearsal], members: int) -> float:
+    """Steps one after the other. One rehearsal cannot tell how they grow: those that all its networks took do not."""
+    if len(found) > 1:
+        return _of_all("sequential_steps", found, members)
+    (only,) = found
+    return only.at_once + (only.sequential_steps - only.at_once) * members / only.members
 
 
 def settled_mib(device: torch.device) -> float:
