@@ -175,7 +175,8 @@ def test_pages_of_programs_are_not_memory_of_training(tmp_path, monkeypatch):
         sum(kept[0][:: mmap.PAGESIZE])
 
     def fill_memory(module, job):
-        bytearray(b"1" * size)
+        kept.append(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE))  # no memory that was freed before
+        kept[-1].write(bytes(size))
 
     nothing, read, filled = (
         (monkeypatch.setattr(PEAK, "train", each), PEAK._highest(None, JOB))[1]

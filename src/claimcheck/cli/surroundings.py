@@ -20,6 +20,8 @@ OURS = {
     "MPLBACKEND": "agg",
     # Nobody's settings, however broken: figures have the project's style, and training imports matplotlib, too.
     "MATPLOTLIBRC": os.devnull,
+    # PyTorch's profiler, which `cost --card` asks, tells when it begins and ends; nobody asked.
+    "KINETO_LOG_LEVEL": "99",
 }
 
 FOREIGN = (

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
+from torch.autograd.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from claimcheck.engine.memory import keep_freed_memory
@@ -218,10 +218,10 @@ def _outside_of_operations(
     steps = Count(len(runs)).steps
     context = context_for(study, config, part, piece, torch.device("cpu"), steps=steps, eager=True)
     start = time.perf_counter()
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+    with profile() as profiled:
         perform(study, part, piece, runs, context)
         seconds = time.perf_counter() - start
-    return seconds, max(seconds - profiled.key_averages().self_cpu_time_total / 1e6, 0.0)
+    return seconds, max(seconds - profiled.self_cpu_time_total / 1e6, 0.0)
 
 
 def _tensors(tree: Any) -> list[Tensor]:
