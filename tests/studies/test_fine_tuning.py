@@ -158,7 +158,7 @@ def test_memory_is_measured_with_the_package_that_runs_installed_or_not(tmp_path
 def test_the_system_reports_about_what_is_counted_and_low_rank_needs_less():
     jobs = [JOB, JOB | {"rank": 4}, JOB | {"batch_size": 1024}]
     whole, low, large = (each["peak"] for each in PEAK.measured(jobs))
-    assert 1.0 < whole / PEAK.counted(jobs[0]) < 1.7
+    assert 0.9 < whole / PEAK.counted(jobs[0]) < 1.7
     assert low < whole / 2
     assert 0.9 < large / PEAK.counted(jobs[2]) < 1.7
 
