@@ -53,6 +53,19 @@ def test_backward_is_counted_too():
     assert sum(products) == 2
 
 
+def test_gradients_are_counted_however_they_are_asked_for():
+    """With modules called before, the counter's own hooks fail where a leaf is asked for."""
+    module, images = torch.nn.Linear(10, 20), torch.ones(5, 10, requires_grad=True)
+
+    def gradients():
+        outputs = module(images)
+        rows = torch.eye(100).view(100, 5, 20)
+        torch.func.vmap(lambda row: torch.autograd.grad(outputs, images, row, retain_graph=True)[0])(rows)
+        outputs.sum().backward()
+
+    assert sum(times for (_, flops), times in counted(gradients).items() if flops) >= 3
+
+
 def test_an_operation_takes_its_start_its_bytes_or_its_products():
     assert seconds_on(CARD, {(8.0, 8.0): 3}, STARTED) == pytest.approx(3 * STARTED)
     assert seconds_on(CARD, {(1e9, 8.0): 1}, STARTED) == pytest.approx(1 / OF_BANDWIDTH)

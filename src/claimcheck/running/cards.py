@@ -12,7 +12,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,12 +79,19 @@ class _EveryOperation(dict[Any, Any]):
         return counted
 
 
+class _NoModules(nullcontext[None]):
+    """In place of what tells the counter which module an operation belongs to."""
+
+    parents = ("Global",)
+
+
 @contextmanager
 def counting(into: Work | None = None) -> Iterator[Work]:
     """Counts what PyTorch does inside: every operation that computes or copies, with its bytes and operations."""
     work: Work = Counter() if into is None else into
     counter = FlopCounterMode(display=False)
     counter.flop_registry = _EveryOperation(counter.flop_registry, work)
+    counter.mod_tracker = _NoModules()  # its hooks do not stand every way to ask for gradients
     with counter:
         yield work
 
@@ -183,12 +190,14 @@ def _reckoned(study: Study, part: ScaledPart, piece: design.EnsembleDesign, conf
     """An ensemble, along the line through two rehearsals of some of its seeds."""
     every = piece.runs["seed"].nunique()
     fewest = 1 if len(piece.runs) > every else min(2, every)  # a lone network is trained as two twins
-    members = len(piece.runs)
-    few, more = (_counted(study, part, piece, seeds, config) for seeds in (fewest, min(2 * fewest, every)))
-    measured, python = _outside_of_operations(study, part, piece, min(2 * fewest, every), config)
-    scale = members / more.members
+    most, members = min(2 * fewest, every), len(piece.runs)
     if part.timing:
-        return Reckoning(members, python=measured * scale)
+        runs, seconds, _ = _performed(study, part, piece, most, config, nullcontext())
+        return Reckoning(members, python=seconds * members / runs)
+    few, more = (_counted(study, part, piece, seeds, config) for seeds in (fewest, most))
+    profiled = profile()
+    runs, seconds, _ = _performed(study, part, piece, most, config, profiled)
+    python = max(seconds - profiled.self_cpu_time_total / 1e6, 0.0) * members / runs
 
     def of_all(one: float, other: float) -> float:
         slope = other / more.members
@@ -198,30 +207,33 @@ def _reckoned(study: Study, part: ScaledPart, piece: design.EnsembleDesign, conf
 
     steps = of_all(few.steps_taken, more.steps_taken), of_all(few.network_steps, more.network_steps)
     operations = (seconds_on(card, count.rest, STARTED) for count in (few, more))
-    return Reckoning(members, more.seconds_of_loops(card, *steps), of_all(*operations), python * scale)
+    return Reckoning(members, more.seconds_of_loops(card, *steps), of_all(*operations), python)
 
 
 def _counted(study: Study, part: ScaledPart, piece: design.EnsembleDesign, seeds: int, config: Config) -> Count:
+    """A rehearsal of the ensemble's first ``seeds`` seeds that counts."""
+    rest: Work = Counter()
+    return _performed(study, part, piece, seeds, config, counting(rest), rest)[2]
+
+
+def _performed(
+    study: Study,
+    part: ScaledPart,
+    piece: design.EnsembleDesign,
+    seeds: int,
+    config: Config,
+    around: AbstractContextManager[Any],
+    rest: Work | None = None,
+) -> tuple[int, float, Count]:
+    """How many runs a rehearsal took inside ``around``, its seconds, and what was counted in its loops."""
     runs = some_of(piece, seeds)
-    count = Count(len(runs))
+    count = Count(len(runs), rest=Counter() if rest is None else rest)
     context = context_for(study, config, part, piece, torch.device("cpu"), steps=count.steps, eager=True)
-    with counting(count.rest):
-        perform(study, part, piece, runs, context)
-    return count
-
-
-def _outside_of_operations(
-    study: Study, part: ScaledPart, piece: design.EnsembleDesign, seeds: int, config: Config
-) -> tuple[float, float]:
-    """Seconds of a rehearsal on this machine, and of what in it is no operation of PyTorch."""
-    runs = some_of(piece, seeds)
-    steps = Count(len(runs)).steps
-    context = context_for(study, config, part, piece, torch.device("cpu"), steps=steps, eager=True)
-    start = time.perf_counter()
-    with profile() as profiled:
+    with around:
+        start = time.perf_counter()
         perform(study, part, piece, runs, context)
         seconds = time.perf_counter() - start
-    return seconds, max(seconds - profiled.self_cpu_time_total / 1e6, 0.0)
+    return len(runs), seconds, count
 
 
 def _tensors(tree: Any) -> list[Tensor]:
