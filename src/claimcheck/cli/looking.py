@@ -103,6 +103,7 @@ def _print_reckoned(found: Mapping[str, Reckoning], card: str) -> None:
         rows.append((name, f"{each.runs:,}", *(f"{number:,.1f}" for number in seconds)))
     print_table(["study"], ["runs", "s training", "s other operations", "s Python", "seconds"], rows)
     print(f"{card}: by counted operations and its data sheet, Python as on this machine; not measured.")
+    print("Parts that need a GPU are left out, since they cannot be rehearsed without one.")
 
 
 @app.command()

@@ -2,8 +2,9 @@
 
 A roofline (Williams, Waterman and Patterson 2009): an operation takes as long as its start, its bytes or its products,
 whichever takes longest, and operations follow one another. The engine records a step once and replays it (a CUDA
-graph), so that its operations start sooner; what the compiler would fuse counts as it is. Python, NumPy and parts that
-measure time take as long as on this machine. No card was asked: this is arithmetic, and no measurement.
+graph), so that its operations start sooner; what the compiler would fuse counts as it is. Python and NumPy take as long
+as on this machine. All that PyTorch computes counts as done on the card, also what a part would time on the CPU; parts
+that need a GPU cannot be rehearsed and are left out. No card was asked: this is arithmetic, and no measurement.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ class Count:
 @dataclass(frozen=True)
 class Reckoning:
     """A study on a card: `loops` are seconds of its training, `operations` of all else that PyTorch computes, and
-    `python` what this machine took for all that is no operation of PyTorch, and for parts that measure time."""
+    `python` what this machine took for all that is no operation of PyTorch."""
 
     runs: int = 0
     loops: float = 0.0
@@ -191,9 +192,11 @@ def _reckoned(study: Study, part: ScaledPart, piece: design.EnsembleDesign, conf
     every = piece.runs["seed"].nunique()
     fewest = 1 if len(piece.runs) > every else min(2, every)  # a lone network is trained as two twins
     most, members = min(2 * fewest, every), len(piece.runs)
-    if part.timing:
-        runs, seconds, _ = _performed(study, part, piece, most, config, nullcontext())
-        return Reckoning(members, python=seconds * members / runs)
+    if part.timing:  # the same again for each seed, as often as a time is taken: Python is in an operation's start
+        count = _counted(study, part, piece, fewest, config)
+        scale = members / count.members
+        loops = count.seconds_of_loops(card, count.steps_taken * scale, count.network_steps * scale)
+        return Reckoning(members, loops, seconds_on(card, count.rest, STARTED) * scale)
     few, more = (_counted(study, part, piece, seeds, config) for seeds in (fewest, most))
     profiled = profile()
     runs, seconds, _ = _performed(study, part, piece, most, config, profiled)
