@@ -150,7 +150,7 @@ def outcome(study, scale, part, piece, device, data_dir):
 
 def same_on_the_device(study, scale, part, monkeypatch, data_dir):
     monkeypatch.setattr(training, "choose", lambda parts, *_: Recorded(*parts))
-    piece = next(piece for piece in cost._pieces(part) if piece.phase == "confirm")
+    piece = next(piece for piece in cost.pieces(part) if piece.phase == "confirm")
     device = outcome(study, scale, part, piece, DEVICE, data_dir)
     cpu = outcome(study, scale, part, piece, torch.device("cpu"), data_dir)
     pd.testing.assert_frame_equal(device, cpu, rtol=1e-5)
