@@ -161,8 +161,11 @@ def test_forced_records_take_the_receipt_of_the_old_ones_away(locate, make):
     view.withdraw(coin)
     assert coin.receipt.is_file(), "the view shows what the store holds"
     facts = coin.read_provenance()
-    runner.run_parts(coin, coin.parts, again=True)
-    runner.assemble(coin)
+    for _ in range(20):  # on a fast machine it can take as many milliseconds again, which would be the same records
+        runner.run_parts(coin, coin.parts, again=True)
+        runner.assemble(coin)
+        if coin.read_provenance().parts["tosses"].ensembles != facts.parts["tosses"].ensembles:
+            break
     assert coin.read_provenance().parts["tosses"].ensembles != facts.parts["tosses"].ensembles
     view.withdraw(coin)
     assert not coin.receipt.is_file()
