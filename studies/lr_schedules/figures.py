@@ -8,7 +8,7 @@ from claimcheck.figures import style
 
 from .constants import RECIPES, shape_of
 
-DATA = {"mnist1d_pool": "signals", "digits": "digits", "fashion_mnist": "Fashion-MNIST"}
+DATA = {"mnist1d_pool": "MNIST-1D", "digits": "digits", "fashion_mnist": "Fashion-MNIST"}
 RECIPE_NAMES = {
     "constant": "constant",
     "step": "to a tenth",
@@ -91,7 +91,7 @@ def plot_grid(records):
 def plot_range_test(records):
     """What training at a suggested rate costs, by rule and length of the ramp, a panel for each data set."""
     rules = {"at_minimum": "lowest loss / 10", "steepest": "steepest fall"}
-    ramps = {0.333: "ramp of a third", 3.0: "ramp three times as long"}
+    ramps = {0.333: "ramp of ⅓ × training", 3.0: "ramp of 3 × training"}
     names = {f"{rule}/{ramp:g}": f"{name},\n{words}" for rule, name in rules.items() for ramp, words in ramps.items()}
     rows = pd.concat([
         records.assign(regret=records[f"regret_{rule}"], case=rule + "/" + records["ramp"].map("{:g}".format))

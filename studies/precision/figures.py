@@ -9,7 +9,7 @@ from claimcheck.figures import style
 
 from .constants import EXPONENTS, FIRST_SCALE, PLANTED_SCALE, ZERO
 
-DATA = {"mnist1d_pool": "signals", "digits": "digits", "fashion_mnist": "Fashion-MNIST", "recall": "recall"}
+DATA = {"mnist1d_pool": "MNIST-1D", "digits": "digits", "fashion_mnist": "Fashion-MNIST", "recall": "recall"}
 RECIPES = {
     "fp32": "fp32",
     "fp16_pure": "fp16, all of it",

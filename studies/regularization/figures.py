@@ -45,7 +45,7 @@ def plot_l2(records):
     """Distance of Adam with a penalty from AdamW over the strength of the penalty, and the level of one algorithm."""
     axis = style.axis()
     style.curves(axis, records, x="strength", y="distance", by="dataset", labels=DATA)
-    style.level(axis, 0.01, "one algorithm")
+    style.level(axis, 0.01, "hardly apart: 1 %")
     labels = {"xlabel": "strength of the penalty", "ylabel": "distance / norm of the weights"}
     return style.finish(axis, records, log_ticks=sorted(records["strength"].unique()), yscale="log", **labels)
 
