@@ -5,7 +5,7 @@ import pandas as pd
 
 from claimcheck.figures import style
 
-from .statistics import GUESS, best_of, losses
+from .statistics import GUESS, best_of, guessing, losses
 
 DATA = {"mnist1d_pool": "MNIST-1D", "mnist5k": "MNIST", "cmudict": "words"}
 NETWORKS = {"mlp": "MLP", "cnn": "CNN", "spellings": "spellings", "phonemes": "phonemes"}
@@ -33,7 +33,7 @@ VARIANTS = {
 
 def _capped(records):
     """The records with a `loss` that is nowhere above that of guessing."""
-    worst = np.where(records["dataset"] == "cmudict", np.log(29), np.log(10))
+    worst = records["network"].map(guessing) if "network" in records else guessing("")
     return records.assign(loss=records["test_loss"].fillna(np.inf).clip(upper=worst))
 
 

@@ -64,9 +64,12 @@ def near_divergence(
 
 
 def less_than_a_tenth(records: pd.DataFrame, activation: str, of: str) -> pd.Series:
-    """Dead share of one activation less a tenth of another's, mean over the learning rates that both survived."""
-    mine, other = (where_survived(records, name) for name in (activation, of))
-    return (mine - 0.1 * other).mean(axis=1)
+    """Dead share of one activation less a tenth of another's, mean over the learning rates that the other survived.
+
+    What the one does there counts, whether it learns or not; a network that diverged has lost all its units.
+    """
+    mine = by_seed(records, "dead", "learning_rate", activation=activation, if_diverged=1.0)
+    return (mine - 0.1 * where_survived(records, of)).mean(axis=1)
 
 
 def factor_beside_he(records: pd.DataFrame, variance: float) -> pd.Series:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
+from claimcheck.data import words
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.judging import judge, rule
 from claimcheck.results import records
@@ -286,3 +287,16 @@ def test_figures_draw_without_problems(drawn_well, figure):
 
 def test_no_control_passes(controls_that_passed):
     assert controls_that_passed == set()
+
+
+def test_an_optimiser_that_is_better_but_no_more_forgiving_gains_nothing_from_few_trials():
+    """The same grid of losses, all lower by a third of a nat: what three draws cost is the same."""
+    worse, better = grid_of([1.5, 1.0, 1.2, 2.0], optimizer="momentum"), grid_of([1.2, 0.7, 0.9, 1.7])
+    found = STATISTICS.budget_difference(pd.concat([worse, better]), 3, "adamw", "momentum")
+    assert found.tolist() == pytest.approx([0.0], abs=1e-12)
+
+
+def test_guessing_is_among_the_symbols_that_there_are():
+    assert STATISTICS.CLASSES == {"spellings": len(words.LETTERS), "phonemes": len(words.PHONEMES)}
+    rows = grid_of([1.0, 3.6], data="cmudict", network="phonemes")
+    assert STATISTICS.losses(rows, "adamw")["phonemes"].iloc[0].tolist() == pytest.approx([1.0, 3.6])

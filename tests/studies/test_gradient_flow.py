@@ -271,3 +271,21 @@ def test_full_scale_runs_with_two_seeds_and_less_of_everything(fashion, tmp_path
 
 def test_no_control_passes(controls_that_passed):
     assert controls_that_passed == set()
+
+
+def test_swish_is_not_excused_where_it_fails_itself():
+    """ReLU survives both rates and loses half of its units; Swish loses none at the one and diverges at the other."""
+    rows = pd.DataFrame([
+        {"seed": 0, "activation": "relu", "learning_rate": 0.3, "dead": 0.5, "train_loss": 0.1},
+        {"seed": 0, "activation": "relu", "learning_rate": 1.4, "dead": 0.5, "train_loss": 0.1},
+        {"seed": 0, "activation": "swish", "learning_rate": 0.3, "dead": 0.0, "train_loss": 0.1},
+        {"seed": 0, "activation": "swish", "learning_rate": 1.4, "dead": np.nan, "train_loss": np.nan},
+    ])  # fmt: skip
+    less_than_a_tenth = ASKED.module("statistics").less_than_a_tenth
+    assert less_than_a_tenth(rows, "swish", "relu").tolist() == pytest.approx([(0.0 + 1.0) / 2 - 0.05])
+    kept = rows.assign(dead=rows["dead"].fillna(0.9), train_loss=rows["train_loss"].fillna(9.9))
+    assert less_than_a_tenth(kept, "swish", "relu").tolist() == pytest.approx([(0.0 + 0.9) / 2 - 0.05])
+    lost = rows.assign(train_loss=rows["train_loss"].where(rows["learning_rate"] < 1, 9.9))
+    assert less_than_a_tenth(lost, "swish", "relu").tolist() == pytest.approx([-0.05]), (
+        "where ReLU fails nothing is asked"
+    )

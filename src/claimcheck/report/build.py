@@ -269,6 +269,7 @@ def _names(seen: ReportView, results: Path, found_works: works.Works | None = No
             for name, share in zip(("Typically", "Nearly always"), rule.SHARES, strict=True)
         ],
         "registered": summary.registered(seen),
+        "registration_line": summary.registration_line(seen),
         "registrations": summary.registrations(seen),
         "registration_words": summary.registration_words,
         "controls": summary.controls(seen),

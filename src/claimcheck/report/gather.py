@@ -129,7 +129,7 @@ class ClaimView:
 
     @property
     def limits(self) -> list[PredictionView]:
-        """Places where the claim is said to stop being true."""
+        """Asked beside the claim: where it is said to end, or to hold on."""
         return self.of_kind("limit")
 
     @property
@@ -147,6 +147,13 @@ class ClaimView:
         """The prediction to quote in one line: the first of those that decide it which has the claim's own state."""
         choice = self.main or self.facts
         return next((view for view in choice if view.state == self.state), choice[0] if choice else None)
+
+    @property
+    def opposed(self) -> PredictionView | None:
+        """Of a mixed claim the first prediction that contradicts it, where the one to quote is for it on all data."""
+        if self.state != "mixed" or self.deciding is None or self.deciding.state == "mixed":
+            return None
+        return next((view for view in self.main if view.state == "contradicted"), None)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,23 +20,15 @@ from claimcheck.spec.models import Amendment, Prediction, Reference
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
-LIMIT_WORDS = {
-    "supported": "limit found",
-    "contradicted": "limit not found",
-    "mixed": "limit found in part",
-}
 
-
-def mark(state: str, words: str | None = None) -> str:
+def mark(state: str) -> str:
     """A state as Markdown: the word, which the filter gives its shape."""
-    return f"[{words or state}]{{.verdict .{slug(state)}}}"
+    return f"[{state}]{{.verdict .{slug(state)}}}"
 
 
 def prediction_mark(view: PredictionView, state: str | None = None) -> str:
-    """The state of one prediction (or of one of its data sets); a limit that was looked for is *found* or *not found*."""
-    shown = state or view.state
-    words = LIMIT_WORDS.get(shown) if view.spec.kind == "limit" else None
-    return mark(shown, words) + (f" [was: {view.was}]{{.aside}}" if view.was and state is None else "")
+    """The state of one prediction (or of one of its data sets)."""
+    return mark(state or view.state) + (f" [was: {view.was}]{{.aside}}" if view.was and state is None else "")
 
 
 def attribute(value: Any) -> str:
@@ -209,9 +202,13 @@ def contradiction(claim: ClaimView, brief: bool = False) -> str:
         "" if view.is_fact else f" (median {text.escape('; '.join(number_of(view, each) for each in view.outcomes))})"
     )
     more = "".join(f"; {each}" for each in (depends(view), _others(claim)) if each)
+    against = claim.opposed
+    but = "" if against is None else f" But: {text.inline(against.spec.says)} True in {_each(against)}."
     if brief:
-        return f"[{text.inline(view.spec.says)} {found}{more}.]{{.below}}"
-    return f"[{name}: {text.inline(view.spec.says)} {found}{sizes}, wanted {region_of(view.spec)}{more}.]{{.below}}"
+        return f"[{text.inline(view.spec.says)} {found}{more}.{but}]{{.below}}"
+    return (
+        f"[{name}: {text.inline(view.spec.says)} {found}{sizes}, wanted {region_of(view.spec)}{more}.{but}]{{.below}}"
+    )
 
 
 def found(claim: ClaimView) -> str:
@@ -229,9 +226,11 @@ def found(claim: ClaimView) -> str:
 
 
 def outline_brief(claim: ClaimView) -> str:
-    """The deciding prediction alone: k of n on each data set; a fact's number."""
-    view = claim.deciding
-    return _each(view) if view is not None and view.measured else ""
+    """The deciding prediction alone: k of n on each data set, and of a mixed claim the opposed one; a fact's number."""
+    view, against = claim.deciding, claim.opposed
+    if view is None or not view.measured:
+        return ""
+    return _each(view) if against is None else f"{_each(view)}; another: {_each(against)}"
 
 
 def doubt_line(doubt: Doubt) -> str:
@@ -247,13 +246,9 @@ def doubt_line(doubt: Doubt) -> str:
 
 
 def outline_limits(claim: ClaimView) -> str:
-    """How many of a claim's limits were found."""
-    if not claim.limits:
-        return ""
-    decided = [view for view in claim.limits if view.decided]
-    found, open_ones = sum(view.state == "supported" for view in decided), len(claim.limits) - len(decided)
-    pieces = [f"{found} of {len(decided)} found"] if decided else []
-    return "; ".join([*pieces, f"{open_ones} not run"] if open_ones else pieces)
+    """How many of a claim's limits got which verdict."""
+    states = Counter(view.state if view.decided else "not run" for view in claim.limits)
+    return ", ".join(f"{count} {state}" for state, count in states.items())
 
 
 def not_measured(view: PredictionView) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,18 @@ def registered(view: ReportView) -> list[tuple[str, list[str]]]:
         if study.registration is not None:
             found.setdefault(registration_words(study.registration), []).append(study.spec.title)
     return list(found.items())
+
+
+def registration_line(view: ReportView) -> str:
+    """The same in one line: together where all studies were judged on seeds that nothing had used, else counted."""
+    found = registered(view)
+    all_of_them = [study.registration for study in view.studies if study.registration is not None]
+    numbers = [each["number"] for each in all_of_them if each["number"] == each["of"] and not each["offset"]]
+    fresh = all(words.endswith("judged on seeds that nothing had used") for words, _ in found)
+    if len(found) > 1 and fresh and len(numbers) == len(all_of_them):
+        few, most = min(numbers), max(numbers)
+        return f"each study's last, from registration {few} of {few} to {most} of {most}, judged on seeds that nothing had used"
+    return "; ".join(f"{words} ({_studies(len(names))})" if len(found) > 1 else words for words, names in found)
 
 
 def registrations(view: ReportView) -> list[dict[str, Any]]:
@@ -162,9 +175,7 @@ def runtime(view: ReportView) -> list[dict[str, str]]:
 def facts(view: ReportView) -> dict[str, Any]:
     """Figures and lines of the first page."""
     made, predictions = view.provenances(), view.predictions()
-    found = registered(view)
-    counted = [f"{words} ({_studies(len(names))})" if len(found) > 1 else words for words, names in found]
-    lines = [("Registration", "; ".join(counted))] if found else []
+    lines = [("Registration", words)] if (words := registration_line(view)) else []
     if made:
         lines += [
             ("Date", _days(made)),
@@ -178,8 +189,10 @@ def facts(view: ReportView) -> dict[str, Any]:
         "decided": len(decided),
         "tests": view.judged_tests(),
         "amended": sum(bool(prediction.amended) for prediction in decided),
-        "limits": len(limits),
-        "limits_found": limits.count("supported"),
+        "limits": Counter(limits),
+        "before": sum(
+            sum(entry.verdicts.values()) for study in view.studies for entry in study.spec.registrations[:-1]
+        ),
         "models": sum(entry.runs for fact in made for entry in fact.ensembles),
         "lines": lines,
     }
