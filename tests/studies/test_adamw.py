@@ -297,6 +297,6 @@ def test_an_optimiser_that_is_better_but_no_more_forgiving_gains_nothing_from_fe
 
 
 def test_guessing_is_among_the_symbols_that_there_are():
-    assert STATISTICS.CLASSES == {"spellings": len(words.LETTERS), "phonemes": len(words.PHONEMES)}
+    assert {"spellings": len(words.LETTERS), "phonemes": len(words.PHONEMES)} == STATISTICS.CLASSES
     rows = grid_of([1.0, 3.6], data="cmudict", network="phonemes")
     assert STATISTICS.losses(rows, "adamw")["phonemes"].iloc[0].tolist() == pytest.approx([1.0, 3.6])

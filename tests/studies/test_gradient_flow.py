@@ -281,7 +281,7 @@ def test_swish_is_not_excused_where_it_fails_itself():
         {"seed": 0, "activation": "swish", "learning_rate": 0.3, "dead": 0.0, "train_loss": 0.1},
         {"seed": 0, "activation": "swish", "learning_rate": 1.4, "dead": np.nan, "train_loss": np.nan},
     ])  # fmt: skip
-    less_than_a_tenth = ASKED.module("statistics").less_than_a_tenth
+    less_than_a_tenth = STATISTICS.less_than_a_tenth
     assert less_than_a_tenth(rows, "swish", "relu").tolist() == pytest.approx([(0.0 + 1.0) / 2 - 0.05])
     kept = rows.assign(dead=rows["dead"].fillna(0.9), train_loss=rows["train_loss"].fillna(9.9))
     assert less_than_a_tenth(kept, "swish", "relu").tolist() == pytest.approx([(0.0 + 0.9) / 2 - 0.05])
