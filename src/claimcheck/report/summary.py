@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -184,12 +183,12 @@ def facts(view: ReportView) -> dict[str, Any]:
             ("Code", _code(made)),
         ]
     decided = [prediction for prediction in predictions if prediction.decided]
-    limits = [prediction.state for prediction in decided if prediction.spec.kind == "limit"]
+    limits = [prediction for prediction in decided if prediction.spec.kind == "limit"]
     return {
         "decided": len(decided),
         "tests": view.judged_tests(),
         "amended": sum(bool(prediction.amended) for prediction in decided),
-        "limits": Counter(limits),
+        "limits": len(limits),
         "before": sum(
             sum(entry.verdicts.values()) for study in view.studies for entry in study.spec.registrations[:-1]
         ),
