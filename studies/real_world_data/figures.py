@@ -65,7 +65,7 @@ ARMS = {
 
 def plot_balance(records):
     """Recall, balanced accuracy and ranking by arm, as trained and corrected."""
-    columns = {"recall": "recall", "accuracy": "balanced accuracy", "auc": "ROC area"}
+    columns = {"recall": "recall", "accuracy": "balanced acc.", "auc": "ROC area"}
     corrected = (records["tested"] == "adjusted") & (records["arm"] != "fiftieth")  # the same as trained
     rows = records[~corrected].assign(accuracy=1 - records["error"])
     titles = {f"{name} {column}": f"{TITLES[name]}: {said}" for name in ("digits", "mnist5k") for column, said in

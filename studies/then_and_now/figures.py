@@ -34,6 +34,10 @@ INGREDIENTS = {
 }
 
 
+LEFT_END = -16.0
+"""Points at which the axis of what ingredients are worth ends: one that does more harm would squeeze all others."""
+
+
 def _tall(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Seeds by name as rows of seed, `name` and points, without those that a seed lacks."""
     return table.rename_axis(columns=name).stack().dropna().rename("points").reset_index()
@@ -63,17 +67,23 @@ def _worths_of(records, parts):
     left_out, added = ({"color": style.COLOURS[c], "marker": m} for c, m in (("blue", "o"), ("vermillion", "s")))
     how, tall = (
         {"x": "without", "y": "points", "horizontal": True},
-        (1.0 + 0.31 * len(names)) * -(-lost["dataset"].nunique() // 2),
+        (1.0 + 0.36 * len(names)) * -(-lost["dataset"].nunique() // 2),
     )
     for axis, data, own in style.panels(lost, "dataset", DATA, columns=2, height=tall, sharex=True, sharey=True):
         by_itself = gained[gained["dataset"] == data]
         if len(by_itself):
             style.points(axis, by_itself, labels=alone, looks=dict.fromkeys(names, added), aside=0.14, **how)
+            beyond = by_itself.groupby("without")["points"].mean().loc[lambda means: means < LEFT_END]
+            for name, mean in beyond.items():
+                place, look = list(names).index(name) + 0.14, {"color": added["color"], "fontsize": "small"}
+                axis.text(LEFT_END, place, f" ← {mean:.0f}".replace("-", "−"), va="center", **look)
         style.points(axis, own, labels=names, looks=dict.fromkeys(names, left_out), aside=-0.26, **how)
         axis.axvline(0, color=style.GREY, linewidth=1.0)
         axis.plot([], [], linestyle="", label="left out of today's", **left_out)
         if len(gained):
             axis.plot([], [], linestyle="", label="added to 1998's", **added)
+    if axis.get_xlim()[0] < LEFT_END:
+        axis.set_xlim(left=LEFT_END)
     return style.finish(axis, lost, xlabel="test error taken off / points")
 
 
