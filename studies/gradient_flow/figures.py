@@ -39,7 +39,7 @@ def plot_depth_profile(records):
         network=list(map(names.get, zip(records["activation"], records["weight_variance"]))),
     )
     style.curves(axis, rows, x="layer", y="log_delta", by="network", looks=style.looks(names.values()))
-    for cell in cells:
+    for cell in (cell for cell in cells if names[cell] in style.shown(names.values())):
         style.theory(axis, range(1, depth + 1), mean_field.log_gradients(*cell, depth) / np.log(10))
     labels = {"xlabel": "layer (1 = next to the input)", "ylabel": "squared gradient, relative / log₁₀"}
     return style.finish(axis, records, **labels)
@@ -86,7 +86,7 @@ def plot_simplification(records):
         axis.set(xticks=sorted(records["depth"].unique()), ylim=(0, 1.1 * top if top > 0 else None))
     few, many = (records[records["part"] == part]["seed"].nunique() for part in ("training", "signals"))
     labels = {"xlabel": "hidden layers", "ylabel": "updates to half the loss of guessing"}
-    extra = f"MNIST-1D {many}" if many != few else ""
+    extra = f"on MNIST-1D {many}" if many != few else ""
     shown = records[records["part"] == "training"]
     return style.finish(axis, shown, extra, raised=True, xlim=(0, 22), **labels)
 

@@ -62,14 +62,15 @@ def curves(
     for level, look in ((level, chosen[level]) for level in drawn):
         part = table[table[by] == level] if by else table
         name = (labels or {}).get(level, str(level))
+        every = max(1, len(part) // marks) if joined else 1
         if joined:
-            axis.plot(part[x], part["centre"], label=name, markevery=max(1, len(part) // marks), **look)
+            axis.plot(part[x], part["centre"], label=name, markevery=every, **look)
             band = {"color": look["color"], "alpha": 0.18, "linewidth": 0, "label": f"{BAND}{name}"}
             axis.fill_between(part[x].astype(float), part["low"], part["high"], **band)
         else:
             bars = [part["centre"] - part["low"], part["high"] - part["centre"]]
             axis.errorbar(part[x], part["centre"], bars, label=name, **{**look, "linestyle": ""})
-        hollow = part[part["missing"] > 0]
+        hollow = part.iloc[::every].query("missing > 0")
         mark = {"marker": look["marker"], "color": look["color"], "markerfacecolor": "white", "zorder": 3}
         axis.plot(hollow[x], hollow["centre"], linestyle="", **mark)
     return table

@@ -33,7 +33,7 @@ from claimcheck.figures.axes import (
     threshold,
 )
 from claimcheck.figures.curves import column_curves, curves, level, points, theory
-from claimcheck.figures.look import COLOURS, GREY, WIDTH, applied, looks
+from claimcheck.figures.look import COLOURS, GREY, WIDTH, applied, looks, shown
 
 __all__ = [
     "COLOURS",
@@ -56,6 +56,7 @@ __all__ = [
     "points",
     "region",
     "relative",
+    "shown",
     "side_by_side",
     "theory",
     "threshold",
