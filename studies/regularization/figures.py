@@ -56,7 +56,8 @@ def plot_widths(records):
         how = {"by": "strength", "labels": STRENGTHS, "times": 100, "lost": GUESS}
         style.curves(axis, rows, x="width", y="test_error", **how)
         style.log_axis(axis, sorted(rows["width"].unique()))
-        style.log_axis(axis, [10, 20, 40, 80], across="y")
+        low, high = axis.get_ylim()
+        style.log_axis(axis, [tick for tick in (10, 20, 40, 80) if low < tick < high], across="y")
     return style.finish(axis, records, xlabel="width / units", ylabel="test error / %")
 
 
