@@ -16,7 +16,7 @@ def _place(cell):
 
 def plot_few_and_many(records):
     """What dropout takes off the test error of the same run without it, by number of examples and rate."""
-    how = {"dropout": "", "light": "\nlow rate", "half": "\nrate 0.5"}
+    how = {"dropout": "", "half": "\nrate 0.5"}
     cells = {(examples, method) for examples, method in zip(records["examples"], records["method"]) if method in how}
     names = {f"{examples}/{method}": f"{examples:,}{how[method]}" for examples, method in sorted(cells, key=_place)}
     error = records["test_error"].fillna(GUESS)
@@ -51,11 +51,13 @@ def plot_l2(records):
 
 
 def plot_widths(records):
-    """Test error over width, without and with decay."""
+    """Test error over width, without and with decay; in ratios, since the narrowest err several times as often."""
     for axis, _, rows in style.panels(records, "dataset", DATA):
         how = {"by": "strength", "labels": STRENGTHS, "times": 100, "lost": GUESS}
         style.curves(axis, rows, x="width", y="test_error", **how)
         style.log_axis(axis, sorted(rows["width"].unique()))
+        low, high = axis.get_ylim()
+        style.log_axis(axis, [tick for tick in (10, 20, 40, 80) if low < tick < high], across="y")
     return style.finish(axis, records, xlabel="width / units", ylabel="test error / %")
 
 

@@ -82,6 +82,11 @@ def _network(data, width, depth=1, dropout=False):
     return network
 
 
+def _steps(settings, examples):
+    """As many passes over every number of examples: what fits the few has to have time to fit the many."""
+    return round(settings.epochs * examples / settings.batch_size)
+
+
 def run_methods(runs, context):
     """Errors of networks by number of examples and method, what they gained by knowing the examples, and their size.
 
@@ -109,7 +114,7 @@ def run_methods(runs, context):
             whole = replace(whole, shared={**whole.shared, "x": means})
             shown = mislabelled(first(whole, examples), context, group["seed"], sizes["wrong_labels"])
         trained = train(
-            group, context, data=shown, steps=settings.steps[str(examples)], loss=_loss(augmentation, sizes),
+            group, context, data=shown, steps=_steps(settings, examples), loss=_loss(augmentation, sizes),
             network=_network(own.training, sizes["width"], sizes["depth"], drops),
             hyper={"schedule": settings.schedule},
             evaluate={each: sets[each].members(rows) for each in settings.measured},
@@ -123,16 +128,18 @@ def run_methods(runs, context):
 def run_widths(runs, context):
     """Errors by width and strength of the decay, a multiple of the data set's own, where some training labels are wrong.
 
-    The training loss and error are of the labels as they were given; those of the test are right.
+    The training loss and error are of the labels as they were given; those of validation and test are right.
     """
     settings, name, runs = context.settings, runs["dataset"].iloc[0], runs.reset_index(drop=True)
     sizes = settings[name]
     own = samples(context, name, runs["seed"], sizes)
     data = mislabelled(own.training, context, runs["seed"], sizes["wrong_labels"])
+    sets = {"training": data, "validation": own.validation, "test": own.test}
     return train(
         runs.assign(weight_decay=runs["strength"] * sizes["decay"]), context, data=data,
-        network=_network(own.training, runs["width"].iloc[0]), hyper={"schedule": settings.schedule},
-        evaluate={"training": data, "test": own.test},
+        steps=_steps(settings, sizes["training"]), hyper={"schedule": settings.schedule},
+        network=_network(own.training, runs["width"].iloc[0]),
+        evaluate={each: sets[each] for each in settings.measured},
     ).records  # fmt: skip
 
 

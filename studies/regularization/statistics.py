@@ -1,4 +1,4 @@
-"""One number per seed where no measure says it: gains compared, data that augmentation is worth, widths against each other."""
+"""One number per seed where no measure says it: gains compared, what augmentation is worth, widths against each other."""
 
 import numpy as np
 
@@ -22,6 +22,19 @@ def gain_difference(records, few, plenty):
         return error["none"][examples] - error[method][examples]
 
     return gain(**few) - gain(**plenty)
+
+
+def added_error(records, more, less):
+    """What one method adds to the test error of another, both with the most examples.
+
+    Args:
+        more, less: each a list of methods, of which the first that the data set has is taken: where a rate of a half is
+            that of `dropout`, there is no second arm of it.
+    """
+    rows = records[records["examples"] == records["examples"].max()]
+    error = by_seed(rows, "test_error", "method", if_diverged=GUESS)
+    of, to = (next(method for method in methods if method in error) for methods in (more, less))
+    return error[of] - error[to]
 
 
 def worth_of_data(records, method, examples, than="none"):

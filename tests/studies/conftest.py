@@ -71,7 +71,6 @@ TOO_SMALL = {
         "rms-as-good-residual": "never, against",
     },
     "regularization": {
-        "one-size-fits": "never",
         "dropout-little-on-clean-images": "never, against",
         "decay-little-with-plenty": "never, against",
         "decay-little-on-clean-images": "never, against",
