@@ -15,6 +15,8 @@ from .networks import unit
 
 CLASSES = 10
 """Logits of every classifier; tasks with fewer classes leave the others unused."""
+ADAM = {"optimizer": "adam", "hyper": {"schedule": "cosine"}}
+"""How all of them are minimised."""
 
 
 def pair_contrast(temperature, negatives=True):
