@@ -84,3 +84,30 @@ def selectivity(codes, classes, least):
         rest = (sums.sum(0) - sums.gather(0, at[None])[0]) / (len(labels) - counts[at, 0])
         found.append(float(((most - rest) / (most + rest)).mean()))
     return found
+
+
+def activity(codes):
+    """Share of examples in which each unit of `[U, n, units]` is active, `[U, units]`."""
+    return (codes > 0).double().mean(1)
+
+
+def as_sparse(pool, test, shares):
+    """Units `[U, n, units]` of the test set less a threshold each, and rectified, `[U, n, units]`.
+
+    The threshold leaves a unit active in the share `[U, units]` of the pool, or in fewer where it never was in so many.
+    Only the pool decides: what is equal there differs by chance in the test set, for features and for these alike.
+    """
+    count = (shares * pool.shape[1]).round().long().clamp(max=pool.shape[1] - 1)
+    threshold = pool.sort(1, descending=True)[0].gather(1, count[:, None])
+    return (test - threshold).clamp(min=0.0)
+
+
+def by_rank(shares, own):
+    """The shares `[U, m]` for other units, by how often these are active by themselves, `[U, k]`: most to most.
+
+    Where there are fewer units than shares, each is given the quantile of its rank.
+    """
+    count = own.shape[1]
+    ranks = own.argsort(1).argsort(1)
+    levels = (torch.arange(count, dtype=shares.dtype, device=shares.device) + 0.5) / count
+    return torch.quantile(shares, levels, dim=1).mT.gather(1, ranks)

@@ -98,14 +98,21 @@ def plot_superposition(records):
 
 def plot_features(records):
     """Class selectivity of what is read from a hidden layer, of a trained and of a new network."""
-    names = {"neurons": "neurons", "random": "random\nfeatures", "features": "sparse\nfeatures"}
+    names = {
+        "neurons": "neurons",
+        "random": "random directions",
+        "sparse_neurons": "neurons, as sparse",
+        "sparse_random": "random directions, as sparse",
+        "features": "features",
+    }
     rows = records[records["dictionary"] == records["dictionary"].min()]
     kinds = {"trained": "trained network", "untrained": "new network"}
     titles = {f"{data} {kind}": f"{DATA[data]}, {said}" for data in DATA for kind, said in kinds.items()}
     rows = rows.assign(panel=rows["dataset"] + " " + rows["network"])
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.4, sharey=True):
-        style.points(axis, own, x="reads", y="selectivity", labels=names)
-    return style.finish(axis, records, ylabel="class selectivity", raised=True)
+    for place, (axis, _, own) in enumerate(style.panels(rows, "panel", titles, columns=2, height=4.6)):
+        style.points(axis, own, x="reads", y="selectivity", labels=names, horizontal=True)
+        axis.tick_params(axis="y", labelleft=place % 2 == 0)
+    return style.finish(axis, records, xlabel="class selectivity", xlim=(0.2, 0.9), raised=True)
 
 
 def plot_dead(records):

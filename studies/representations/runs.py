@@ -11,14 +11,14 @@ from claimcheck.engine.ensemble import untrained
 from claimcheck.engine.networks import MLP
 from claimcheck.engine.train import train
 
-from . import dictionaries, losses, retrieval
+from . import dictionaries, losses, reading, retrieval
 from .examples import Examples, disturbed, drawn, heaviest_quarter
-from .networks import Dictionary, Encoder, Towers, WordTowers
+from .networks import Encoder, Towers, WordTowers
 
 SIGNALS = "mnist1d_pool"
 READ_ALIKE = dict.fromkeys(("contrastive", "random", "autoregressive"), "features")
 """Arms whose features are of one shape, so that probes of both are trained at once."""
-ADAM = {"optimizer": "adam", "hyper": {"schedule": "cosine"}}
+ADAM = losses.ADAM
 
 
 def _data(examples: Examples) -> Data:
@@ -130,21 +130,6 @@ def run_words(runs, context):
 # ---- features in activations ----
 
 
-def _dictionaries(units, context, x, size, trained=True, streams=""):
-    """Sparse autoencoders of each unit's activations `[U, n, inputs]`, trained or as they begin."""
-    settings, inputs = context.settings, x.shape[-1]
-
-    def network(run, generator):
-        return Dictionary(inputs, int(size), generator)
-
-    if not trained:
-        return untrained(units, context, network)
-    return train(
-        units.assign(learning_rate=settings.learning_rate), context, network=network, data=Data({}, {"x": x}),
-        loss=losses.sparse_reconstruction(inputs, settings.penalty), streams=streams, **ADAM,
-    ).ensemble  # fmt: skip
-
-
 def run_superposition(runs, context):
     """How well each method finds known directions, more of them than dimensions, from their sparse sums."""
     settings, runs, tables = context.settings, runs.reset_index(drop=True), []
@@ -155,7 +140,7 @@ def run_superposition(runs, context):
         at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
         found = own[["run"]]
         if method in ("sparse", "untrained"):
-            ensemble = _dictionaries(own, context, x[at], size, method == "sparse")
+            ensemble = reading.autoencoders(own, context, x[at], size, method == "sparse")
             learnt = ensemble.named()["directions"]
             found = found.assign(**dictionaries.quality(ensemble, fresh[at]))
         else:
@@ -166,7 +151,7 @@ def run_superposition(runs, context):
 
 
 def run_activations(runs, context):
-    """Class selectivity of neurons and of dictionary features of a hidden layer, of a trained and a new network."""
+    """Class selectivity of what is read from a hidden layer, neurons and directions, of a trained and a new network."""
     name, runs, tables = runs["dataset"].iloc[0], runs.reset_index(drop=True), []
     settings, (units, place) = context.settings, _units(runs)
     sets = drawn(context, name, units["seed"], settings[name])
@@ -186,32 +171,8 @@ def run_activations(runs, context):
         scale = reads["pool"].square().sum(-1, keepdim=True).mean(1, keepdim=True).sqrt() / settings.width**0.5
         reads = {split: each / scale for split, each in reads.items()}
         for size, own in of_kind.groupby("dictionary", sort=False):
-            at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
-            here = {split: each[at] for split, each in reads.items()}
-            tables.append(_read(own, context, here, sets["test"].y[at], size))
-    return pd.concat(tables, ignore_index=True)
-
-
-def _read(runs, context, reads, classes, size):
-    """What neurons (`reads` = neurons), new dictionaries and trained ones select, and how two trained ones agree, of
-    the size that is `compared`.
-    """
-    tables, least = [], context.settings.least_active
-    for kind, own in runs.groupby("reads", sort=False):
-        rows, own = torch.as_tensor(own.index.to_numpy(copy=True)), own.reset_index(drop=True)
-        pool, test, found = reads["pool"][rows], reads["test"][rows], own[["run"]]
-        if kind == "neurons":
-            codes = test
-        else:
-            ensemble = _dictionaries(own, context, pool, size, kind == "features")
-            codes = ensemble.map(lambda predict, batch, hyper: predict(batch["x"])[:, :size], Data({}, {"x": test}))
-            found = found.assign(**dictionaries.quality(ensemble, test))
-            if kind == "features" and own["network"].iloc[0] == "trained" and size == context.settings.compared:
-                other = _dictionaries(own, context, pool, size, streams="again/")
-                pair = [each.named()["directions"] for each in (ensemble, other)]
-                found = found.assign(agreement=dictionaries.recovered(*pair))
-        found = found.assign(selectivity=dictionaries.selectivity(codes, classes[rows], least))
-        tables.append(found)
+            at, again = place[own.index.to_numpy(copy=True)], kind == "trained" and size == settings.compared
+            tables.append(reading.read(own, context, units, at, reads, sets["test"].y, int(size), again))
     return pd.concat(tables, ignore_index=True)
 
 

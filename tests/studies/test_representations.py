@@ -23,8 +23,10 @@ from claimcheck.spec.reading import load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "studies", "representations")
-MODULES = ("runs", "networks", "losses", "examples", "retrieval", "dictionaries")
-RUNS, NETWORKS, LOSSES, EXAMPLES, RETRIEVAL, DICTIONARIES = (study_module(STUDY.folder, name) for name in MODULES)
+MODULES = ("runs", "networks", "losses", "examples", "retrieval", "dictionaries", "reading")
+RUNS, NETWORKS, LOSSES, EXAMPLES, RETRIEVAL, DICTIONARIES, READING = (
+    study_module(STUDY.folder, name) for name in MODULES
+)
 PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 JUDGED = [prediction for prediction in PREDICTIONS.values() if prediction.kind != "fact"]
 BASELINES = {
@@ -162,6 +164,13 @@ def test_a_view_is_moved_scaled_and_noisy_as_said_and_each_example_by_itself():
     assert len(noisy[:, 0].unique()) > 250
 
 
+def test_noise_may_begin_where_the_bank_ends(monkeypatch):
+    """One number in 2^24 of those below 1 is rounded to 1."""
+    x, bank = torch.zeros(3, 4), torch.arange(10.0)
+    monkeypatch.setattr(LOSSES.noise, "uniform", lambda key, shape: torch.ones(shape))
+    assert torch.equal(LOSSES.Views(0, 0.0, 1.0, bank)(x, torch.tensor(7)), bank[-4:].expand(3, 4))
+
+
 def test_windows_are_what_stands_before_each_value():
     before, after = LOSSES.windows(torch.arange(5.0)[None], 2)
     assert before.tolist() == [[[0, 1], [1, 2], [2, 3]]]
@@ -208,6 +217,55 @@ def test_selectivity_is_one_for_one_class_none_for_all_and_leaves_out_what_is_se
     assert DICTIONARIES.selectivity(codes[None], classes[None], 0.01) == pytest.approx([0.5])
     third = (classes == 4).double() * 2.0 + 1.0
     assert DICTIONARIES.selectivity(third[None, :, None], classes[None], 0.01) == pytest.approx([0.5])
+
+
+def test_a_threshold_leaves_a_unit_active_in_the_share_of_training_examples_that_is_asked_for():
+    pool, test = (torch.randn(2, 200, 3, generator=seeded(seed)) + 1.0 for seed in range(2))
+    shares = torch.tensor([[0.0, 0.1, 0.5], [0.995, 0.25, 0.01]], dtype=torch.float64)
+    assert torch.equal(DICTIONARIES.activity(DICTIONARIES.as_sparse(pool, pool, shares)), shares)
+    found = DICTIONARIES.as_sparse(pool, test, shares)
+    assert torch.allclose(DICTIONARIES.activity(found), shares, atol=0.1)
+    shift = (test - found)[0, :, 2][found[0, :, 2] > 0]
+    assert torch.allclose(shift, shift[0].expand_as(shift), atol=1e-6)
+    assert float(found.min()) == 0.0
+
+
+def test_a_neuron_is_never_made_more_active_than_it_is():
+    neurons = torch.randn(1, 200, 2, generator=seeded()).clamp(min=0.0) * torch.tensor([1.0, 0.0])
+    own = DICTIONARIES.activity(neurons)
+    assert torch.equal(DICTIONARIES.as_sparse(neurons, neurons, torch.full((1, 2), 0.9)), neurons)
+    assert float(own[0, 1]) == 0.0
+
+
+def test_the_most_active_neuron_is_held_against_the_most_active_features():
+    shares, own = torch.tensor([[0.4, 0.1, 0.3, 0.2]]), torch.tensor([[0.5, 0.9]])
+    assert DICTIONARIES.by_rank(shares, own).tolist() == [pytest.approx([0.175, 0.325])]
+    assert DICTIONARIES.by_rank(shares, shares * 2)[0].argsort().tolist() == shares[0].argsort().tolist()
+
+
+def test_what_is_compared_with_features_is_as_sparse_and_sparsity_alone_makes_it_more_selective():
+    sizes = {"mnist1d_pool": {"pool": 1000, "validation": 0, "test": 1000}, "width": 32, "penalty": 1.2, "steps": 100}
+    runs = design.confirmatory_runs(STUDY.at("quick")["activations"].on("mnist1d_pool"))
+    runs = runs[(runs["dataset"] == "mnist1d_pool") & (runs["network"] == "trained") & (runs["dictionary"] == 64)]
+    runs = runs[runs["seed"] < runs["seed"].min() + 3].reset_index(drop=True)
+    found = RUNS.run_activations(runs, context_of("activations", "quick", **sizes)).merge(runs, on="run")
+    active, selective = (
+        found.pivot(index="seed", columns="reads", values=name) for name in ("activity", "selectivity")
+    )
+    assert (active["random"] > active["features"] + 0.15).all()
+    assert (active["neurons"] > active["features"] + 0.05).all()
+    assert np.allclose(active["sparse_random"], active["features"], atol=0.02)
+    assert np.allclose(active["sparse_neurons"], active["features"], atol=0.03)
+    assert (selective["sparse_random"] > selective["random"]).all()
+    assert (selective["sparse_neurons"] > selective["neurons"]).all()
+
+
+def test_the_random_directions_are_those_that_features_began_as():
+    units = pd.DataFrame({"run": ["a", "b"], "seed": [3, 4]})
+    context = context_of("activations", steps=2, learning_rate=0.0)
+    x = torch.randn(2, 64, 5, generator=seeded())
+    new, unmoved = (READING.autoencoders(units, context, x, 7, trained) for trained in (False, True))
+    assert torch.equal(new.named()["directions"], unmoved.named()["encoder.weight"])
 
 
 def test_superposed_directions_have_length_one_and_examples_the_mean_square_of_their_dimensions():
@@ -338,7 +396,8 @@ def matched(run):
 
 
 def read(run):
-    base = {"neurons": 0.4, "random": 0.45, "features": 0.7}[run.reads] - (0.1 if run.network == "untrained" else 0.0)
+    base = {"neurons": 0.4, "random": 0.45, "sparse_neurons": 0.5, "sparse_random": 0.55, "features": 0.7}[run.reads]
+    base -= 0.1 if run.network == "untrained" else 0.0
     return {"selectivity": base, "dead": run.dictionary / 1000, "agreement": 0.6}
 
 
