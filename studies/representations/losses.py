@@ -63,7 +63,7 @@ class Views(NamedTuple):
         moved = displaced(x, key, self.reach, self.side)
         size, start = noise.uniform(noise.fold(key, 11), (2, x.shape[-2])).unbind(-2)
         stretches = (self.noise * self.bank).unfold(0, x.shape[-1], 1)
-        start = (start * (len(stretches) - 1)).to(torch.int64)  # a number just below 1 may have been rounded to 1
+        start = (start * (len(stretches) - 1)).to(torch.int64)
         added = stretches.index_select(0, start.flatten()).view(x.shape)
         return torch.addcmul(added, moved, 1.0 + self.scale * (2.0 * size[..., None] - 1.0))
 

@@ -19,6 +19,13 @@ def test_uniform_and_normal_pass_a_kolmogorov_smirnov_test(key: int) -> None:
     assert stats.kstest(noise.normal(key, (20_000,)).numpy(), "norm").pvalue > 1e-4
 
 
+def test_uniform_numbers_never_reach_an_end() -> None:
+    """Else a place that is drawn as a share of a length would lie one beyond it, once in 2^24 draws."""
+    ends = noise._unit(torch.tensor([0, 0xFFFFFF00, 0xFFFFFFFF]))
+    assert ends.min() > 0.0 and ends.max() < 1.0
+    assert ends[1] == ends[2] == 1.0 - 2.0**-24
+
+
 def test_streams_are_uncorrelated() -> None:
     draws = [noise.normal(noise.fold(torch.tensor(key), step), (5_000,)) for key in KEYS for step in range(3)]
     correlation = torch.corrcoef(torch.stack(draws)) - torch.eye(len(draws))

@@ -164,13 +164,6 @@ def test_a_view_is_moved_scaled_and_noisy_as_said_and_each_example_by_itself():
     assert len(noisy[:, 0].unique()) > 250
 
 
-def test_noise_may_begin_where_the_bank_ends(monkeypatch):
-    """One number in 2^24 of those below 1 is rounded to 1."""
-    x, bank = torch.zeros(3, 4), torch.arange(10.0)
-    monkeypatch.setattr(LOSSES.noise, "uniform", lambda key, shape: torch.ones(shape))
-    assert torch.equal(LOSSES.Views(0, 0.0, 1.0, bank)(x, torch.tensor(7)), bank[-4:].expand(3, 4))
-
-
 def test_windows_are_what_stands_before_each_value():
     before, after = LOSSES.windows(torch.arange(5.0)[None], 2)
     assert before.tolist() == [[[0, 1], [1, 2], [2, 3]]]

@@ -41,7 +41,8 @@ def _bits(key: Tensor, shape: tuple[int, ...] | torch.Size, lane: int = 0) -> Te
 
 
 def _unit(bits: Tensor) -> Tensor:
-    return ((bits >> 8).to(torch.float32) + 0.5) * (1.0 / (1 << 24))
+    """Numbers in (0, 1) of 32 bits. Half above the largest of 24 bits is no float32: it rounds to 1, and is put below."""
+    return (((bits >> 8).to(torch.float32) + 0.5) * (1.0 / (1 << 24))).clamp(max=1.0 - 2.0**-24)
 
 
 def uniform(key: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
