@@ -22,7 +22,7 @@ def test_uniform_and_normal_pass_a_kolmogorov_smirnov_test(key: int) -> None:
 def test_uniform_numbers_never_reach_an_end() -> None:
     """Else a place that is drawn as a share of a length would lie one beyond it, once in 2^24 draws."""
     ends = noise._unit(torch.tensor([0, 0xFFFFFF00, 0xFFFFFFFF]))
-    assert ends.min() > 0.0 and ends.max() < 1.0
+    assert ends.min() > 0.0
     assert ends[1] == ends[2] == 1.0 - 2.0**-24
 
 
