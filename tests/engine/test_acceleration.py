@@ -11,6 +11,7 @@ import torch
 
 import claimcheck
 from claimcheck.engine import acceleration, networks, noise, torch_private, trees
+from claimcheck.engine import train as training
 from claimcheck.engine.acceleration import pays
 from claimcheck.engine.memory import Footprint
 from claimcheck.engine.train import classification, train
@@ -151,6 +152,47 @@ def test_a_recorded_step_is_the_eager_step(runs_of, make_context, series) -> Non
     recorded = records(runs, context, data, False)
     assert not any("no CUDA graph" in line for line in context.lines)
     pd.testing.assert_frame_equal(recorded, records(runs, make_context(), data, False), rtol=1e-3)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_a_cuda_graph_replays_is_the_eager_step(runs_of, make_context, series, monkeypatch, compiled) -> None:
+    """All of a recorded step but the graph itself: in its place the step runs, and first twice on the side."""
+
+    def captured(body):
+        for _ in range(2):
+            body()
+        return body
+
+    def recorded(parts, *_):
+        inner = acceleration.Compiled(parts, lines.append) if compiled else None
+        return acceleration.Recorded(parts, lines.append, inner)
+
+    runs, data, lines = runs_of([0, 1, 2], learning_rate=[0.01, 0.02, 1e6]), series(), []
+    eager = records(runs, make_context(), data, False)
+    monkeypatch.setattr(acceleration, "captured", captured)
+    monkeypatch.setattr(training, "choose", recorded)
+    found = records(runs, make_context(), data, False)
+    assert not any("cannot be recorded" in line for line in lines)
+    pd.testing.assert_frame_equal(found, eager, rtol=1e-3)
+
+
+def test_a_step_that_does_not_compile_is_recorded_as_it_is(runs_of, make_context, series, monkeypatch) -> None:
+    runs, data, lines = runs_of([0, 1], learning_rate=[0.01, 0.02]), series(), []
+    eager = records(runs, make_context(), data, False)
+
+    def refuse(*_):
+        raise ValueError("no compiler")
+
+    monkeypatch.setattr(acceleration, "captured", lambda body: body)
+    monkeypatch.setattr(torch_private, "compile_graph", refuse)
+    monkeypatch.setattr(
+        training,
+        "choose",
+        lambda parts, *_: acceleration.Recorded(parts, lines.append, acceleration.Compiled(parts, lines.append)),
+    )
+    pd.testing.assert_frame_equal(records(runs, make_context(), data, False), eager, rtol=1e-3)
+    assert any("does not compile (ValueError: no compiler)" in line for line in lines)
+    assert not any("cannot be recorded" in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
+from claimcheck.engine import acceleration
 from claimcheck.engine import train as training
 from claimcheck.engine.context import Context, Settings
-from claimcheck.engine.step import Step, overflowed, take
 from claimcheck.running import cost
 from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study, study_names
@@ -115,23 +115,19 @@ class Functions(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class Recorded(Step):
-    """The step as :class:`claimcheck.engine.acceleration.Recorded` would record it."""
+def captured(body):
+    """In place of a CUDA graph: the step itself, as strict as a recording; a step on the side first."""
 
-    def __call__(self, number, positions):
+    def replay():
         global recording
-        self.recipe.ensemble.skeleton.train()
-        at = self.numbers[number : number + 1]
-        keys, recording = self.table.keys_at(at), True
+        recording = True
         try:
-            self.state = take(self.recipe, self.table, self.data, self.state, at, keys, positions)
+            body()
         finally:
             recording = False
-        return self.state.losses
 
-    def settled(self, number):
-        self.state = overflowed(self.state, number)
-        return self.state
+    replay()
+    return replay
 
 
 def outcome(study, scale, part, piece, device, data_dir):
@@ -149,7 +145,8 @@ def outcome(study, scale, part, piece, device, data_dir):
 
 
 def same_on_the_device(study, scale, part, monkeypatch, data_dir):
-    monkeypatch.setattr(training, "choose", lambda parts, *_: Recorded(*parts))
+    monkeypatch.setattr(acceleration, "captured", captured)
+    monkeypatch.setattr(training, "choose", lambda parts, *_: acceleration.Recorded(parts, pytest.fail))
     piece = next(piece for piece in cost.pieces(part) if piece.phase == "confirm")
     device = outcome(study, scale, part, piece, DEVICE, data_dir)
     cpu = outcome(study, scale, part, piece, torch.device("cpu"), data_dir)

@@ -156,9 +156,8 @@ class Compiled(Tried):
         return self.eager(number, positions)
 
     def take(self, number: Tensor, positions: Tensor | None) -> None:
-        """The step of tensors alone; ``number`` is int64 ``[1]``. The first compiles, for copies of the state."""
-        if not self.blocks:
-            self._compile(number, positions)
+        """The step of tensors alone; ``number`` is int64 ``[1]``. The first compiles."""
+        self.prepare(number, positions)
         members = len(self.state.losses)
         if positions is not None and len(self.rows) > members:
             positions = positions[self.rows]
@@ -168,7 +167,10 @@ class Compiled(Tried):
             losses.append(self.compiled(*block.own, number, keys[block.place], own, *block.constants))
         self.state = self.state._replace(losses=torch.cat(losses)[:members])
 
-    def _compile(self, number: Tensor, positions: Tensor | None) -> None:
+    def prepare(self, number: Tensor, positions: Tensor | None) -> None:
+        """Compile, once, for copies of the state."""
+        if self.blocks:
+            return
         members = len(self.state.losses)
         size = equal_blocks(members, self.most or members)
         count = math.ceil(members / size)
@@ -283,8 +285,8 @@ def with_constants(step: Step, fixed: Any, hyper: Any, coefficients: Any, column
 class Recorded(Tried):
     """A step's kernels recorded once in a CUDA graph and replayed: one launch a step, no look at the host.
 
-    The tensors of the state stay where they are; a replay overwrites them. Where the step cannot be recorded eager or
-    compiled steps are taken, and the reason is logged.
+    The tensors of the state stay where they are; a replay overwrites them. A step that does not compile is recorded as
+    it is; where it cannot be recorded eager steps are taken. The reason is logged.
 
     Args:
         compiled: what is recorded, if the step is compiled.
@@ -298,23 +300,70 @@ class Recorded(Tried):
     ) -> None:
         super().__init__(parts, log)
         self.compiled = compiled
-        self.graph: torch.cuda.CUDAGraph | None = None
+        self.replay: Callable[[], None] | None = None
 
     def __call__(self, number: int, positions: Tensor | None) -> Tensor:
         if self.eager is None:
             self.recipe.ensemble.skeleton.train()
             tensors = self.numbers[number : number + 1], positions
             try:
-                if self.graph is None:
+                if self.replay is None:
                     self._record(*tensors)
                 _copy(self.inputs, tensors)
-                self.graph.replay()
+                self.replay()
                 return self.state.losses.clone()
             except RuntimeError as error:
-                if self.graph is not None:
+                if self.replay is not None:
                     raise
                 self.fall_back("no CUDA graph: the step cannot be recorded", error)
         return self.eager(number, positions)
+
+    def _record(self, number: Tensor, positions: Tensor | None) -> None:
+        """Give the step tensors of its own, and record it; the state is as before."""
+        self.inputs = trees.mapped(_clone, (number, positions))
+        if self.compiled is not None:
+            try:
+                self.compiled.prepare(*self.inputs)
+            except Exception as error:
+                self.log(
+                    f"not compiled after all: the step does not compile ({type(error).__name__}: {first_line(error)})"
+                )
+                self.compiled = None
+        before = trees.mapped(_clone, self.state)
+        self.state = trees.mapped(_clone, self.state) if self.compiled is None else self.compiled.state
+        self.state = self.state._replace(losses=before.losses.clone())
+        replay = captured(self._body)
+        take_over(self.state, before)
+        self.replay = replay
+
+    def _body(self) -> None:
+        """The step, in place on the tensors of the state."""
+        number, positions = self.inputs
+        if self.compiled is not None:
+            self.compiled.take(number, positions)
+            after = self.compiled.state
+        else:
+            keys = self.table.keys_at(number)
+            after = take(self.recipe, self.table, self.data, self.state, number, keys, positions)
+            take_over(self.state, after)
+        self.state.losses.copy_(after.losses)
+
+
+def captured(body: Callable[[], None]) -> Callable[[], None]:
+    """The kernels that ``body`` launches as a CUDA graph; calling it launches them again.
+
+    ``body`` runs a few times on the side first, so that libraries set themselves up.
+    """
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            body()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        body()
+    return graph.replay
 
 
 def _clone(value: Tensor | None) -> Tensor | None:
