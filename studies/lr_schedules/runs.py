@@ -230,7 +230,7 @@ def run_edge(runs: pd.DataFrame, context) -> pd.DataFrame:
         found = {"loss": ensemble.map(squared_error, data), "stability": sharpness() * rate.double() / 2.0}
         columns = {name: value.double().cpu().numpy() for name, value in found.items()}
         tables.append(pd.DataFrame({"run": ensemble.runs, "step": moment, **columns}))
-        context.advance(1.0 / len(at))
+        context.advance(moment / at[-1])
     records = pd.concat(tables, ignore_index=True)
     return records.assign(status=np.where(np.isfinite(records["loss"]), "ok", "diverged"))
 

@@ -178,12 +178,12 @@ def train(
     def tile(rows: list[int]) -> pd.DataFrame:
         training, tables = Training(runs.iloc[rows], context, recipe), []
         training.batch = next(training.batches)
-        for moment in moments:
+        for count, moment in enumerate(moments, 1):
             for _ in context.steps(moment - training.step, len(rows)):
                 training.take_step()
             training.step = moment  # a rehearsal takes fewer steps
             tables.append(measure(training))
-            context.advance(len(rows) / len(runs) / len(moments))
+            context.advance((rows[0] + len(rows) * count / len(moments)) / len(runs))
         return pd.concat(tables)
 
     one = Training(runs.iloc[:1], context, recipe)

@@ -144,6 +144,15 @@ def test_an_update_that_overflows_is_marked_before_it_is_measured(runs_of, conte
     assert list(trained.records["status"]) == ["ok", "diverged"]
 
 
+def test_progress_is_the_share_that_is_done(runs_of, context, series) -> None:
+    data = series()
+    train(
+        runs_of([0]), context, network=network, data=data, steps=40, batch_size=25, optimizer="adamw",
+        evaluate={"train": (data, classification)}, evaluate_at=[0, 10, 20, 30, 40],
+    )  # fmt: skip
+    assert context.told == [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_recorded_step_is_the_eager_step(runs_of, make_context, series) -> None:

@@ -266,6 +266,20 @@ def test_share_and_controls_may_not(plant, change):
     assert registration_digest(load_study(study.folder.parent, study.name)) != before
 
 
+def test_a_file_that_a_statistic_may_read_may_not_change_after_a_registration(plant):
+    study = plant()
+    before = registration_digest(study)
+    (study.folder / "reference.csv").write_text("value\n1.0\n")
+    assert registration_digest(study) != before
+
+
+def test_a_prediction_may_not_move_to_another_claim_after_a_registration(plant):
+    study = plant()
+    first, *rest = study.claims
+    moved = [first.model_copy(update={"id": "another"}), *rest]
+    assert registration_digest(study.model_copy(update={"claims": moved})) != registration_digest(study)
+
+
 # ------------------------------------------------------------------------------------------------ files
 
 

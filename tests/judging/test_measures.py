@@ -14,7 +14,9 @@ from hypothesis.extra.numpy import arrays
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.judging.measures import evaluate
+from claimcheck.spec.controls import control_of
 from claimcheck.spec.measures import Measure
+from claimcheck.spec.models import Prediction
 from claimcheck.spec.parts import Factor, Part
 
 SEEDS = 5
@@ -117,6 +119,14 @@ def test_a_slope_of_logarithms_is_an_exponent():
     assert list(measured(rows, slope="loss", over="width", of={"norm": "none"}, log=["width"])) == pytest.approx(
         [1] * SEEDS
     )
+
+
+def test_a_run_with_an_infinite_value_has_no_slope_and_spoils_no_other():
+    rows = frame(lambda seed, norm, width: 0.5 * width)
+    rows.loc[(rows["seed"] == 0) & (rows["width"] == 16), "loss"] = np.inf
+    found = measured(rows, slope="loss", over="width", of={"norm": "none"})
+    assert np.isnan(found[0])
+    assert found[1:].tolist() == pytest.approx([0.5] * (SEEDS - 1))
 
 
 def test_a_flat_line_has_no_slope():
@@ -353,3 +363,14 @@ def test_an_error_says_what_is_wrong(said, message):
 def test_an_error_names_the_place_it_was_given():
     with pytest.raises(ClaimcheckError, match=r"norm-helps\.measure: the part's records have no such column"):
         evaluate(Measure(value="los", of=of("none", 4)), frame(RANDOM), PART, where="study.yaml: norm-helps.measure")
+
+
+def test_arms_that_the_first_cell_does_not_name_are_not_swapped_by_themselves():
+    """Laid over the first cell, what the second alone names would stay in both: an arm against itself."""
+    said = {"id": "one", "says": "so", "part": "main", "region": [0, None], "why": "so"}
+    named = Prediction(**said, measure={"difference": "loss", "of": of("batch", 4), "less": {"norm": "none"}})
+    assert control_of(named, "against") is not None
+    at = Prediction(
+        **said, measure={"difference": "loss", "of": of("batch", 4), "at": {"step": 1}, "less": {"step": 3}}
+    )
+    assert (control_of(at, "never") is None, control_of(at, "against")) == (False, None)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.running.tuning import beyond, choose, with_choice
+from claimcheck.running.tuning import MOST_ADDED, beyond, choose, with_choice
 from claimcheck.spec import design
 from claimcheck.spec.parts import Factor, ScaledPart, Tune
 
@@ -61,6 +61,14 @@ def test_a_grid_extends_itself_until_every_choice_is_inside_for_all_arms():
     tried = table.groupby("arm")["rate"].apply(list)
     assert tried["a"] == tried["b"] == [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
     assert not table["at_edge"].any()
+
+
+@pytest.mark.parametrize("values", [[0.9, 0.99, 0.995, 0.999], [0.1, 0.1001]])
+def test_a_grid_whose_values_lie_close_together_comes_to_an_end(values):
+    """Rounded to three digits the next value may be one that was tried."""
+    table, _ = tuned(part(values), valley(a=1e-9, b=1e9))
+    assert table.groupby("arm").size().max() <= len(values) + MOST_ADDED + 1
+    assert not table.duplicated(["arm", "rate"]).any()
 
 
 def test_it_goes_on_by_the_ratio_of_its_last_two_values():

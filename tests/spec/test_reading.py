@@ -124,6 +124,10 @@ FAULTS = {
         ),
         ["parts.tosses.tune.minimize", "did you mean 'minimise'"],
     ),
+    "grid of tune that descends": (
+        lambda raw: raw["parts"]["tosses"].update(tune={"factor": "rate", "values": [0.1, 0.01], "minimise": "heads"}),
+        ["parts.tosses.tune.values", "ascending order"],
+    ),
     "tuned and a setting": (
         lambda raw: raw["parts"]["tosses"].update(
             settings={"tosses": 20, "seconds": 0.0, "rate": 1.0},

@@ -16,6 +16,8 @@ from pathlib import Path
 OURS = {
     # One thread a job: the same bits in every run, and jobs side by side do not fight for cores.
     "OMP_NUM_THREADS": "1",
+    # Products that round the same way wherever a network lies; see claimcheck.engine.rounding.
+    "MKL_CBWR": "AVX2",
     # Notebooks export their own, which is no module outside of them.
     "MPLBACKEND": "agg",
     # Nobody's settings, however broken: figures have the project's style, and training imports matplotlib, too.
@@ -28,6 +30,8 @@ FOREIGN = (
     # They win against OMP_NUM_THREADS.
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
+    # PyTorch's kernels are those of the processor; others round otherwise under the same digest.
+    "ATEN_CPU_CAPABILITY",
     # Containers export them: products on a GPU would be rounded to ten bits.
     "NVIDIA_TF32_OVERRIDE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",

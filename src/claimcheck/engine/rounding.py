@@ -4,7 +4,7 @@ Intel's MKL, which torch uses, picks instructions by the alignment of each matri
 its place in the ensemble (measured: 143 of 840 small batched products changed bits when the batch was reversed). Its
 conditional numerical reproducibility mode removes that, and with the AVX2 code path makes products equal between
 processors too; it costs nothing measurable at the sizes used here. MKL reads the variable at its first use, so this
-module is imported before any tensor is multiplied. A value that is set already is left alone.
+module is imported before any tensor is multiplied. The command settles it, too; a value that is set is left alone.
 
 Where else bits could depend on company, and what is done about it:
 

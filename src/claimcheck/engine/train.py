@@ -242,7 +242,7 @@ def _train_tile(
     for t in sorted({*plan.evaluate_at, plan.steps}):
         for number in context.steps(t - done, len(ensemble)):
             window.append(step(done + number, next(order)))
-        context.advance((t - done) / max(plan.steps, 1))
+        context.advance(t / max(plan.steps, 1))
         done, state = t, step.settled(t)
         ensemble.parameters, ensemble.buffers = state.parameters, state.buffers
         if t in plan.evaluate_at:

@@ -56,11 +56,9 @@ def judge(results: Results) -> list[dict[str, Any]]:
 
 
 def claim_verdict(judged: list[dict[str, Any]]) -> str:
-    """A claim's verdict: of its main predictions; of its facts where it has nothing else. Limits take no part."""
-    if main := [entry["verdict"] for entry in judged if entry["kind"] == "main"]:
-        return rule.combined(main)
-    facts = {entry["verdict"] for entry in judged if entry["kind"] == "fact"} - {"not run"}
-    return "not run" if not facts else "holds" if facts == {"holds"} else "does not hold"
+    """A claim's verdict, of what was judged of it. Limits take no part."""
+    main, facts = ([entry["verdict"] for entry in judged if entry["kind"] == kind] for kind in ("main", "fact"))
+    return rule.of_claim(main, facts)
 
 
 def _entry(found: evidence.Evidence, claim: Claim, prediction: Prediction) -> dict[str, Any]:
@@ -105,7 +103,5 @@ def _test(found: evidence.Evidence, prediction: Prediction, data: str | None) ->
 
 def fact_holds(numbers: np.ndarray, prediction: Prediction) -> bool:
     """Whether every number lies in the region, up to the tolerance."""
-    low, high = prediction.region
     assert prediction.tolerance is not None
-    above = numbers >= (-np.inf if low is None else low - prediction.tolerance)
-    return bool((above & (numbers <= (np.inf if high is None else high + prediction.tolerance))).all())
+    return rule.holds(numbers, prediction.region, prediction.tolerance)

@@ -166,7 +166,7 @@ def _compared(question: _Question, cell: dict[str, list[Scalar]], first: pd.Seri
 
 
 def _slope(question: _Question, table: pd.DataFrame) -> pd.Series:
-    """Least-squares slope over the levels of `over` that count; NaN for a seed that has one among them."""
+    """Least-squares slope over the levels of `over` that count; NaN for a seed that has one, or an infinity, among them."""
     measure, count = question.measure, table.shape[1]
     first, last = min(measure.leave_out[0], count // 3), min(measure.leave_out[1], count // 6)
     table = table.iloc[:, first : count - last]
@@ -174,7 +174,7 @@ def _slope(question: _Question, table: pd.DataFrame) -> pd.Series:
         raise question.error("a slope needs two levels that count", f"{measure.over}: {table.shape[1]}")
     x = _levels(question, table)
     x = np.log(x) if isinstance(measure.log, list) and measure.over in measure.log else x
-    whole = table.notna().all(axis=1)
+    whole = np.isfinite(table).all(axis=1)  # one that is not would spoil the fit of all
     slopes = pd.Series(np.nan, index=table.index)
     slopes[whole] = np.polyfit(x, table[whole].to_numpy().T, 1)[0]
     return slopes

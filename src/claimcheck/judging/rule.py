@@ -144,3 +144,18 @@ def combined(verdicts: Iterable[str]) -> str:
     if "contradicted" in found:
         return "contradicted"
     return "supported" if all(each == "supported" for each in found) else "inconclusive"
+
+
+def of_claim(main: Iterable[str], facts: Iterable[str]) -> str:
+    """A claim's verdict: of its main predictions; of its facts where it has nothing else."""
+    if decisive := list(main):
+        return combined(decisive)
+    known = set(facts) - {"not run"}
+    return "not run" if not known else "holds" if known == {"holds"} else "does not hold"
+
+
+def holds(numbers: np.ndarray, region: Region, tolerance: float) -> bool:
+    """Whether a fact holds: every number lies in the region, up to the tolerance."""
+    low, high = region
+    above = numbers >= (-np.inf if low is None else low - tolerance)
+    return bool((above & (numbers <= (np.inf if high is None else high + tolerance))).all())

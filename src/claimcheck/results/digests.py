@@ -157,15 +157,19 @@ FIXED = {"id", "measure", "statistic", "arguments", "region", "kind", "share", "
 
 
 def registration_digest(study: Study) -> str:
-    """Hash of what a registration fixes: the design at every scale, the predictions, the statistics, the rule."""
+    """Hash of what a registration fixes: the design at every scale, the predictions and the claims that they decide, the
+    statistics and what they may read, the rule.
+    """
     names = _statistics_of(study)
     found = _reach_if_there(study.folder, "statistics", names, REGISTERED_MODULES)
     designs = {
         scale: {name: {k: v for k, v in design_of(part).items() if k != "first seed"} for name, part in parts.items()}
         for scale, parts in ((scale, study.at(scale)) for scale in study.scales)
     }
-    predictions = [prediction.model_dump(include=FIXED) for _, prediction in study.predictions()]
-    return digest({"designs": designs, "predictions": predictions, **dict(sorted(found.hashes.items()))})
+    predictions = [{"claim": claim.id, **one.model_dump(include=FIXED)} for claim, one in study.predictions()]
+    files = {str(path.relative_to(study.folder)): sha256(path) for path in _other_files(study.folder)}
+    fixed = {"designs": designs, "predictions": predictions, "files": files}
+    return digest({**fixed, **dict(sorted(found.hashes.items()))})
 
 
 def prediction_hash(prediction: Prediction, study: Study, scale: str, seeds: int | None = None) -> str:

@@ -11,6 +11,9 @@ import pandas as pd
 from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.parts import Scalar, ScaledPart
 
+MOST_ADDED = 16
+"""Values by which a grid may grow, however close its own lie together."""
+
 
 def arm_columns(part: ScaledPart) -> list[str]:
     """The factors that make an arm of the part's tuning."""
@@ -80,7 +83,12 @@ def beyond(table: pd.DataFrame, part: ScaledPart) -> list[float]:
         (tried[-1], tried[-2], max(tune.values), (chosen[tune.factor] == tried[-1]) & ~chosen["failed"]),
     ):
         value = float(f"{end * (end / neighbour):.3g}")
-        if asking.any() and 1 / tune.extend * 0.999 <= value / given <= tune.extend * 1.001:
+        if (
+            asking.any()
+            and value not in tried
+            and len(tried) < len(tune.values) + MOST_ADDED
+            and 1 / tune.extend * 0.999 <= value / given <= tune.extend * 1.001
+        ):
             found.append(value)
     return found
 

@@ -48,6 +48,8 @@ def _by_itself(prediction: Prediction, name: str) -> Control | None:
     key = "less" if measure.form == "difference" else "to"
     if name == "never":
         return Control(**{key: measure.of, "says": "the first arm against itself"})
+    if not measure.second.keys() <= measure.of.keys():
+        return None  # what the first arm does not name it would share with the second, and be compared with itself
     return Control(**{"of": {**measure.of, **measure.second}, key: measure.of, "says": "the two arms swapped"})
 
 

@@ -161,6 +161,13 @@ class Tune(Model):
 
     _fit = field_validator("values")(_one_column)
 
+    @field_validator("values")
+    @classmethod
+    def _ascending(cls, values: list[Scalar]) -> list[Scalar]:
+        if isinstance(values[0], int | float) and any(one >= other for one, other in itertools.pairwise(values)):
+            raise ValueError("must be in ascending order, each value once")
+        return values
+
     @model_validator(mode="after")
     def _one_goal(self) -> Tune:
         if (self.minimise is None) == (self.maximise is None):
