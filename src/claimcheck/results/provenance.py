@@ -143,16 +143,15 @@ def read_provenance(path: Path, remedy: str) -> Provenance:
         ) from None
 
 
-def git_state(folder: Path | None = None) -> Git:
+def git_state() -> Git:
     """Commit of the repository that tracks this package's own files, whatever the working folder; none without one."""
-    here = Path(__file__).resolve() if folder is None else folder
-    place = here.parent if here.is_file() else here
-    if folder is None and _git(place, "ls-files", "--error-unmatch", here.name) is None:
+    here = Path(__file__).resolve()
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
         return Git()
-    commit = _git(place, "rev-parse", "HEAD")
+    commit = _git(here.parent, "rev-parse", "HEAD")
     if commit is None:
         return Git()
-    return Git(commit=commit, dirty=bool(_git(place, "status", "--porcelain", "--untracked-files=no")))
+    return Git(commit=commit, dirty=bool(_git(here.parent, "status", "--porcelain", "--untracked-files=no")))
 
 
 def _git(folder: Path, *words: str) -> str | None:
