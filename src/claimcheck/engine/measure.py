@@ -125,9 +125,9 @@ def gradient_of(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy) -> 
 def sharpness(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, iterations: int = 50) -> pd.DataFrame:
     """Largest eigenvalue, by magnitude, of the Hessian of each member's loss; columns run, sharpness, residual.
 
-    In eval mode. Power iteration with Hessian-vector products (the gradient, differentiated again along the vector). ``residual`` is
-    ``|H v - lambda v| / |lambda|``: how far from an eigenvector the last iterate is. All members start from the
-    same fixed random vector.
+    In eval mode. Power iteration with Hessian-vector products (the gradient, differentiated again along the vector).
+    ``residual`` is ``|H v - lambda v| / |lambda|``: how far from an eigenvector the last iterate is. All members start
+    from the same fixed random vector.
     """
     batch, dims = _whole(ensemble, data)
     parameters = ensemble.parameters.detach().requires_grad_()
