@@ -83,7 +83,6 @@ class Provenance(_Facts):
     digest: str
     start: str
     seconds: float
-    ensemble_seconds: float
     peak_memory_mib: float
     seeds: dict[str, int]
     parts: dict[str, PartFacts]
@@ -107,7 +106,6 @@ def provenance_of(
         digest=digest,
         start=min(part.start for part in parts),
         seconds=round(sum(part.seconds for part in parts), 2),
-        ensemble_seconds=round(sum(each.seconds for each in ensembles), 2),
         peak_memory_mib=max(each.peak_memory_mib for each in ensembles),
         seeds={part.part: part.seeds for part in parts},
         parts={part.part: part for part in parts},
