@@ -346,8 +346,8 @@ def _control(outcome: Outcome, control: dict[str, Any]) -> str:
 
 
 def hash_of(view: PredictionView) -> str:
-    """The hash of what fixes a prediction (measure, region, rule, design), as the verdict carries it."""
-    return f" [fixed by {view.row['fixed']}]{{.aside}}" if view.row.get("fixed") else ""
+    """The hash of a prediction (measure, region, controls) and its design, as the verdict carries it."""
+    return f" [hash of prediction and design: {view.row['fixed']}]{{.aside}}" if view.row.get("fixed") else ""
 
 
 def reference_line(view: PredictionView, reference: Reference, works: text.Links = text.NO_LINKS) -> str:

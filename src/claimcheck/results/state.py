@@ -237,7 +237,7 @@ class Results:
         }
 
     def prediction_hashes(self) -> dict[str, str]:
-        """For each prediction the hash of what fixes it: measure, region, rule, design."""
+        """For each prediction the hash of itself (measure, region, controls) and of its design."""
         study, config = self.study, self.config
         return {
             prediction.id: digests.prediction_hash(prediction, study, config.scale, config.seeds)
