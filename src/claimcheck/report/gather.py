@@ -22,6 +22,7 @@ from claimcheck.results.provenance import PartFacts, Provenance
 from claimcheck.results.reasons import explain, last_failure
 from claimcheck.results.state import Results
 from claimcheck.results.verdicts import read_verdicts
+from claimcheck.results.view import NAMES
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Claim, FigureSpec, Lecture, LectureClaim, Prediction, Study
 from claimcheck.spec.parts import ScaledPart
@@ -287,7 +288,6 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
     facts = found.provenance.parts if found.provenance else {}
     parts = [part for part in study.at(config.scale, config.seeds).values() if part.seeds]
     drawn = {path.stem: path for path in results.figure_files() if path.suffix == ".svg"} if results.drawn() else {}
-    names = ("records.parquet", "tuning.parquet", "verdicts.json", "controls.json", "provenance.json")
     current = not found.changed and bool(found.rows)
     return StudyView(
         study,
@@ -296,7 +296,7 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
         tuple((figure, drawn.get(figure.id)) for figure in study.figures),
         found.provenance,
         results.read_controls() if current else None,
-        tuple(name for name in names if current and (name != "tuning.parquet" or results.tuning)),
+        tuple(name for name in NAMES if current and (name != "tuning.parquet" or results.tuning)),
         found.problem,
         found.changed,
     )

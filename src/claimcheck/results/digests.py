@@ -168,7 +168,7 @@ def registration_digest(study: Study) -> str:
 
 
 def prediction_hash(prediction: Prediction, study: Study, scale: str, seeds: int | None = None) -> str:
-    """Hash of a prediction (what is measured, region, controls) and of the design that it is judged on; not of the rule."""
+    """Hash of a prediction (measure, region, controls) and of the design that it is judged on; not of the rule."""
     parts = study.at(scale, seeds)
     wanted = {prediction.part: parts[prediction.part]} if prediction.part else parts
     return hash_of(

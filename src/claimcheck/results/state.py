@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STORE = ".store"
+WORK = ".work"
+"""Folder of finished ensembles, among a study's parts."""
 
 REPORT = ("report.html", "report.pdf", "evidence.pdf")
 SLIDES = ("slides.pptx", "slides.pdf")
