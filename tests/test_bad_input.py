@@ -23,7 +23,7 @@ from claimcheck.results.seals import sealed
 STUDIES = Path(__file__).parent / "end_to_end" / "studies"
 COIN = "results/smoke/coin"
 SPEC, CODE, LECTURE = "studies/coin/study.yaml", "studies/coin/runs.py", "studies/lecture.yaml"
-NOTES, AMENDMENTS = "studies/coin/notes.md", "studies/coin/amendments.yaml"
+NOTES = "studies/coin/notes.md"
 REGISTRATIONS = "studies/coin/registrations.yaml"
 STORE = "results/smoke/.store/coin"
 PART, RECORDS = f"{COIN}/parts/tosses-*.records.parquet", f"{STORE}/records-*.parquet"
@@ -230,13 +230,6 @@ SPECS = {
     "a registration of another digest": (
         write(REGISTRATIONS, "- {number: 1, date: 1, first_seed: 0, digest: '0123456789abcdef', says: a}"),
         JUDGE, ["registrations.yaml: 1.digest", "0123456789abcdef", "claimcheck register coin"],
-    ),
-    "amendments of nothing": (
-        write(AMENDMENTS, "hlaf: [{date: 2026-01-05, was: [0, 1], reason: Why.}]"), RUN, ["amendments.yaml", "'half'"],
-    ),
-    "amendments as a list": (write(AMENDMENTS, "- half"), RUN, ["amendments.yaml", "not a mapping"]),
-    "amendments without a reason": (
-        write(AMENDMENTS, "half: [{date: 2026-01-05, was: [0, 1]}]"), RUN, ["amendments.yaml: half", "reason"],
     ),
     "notes that are not text": (write(NOTES, b"\xff\xfe\x00"), RUN, ["notes.md"]),
     "code with a syntax error": (write(CODE, "def run(:"), RUN, ["runs.py", "not valid Python"]),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 PILOT_SEED = 10_000
-"""The first pilot seed: settings are chosen on seeds from here on, claims are judged on seeds below."""
+"""The first pilot seed: settings are chosen on the block that begins here, and no claim is judged on it."""
 
 
 POWER_SEED = 20_000

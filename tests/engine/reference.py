@@ -88,21 +88,16 @@ def scheduler_of(
     rest = max(steps - warm, 1)
     name, factor = settings["schedule"], settings["decay_factor"]
     if name == "constant":
-        pieces = [lr_scheduler.ConstantLR(optimise, factor=1.0)]
+        then = lr_scheduler.ConstantLR(optimise, factor=1.0)
     elif name == "step":
-        pieces = [lr_scheduler.MultiStepLR(optimise, [math.ceil(m * rest) for m in milestones], gamma=factor)]
+        then = lr_scheduler.MultiStepLR(optimise, [math.ceil(m * rest) for m in milestones], gamma=factor)
     elif name == "cosine":
-        pieces = [lr_scheduler.CosineAnnealingLR(optimise, T_max=rest)]
+        then = lr_scheduler.CosineAnnealingLR(optimise, T_max=rest)
     elif name == "linear":
-        pieces = [lr_scheduler.LinearLR(optimise, start_factor=1.0, end_factor=0.0, total_iters=rest)]
-    elif name == "exponential":
-        pieces = [lr_scheduler.ExponentialLR(optimise, gamma=factor ** (1.0 / rest))]
-    else:  # wsd, for a number of steps that five divides
-        stable = rest * 4 // 5
-        decay = lr_scheduler.LinearLR(optimise, start_factor=1.0, end_factor=0.0, total_iters=rest - stable)
-        pieces, cuts = [lr_scheduler.ConstantLR(optimise, factor=1.0), decay], [stable]
-    cuts = [] if len(pieces) == 1 else cuts
-    if warm:
-        first = lr_scheduler.LinearLR(optimise, start_factor=1.0 / warm, end_factor=1.0, total_iters=max(warm - 1, 1))
-        pieces, cuts = [first, *pieces], [warm, *(cut + warm for cut in cuts)]
-    return pieces[0] if len(pieces) == 1 else lr_scheduler.SequentialLR(optimise, pieces, milestones=cuts)
+        then = lr_scheduler.LinearLR(optimise, start_factor=1.0, end_factor=0.0, total_iters=rest)
+    else:
+        then = lr_scheduler.ExponentialLR(optimise, gamma=factor ** (1.0 / rest))
+    if not warm:
+        return then
+    first = lr_scheduler.LinearLR(optimise, start_factor=1.0 / warm, end_factor=1.0, total_iters=max(warm - 1, 1))
+    return lr_scheduler.SequentialLR(optimise, [first, then], milestones=[warm])

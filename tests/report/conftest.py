@@ -147,10 +147,6 @@ WORKS = """
 }
 """
 
-COINS_AMENDMENTS = """
-mean-is-zero: [{date: 2026-01-05, was: [-0.1, 0.1], reason: "Too strict | for 200 draws."}]
-"""
-
 RUNS = """
 import numpy as np
 import pandas as pd
@@ -235,7 +231,7 @@ def write_studies(folder: Path) -> Path:
     }
     code = {"runs.py": RUNS, "statistics.py": STATISTICS, "figures.py": FIGURES}
     for name, text in texts.items():
-        beside = {"notes.md": COINS_NOTES, "amendments.yaml": COINS_AMENDMENTS} if name == "coins" else {}
+        beside = {"notes.md": COINS_NOTES} if name == "coins" else {}
         (folder / name).mkdir()
         for file, content in {"study.yaml": text, **beside, **code}.items():
             (folder / name / file).write_text(content, encoding="utf-8")

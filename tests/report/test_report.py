@@ -274,14 +274,12 @@ def test_the_page_tells_what_cannot_be_missed(page: Page) -> None:
     for words in (
         "claimcheck run coins --scale quick",
         "arXiv:1611.01232",
-        "it was between −0.1 and 0.1",
         "Beside published and theoretical values",
         "A judgement, no measurement decides it.",
         "So few runs cannot decide whether it is true in more than 50 % of runs.",
         "Only all 16 support that it is true in more than 50 % of runs; only none contradicts it.",
     ):
         assert words in page.text, words
-    assert "1 of the predictions, or how they are tested, was changed after a first run" in page.text
 
 
 def test_the_same_results_give_the_same_bytes(project: Path, find: Find) -> None:

@@ -86,12 +86,6 @@ def test_what_trains_nothing_changes_no_digest(digest, change, name):
     assert digest("walk") == before
 
 
-def test_amendments_change_no_part(digest, studies):
-    before = digest("walk")
-    (studies / "walk" / "amendments.yaml").write_text("root:\n  - {date: 2026-01-05, was: [-1, 1], reason: Narrow.}\n")
-    assert digest("walk") == before
-
-
 DESIGNS = {
     "a factor's values": (lambda raw: raw["parts"]["walks"]["factors"]["drift"].update(values=[0.0, 0.6]), {"walks"}),
     "the order of values": (lambda raw: raw["parts"]["walks"]["factors"]["drift"].update(values=[0.5, 0.0]), {"walks"}),
@@ -292,14 +286,6 @@ def test_verdicts_and_figures_follow_what_they_are_made_from(locate, change, nam
     if file == "lecture.yaml":
         change("walk/study.yaml", "sections: [chance]", "sections: [chances]")
     assert changed(before, named()) == expected
-
-
-def test_amendments_are_judged_with(locate, studies):
-    before = locate("walk")
-    (studies / "walk" / "amendments.yaml").write_text("root:\n  - {date: 2026-01-05, was: [-1, 1], reason: Narrow.}\n")
-    after = locate("walk")
-    assert after.verdicts != before.verdicts
-    assert after.prediction_hashes() == before.prediction_hashes()
 
 
 def test_the_hash_of_a_prediction_follows_its_region_its_measure_and_its_design_only(locate, change):

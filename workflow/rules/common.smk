@@ -13,6 +13,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, f"{workflow.basedir}/src")  # works without an installed package, too
 from claimcheck.data import downloads
 from claimcheck.errors import ClaimcheckError
+from claimcheck.results import state
 from claimcheck.results.state import Collection, locate
 from claimcheck.running.devices import machine_for
 from claimcheck.spec import reading
@@ -102,7 +103,7 @@ def made(results):
 
 SHOWN = {name: each for name, each in EVERY.items() if name in CHOSEN or made(each)}
 REPORT = Collection(CONFIG, SHOWN)
-REPORT_NAMES = ("report.html", "report.pdf", "evidence.pdf", "slides.pptx", "slides.pdf")
+REPORT_NAMES = (*state.REPORT, *state.SLIDES)
 
 # With a default storage every file goes there, and a job is a part, or a piece of one.
 STORAGE = workflow.storage_settings.default_storage_provider is not None

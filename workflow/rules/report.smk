@@ -7,7 +7,7 @@ rule report:
         after(path for results in SHOWN.values() for path in results.drawings),
     output:
         report(
-            [f"{REPORT.report}/{name}" for name in ("report.html", "report.pdf", "evidence.pdf")],
+            [f"{REPORT.report}/{name}" for name in state.REPORT],
             category="Report",
             caption="../report/report.rst",
         ),
@@ -30,7 +30,7 @@ rule slides:
         after(path for results in SHOWN.values() for path in results.drawings),
     output:
         report(
-            [f"{REPORT.report}/slides.pptx", f"{REPORT.report}/slides.pdf"],
+            [f"{REPORT.report}/{name}" for name in state.SLIDES],
             category="Report",
             caption="../report/slides.rst",
         ),

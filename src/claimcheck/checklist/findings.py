@@ -90,7 +90,7 @@ def first_examples(value: Any, count: int) -> Any:
     return value
 
 
-def names_of(found: list[str], most: int = 3) -> str:
-    """Names in one phrase, the first few and how many more there are."""
-    more = len(found) - most
-    return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")
+def names_of(found: list[str]) -> str:
+    """Names in one phrase, the first three and how many more there are."""
+    more = len(found) - 3
+    return ", ".join(found[:3]) + (f" and {more} more" if more > 0 else "")

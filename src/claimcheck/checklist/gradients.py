@@ -95,10 +95,10 @@ def _not_run(what: str, error: Exception) -> Finding:
 
 
 @torch.no_grad()
-def _small_step(model: nn.Module, share: float = 1e-2) -> None:
-    """Move every parameter against its gradient, by `share` of a unit in all."""
+def _small_step(model: nn.Module) -> None:
+    """Move every parameter against its gradient, by a hundredth of a unit in all."""
     own = [each for each in model.parameters() if each.grad is not None]
     norm = torch.stack([each.grad.norm() for each in own]).norm()
     if float(norm) > 0:
         for each in own:
-            each.sub_(each.grad * (share / norm))
+            each.sub_(each.grad * (1e-2 / norm))

@@ -42,14 +42,14 @@ class Data:
             )
 
     @classmethod
-    def training(cls, dataset: Dataset, rows: slice = slice(None)) -> Data:
-        """The training examples of a data set, or some of them, as columns ``x`` and ``y``."""
-        return cls({"x": dataset.x_train[rows], "y": dataset.y_train[rows]})
+    def training(cls, dataset: Dataset) -> Data:
+        """The training examples of a data set as columns ``x`` and ``y``."""
+        return cls({"x": dataset.x_train, "y": dataset.y_train})
 
     @classmethod
-    def testing(cls, dataset: Dataset, rows: slice = slice(None)) -> Data:
-        """The test examples of a data set, or some of them."""
-        return cls({"x": dataset.x_test[rows], "y": dataset.y_test[rows]})
+    def testing(cls, dataset: Dataset) -> Data:
+        """The test examples of a data set."""
+        return cls({"x": dataset.x_test, "y": dataset.y_test})
 
     def __len__(self) -> int:
         """Number of examples that a member sees."""

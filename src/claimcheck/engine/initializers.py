@@ -1,7 +1,7 @@
 """Initial weights, every number drawn from a generator that is passed in.
 
-Weights are drawn in float32 on the CPU as standard normals (or uniforms of unit variance) and then scaled, so
-two arms with the same seed share the draw and differ only by their scale. Never touches torch's global generator.
+Weights are drawn in float32 on the CPU as standard normals and then scaled, so two arms with the same
+seed share the draw and differ only by their scale. Never touches torch's global generator.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ VARIANCES: dict[str, Callable[[int, int], float]] = {
     "he": lambda fan_in, fan_out: 2.0 / fan_in,  # He et al. 2015, eq. 10
     "xavier": lambda fan_in, fan_out: 2.0 / (fan_in + fan_out),  # Glorot & Bengio 2010, eq. 12
     "lecun": lambda fan_in, fan_out: 1.0 / fan_in,  # LeCun et al. 1998, eq. 16
-    "pytorch": lambda fan_in, fan_out: 1.0 / (3.0 * fan_in),  # nn.Linear's own: U(±1/sqrt(fan_in))
 }
 
 
@@ -31,13 +30,9 @@ def weight_variance(init: str | float, fan_in: int, fan_out: int) -> float:
     return VARIANCES[init](fan_in, fan_out)
 
 
-def draw(shape: tuple[int, ...], generator: torch.Generator, distribution: str = "normal") -> Tensor:
-    """Numbers of zero mean and unit variance, ``shape``, float32 on the CPU."""
-    if distribution == "normal":
-        return torch.randn(shape, generator=generator)
-    if distribution == "uniform":
-        return (torch.rand(shape, generator=generator) * 2.0 - 1.0) * math.sqrt(3.0)
-    raise ClaimcheckError(f"distribution: found {distribution!r}, expected normal or uniform")
+def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Standard normals, ``shape``, float32 on the CPU."""
+    return torch.randn(shape, generator=generator)
 
 
 def initialize(
@@ -45,7 +40,6 @@ def initialize(
     generator: torch.Generator,
     init: str | float = "he",
     gain: float = 1.0,
-    distribution: str = "normal",
     bias_variance: float = 0.0,
 ) -> nn.Module:
     """Fill a linear or convolution layer (weight ``[out, in, *kernel]``) in place and return it.
@@ -57,7 +51,7 @@ def initialize(
     receptive = math.prod(weight.shape[2:])
     variance = weight_variance(init, weight.shape[1] * receptive, weight.shape[0] * receptive)
     with torch.no_grad():
-        weight.copy_(draw(tuple(weight.shape), generator, distribution) * (math.sqrt(variance) * gain))
+        weight.copy_(draw(tuple(weight.shape), generator) * (math.sqrt(variance) * gain))
         if layer.bias is not None:
             if bias_variance:
                 layer.bias.copy_(draw(tuple(layer.bias.shape), generator) * math.sqrt(bias_variance))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Generator, Tensor, nn
 
 from claimcheck.engine.initializers import initialize
@@ -55,16 +54,6 @@ class LowRank(nn.Module):
     def bias(self) -> Tensor | None:
         return self.kept.bias
 
-    def merged(self) -> Linear:
-        """One linear layer that gives the same output, of the size of the layer that was adapted."""
-        outputs, inputs = self.kept.weight.shape
-        layer = Linear(inputs, outputs, bias=self.bias is not None)
-        with torch.no_grad():
-            layer.weight.copy_(self.weight)
-            if self.bias is not None:
-                layer.bias.copy_(self.bias)
-        return layer
-
 
 def adapted(
     network: nn.Module, rank: int, *, generator: Generator, alpha: float = 1.0, whole: str | None = None
@@ -82,17 +71,6 @@ def adapted(
             if not name:
                 return own
             network.set_submodule(name, own)
-    return network
-
-
-def merged(network: nn.Module) -> nn.Module:
-    """A copy with the products added to their matrices: as fast and as large as before it was adapted."""
-    if isinstance(network, LowRank):
-        return network.merged()
-    network = copy.deepcopy(network)
-    for name, layer in list(network.named_modules()):
-        if isinstance(layer, LowRank):
-            network.set_submodule(name, layer.merged())
     return network
 
 

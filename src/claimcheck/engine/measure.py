@@ -41,8 +41,8 @@ def _paired(function: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame
 
 
 @_paired
-def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> pd.DataFrame:
-    """What each layer carries forward and backward; columns run, layer and
+def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy) -> pd.DataFrame:
+    """What each layer carries forward and backward, in train mode; columns run, layer and
 
     - ``pre_activation``: mean square of what enters the layer's activation, over examples and units;
     - ``activation``: mean square of what leaves it;
@@ -71,12 +71,12 @@ def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode
 
     shapes: list[torch.Size] = []
     with torch.no_grad():
-        _apply(ensemble, collect, data, mode, [])
+        _apply(ensemble, collect, data, "train", [])
     like = ensemble.parameters
     probes = [
         torch.zeros(len(ensemble), *shape, dtype=like.dtype, device=like.device, requires_grad=True) for shape in shapes
     ]
-    losses, found = _apply(ensemble, collect, data, mode, probes)
+    losses, found = _apply(ensemble, collect, data, "train", probes)
     deltas = torch.autograd.grad(losses.sum(), probes)
     found = {name: value.detach() for name, value in found.items()}
     found["delta"] = torch.stack([d.double().square().sum(1).flatten(1).mean(1) for d in deltas], 1)
@@ -85,9 +85,9 @@ def signals(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode
 
 
 def layerwise(
-    ensemble: Ensemble, data: Batch, functions: Mapping[str, Callable[[Tensor, Tensor], Tensor]], *, mode: str = "eval"
+    ensemble: Ensemble, data: Batch, functions: Mapping[str, Callable[[Tensor, Tensor], Tensor]]
 ) -> pd.DataFrame:
-    """A study's own functions of each layer; columns run, layer and one for each of ``functions``.
+    """A study's own functions of each layer, in eval mode; columns run, layer and one for each of ``functions``.
 
     A function gets what enters and what leaves a layer's activation, each ``[B, units, ...]`` of one network, and
     returns a scalar.
@@ -106,7 +106,7 @@ def layerwise(
         return {name: torch.stack(values) for name, values in found.items()}
 
     with torch.no_grad():
-        return _frame(ensemble, _apply(ensemble, collect, data, mode))
+        return _frame(ensemble, _apply(ensemble, collect, data, "eval"))
 
 
 def outputs(ensemble: Ensemble, data: Batch) -> Tensor:
@@ -114,22 +114,20 @@ def outputs(ensemble: Ensemble, data: Batch) -> Tensor:
     return ensemble.map(lambda predict, batch, hyper: predict(batch["x"]), data)
 
 
-def gradient_of(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, mode: str = "train") -> Tensor:
-    """Gradient of each member's loss on the data, ``[R, P]`` in the ensemble's layout."""
+def gradient_of(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy) -> Tensor:
+    """Gradient of each member's loss on the data in train mode, ``[R, P]`` in the ensemble's layout."""
     batch, dims = _whole(ensemble, data)
-    with _mode(ensemble, mode):
+    with _mode(ensemble, "train"):
         return losses_and_gradient(ensemble, loss, ensemble.parameters, _copies(ensemble), batch, dims)[1]
 
 
 @_paired
-def sharpness(
-    ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, iterations: int = 50, mode: str = "eval"
-) -> pd.DataFrame:
+def sharpness(ensemble: Ensemble, data: Batch, loss: Loss = cross_entropy, *, iterations: int = 50) -> pd.DataFrame:
     """Largest eigenvalue, by magnitude, of the Hessian of each member's loss; columns run, sharpness, residual.
 
-    Power iteration with Hessian-vector products (the gradient, differentiated again along the vector). ``residual`` is
-    ``|H v - lambda v| / |lambda|``: how far from an eigenvector the last iterate is. All members start from the
-    same fixed random vector.
+    In eval mode. Power iteration with Hessian-vector products (the gradient, differentiated again along the vector).
+    ``residual`` is ``|H v - lambda v| / |lambda|``: how far from an eigenvector the last iterate is. All members start
+    from the same fixed random vector.
     """
     batch, dims = _whole(ensemble, data)
     parameters = ensemble.parameters.detach().requires_grad_()
@@ -137,7 +135,7 @@ def sharpness(
     start = start.to(parameters).expand_as(parameters)
     vector = ensemble.layout.flatten(ensemble.layout.views(start))
     vector = vector / vector.norm(dim=1, keepdim=True)
-    with _mode(ensemble, mode):
+    with _mode(ensemble, "eval"):
         losses = ensemble.apply(loss, ensemble.layout.views(parameters), _copies(ensemble), batch, dims)
         (gradient,) = torch.autograd.grad(losses.sum(), parameters, create_graph=True)
         for _ in range(iterations):

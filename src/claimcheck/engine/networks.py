@@ -97,10 +97,10 @@ class MLP(nn.Module):
         activation: relu, tanh, swish, gelu, sigmoid, linear.
         norm: None, batch, layer, rms.
         residual: None, unscaled, scaled, zero_init, pre_norm; needs equal widths.
-        init: he, xavier, lecun, pytorch, or a number sigma_w^2 (weight variance sigma_w^2 / fan_in).
+        init: he, xavier, lecun, or a number sigma_w^2 (weight variance sigma_w^2 / fan_in).
         gain: multiplies the standard deviation of every weight. May differ along the ensemble.
         output_init: like ``init``, for the output layer; None for the same.
-        distribution: normal or uniform. bias_variance: sigma_b^2 of the initial biases.
+        bias_variance: sigma_b^2 of the initial biases.
         dropout: rate after each activation, may differ along the ensemble; None for no dropout at all.
     """
 
@@ -118,7 +118,6 @@ class MLP(nn.Module):
         init: str | float = "he",
         gain: float = 1.0,
         output_init: str | float | None = None,
-        distribution: str = "normal",
         bias: bool = True,
         bias_variance: float = 0.0,
         dropout: float | None = None,
@@ -138,7 +137,7 @@ class MLP(nn.Module):
         if residual == "pre_norm" and norm in (None, "none"):
             norm = "layer"
         sizes = [inputs, *widths]
-        how = {"gain": gain, "distribution": distribution, "bias": bias, "bias_variance": bias_variance}
+        how = {"gain": gain, "bias": bias, "bias_variance": bias_variance}
         self.hidden = nn.ModuleList(linear(a, b, generator, init=init, **how) for a, b in zip(sizes, widths))
         self.output = linear(sizes[-1], outputs, generator, init=init if output_init is None else output_init, **how)
         if residual == "zero_init":

@@ -62,15 +62,14 @@ def own_columns(data: Data, **columns: Tensor) -> Data:
     return Data({}, {name: column[data.subset] for name, column in data.shared.items()} | columns)
 
 
-def mislabelled(data: Data, context: Any, seeds: Iterable[int], share: float, classes: int = 10) -> Data:
-    """The same examples as columns of each member's own, a share of their labels moved to another class.
+def mislabelled(data: Data, context: Any, seeds: Iterable[int], share: float) -> Data:
+    """The same examples as columns of each member's own, a share of their labels moved to another of ten classes.
 
     Which, and to what, is drawn from each seed's stream "labels".
     """
     assert data.subset is not None
     right = data.shared["y"][data.subset]
     given = [
-        noisy_labels(own, share, classes, context.generator(seed, "labels"))
-        for own, seed in zip(right, seeds, strict=True)
+        noisy_labels(own, share, 10, context.generator(seed, "labels")) for own, seed in zip(right, seeds, strict=True)
     ]
     return own_columns(data, y=torch.stack(given))

@@ -9,7 +9,7 @@ import numpy as np
 
 from claimcheck.errors import ClaimcheckError
 
-SCHEDULES = ("constant", "step", "cosine", "linear", "wsd", "exponential")
+SCHEDULES = ("constant", "step", "cosine", "linear", "exponential")
 
 
 def decay(
@@ -21,7 +21,6 @@ def decay(
     - ``step`` ``factor`` to the number of ``milestones`` (shares of the way) passed
     - ``cosine`` (1 + cos(pi progress)) / 2 (Loshchilov & Hutter 2017, eq. 5, one period, to zero)
     - ``linear`` 1 - progress
-    - ``wsd`` 1, then linearly to zero over the last fifth (warmup-stable-decay, Hu et al. 2024)
     - ``exponential`` from 1 to ``factor`` geometrically; a ``factor`` above 1 is a range test's ramp
     """
     if name == "constant":
@@ -32,8 +31,6 @@ def decay(
         return 0.5 * (1.0 + np.cos(np.pi * progress))
     if name == "linear":
         return 1.0 - progress
-    if name == "wsd":
-        return np.minimum(1.0, (1.0 - progress) / 0.2)
     if name == "exponential":
         return factor**progress
     raise ClaimcheckError("unknown schedule", found=name, expected=f"one of {', '.join(SCHEDULES)}")

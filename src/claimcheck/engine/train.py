@@ -7,7 +7,6 @@ result does not depend on the other runs, on the tiles, or on how the ensemble i
 
 from __future__ import annotations
 
-import resource
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -315,10 +314,7 @@ def _footprint(runs: pd.DataFrame, data: Data, context: Any, plan: Plan) -> memo
 
 
 def note_peak_memory(context: Any) -> None:
-    """Put the most memory that the process (and the GPU) has used into the provenance's notes, in bytes."""
+    """Put the most memory of the GPU that the process has used into the provenance's notes, in bytes."""
     notes = getattr(context, "notes", None)
-    if notes is None:
-        return
-    notes["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if torch.device(context.device).type == "cuda":
+    if notes is not None and torch.device(context.device).type == "cuda":
         notes["peak_gpu_memory_bytes"] = torch.cuda.max_memory_allocated(context.device)

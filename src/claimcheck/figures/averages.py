@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+LEVEL = 0.95
+"""Of the intervals."""
 
-def summary(
-    records: pd.DataFrame, x: str, y: str, by: str | None = None, *, average: str = "mean", level: float = 0.95
-) -> pd.DataFrame:
+
+def summary(records: pd.DataFrame, x: str, y: str, by: str | None = None, *, average: str = "mean") -> pd.DataFrame:
     """Mean, median or proportion over seeds of column `y` at each `x` (and `by`), with an interval.
 
     Rows of one seed are averaged first, since seeds are the only replicates. A seed with a value that is not finite
@@ -34,36 +35,35 @@ def summary(
     for key, values in per_seed.groupby(level=keys, sort=True, observed=True):
         key, numbers = key if isinstance(key, tuple) else (key,), values.to_numpy()
         finite = numbers[~np.isnan(numbers)]
-        rows.append([*key, *_average(finite, average, level), len(finite), len(numbers) - len(finite)])
+        rows.append([*key, *_average(finite, average), len(finite), len(numbers) - len(finite)])
     return pd.DataFrame(rows, columns=[*keys, "centre", "low", "high", "n", "missing"])
 
 
-def _average(values: np.ndarray, average: str, level: float) -> tuple[float, float, float]:
+def _average(values: np.ndarray, average: str) -> tuple[float, float, float]:
     """Centre of the values [n] and the ends of its interval."""
     if len(values) == 0:
         return np.nan, np.nan, np.nan
     if average == "median":
-        centre, rank = float(np.median(values)), int(stats.binom.ppf((1 - level) / 2, len(values), 0.5))
+        centre, rank = float(np.median(values)), int(stats.binom.ppf((1 - LEVEL) / 2, len(values), 0.5))
         ordered = np.sort(values)
         return (centre, *((ordered[rank - 1], ordered[-rank]) if rank > 0 else (np.nan, np.nan)))
     centre = float(values.mean())
     if len(values) == 1:
         return centre, np.nan, np.nan
     if average == "proportion":
-        return centre, *proportion_interval(values, level)
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+        return centre, *proportion_interval(values)
+    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return centre, centre - half, centre + half
 
 
-def proportion_interval(shares: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+def proportion_interval(shares: np.ndarray) -> tuple[float, float]:
     """Clopper and Pearson's interval (1934) of the mean of values [n], each 0 or 1.
 
     Seeds that are shares of several runs lie in between: their sum's tail is at most e times the binomial one
     (Hoeffding 1956, Bentkus 2004), so the interval is that of the rounded counts at a level raised accordingly.
     """
     yes, no = (math.floor(float(part.sum()) + 1e-9) for part in (shares, 1 - shares))
-    if not np.isin(shares, (0, 1)).all():
-        level = 1 - (1 - level) / math.e
+    level = LEVEL if np.isin(shares, (0, 1)).all() else 1 - (1 - LEVEL) / math.e
     low = stats.binomtest(yes, len(shares)).proportion_ci(level, method="exact").low
     high = stats.binomtest(len(shares) - no, len(shares)).proportion_ci(level, method="exact").high
     return float(low), float(high)

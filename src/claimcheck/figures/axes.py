@@ -206,10 +206,10 @@ def threshold(axis: Axes, x: float, label: str = "threshold") -> None:
     axis.axvline(x, color=GREY, linewidth=1.0, linestyle=":", label=label, zorder=1)
 
 
-def region(axis: Axes, low: float | None, high: float | None, *, across: str = "y", label: str | None = None) -> None:
+def region(axis: Axes, low: float | None, high: float | None, *, across: str = "y") -> None:
     """Shade where a prediction says that the number must fall; None is an open end. `across`: the axis it lies on."""
     ends = list(axis.get_ylim() if across == "y" else axis.get_xlim())
     span = [ends[0] if low is None else low, ends[1] if high is None else high]
     draw = axis.axhspan if across == "y" else axis.axvspan
-    draw(*span, color=COLOURS["green"], alpha=0.10, linewidth=0, zorder=0, label=label)
+    draw(*span, color=COLOURS["green"], alpha=0.10, linewidth=0, zorder=0)
     (axis.set_ylim if across == "y" else axis.set_xlim)(ends)

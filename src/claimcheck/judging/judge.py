@@ -76,7 +76,6 @@ def _entry(found: evidence.Evidence, claim: Claim, prediction: Prediction) -> di
         "measure": prediction.measure.model_dump(exclude_defaults=True) if prediction.measure else None,
         "arguments": prediction.arguments,
         "reference": [each.model_dump() for each in prediction.reference],
-        "amended": [each.model_dump() for each in found.study.amendments.get(prediction.id, ())],
         "undecidable": prediction.undecidable,
         "verdict": verdict,
         "note": reason or "",

@@ -244,7 +244,7 @@ def _names(seen: ReportView, results: Path, found_works: works.Works | None = No
     units = {outcome.n for view in seen.predictions() for outcome in view.outcomes if outcome.p is not None}
     words = (
         "outline_claim outline_strip outline_runs outline_limits outline_brief contradiction doubt_line study_claim not_measured true_in size_line test_line "
-        "side_by_side controls_lines region_of reference_line hash_of amendment"
+        "side_by_side controls_lines region_of reference_line hash_of"
     )
     on_pages = "best_figures more_figures published part_name varied fixed cost"
     return {
@@ -274,7 +274,6 @@ def _names(seen: ReportView, results: Path, found_works: works.Works | None = No
         "registration_words": summary.registration_words,
         "controls": summary.controls(seen),
         "tuning": summary.tuning(seen),
-        "amendments": summary.amendments(seen),
         "environment": summary.environment(seen),
         "runtime": summary.runtime(seen),
         "works": found_works,

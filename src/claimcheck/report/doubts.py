@@ -39,10 +39,10 @@ class Doubt:
         return (self.margin, self.outcome.n or 0, self.gap)
 
 
-def least_certain(view: ReportView, most: int = 3) -> list[Doubt]:
-    """The claims of the lecture whose verdict (supported, contradicted, mixed) the fewest runs could overturn."""
+def least_certain(view: ReportView) -> list[Doubt]:
+    """The three claims of the lecture whose verdict (supported, contradicted, mixed) the fewest runs could overturn."""
     found = [doubt for claim in view.claims.values() if (doubt := _doubt(claim)) is not None]
-    return sorted(found, key=lambda doubt: doubt.order)[:most]
+    return sorted(found, key=lambda doubt: doubt.order)[:3]
 
 
 def _doubt(claim: ClaimView) -> Doubt | None:

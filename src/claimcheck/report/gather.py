@@ -22,8 +22,9 @@ from claimcheck.results.provenance import PartFacts, Provenance
 from claimcheck.results.reasons import explain, last_failure
 from claimcheck.results.state import Results
 from claimcheck.results.verdicts import read_verdicts
+from claimcheck.results.view import NAMES
 from claimcheck.spec.config import Config
-from claimcheck.spec.models import Amendment, Claim, FigureSpec, Lecture, LectureClaim, Prediction, Study
+from claimcheck.spec.models import Claim, FigureSpec, Lecture, LectureClaim, Prediction, Study
 from claimcheck.spec.parts import ScaledPart
 from claimcheck.spec.reading import load_lecture, load_study, study_names
 
@@ -72,7 +73,6 @@ class PredictionView:
     state: str
     row: dict[str, Any] = field(default_factory=dict)
     was: str | None = None
-    amended: tuple[Amendment, ...] = ()
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -288,7 +288,6 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
     facts = found.provenance.parts if found.provenance else {}
     parts = [part for part in study.at(config.scale, config.seeds).values() if part.seeds]
     drawn = {path.stem: path for path in results.figure_files() if path.suffix == ".svg"} if results.drawn() else {}
-    names = ("records.parquet", "tuning.parquet", "verdicts.json", "controls.json", "provenance.json")
     current = not found.changed and bool(found.rows)
     return StudyView(
         study,
@@ -297,7 +296,7 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
         tuple((figure, drawn.get(figure.id)) for figure in study.figures),
         found.provenance,
         results.read_controls() if current else None,
-        tuple(name for name in names if current and (name != "tuning.parquet" or results.tuning)),
+        tuple(name for name in NAMES if current and (name != "tuning.parquet" or results.tuning)),
         found.problem,
         found.changed,
     )
@@ -323,7 +322,7 @@ def _found(results: Results) -> _Found:
 
 def _claim(claim: Claim, found: _Found, study: Study, entry: LectureClaim | None) -> ClaimView:
     rows = {row["prediction"]: row for row in found.rows}
-    predictions = tuple(_prediction(each, rows.get(each.id), found, study) for each in claim.predictions)
+    predictions = tuple(_prediction(each, rows.get(each.id), found) for each in claim.predictions)
     mine = entry if entry is not None and entry.study == study.name else None
     judged = [{"kind": view.spec.kind, "verdict": view.state} for view in predictions]
     deciding = {each["verdict"] for each in judged if each["kind"] == "main"}
@@ -333,10 +332,9 @@ def _claim(claim: Claim, found: _Found, study: Study, entry: LectureClaim | None
     return ClaimView(claim.id, says, state, study, predictions, mine)
 
 
-def _prediction(spec: Prediction, row: dict[str, Any] | None, found: _Found, study: Study) -> PredictionView:
-    amended = tuple(study.amendments.get(spec.id, ()))
+def _prediction(spec: Prediction, row: dict[str, Any] | None, found: _Found) -> PredictionView:
     if row is None:
-        return PredictionView(spec, found.missing, amended=amended)
+        return PredictionView(spec, found.missing)
     if found.changed:
-        return PredictionView(spec, "out of date", row, row["verdict"], amended)
-    return PredictionView(spec, row["verdict"], row, amended=amended)
+        return PredictionView(spec, "out of date", row, row["verdict"])
+    return PredictionView(spec, row["verdict"], row)

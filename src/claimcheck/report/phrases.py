@@ -16,7 +16,7 @@ from claimcheck.report import text
 from claimcheck.report.doubts import Doubt
 from claimcheck.report.gather import ClaimView, Outcome, PredictionView
 from claimcheck.report.pictures import slug
-from claimcheck.spec.models import Amendment, Prediction, Reference
+from claimcheck.spec.models import Prediction, Reference
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -346,26 +346,11 @@ def _control(outcome: Outcome, control: dict[str, Any]) -> str:
 
 
 def hash_of(view: PredictionView) -> str:
-    """The hash of what fixes a prediction (measure, region, rule, design), as the verdict carries it."""
-    return f" [fixed by {view.row['fixed']}]{{.aside}}" if view.row.get("fixed") else ""
+    """The hash of a prediction (measure, region, controls) and its design, as the verdict carries it."""
+    return f" [hash of prediction and design: {view.row['fixed']}]{{.aside}}" if view.row.get("fixed") else ""
 
 
 def reference_line(view: PredictionView, reference: Reference, works: text.Links = text.NO_LINKS) -> str:
     """A published value beside the measurement."""
     value = f"**{text.escape(text.number(reference.value, 6))}**, " if reference.value is not None else ""
     return f"{value}{text.inline(reference.says)} ({text.citation(reference.source, works)})"
-
-
-def amendment(change: Amendment) -> str:
-    """A change of a region, as a sentence."""
-    return (
-        f"on {text.escape(change.date)}; it was {text.escape(earlier_region(change.was))}. {text.inline(change.reason)}"
-    )
-
-
-def earlier_region(was: Any) -> str:
-    """What a region was before it was amended, as the study wrote it."""
-    pair = isinstance(was, list | tuple) and len(was) == 2 and was != [None, None]
-    if pair and all(end is None or isinstance(end, int | float) for end in was):
-        return text.region(was)
-    return text.value(was)

@@ -7,7 +7,7 @@ from typing import Any
 
 from claimcheck.spec.models import Lecture, Study
 
-_FROM_ELSEWHERE = ("notes", "amendments", "name", "folder")
+_FROM_ELSEWHERE = ("notes", "name", "folder")
 
 
 def places(text: str, lecture: Lecture, studies: Iterable[Study]) -> list[str]:
@@ -20,8 +20,6 @@ def _texts(lecture: Lecture, studies: Iterable[Study]) -> Iterator[tuple[str, st
     for study in studies:
         yield from _below(f"{study.yaml_path}: ", study.model_dump(exclude=set(_FROM_ELSEWHERE)))
         yield str(study.folder / "notes.md"), study.notes
-        amendments = {name: [entry.model_dump() for entry in entries] for name, entries in study.amendments.items()}
-        yield from _below(f"{study.folder / 'amendments.yaml'}: ", amendments)
     yield from _below("lecture.yaml: ", lecture.model_dump())
 
 

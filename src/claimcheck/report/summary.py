@@ -7,7 +7,6 @@ from typing import Any
 
 from claimcheck.report import text
 from claimcheck.report.gather import DECIDED, ReportView, StudyView
-from claimcheck.report.phrases import earlier_region, region_of
 from claimcheck.report.pictures import FACTS
 from claimcheck.results.provenance import PartFacts
 from claimcheck.streams import FIRST_BLOCK
@@ -103,21 +102,6 @@ def tuning(view: ReportView) -> list[dict[str, Any]]:
     return rows
 
 
-def amendments(view: ReportView) -> list[dict[str, Any]]:
-    """Every change of a region or of how it is tested; a study's predictions changed alike, for one reason, are one row."""
-    rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    for study in view.studies:
-        for prediction in study.predictions():
-            spec = prediction.spec
-            region = region_of(spec)
-            link = f"[{text.escape(spec.id)}](#prediction-{study.spec.name}-{spec.id}) ({region})"
-            for change in prediction.amended:
-                was = earlier_region(change.was)
-                row = {"links": [], "date": change.date, "was": was, "reason": change.reason}
-                rows.setdefault((study.spec.name, change.date, was, change.reason), row)["links"].append(link)
-    return list(rows.values())
-
-
 def environment(view: ReportView) -> list[tuple[str, str]]:
     """Versions, machine and commit; where parts differ, all that occur."""
     facts = view.provenances()
@@ -187,7 +171,6 @@ def facts(view: ReportView) -> dict[str, Any]:
     return {
         "decided": len(decided),
         "tests": view.judged_tests(),
-        "amended": sum(bool(prediction.amended) for prediction in decided),
         "limits": len(limits),
         "before": sum(
             sum(entry.verdicts.values()) for study in view.studies for entry in study.spec.registrations[:-1]

@@ -17,7 +17,7 @@ from claimcheck.errors import ClaimcheckError
 from claimcheck.files import make_folder
 from claimcheck.results import digests, view
 from claimcheck.results.provenance import Provenance
-from claimcheck.results.state import Results
+from claimcheck.results.state import REPORT, Results
 from claimcheck.spec.config import Config
 
 PROFILES = {
@@ -28,7 +28,6 @@ PROFILES = {
 SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
 """Of the checkout that this package is in, wherever the studies lie."""
 
-REPORTS = ("report.html", "report.pdf", "evidence.pdf")
 LICENSE = "https://spdx.org/licenses/MIT"
 
 
@@ -72,7 +71,7 @@ def export(config: Config, results: Mapping[str, Results], target: Path) -> Path
     made = []
     for name, each in packed.items():
         made += _study(crate, each, runs[name])
-    for name in REPORTS:
+    for name in REPORT:
         if (path := config.reports / name).is_file():
             made.append(_file(crate, path, f"reports/{config.scale}/{name}", f"The report, {path.suffix[1:].upper()}"))
     _whole_run(crate, workflow, runs, made)
@@ -93,7 +92,7 @@ def left_out(config: Config, results: Mapping[str, Results]) -> list[str]:
     """What `export` does not find, in a sentence each, with the command that makes it."""
     missing = [name for name in results if name not in _published(results)]
     lines = [f"{name}: no judged and published results, left out ({results[name].remedy('run')})" for name in missing]
-    reports = [name for name in REPORTS if not (config.reports / name).is_file()]
+    reports = [name for name in REPORT if not (config.reports / name).is_file()]
     return lines + [f"{config.reports / name}: not there, left out (claimcheck report)" for name in reports]
 
 

@@ -30,7 +30,7 @@ REGISTERED_MODULES = ("judging.rule", "judging.measures")
 PLOT_MODULES = ("figures.drawing", "figures.style")
 REPORT_MODULES = ("report.build", "report.slides")
 
-TEXTS = {"study.yaml", "notes.md", "amendments.yaml", "registrations.yaml"}
+TEXTS = {"study.yaml", "notes.md", "registrations.yaml"}
 """Files of a study's folder that no run reads; every other one that is not Python may be read by its code."""
 
 LITTER = re.compile(
@@ -102,7 +102,6 @@ def judge_ingredients(study: Study, scale: str, seeds: int | None, records: str)
         "records": records,
         "claims": hash_of([claim.model_dump() for claim in study.claims]),
         "sections": hash_of(sections_of(study)),
-        "amendments": hash_of({key: [e.model_dump() for e in each] for key, each in study.amendments.items()}),
         "design": hash_of({name: design_of(part) for name, part in study.at(scale, seeds).items()}),
         **dict(sorted(found.hashes.items())),
         **_versions(found.packages),
@@ -173,7 +172,7 @@ def registration_digest(study: Study) -> str:
 
 
 def prediction_hash(prediction: Prediction, study: Study, scale: str, seeds: int | None = None) -> str:
-    """Hash of what fixes a prediction: what is measured, the region, the rule and the design it is judged on."""
+    """Hash of a prediction (measure, region, controls) and of the design that it is judged on; not of the rule."""
     parts = study.at(scale, seeds)
     wanted = {prediction.part: parts[prediction.part]} if prediction.part else parts
     return hash_of(

@@ -74,7 +74,7 @@ def _index_of(rows: pd.DataFrame) -> list[str]:
     return [name for name in rows.columns if name not in COLUMNS and not pd.api.types.is_float_dtype(rows[name].dtype)]
 
 
-def some(things: Any, most: int = 5) -> str:
-    """The first few of a list, in words."""
+def some(things: Any) -> str:
+    """The first five of a list, in words."""
     listed = [str(thing) for thing in things]
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")

@@ -83,7 +83,6 @@ class Provenance(_Facts):
     digest: str
     start: str
     seconds: float
-    ensemble_seconds: float
     peak_memory_mib: float
     seeds: dict[str, int]
     parts: dict[str, PartFacts]
@@ -107,7 +106,6 @@ def provenance_of(
         digest=digest,
         start=min(part.start for part in parts),
         seconds=round(sum(part.seconds for part in parts), 2),
-        ensemble_seconds=round(sum(each.seconds for each in ensembles), 2),
         peak_memory_mib=max(each.peak_memory_mib for each in ensembles),
         seeds={part.part: part.seeds for part in parts},
         parts={part.part: part for part in parts},
@@ -143,16 +141,15 @@ def read_provenance(path: Path, remedy: str) -> Provenance:
         ) from None
 
 
-def git_state(folder: Path | None = None) -> Git:
+def git_state() -> Git:
     """Commit of the repository that tracks this package's own files, whatever the working folder; none without one."""
-    here = Path(__file__).resolve() if folder is None else folder
-    place = here.parent if here.is_file() else here
-    if folder is None and _git(place, "ls-files", "--error-unmatch", here.name) is None:
+    here = Path(__file__).resolve()
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
         return Git()
-    commit = _git(place, "rev-parse", "HEAD")
+    commit = _git(here.parent, "rev-parse", "HEAD")
     if commit is None:
         return Git()
-    return Git(commit=commit, dirty=bool(_git(place, "status", "--porcelain", "--untracked-files=no")))
+    return Git(commit=commit, dirty=bool(_git(here.parent, "status", "--porcelain", "--untracked-files=no")))
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -6,10 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from claimcheck.results.state import STORE, Collection, Results
-
-WORK = ".work"
-"""Folder of finished ensembles, among a study's parts."""
+from claimcheck.results.state import STORE, WORK, Collection, Results
 
 _DIGEST = re.compile(r"-[0-9a-f]{16}(\.|$)")
 

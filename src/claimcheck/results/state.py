@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STORE = ".store"
+WORK = ".work"
+"""Folder of finished ensembles, among a study's parts."""
 
 REPORT = ("report.html", "report.pdf", "evidence.pdf")
 SLIDES = ("slides.pptx", "slides.pdf")
@@ -237,7 +239,7 @@ class Results:
         }
 
     def prediction_hashes(self) -> dict[str, str]:
-        """For each prediction the hash of what fixes it: measure, region, rule, design."""
+        """For each prediction the hash of itself (measure, region, controls) and of its design."""
         study, config = self.study, self.config
         return {
             prediction.id: digests.prediction_hash(prediction, study, config.scale, config.seeds)

@@ -17,7 +17,7 @@ VERDICTS = ("supported", "contradicted", "mixed", "inconclusive", "not run", "ho
 
 CSV_COLUMNS = (
     *("study", "claim", "prediction", "kind", "verdict", "data", "data_verdict", "k", "n", "share"),
-    *("median", "low", "high", "unit", "p", "region", "tolerance", "why", "registration", "fixed", "amended"),
+    *("median", "low", "high", "unit", "p", "region", "tolerance", "why", "registration", "fixed"),
     *("claim_verdict", "section", "says", "controls_passed"),
 )
 """Of `table`."""
@@ -67,8 +67,8 @@ def _float_again(test: dict[str, Any]) -> dict[str, Any]:
 def table(verdicts: Mapping[str, list[dict[str, Any]]]) -> str:
     """Every study's verdicts as CSV: columns `CSV_COLUMNS`, a row per prediction and data set, studies by name.
 
-    A region is written as JSON, such as [0.5, null]; amendments as a JSON list; a draft has no registration, a fact
-    neither k, n, share nor p.
+    A region is written as JSON, such as [0.5, null]; a draft has no registration, a fact neither k, n, share nor
+    p.
     """
     buffer = io.StringIO()
     rows = csv.DictWriter(buffer, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -76,7 +76,7 @@ def table(verdicts: Mapping[str, list[dict[str, Any]]]) -> str:
     for study, entries in sorted(verdicts.items()):
         for entry in entries:
             whole = {**entry, "study": study, "registration": entry["registration"]["number"]}
-            whole |= {key: json.dumps(entry[key]) for key in ("region", "amended")}
+            whole["region"] = json.dumps(entry["region"])
             for test in entry["tests"] or [{"verdict": "not run", "controls": {}}]:
                 passed = sum(each["passed"] for each in test["controls"].values())
                 own = {"data_verdict": test["verdict"], "verdict": entry["verdict"], "controls_passed": passed}

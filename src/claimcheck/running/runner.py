@@ -24,7 +24,7 @@ from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, make_folder, sha256
 from claimcheck.results import provenance
 from claimcheck.results import records as recording
-from claimcheck.results.state import PartFiles, Results
+from claimcheck.results.state import WORK, PartFiles, Results
 from claimcheck.running.devices import memory_limit, resolve_device
 from claimcheck.running.tuning import beyond, choose, chosen_in_words, with_choice
 from claimcheck.spec import design
@@ -59,7 +59,7 @@ class _Job:
     @property
     def work(self) -> Path:
         """Folder of finished ensembles."""
-        return self.results.view / "parts" / ".work"
+        return self.results.view / "parts" / WORK
 
     def say(self, place: str, text: str) -> None:
         """One line of the log."""

@@ -21,7 +21,7 @@ class EnsembleDesign:
 
     Attributes:
         part: name of the part.
-        phase: "pilot" (tuning, seeds from 10,000) or "confirm" (judged, seeds from 0).
+        phase: "pilot" (tuning, seeds from 10,000) or "confirm" (judged, seeds of the registered block).
         static: the static factors' values.
         runs: one row per run: `run`, `seed`, the factors (and tuned columns).
         design_runs: rows of the whole ensemble in the design, however shards cut it.

@@ -32,19 +32,6 @@ SHARES = (0.5, 0.9)
 """Shares of units that a prediction may have to exceed: typically, nearly always."""
 
 
-class Amendment(Model):
-    """A region that was changed after it was first fixed: when, from what, and why."""
-
-    date: str = Field(description="when the region was changed")
-    was: Setting = Field(description="the region before")
-    reason: Text = Field(description="why it was wrong in itself")
-
-    @field_validator("date", mode="before")
-    @classmethod
-    def _as_text(cls, value: Any) -> str:
-        return str(value)
-
-
 class Reference(Model):
     """A published or theoretical value printed beside a measurement."""
 
@@ -223,7 +210,6 @@ class Study(StudyFile):
     """A study: its study.yaml, the texts beside it, and the folder that they come from."""
 
     notes: str = ""
-    amendments: dict[Kebab, list[Amendment]] = Field({})
     registrations: list[Registration] = Field([])
     name: str = ""
     folder: Path = Path()

@@ -9,8 +9,8 @@ import sys
 from claimcheck.errors import ClaimcheckError
 
 PIPELINE = """
-    all assemble calibrate claimcheck controls cost crate data docs doctor fetch figures import join judge lecture
-    list merge new piece plot power prune publish publish_report records register report reports results run
+    all assemble claimcheck controls cost crate data docs doctor fetch figures import join judge lecture list
+    merge new piece plot power prune publish publish_report records register report reports results run
     shard show slides src store studies tests train tune tuning verdicts verify view why workflow
 """
 """What rules, commands and folders of the pipeline are called, so that no study can be."""

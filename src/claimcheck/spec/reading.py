@@ -17,7 +17,7 @@ from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.files import read_text, read_yaml
 from claimcheck.spec import questions, references
 from claimcheck.spec.config import Config
-from claimcheck.spec.models import Amendment, Lecture, Registration, Study, StudyFile, unique
+from claimcheck.spec.models import Lecture, Registration, Study, StudyFile, unique
 from claimcheck.spec.modules import defined_names
 from claimcheck.spec.names import check_name
 from claimcheck.spec.parts import BLOCK, Part, ScaledPart
@@ -114,12 +114,10 @@ def load_study(studies_dir: Path, name: str) -> Study:
     check_name(name, folder)
     said = _validated(StudyFile, read_yaml(path), path)
     fields = {key: getattr(said, key) for key in StudyFile.model_fields}
-    notes, amendments = folder / "notes.md", folder / "amendments.yaml"
-    registrations = folder / "registrations.yaml"
+    notes, registrations = folder / "notes.md", folder / "registrations.yaml"
     study = Study.model_construct(
         **fields,
         notes=read_text(notes) if notes.is_file() else "",
-        amendments=_amendments(amendments) if amendments.is_file() else {},
         registrations=_registrations(registrations) if registrations.is_file() else [],
         name=name,
         folder=folder,
@@ -133,15 +131,6 @@ def load_study(studies_dir: Path, name: str) -> Study:
     questions.check(study)
     _check_functions(study)
     return study
-
-
-def _amendments(path: Path) -> dict[str, list[Amendment]]:
-    raw = read_yaml(path)
-    if not isinstance(raw, dict) or not all(isinstance(entries, list) for entries in raw.values()):
-        raise ClaimcheckError("is not a mapping of predictions to lists of amendments", where=path)
-    return {
-        name: [_validated(Amendment, entry, f"{path}: {name}") for entry in entries] for name, entries in raw.items()
-    }
 
 
 def _registrations(path: Path) -> list[Registration]:
@@ -272,11 +261,6 @@ def _check_ids(study: Study) -> None:
                 expected=f"one of {', '.join(parts)}",
                 hint=closest(thing.part, parts),
             )
-    known = [prediction.id for _, prediction in study.predictions()]
-    for name in set(study.amendments) - set(known):
-        raise ClaimcheckError(
-            "unknown prediction", where=study.folder / "amendments.yaml", found=name, hint=closest(name, known)
-        )
     claims = [claim.id for claim in study.claims]
     for figure in study.figures:
         for claim in set(figure.claims) - set(claims):

@@ -18,7 +18,6 @@ from pydantic import AliasChoices, BaseModel
 from claimcheck.files import write_text
 from claimcheck.spec.measures import Measure
 from claimcheck.spec.models import (
-    Amendment,
     Claim,
     Control,
     ControlCount,
@@ -47,7 +46,6 @@ SECTIONS: dict[type[BaseModel], str] = {
     FigureSpec: "A figure",
     Registration: "registrations.yaml",
     ControlCount: "Count of controls",
-    Amendment: "amendments.yaml",
 }
 """Sections of the page, in which a model's table of keys takes the place of its name in double brackets."""
 

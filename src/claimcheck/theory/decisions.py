@@ -6,13 +6,13 @@ Elkan 2001, The foundations of cost-sensitive learning, IJCAI. Pure formulas; kn
 from __future__ import annotations
 
 
-def bayes_threshold(miss: float, alarm: float = 1.0) -> float:
-    """The probability above which an alarm is cheaper: alarm / (alarm + miss).
+def bayes_threshold(miss: float) -> float:
+    """The probability above which an alarm is cheaper: 1 / (1 + miss).
 
     Args:
-        miss: cost of a missed case. alarm: cost of a false alarm. Right answers cost nothing.
+        miss: cost of a missed case, where a false alarm costs 1 and right answers cost nothing.
     """
-    return alarm / (alarm + miss)
+    return 1 / (1 + miss)
 
 
 def predictive_value(sensitivity: float, specificity: float, prevalence: float) -> float:

@@ -20,7 +20,7 @@ local function span_function(span)
   local first = span.classes[1]
   if first == "verdict" then
     return "#verdict(" .. quoted(span.classes[2]) .. ")"
-  elseif first == "aside" or first == "below" or first == "chapter" or first == "count" or first == "apart" or first == "another" then
+  elseif first == "aside" or first == "below" or first == "chapter" or first == "count" or first == "another" then
     return "#" .. first
   end
 end
