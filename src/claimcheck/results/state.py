@@ -19,7 +19,7 @@ from claimcheck.results import digests, outdated, seals
 from claimcheck.results.commands import command
 from claimcheck.results.parts import PartFiles
 from claimcheck.results.provenance import Provenance, read_provenance
-from claimcheck.results.verdicts import read_verdicts
+from claimcheck.results.verdicts import read_controls, read_verdicts
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Study
 from claimcheck.spec.parts import ScaledPart
@@ -276,7 +276,7 @@ class Results:
 
     def read_controls(self) -> dict | None:
         """What came of the controls, checked, or None where nothing was judged."""
-        return seals.read_sealed(self.controls, self.remedy("judge")) if self.controls.is_file() else None
+        return read_controls(self.controls, self.remedy("judge")) if self.controls.is_file() else None
 
     def figure_files(self) -> list[Path]:
         """The figures, checked as the verdicts are."""
