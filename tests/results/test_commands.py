@@ -34,7 +34,9 @@ def test_pilots_for_power_are_made_by_their_own_command():
     assert commands.command("run", "walk", config, "aimed") == "claimcheck power walk --scale smoke --units 4"
 
 
-@pytest.mark.parametrize("asked", [{}, {"seeds": 3}, {"registration_offset": 1}, {"seeds": 2, "registration_offset": 1}])
+@pytest.mark.parametrize(
+    "asked", [{}, {"seeds": 3}, {"registration_offset": 1}, {"seeds": 2, "registration_offset": 1}]
+)
 def test_the_command_that_is_advised_makes_what_was_missing(locate, asked, tmp_path):
     walk = locate("walk", results_dir=tmp_path / "results of mine", **asked)
     with pytest.raises(ClaimcheckError) as raised:

@@ -32,7 +32,9 @@ def test_earlier_results_go_and_present_ones_stay(outdated, collection, locate, 
     lines = prune(collection())
     gone = before - set(listed(config.results_dir))
     assert not any(path.exists() for path in outdated)
-    assert len(gone) == len(outdated) - 1 + 4, "a folder of a figure in three forms and its checksums, the others one file each"
+    assert len(gone) == len(outdated) - 1 + 4, (
+        "a folder of a figure in three forms and its checksums, the others one file each"
+    )
     walk = locate("walk")
     assert (walk.missing_parts(), walk.judged(), walk.drawn(), walk.receipt.is_file()) == ([], True, True, True)
     assert {line.split("  ")[0] for line in lines[:-1]} == set(map(str, outdated))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from claimcheck.spec.config import Config
+from claimcheck.spec.reading import study_names
 
 CHOICE = ("scale", "seeds", "registration_offset", "device", "results_dir", "studies_dir")
 """Fields of the configuration that decide which results are meant, and where they lie."""
@@ -19,6 +20,13 @@ def command(step: str, study: str, config: Config, part: str | None = None) -> s
         units = f" --units {chosen.pop('seeds')}" if config.seeds else ""
         return f"claimcheck power {study} {options(chosen)}{units}"
     return f"claimcheck {step} {study}{f'/{part}' if part else ''} {options(chosen)}"
+
+
+def report_command(config: Config, studies: Iterable[str]) -> str:
+    """The command that makes a report of some studies, or of all."""
+    chosen, every = list(studies), study_names(config.studies_dir)
+    named = "" if set(chosen) >= set(every) else "".join(f" --study {name}" for name in chosen)
+    return f"claimcheck report {options({name: getattr(config, name) for name in (*CHOICE, 'reports_dir')})}{named}"
 
 
 def options(chosen: Mapping[str, Any]) -> str:

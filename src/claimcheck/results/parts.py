@@ -59,16 +59,17 @@ class PartFiles:
         """The part's rows and facts.
 
         Raises:
-            ClaimcheckError: not there, cut off, changed, or of another digest than its name says.
+            ClaimcheckError: not there, cut off, changed, or of another digest than its name says, or without facts that are read of it.
         """
         from claimcheck.results import records
 
-        frame, facts = records.read_sealed(self.records, self.remedy)
-        if self.digest not in (facts.get("digest"), facts.get("imported_as")):
+        frame, raw = records.read_sealed(self.records, self.remedy)
+        facts = part_facts(raw, self.records, f"make it again: {self.remedy}")
+        if self.digest not in (facts.digest, (facts.model_extra or {}).get("imported_as")):
             raise ClaimcheckError(
                 "holds records of another digest than its name says",
                 where=self.records,
-                found=str(facts.get("digest")),
+                found=facts.digest,
                 hint=f"make it again: {self.remedy}",
             )
-        return frame, part_facts(facts, self.records, self.remedy)
+        return frame, facts

@@ -136,16 +136,16 @@ def read_provenance(path: Path, remedy: str) -> Provenance:
     return _facts(Provenance, read_sealed(path, remedy), path, f"make it again: {remedy}")
 
 
-def part_facts(facts: object, path: Path, remedy: str) -> PartFacts:
+def part_facts(facts: object, path: Path, hint: str) -> PartFacts:
     """What a sealed file of a part says of its making.
 
     Args:
-        remedy: the command that makes the file again, or that brings it here again, for the error.
+        hint: what to do about a file that cannot be used, for the error.
 
     Raises:
         ClaimcheckError: of a strange shape, such as of an earlier version of claimcheck.
     """
-    return _facts(PartFacts, facts, path, f"make it again: {remedy}")
+    return _facts(PartFacts, facts, path, hint)
 
 
 def _facts(model: type[Shape], facts: object, path: Path, hint: str) -> Shape:

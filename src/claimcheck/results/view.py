@@ -14,6 +14,7 @@ from pathlib import Path
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import make_folder, read_json, sha256, write_atomically, write_text
+from claimcheck.results.commands import report_command
 from claimcheck.results.seals import FIGURES
 from claimcheck.results.state import REPORT, SLIDES, STORE, Collection, Results
 
@@ -106,7 +107,11 @@ def publish_report(collection: Collection, into: Path | None = None) -> list[Pat
 
     Args:
         into: the folder of all results that people read, where it is not the one that the store is in.
+
+    Raises:
+        ClaimcheckError: the store holds no report of these studies; nothing is published then.
     """
+    collection = _reported(collection)
     config = collection.config
     results = config.results if into is None else Path(into) / config.scale
     named = {collection.report / name: config.reports / name for name in (*REPORT, *SLIDES)}
@@ -120,6 +125,20 @@ def publish_report(collection: Collection, into: Path | None = None) -> list[Pat
         target.unlink(missing_ok=True)
     write_text(collection.receipt, "This folder shows the report of the digest in this file's name.\n")
     return list(named.values())
+
+
+def _reported(collection: Collection) -> Collection:
+    """The collection of which the store holds a report: this one, or what of it is judged and drawn."""
+    made = {name: each for name, each in collection.results.items() if each.judged() and each.drawn()}
+    for each in (collection, Collection(collection.config, made)):
+        missing = [each.report / name for name in (*REPORT, "verdicts.csv") if not (each.report / name).is_file()]
+        if not missing:
+            return each
+    raise ClaimcheckError(
+        f"the store holds no report of the present results of {', '.join(collection.results) or 'any study'}",
+        where=collection.config.results / STORE,
+        hint=f"make it: {report_command(collection.config, collection.results)}",
+    )
 
 
 def publish_slides(collection: Collection) -> list[Path]:
