@@ -306,8 +306,8 @@ RESULTS = {
     "a published figure is gone": (
         remove(f"{COIN}/figures/shares.svg"), REPORT, ["shares.svg", "claimcheck publish coin"],
     ),
-    "notes that name nothing": (replace(NOTES, "estimate('half')", "estimate('hlaf')"), REPORT, ["coin", "hlaf"]),
-    "notes that are no template": (replace(NOTES, "{{ estimate('half') }}", "{{ estimate('half' }}"), REPORT, ["coin"]),
+    "notes that name nothing": (replace(NOTES, "estimate('half')", "estimate('hlaf')"), REPORT, [NOTES, "hlaf"]),
+    "notes that are no template": (replace(NOTES, "{{ estimate('half') }}", "{{ estimate('half' }}"), REPORT, [NOTES]),
 }  # fmt: skip
 
 COPIES = {

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from claimcheck.judging import rule
 from claimcheck.judging.rule import decide
@@ -82,6 +83,16 @@ def test_a_unit_without_a_number_is_not_true_and_infinities_are_numbers():
     assert decide([math.inf] * 32, (0, None)).verdict == "supported"
     assert decide([-math.inf] * 32, (0, None)).verdict == "contradicted"
     assert decide([math.nan] * 32, (None, 5)).verdict == "contradicted"
+
+
+@pytest.mark.parametrize("n", [1, 5, 6, 7, 14, 16, 24, 31, 32, 33, 64, 96, 128])
+def test_the_ends_of_the_medians_interval_are_the_innermost_that_cover(n):
+    """Between the r-th number from either end, both tails of the binomial distribution being 2.5 % at most."""
+    ranks = [r for r in range(1, n // 2 + 1) if binom.cdf(r - 1, n, 0.5) <= 0.025]
+    ends = (ranks[-1] - 1.0, float(n - ranks[-1])) if ranks else (None, None)
+    shuffled = np.random.default_rng(n).permutation(np.arange(float(n)))
+    assert rule.median(shuffled) == ((n - 1) / 2, *ends)
+    assert rule.median(np.append(shuffled, math.nan)) == ((n - 1) / 2, *ends), "a unit without a number aside"
 
 
 def test_the_median_is_shown_with_an_interval_that_covers():

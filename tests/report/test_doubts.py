@@ -17,10 +17,10 @@ from claimcheck.report.gather import ClaimView, PredictionView, ReportView, gath
 from claimcheck.spec.models import Lecture, LectureClaim, Prediction
 
 
-def prediction(values: list[float], unit: str = "", **more: object) -> PredictionView:
-    """A prediction "above zero" judged on `values`."""
+def prediction(values: list[float], unit: str = "", region: rule.Region = (0, None), **more: object) -> PredictionView:
+    """A prediction, "above zero" unless another region is given, judged on `values`."""
     spec = Prediction(
-        id="p", says="It is.", statistic="s", region=(0, None), why="So.", unit=unit, controls={"none": "x"}, **more
+        id="p", says="It is.", statistic="s", region=region, why="So.", unit=unit, controls={"none": "x"}, **more
     )
     found = rule.decide(np.array(values), spec.region)
     names = ("verdict", "k", "n", "p", "median", "low", "high")
@@ -68,6 +68,33 @@ def test_the_verdict_that_the_fewest_runs_could_overturn_comes_first() -> None:
     line = phrases.doubt_line(found[0])
     assert "**27 of 32 runs**, where the verdict takes at least 27. One run the other way, and it falls." in line
     assert "takes at most 5. 4 runs the other way" in phrases.doubt_line(found[1])
+
+
+@pytest.mark.parametrize(
+    ("region", "nearest"),
+    [
+        ((2.0, None), 1.0),
+        ((-2.0, None), 5.0),
+        ((None, 10.0), 3.9),
+        ((2.0, 10.0), 1.0),
+        ((-2.0, 7.0), 0.9),
+        ((None, 2.0), 1.0),
+    ],
+)
+def test_the_gap_is_the_nearest_runs_way_to_the_regions_nearest_end_in_middle_halves_of_the_runs(
+    region: rule.Region, nearest: float
+) -> None:
+    values = [3 + place / 10 for place in range(32)]
+    view = prediction(values, region=region)
+    (doubt,) = least_certain(report(claim("a", view.state, view)))
+    assert doubt.gap == pytest.approx(nearest / 1.55), "from the 8.75th of the runs to the 24.25th"
+
+
+def test_of_verdicts_that_as_many_runs_could_overturn_the_one_nearer_to_its_regions_end_comes_first() -> None:
+    values = [3 + place / 10 for place in range(32)]
+    views = {name: prediction(values, region=(end, None)) for name, end in (("far", -2.5), ("near", 2.5))}
+    seen = report(*(claim(name, "supported", view) for name, view in views.items()))
+    assert [each.claim.id for each in least_certain(seen)] == ["near", "far"]
 
 
 def test_what_all_must_support_is_as_safe_as_the_weakest_and_what_one_contradicts_as_the_strongest() -> None:

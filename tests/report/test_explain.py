@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from claimcheck import load_records
 from claimcheck.cli import app
 from claimcheck.errors import ClaimcheckError
-from claimcheck.report import explain
+from claimcheck.report import explain, pages
 from claimcheck.report.gather import ReportView, gather
 from claimcheck.results.state import Results
 from claimcheck.spec.config import Config
@@ -52,6 +53,17 @@ def test_the_command_names_the_part_and_goes_on_to_the_verdict(seen: ReportView)
         " && claimcheck judge coins --scale quick"
     )
     assert told(seen, "sign-decides").again.startswith("claimcheck run coins --scale quick --force && claimcheck judge")
+
+
+def test_the_commands_name_seeds_and_block_where_they_are_not_the_studys_own(seen: ReportView) -> None:
+    other = replace(seen, seeds=3, offset=1)
+    options = "--scale quick --seeds 3 --registration-offset 1"
+    assert told(other, "sign-decides").again == (
+        f"claimcheck run coins {options} --force && claimcheck judge coins {options}"
+    )
+    study, _ = explain.find(other, "sign-decides")
+    steps = [f"claimcheck {step} coins {options}" for step in ("run", "judge", "plot")]
+    assert pages.commands(study, other).split("\n") == [*steps, f"claimcheck report {options}"]
 
 
 def test_data_sets_stand_apart_and_what_was_not_judged_says_so(seen: ReportView) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -233,6 +234,30 @@ def test_notes_that_name_a_data_set_that_is_not_asked_are_refused(seen: ReportVi
     assert functions["verdict"]("depends-on-data") == "mixed"
     with pytest.raises(notes.ClaimcheckError, match=r"a data set that the prediction is not asked on.*mnist"):
         functions["runs"]("effect", "mnist")
+
+
+def test_notes_on_a_data_set_that_was_not_run_say_so(seen: ReportView) -> None:
+    study = next(each for each in seen.studies if each.spec.name == "planted")
+    effect = named(seen, "effect")
+    row = {**effect.row, "tests": [test for test in effect.row["tests"] if test["data"] == "clear"]}
+
+    def said(view: PredictionView) -> dict[str, str]:
+        claim = replace(study.claims[0], predictions=(view,))
+        functions = notes.functions(replace(study, claims=(claim,)))
+        return {name: function("effect", "digits") for name, function in functions.items()}
+
+    numbers = ("runs", "estimate", "interval", "size", "percent", "factor", "n")
+    assert said(replace(effect, row=row)) == {**dict.fromkeys(numbers, notes.NOTHING), "verdict": "not run"}
+    for state in ("not run", "out of date", "failed"):
+        assert said(replace(effect, row={}, state=state))["verdict"] == state
+
+
+@pytest.mark.parametrize("name", ["runs", "estimate", "interval", "size", "percent", "factor", "n", "verdict"])
+def test_notes_that_ask_a_claim_for_what_only_a_prediction_has_are_refused(seen: ReportView, name: str) -> None:
+    study = next(each for each in seen.studies if each.spec.name == "planted")
+    function = notes.functions(study)[name]
+    with pytest.raises(notes.ClaimcheckError, match=r"planted/notes\.md: the notes name an unknown prediction.*'dep"):
+        function("depends-on-data", "digits")
 
 
 def test_verdicts_and_report_count_alike(project: Path, seen: ReportView) -> None:

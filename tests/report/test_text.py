@@ -121,7 +121,7 @@ def test_a_fence_is_longer_than_any_inside() -> None:
 
 
 def test_notes_are_filled_in() -> None:
-    filled = text.notes("It is {{ estimate('a') }}.", {"estimate": lambda name: f"<{name}>"}, "study.yaml")
+    filled = text.notes("It is {{ estimate('a') }}.", {"estimate": lambda name: f"<{name}>"}, "notes.md")
     assert filled == "It is <a>."
 
 
@@ -129,10 +129,10 @@ def test_notes_are_filled_in() -> None:
     "notes", ["{{ estimate('a' }}", "{{ nothing }}", "{% for %}", "{{ ''.__class__.__mro__ }}", "{{ 1 / 0 }}"]
 )
 def test_broken_notes_are_one_clear_line(notes: str) -> None:
-    with pytest.raises(ClaimcheckError, match=r"study.yaml: notes: notes cannot be filled in"):
-        text.notes(notes, {"estimate": str}, "study.yaml")
+    with pytest.raises(ClaimcheckError, match=r"coins/notes.md: notes cannot be filled in"):
+        text.notes(notes, {"estimate": str}, "coins/notes.md")
 
 
 def test_an_unknown_id_in_the_notes_is_named_with_the_nearest() -> None:
     with pytest.raises(ClaimcheckError, match=r"slope-matches.*did you mean 'slope-match'"):
-        text.known({"slope-match": 1, "other": 2}, "slope-matches", "study.yaml", "prediction")
+        text.known({"slope-match": 1, "other": 2}, "slope-matches", "notes.md", "prediction")

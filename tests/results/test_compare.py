@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from importlib import metadata
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from claimcheck.errors import ClaimcheckError
@@ -15,6 +17,7 @@ from claimcheck.results import compare as verify
 from claimcheck.results import records as recording
 from claimcheck.results import view
 from claimcheck.results.provenance import read_provenance, write_provenance
+from claimcheck.results.verdicts import write_verdicts
 
 
 def vouch(path):
@@ -109,6 +112,91 @@ def test_records_of_another_shape_are_told(trees, change, words):
     found = verify.compare(trees.mine, trees.theirs)[0]
     assert found.level == "same verdicts"
     assert words in found.differences[0]
+
+
+def write(path, frame):
+    recording.write(path, frame)
+    vouch(path)
+
+
+ODD = {
+    "only numbers": pd.DataFrame({"x": [0.5, 1.5], "y": [2.0, np.nan]}),
+    "one key": pd.DataFrame({"run": ["a", "b"], "x": [0.5, 1.5]}),
+    "lists": pd.DataFrame({"run": ["a", "b"], "path": [[1.0, 2.0], [3.0]], "x": [0.5, 1.5]}),
+    "long lists": pd.DataFrame({"path": [list(range(2000)), [3]]}),
+    "lists of lists": pd.DataFrame({"run": ["a", "b"], "path": [[[1, 2], [3]], []]}),
+    "tables": pd.DataFrame({"run": ["a", "b"], "facts": [{"k": 1}, {"k": 2}]}),
+    "missing words": pd.DataFrame({"run": ["a", None, "b"], "x": [0.5, 1.5, 2.5]}),
+    "no words at all": pd.DataFrame({"run": [None, None], "x": [0.5, 1.5]}),
+    "the same rows twice": pd.DataFrame({"run": ["a", "a"], "x": [0.5, 1.5]}),
+    "dates": pd.DataFrame({"at": pd.to_datetime(["2026-01-01", None]), "x": [0.5, 1.5]}),
+    "no rows": pd.DataFrame({"run": pd.Series([], dtype="string"), "x": pd.Series([], dtype="float64")}),
+    "nothing": pd.DataFrame(),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_tables_of_any_shape_are_the_same_as_themselves_and_differ_from_others(trees, name):
+    mine, theirs = (side / "planted" / "records.parquet" for side in (trees.mine, trees.theirs))
+    write(mine, ODD[name])
+    ODD[name].to_parquet(theirs, compression=None)
+    vouch(theirs)
+    assert verify.compare(trees.mine, trees.theirs)[0].level == "same bits"
+    for other in ODD:
+        write(theirs, ODD[other])
+        level = verify.compare(trees.mine, trees.theirs)[0].level
+        assert (level == "same bits") == (other == name), other
+
+
+CHANGED = {
+    "a sign of nought": ({"x": [0.0, 1.5]}, {"x": [-0.0, 1.5]}, "same numbers", "x: 1 of 2 values differ, by at most 0"),
+    "a width": ({"x": np.float64([0.5])}, {"x": np.float32([0.5])}, "same numbers", "x: float64 here, float32 there"),
+    "a width of whole numbers": (
+        {"n": np.int64([5])}, {"n": np.int32([5])}, "same numbers", "n: int64 here, int32 there"
+    ),
+    "words for numbers": ({"x": [0.5, 1.5]}, {"x": ["0.5", "1.5"]}, "same verdicts", "x: numbers here, words there"),
+    "numbers for words": ({"x": ["0.5", "1.5"]}, {"x": [0.5, 1.5]}, "same verdicts", "x: words here, numbers there"),
+    "truths for whole numbers": ({"x": [1]}, {"x": [True]}, "same verdicts", "x: whole numbers here, truths there"),
+    "a place in a list": (
+        {"run": ["a"], "x": [[*range(2000)]]}, {"run": ["a"], "x": [[*range(999), 0, *range(1000, 2000)]]},
+        "same verdicts", "x: 1 of 1 rows differ",
+    ),
+    "a row more": ({"x": [0.5]}, {"x": [0.5, 1.5]}, "same verdicts", "1 rows here, 2 there"),
+    "a row twice": ({"run": ["a"]}, {"run": ["a", "a"]}, "same verdicts", "1 rows here, 2 there"),
+    "another row": (
+        {"run": ["left"]}, {"run": ["right"]}, "same verdicts", "2 rows stand on one side only, such as {'run': 'left'}"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_differs_is_told_of_tables_of_any_shape(trees, name):
+    mine, theirs, level, words = CHANGED[name]
+    for side, columns in ((trees.mine, mine), (trees.theirs, theirs)):
+        write(side / "planted" / "records.parquet", pd.DataFrame(columns))
+    found = verify.compare(trees.mine, trees.theirs)[0]
+    assert (found.level, found.differences) == (level, [words])
+
+
+@pytest.mark.parametrize("surplus", [-1, 0, 1, 2])
+def test_differences_beyond_ten_are_counted(monkeypatch, capsys, surplus):
+    differences = [f"x{number}: 1 of 2 rows differ" for number in range(2 * verify.MOST + surplus)]
+    found = verify.Comparison("planted", "same verdicts", differences)
+    monkeypatch.setattr(verify, "compare", lambda first, second: [found])
+    verify.main("here", "there")
+    shown = [line.strip() for line in capsys.readouterr().out.splitlines()[1:-1]]
+    more = [f"and {surplus} more differences"] if surplus > 0 else []
+    assert shown == [*differences[:10], *more]
+
+
+def test_a_prediction_without_a_test_on_one_side_is_told_as_not_run(trees):
+    path = trees.theirs / "planted" / "verdicts.json"
+    entries = [{k: v for k, v in each.items() if k != "checksum"} for each in read_json(path)]
+    judged = next(each for each in entries if each["prediction"] == "better")
+    judged["tests"] = []
+    write_verdicts(path, entries)
+    (words,) = verify.compare(trees.mine, trees.theirs)[0].differences
+    assert re.fullmatch(r"better: 24 of 24 \(median \S+\) here, not run there", words), words
 
 
 def test_other_regions_are_different_even_on_the_same_records(trees, plant):

@@ -9,6 +9,7 @@ import pytest
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results import records as recording
 from claimcheck.results.importing import import_parts
+from claimcheck.results.provenance import PartFacts
 from claimcheck.results.state import Machine
 
 FARTHER = ("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
@@ -140,6 +141,49 @@ def test_a_part_that_this_machine_cannot_run_is_taken_over(locate, make, edit, t
     import_parts(theirs.view, locate("walk"))
     assert locate("walk").missing_parts() == []
     assert "aimed" in locate("walk").parts
+
+
+def test_a_folder_whose_parts_are_all_strangers_is_refused(elsewhere, locate, config):
+    for path in list((elsewhere / "parts").iterdir()):
+        path.rename(path.with_name(f"un{path.name}"))
+    with pytest.raises(
+        ClaimcheckError, match="no part here is one of study walk.*'unaimed, unwalks'; expected one of wa"
+    ):
+        import_parts(elsewhere, locate("walk"))
+    assert not config.results_dir.exists()
+
+
+def test_a_part_under_the_name_of_another_is_refused(elsewhere, locate, config):
+    _first(elsewhere, part="aimed").unlink()
+    path = _first(elsewhere)
+    path.rename(path.with_name(path.name.replace("walks", "aimed")))
+    with pytest.raises(ClaimcheckError, match="is not of this part; found 'walks'; expected aimed"):
+        import_parts(elsewhere, locate("walk"))
+    assert not config.results_dir.exists()
+
+
+REQUIRED = [name for name, field in PartFacts.model_fields.items() if field.is_required()]
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+@pytest.mark.parametrize("kind", ["records", "tuning"])
+def test_sealed_parts_that_lack_a_fact_are_refused_by_import_and_by_those_who_read_them(
+    elsewhere, locate, make, config, name, kind
+):
+    import_parts(elsewhere, locate("walk"))
+    for folder, act in ((elsewhere, import_parts), (locate("walk").view, lambda _, walk: make(walk, "assemble"))):
+        if kind == "tuning" and act is not import_parts:
+            continue  # a table's own facts are read where it is made or imported
+        before = {path: path.read_bytes() for path in config.results_dir.rglob("*.parquet")}
+        path = _first(folder, kind, "aimed")
+        frame, facts = recording.read_sealed(path, "")
+        recording.write_sealed(path, frame, {key: value for key, value in facts.items() if key != name})
+        harmed = path.read_bytes()
+        with pytest.raises(ClaimcheckError, match=rf"{name}.*strange shape|strange shape.*{name}") as raised:
+            act(elsewhere, locate("walk"))
+        assert "\n" not in str(raised.value)
+        after = {path: path.read_bytes() for path in config.results_dir.rglob("*.parquet")}
+        assert after == (before | {path: harmed} if path in before else before)
 
 
 def test_a_folder_without_parts_is_told(locate, tmp_path):

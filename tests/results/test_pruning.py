@@ -32,7 +32,9 @@ def test_earlier_results_go_and_present_ones_stay(outdated, collection, locate, 
     lines = prune(collection())
     gone = before - set(listed(config.results_dir))
     assert not any(path.exists() for path in outdated)
-    assert len(gone) == len(outdated) - 1 + 4, "a folder of a figure in three forms and its checksums, the others one file each"
+    assert len(gone) == len(outdated) - 1 + 4, (
+        "a folder of a figure in three forms and its checksums, the others one file each"
+    )
     walk = locate("walk")
     assert (walk.missing_parts(), walk.judged(), walk.drawn(), walk.receipt.is_file()) == ([], True, True, True)
     assert {line.split("  ")[0] for line in lines[:-1]} == set(map(str, outdated))
@@ -45,6 +47,23 @@ def test_it_says_how_much(outdated, collection):
     assert last == f"{len(outdated)} files and folders, {total:.2f} MB, removed"
     assert all(re.search(r"  \d+\.\d\d MB$", line) for line in lines)
     assert prune(collection()) == ["0 files and folders, 0.00 MB, removed"]
+
+
+def test_the_sizes_are_those_of_the_files_and_of_all_files_in_a_folder(collection, config):
+    store = config.results / ".store"
+    sizes = {
+        "coin/verdicts-0123456789abcdef.json": {"": 1_500_000},
+        "walk/figures-0123456789abcdef": {"ends.svg": 1_000_000, "deeper/ends.png": 2_250_000},
+        "report-0123456789abcdef": {"report.html": 40_000},
+    }
+    for name, files in sizes.items():
+        for file, size in files.items():
+            path = store / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes(size))
+    shown = [f"{store / name}  {size} MB" for name, size in zip(sizes, ("1.50", "3.25", "0.04"), strict=True)]
+    for dry_run, word in ((True, "would be removed"), (False, "removed")):
+        assert prune(collection(), dry_run=dry_run) == [*shown, f"3 files and folders, 4.79 MB, {word}"]
 
 
 def test_a_dry_run_says_the_same_and_removes_nothing(outdated, collection, listed, config):

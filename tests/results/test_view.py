@@ -159,6 +159,35 @@ def test_a_damaged_store_is_not_published(locate, make, listed, name):
     assert (shown(walk, listed), receipts(walk)) == (before, [walk.receipt])
 
 
+@pytest.mark.parametrize("lacking", ["report.html", "report.pdf", "evidence.pdf", "verdicts.csv", None])
+@pytest.mark.parametrize("names", [("coin",), ("coin", "walk")])
+def test_a_report_that_the_store_does_not_hold_whole_is_not_published(locate, make, config, listed, lacking, names):
+    found = Collection(config, {name: make(locate(name)) for name in names})
+    for name in ("report.html", "report.pdf", "evidence.pdf", "verdicts.csv"):
+        if lacking not in (None, name):
+            found.report.mkdir(parents=True, exist_ok=True)
+            (found.report / name).write_text(name)
+    config.reports.mkdir(parents=True)
+    (config.reports / ".view-0123456789abcdef").write_text("of an earlier report")
+    before = listed(config.reports_dir), listed(config.results_dir)
+    named = "" if len(names) == 2 else " --study coin"
+    folders = [f"--{key}-dir {getattr(config, f'{key}_dir')}" for key in ("results", "studies", "reports")]
+    with pytest.raises(ClaimcheckError) as raised:
+        view.publish_report(found)
+    assert f"make it: claimcheck report --scale smoke --device cpu {' '.join(folders)}{named}" in str(raised.value)
+    assert (listed(config.reports_dir), listed(config.results_dir)) == before
+
+
+def test_a_report_of_what_is_judged_is_published_where_not_all_is(locate, make, config):
+    coin = make(locate("coin"))
+    made = Collection(config, {"coin": coin})
+    made.report.mkdir(parents=True)
+    for name in ("report.html", "report.pdf", "evidence.pdf", "verdicts.csv"):
+        (made.report / name).write_text(name)
+    view.publish_report(Collection(config, {"coin": coin, "walk": locate("walk")}))
+    assert made.receipt.is_file()
+
+
 def test_the_report_is_published_with_its_table(locate, config, tmp_path):
     quick = config.model_copy(update={"scale": "quick", "reports_dir": tmp_path / "reports"})
     found = Collection(quick, {"coin": locate("coin", scale="quick")})

@@ -12,6 +12,7 @@ from typing import Any
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.report import phrases, text
 from claimcheck.report.gather import PredictionView, ReportView, StudyView
+from claimcheck.results import commands
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,7 @@ def _plain(value: Any) -> str:
 
 def _again(study: StudyView, view: PredictionView, seen: ReportView) -> str:
     """The commands that make the number again, from networks to verdict."""
-    options = f"--scale {seen.scale}"
-    options += f" --seeds {seen.seeds}" if seen.seeds else ""
-    options += f" --registration-offset {seen.offset}" if seen.offset else ""
+    options = commands.options({"scale": seen.scale, "seeds": seen.seeds, "registration_offset": seen.offset})
     part = f"/{view.spec.part}" if view.spec.part else ""
     forced = f"claimcheck run {study.spec.name}{part} {options} --force"
     assembled = [f"claimcheck assemble {study.spec.name} {options}"] if part else []

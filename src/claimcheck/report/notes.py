@@ -20,18 +20,27 @@ def notes_of(study: StudyView) -> str:
     """The study's notes with its numbers filled in; empty where it has none."""
     if not study.spec.notes.strip():
         return ""
-    return text.notes(study.spec.notes, functions(study), str(study.spec.yaml_path))
+    return text.notes(study.spec.notes, functions(study), _file_of(study))
+
+
+def _file_of(study: StudyView) -> str:
+    return str(study.spec.folder / "notes.md")
 
 
 def functions(study: StudyView) -> dict[str, Callable[..., str]]:
     """The functions that notes may call, by name."""
-    where = str(study.spec.yaml_path)
+    where = _file_of(study)
     predictions = {view.spec.id: view for view in study.predictions()}
     states = {**{claim.id: claim.state for claim in study.claims}, **{i: v.state for i, v in predictions.items()}}
 
     def verdict(identifier: str, data: str | None = None) -> str:
-        state = text.known(states, identifier, where, "claim or prediction")
-        return state if data is None else _of(predictions[identifier], data, where)[0].verdict
+        if data is None:
+            return text.known(states, identifier, where, "claim or prediction")
+        view = text.known(predictions, identifier, where, "prediction")
+        found = _of(view, data, where)
+        if found:
+            return found[0].verdict
+        return "not run" if view.measured else view.state
 
     def shown(say: Callable[[PredictionView, Outcome], str]) -> Callable[..., str]:
         def show(identifier: str, data: str | None = None) -> str:
@@ -64,7 +73,7 @@ def _of(view: PredictionView, data: str | None, where: str) -> list[Outcome]:
     if data not in view.spec.on:
         raise ClaimcheckError(
             "the notes name a data set that the prediction is not asked on",
-            where=f"{where}: notes",
+            where=where,
             found=f"{view.spec.id}, {data}",
             expected=f"one of {', '.join(view.spec.on) or 'none: it names no data set'}",
         )

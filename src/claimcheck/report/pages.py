@@ -8,6 +8,7 @@ from typing import Any
 from claimcheck.data.names import title
 from claimcheck.report import phrases, text
 from claimcheck.report.gather import Outcome, PartView, PredictionView, ReportView, StudyView
+from claimcheck.results.commands import options as typed
 from claimcheck.spec.models import FigureSpec
 
 MOST_FIGURES = 2
@@ -113,8 +114,6 @@ def cost(study: StudyView) -> str:
 
 def commands(study: StudyView, view: ReportView) -> str:
     """The commands that rerun just this study and renew the report."""
-    options = f"--scale {view.scale}"
-    options += f" --seeds {view.seeds}" if view.seeds else ""
-    options += f" --registration-offset {view.offset}" if view.offset else ""
+    options = typed({"scale": view.scale, "seeds": view.seeds, "registration_offset": view.offset})
     steps = [f"claimcheck {step} {study.spec.name} {options}" for step in ("run", "judge", "plot")]
     return "\n".join([*steps, f"claimcheck report {options}"])

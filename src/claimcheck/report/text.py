@@ -216,9 +216,9 @@ def notes(text: str, functions: dict[str, Callable[..., str]], where: str) -> st
         raise
     except TemplateError as error:
         line = f" (line {error.lineno})" if getattr(error, "lineno", None) else ""
-        raise ClaimcheckError(f"notes cannot be filled in{line}: {error.message}", where=f"{where}: notes") from error
+        raise ClaimcheckError(f"notes cannot be filled in{line}: {error.message}", where=where) from error
     except Exception as error:
-        raise ClaimcheckError(f"notes cannot be filled in: {error}", where=f"{where}: notes") from error
+        raise ClaimcheckError(f"notes cannot be filled in: {error}", where=where) from error
 
 
 def known(table: dict[str, Any], identifier: str, where: str, kind: str) -> Any:
@@ -230,7 +230,7 @@ def known(table: dict[str, Any], identifier: str, where: str, kind: str) -> Any:
     if identifier not in table:
         raise ClaimcheckError(
             f"the notes name an unknown {kind}",
-            where=f"{where}: notes",
+            where=where,
             found=identifier,
             expected=f"one of {', '.join(table)}",
             hint=closest(str(identifier), table),

@@ -121,25 +121,66 @@ def _compare_records(outcome: Comparison, first: pd.DataFrame, second: pd.DataFr
     if absent := sorted(set(first.columns) ^ set(second.columns)):
         outcome.worsen("same verdicts", f"columns only on one side: {_some(absent)}")
         return
-    keys = [name for name in first.columns if name != "status" and not pd.api.types.is_float_dtype(first[name].dtype)]
-    tables = [frame.set_index(keys).sort_index() for frame in (first, second)]
+    kinds = [{name: _kind(frame[name]) for name in first.columns} for frame in (first, second)]
+    unlike = [name for name in first.columns if kinds[0][name] != kinds[1][name]]
+    for name in unlike:
+        outcome.worsen("same verdicts", f"{name}: {kinds[0][name]} here, {kinds[1][name]} there")
+    named = [name for name in first.columns if name not in unlike]
+    for name in named:
+        widths = [str(frame[name].dtype).lower() for frame in (first, second)]
+        if kinds[0][name] in ("numbers", "whole numbers") and widths[0] != widths[1]:
+            outcome.worsen("same numbers", f"{name}: {widths[0]} here, {widths[1]} there")
+    keys = [name for name in named if name != "status" and kinds[0][name] in KEYS]
+    tables = [_by_key(frame[named], keys) for frame in (first, second)]
     if not tables[0].index.equals(tables[1].index):
-        alone = tables[0].index.symmetric_difference(tables[1].index)
-        outcome.worsen(
-            "same verdicts", f"{len(alone)} rows stand on one side only, such as {dict(zip(keys, alone[0]))}"
-        )
+        outcome.worsen("same verdicts", _rows_apart(tables[0].index, tables[1].index, keys))
         return
     for name in tables[0].columns:
-        _compare_column(outcome, name, tables[0][name], tables[1][name], tolerance)
+        _compare_column(outcome, name, kinds[0][name], tables[0][name], tables[1][name], tolerance)
 
 
-def _compare_column(outcome: Comparison, name: str, first: pd.Series, second: pd.Series, tolerance: float) -> None:
-    if not pd.api.types.is_float_dtype(first.dtype):
-        if unlike := int((first.astype(str) != second.astype(str)).sum()):
+KEYS = ("whole numbers", "truths", "words")
+"""Kinds of columns that tell one row from another."""
+
+
+def _kind(column: pd.Series) -> str:
+    """What a column holds, in words."""
+    types = pd.api.types
+    if types.is_bool_dtype(column.dtype):
+        return "truths"
+    if types.is_integer_dtype(column.dtype):
+        return "whole numbers"
+    if types.is_float_dtype(column.dtype):
+        return "numbers"
+    return "words" if all(isinstance(each, str) for each in column.dropna()) else "values of other kinds"
+
+
+def _by_key(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Rows in the order of their keys; where nothing tells them apart, in their own."""
+    if not keys:
+        return frame.reset_index(drop=True)
+    words = {name: "string" for name in keys if _kind(frame[name]) == "words"}
+    return frame.astype(words).set_index(keys).sort_index(kind="stable")
+
+
+def _rows_apart(first: pd.Index, second: pd.Index, keys: list[str]) -> str:
+    alone = first.symmetric_difference(second, sort=False) if keys else ()
+    if not len(alone):
+        return f"{len(first)} rows here, {len(second)} there"
+    row = alone[0] if len(keys) > 1 else (alone[0],)
+    return f"{len(alone)} rows stand on one side only, such as {dict(zip(keys, row, strict=True))}"
+
+
+def _compare_column(
+    outcome: Comparison, name: str, kind: str, first: pd.Series, second: pd.Series, tolerance: float
+) -> None:
+    if kind != "numbers":
+        if unlike := sum(_plain(one) != _plain(other) for one, other in zip(first, second, strict=True)):
             outcome.worsen("same verdicts", f"{name}: {unlike} of {len(first)} rows differ")
         return
     a, b = first.to_numpy("float64", na_value=np.nan), second.to_numpy("float64", na_value=np.nan)
-    unlike = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    same = (a == b) & (np.signbit(a) == np.signbit(b))  # 0.0 and -0.0 are one number of different bits
+    unlike = ~(same | (np.isnan(a) & np.isnan(b)))
     if not unlike.any():
         return
     with np.errstate(invalid="ignore"):
@@ -147,6 +188,13 @@ def _compare_column(outcome: Comparison, name: str, first: pd.Series, second: pd
     gap = np.where(np.isnan(gap), np.inf, gap)
     words = f"{name}: {int(unlike.sum())} of {len(a)} values differ, by at most {gap.max():.2g}"
     outcome.worsen("same numbers" if gap.max() <= tolerance else "same verdicts", words)
+
+
+def _plain(value: Any) -> str:
+    """A value as text: whole, also where it is a long list."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return f"[{', '.join(map(_plain, value))}]"
+    return str(value)
 
 
 def _compare_verdicts(outcome: Comparison, first: Path, second: Path, tolerance: float) -> None:

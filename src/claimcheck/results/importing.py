@@ -10,7 +10,7 @@ from pathlib import Path
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results import records
-from claimcheck.results.provenance import PACKAGES, PartFacts
+from claimcheck.results.provenance import PACKAGES, PartFacts, part_facts
 from claimcheck.results.state import PartFiles, Results
 
 
@@ -26,8 +26,8 @@ def import_parts(source: Path, results: Results) -> list[str]:
         What was taken over, and which versions differ, in words.
 
     Raises:
-        ClaimcheckError: no parts there; a file that is damaged, of another study or scale, or made from another design
-            or code.
+        ClaimcheckError: no parts there, or none that the study has; a file that is damaged, of another study or scale,
+            or made from another design or code.
     """
     folder = Path(source) / "parts"
     found = sorted(folder.glob("*.records.parquet")) if folder.is_dir() else []
@@ -51,6 +51,14 @@ def import_parts(source: Path, results: Results) -> list[str]:
             refused[name] = fault
     if strangers := {name: fault for name, fault in refused.items() if name not in taken}:
         raise next(iter(strangers.values()))
+    if not taken:
+        raise ClaimcheckError(
+            f"no part here is one of study {results.study.name} at scale {results.config.scale}",
+            where=folder,
+            found=", ".join(dict.fromkeys(path.name.rpartition("-")[0] or path.name for path in found)),
+            expected=f"one of {', '.join(wanted)}" if wanted else None,
+            hint="check the name of the study and --scale",
+        )
     remarks = []
     for name, (files, path, differing) in taken.items():
         _take(path, files)
@@ -68,9 +76,8 @@ def _wanted(results: Results) -> dict[str, PartFiles]:
 def _check(path: Path, files: PartFiles, results: Results) -> list[str]:
     """Check one part; the versions that differ, in words."""
     remedy = "copy it again"
-    _, raw = records.read_sealed(path, remedy)
-    facts = PartFacts.model_validate(raw)
-    for key, here in (("study", results.study.name), ("scale", results.config.scale)):
+    facts = _facts(path, remedy)
+    for key, here in (("study", results.study.name), ("scale", results.config.scale), ("part", files.part.name)):
         if getattr(facts, key) != here:
             raise ClaimcheckError(f"is not of this {key}", where=path, found=getattr(facts, key), expected=here)
     differing = [
@@ -86,8 +93,13 @@ def _check(path: Path, files: PartFiles, results: Results) -> list[str]:
         )
     tuning = _tuning_beside(path)
     if files.tuning is not None:
-        records.read_sealed(tuning, remedy)
+        _facts(tuning, remedy)
     return [f"{name} {facts.ingredients.get(name, 'absent')}" for name in sorted(differing)]
+
+
+def _facts(path: Path, remedy: str) -> PartFacts:
+    _, raw = records.read_sealed(path, remedy)
+    return part_facts(raw, path, "make it again where it was made, with the version of claimcheck that is used here")
 
 
 def _versioned_data(name: str) -> bool:

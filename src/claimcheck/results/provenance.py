@@ -12,7 +12,7 @@ import resource
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -25,6 +25,9 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pandas", "scikit-learn", 
 
 class _Facts(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+
+Shape = TypeVar("Shape", bound=_Facts)
 
 
 class Git(_Facts):
@@ -128,16 +131,31 @@ def read_provenance(path: Path, remedy: str) -> Provenance:
     Raises:
         ClaimcheckError: missing, not JSON, of a strange shape, or changed after the run.
     """
-    facts = read_sealed(path, remedy)
+    return _facts(Provenance, read_sealed(path, remedy), path, f"make it again: {remedy}")
+
+
+def part_facts(facts: object, path: Path, hint: str) -> PartFacts:
+    """What a sealed file of a part says of its making.
+
+    Args:
+        hint: what to do about a file that cannot be used, for the error.
+
+    Raises:
+        ClaimcheckError: of a strange shape, such as of an earlier version of claimcheck.
+    """
+    return _facts(PartFacts, facts, path, hint)
+
+
+def _facts(model: type[Shape], facts: object, path: Path, hint: str) -> Shape:
     try:
-        return Provenance.model_validate(facts)
+        return model.model_validate(facts)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise ClaimcheckError(
             f"provenance of a strange shape ({fault['msg']})",
             where=f"{path}: {'.'.join(map(str, fault['loc']))}",
             found=repr(fault.get("input"))[:80],
-            hint=f"make it again: {remedy}",
+            hint=hint,
         ) from None
 
 

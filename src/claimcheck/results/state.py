@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
-from claimcheck.results import digests, seals
-from claimcheck.results.provenance import PartFacts, Provenance, read_provenance
-from claimcheck.results.verdicts import read_verdicts
+from claimcheck.results import digests, outdated, seals
+from claimcheck.results.commands import command
+from claimcheck.results.parts import PartFiles
+from claimcheck.results.provenance import Provenance, read_provenance
+from claimcheck.results.verdicts import read_controls, read_verdicts
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Study
 from claimcheck.spec.parts import ScaledPart
@@ -44,64 +46,6 @@ class Machine:
     def compiler_fault(self) -> str:
         """What is wrong with the compiler, in words, where somebody has tried it."""
         return ""
-
-
-@dataclass(frozen=True)
-class PartFiles:
-    """A part, what it is made from, and the files that hold it."""
-
-    part: ScaledPart
-    ingredients: digests.Ingredients
-    folder: Path
-    remedy: str
-
-    @cached_property
-    def digest(self) -> str:
-        """Hash of all ingredients."""
-        return digests.digest(self.ingredients)
-
-    @property
-    def records(self) -> Path:
-        """The part's records."""
-        return self.folder / f"{self.part.name}-{self.digest}.records.parquet"
-
-    @property
-    def tuning(self) -> Path | None:
-        """The pilots' table, for a part that tunes."""
-        return self.folder / f"{self.part.name}-{self.digest}.tuning.parquet" if self.part.tune else None
-
-    def shard(self, number: int, shards: int) -> Path:
-        """One of the pieces that the part is cut into."""
-        return self.folder / f"{self.part.name}-{self.digest}.{number}-of-{shards}.parquet"
-
-    @property
-    def files(self) -> list[Path]:
-        """What must be there: records, and the pilots' table of a part that tunes."""
-        return [path for path in (self.tuning, self.records) if path is not None]
-
-    def missing(self) -> bool:
-        """Whether a file of the part is not there, or not whole."""
-        from claimcheck.results import records  # not at the top: a pipeline asks for names alone, without pandas
-
-        return not all(records.whole(path) for path in self.files)
-
-    def read(self) -> tuple[pd.DataFrame, PartFacts]:
-        """The part's rows and facts.
-
-        Raises:
-            ClaimcheckError: not there, cut off, changed, or of another digest than its name says.
-        """
-        from claimcheck.results import records
-
-        frame, facts = records.read_sealed(self.records, self.remedy)
-        if self.digest not in (facts.get("digest"), facts.get("imported_as")):
-            raise ClaimcheckError(
-                "holds records of another digest than its name says",
-                where=self.records,
-                found=str(facts.get("digest")),
-                hint=f"make it again: {self.remedy}",
-            )
-        return frame, PartFacts.model_validate(facts)
 
 
 @dataclass(frozen=True)
@@ -207,7 +151,7 @@ class Results:
 
     def remedy(self, step: str) -> str:
         """The command that makes a step's results again."""
-        return f"claimcheck {step} {self.study.name} --scale {self.config.scale}"
+        return command(step, self.study.name, self.config)
 
     def check_registration(self) -> None:
         """Refuse to judge what is not what was registered.
@@ -270,12 +214,30 @@ class Results:
         return all(path is None or noted.get(name) == sha256(path) for name, path in made.items())
 
     def judged(self) -> bool:
-        """Whether records and verdicts are there."""
-        return self.has_records() and self.verdicts.is_file() and self.controls.is_file()
+        """Whether records and verdicts are there, and the verdicts were judged from these very records."""
+        there = self.has_records() and self.verdicts.is_file() and self.controls.is_file()
+        return there and not self._of_others(outdated.records_of_verdicts(self.verdicts))
 
     def drawn(self) -> bool:
-        """Whether the figures are there."""
-        return (self.figures / seals.FIGURES).is_file()
+        """Whether the figures are there, and were drawn from the very records that are there."""
+        listed = self.figures / seals.FIGURES
+        return listed.is_file() and not self._of_others(outdated.records_of_figures(listed))
+
+    def outdated(self) -> list[Path]:
+        """What the store made from records of the present digest that are no longer there: others are in their place.
+
+        Numbers that differ from run to run (measured times) do so without a change of the digest.
+        """
+        made = outdated.made_from(self.records_digest, self.store)
+        return [path for paths, checksum in made if self._of_others(checksum) for path in paths]
+
+    def _of_others(self, checksum: str | None) -> bool:
+        """Whether a checksum is of other records than those that are there; one that cannot be told is not."""
+        try:
+            noted = self.read_provenance().files.get("records.parquet")
+        except ClaimcheckError:
+            return False
+        return None not in (noted, checksum) and noted != checksum
 
     def read_provenance(self) -> Provenance:
         """Where the records come from, checked."""
@@ -293,7 +255,7 @@ class Results:
             raise ClaimcheckError(
                 f"study {self.study.name} has no records that fit its present sources at scale {self.config.scale}",
                 where=self.store,
-                hint=f"make them: {self.remedy('run')} (claimcheck why {self.study.name} says what changed)",
+                hint=f"make them: {self.remedy('run')} ({self.remedy('why')} says what changed)",
             )
         facts = self.read_provenance()
         if facts.files.get("records.parquet") != sha256(self.records):
@@ -305,16 +267,30 @@ class Results:
         return records.read(self.records)
 
     def read_verdicts(self) -> list[dict]:
-        """The verdicts, checked."""
-        return read_verdicts(self.verdicts, self.remedy("judge"))
+        """The verdicts, checked.
+
+        Raises:
+            ClaimcheckError: missing, changed after they were judged, or judged from other records than are there.
+        """
+        found = read_verdicts(self.verdicts, self.remedy("judge"))
+        self._check_made_from("was judged", outdated.records_of_verdicts(self.verdicts), self.verdicts, "judge")
+        return found
 
     def read_controls(self) -> dict | None:
         """What came of the controls, checked, or None where nothing was judged."""
-        return seals.read_sealed(self.controls, self.remedy("judge")) if self.controls.is_file() else None
+        return read_controls(self.controls, self.remedy("judge")) if self.controls.is_file() else None
 
     def figure_files(self) -> list[Path]:
-        """The figures, checked."""
-        return seals.figure_files(self.figures, self.remedy("plot"))
+        """The figures, checked as the verdicts are."""
+        found, listed = seals.figure_files(self.figures, self.remedy("plot")), self.figures / seals.FIGURES
+        self._check_made_from("was drawn", outdated.records_of_figures(listed), listed, "plot")
+        return found
+
+    def _check_made_from(self, how: str, checksum: str | None, path: Path, step: str) -> None:
+        if self._of_others(checksum):
+            raise ClaimcheckError(
+                f"{how} from other records than are there now", where=path, hint=f"make it again: {self.remedy(step)}"
+            )
 
 
 def first_seed_of(study: Study, config: Config) -> int:
@@ -339,7 +315,7 @@ def locate(
         if part.seeds == 0:
             not_run[name] = f"it is not run at scale {config.scale}"
             continue
-        remedy = f"claimcheck run {study.name}/{name} --scale {config.scale}"
+        remedy = command("run", study.name, config, part=name)
         files = PartFiles(part, digests.part_ingredients(study, part), folder, remedy)
         lacks = _lacks(part, machine)
         if lacks is None or exists(str(files.records)):

@@ -1,5 +1,8 @@
 """The view: the current results under the names that people read, published last, whole, and of one digest.
 
+What the store made from records that others have replaced is taken away here, with the receipts that vouch for it, so
+that the pipeline, which asks what is there, makes it again.
+
 A receipt whose name carries the digest is there when, and only when, the view shows just these results: publishing
 removes every other receipt first and writes its own last. Files that somebody else put beside ours are left alone.
 """
@@ -11,8 +14,9 @@ from pathlib import Path
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import make_folder, read_json, sha256, write_atomically, write_text
+from claimcheck.results.commands import report_command
 from claimcheck.results.seals import FIGURES
-from claimcheck.results.state import REPORT, SLIDES, Collection, Results
+from claimcheck.results.state import REPORT, SLIDES, STORE, Collection, Results
 
 NAMES = ("records.parquet", "tuning.parquet", "provenance.json", "verdicts.json", "controls.json")
 """A study's files in the view, beside its figures."""
@@ -31,9 +35,12 @@ def publish(results: Results, into: Path | None = None) -> list[Path]:
         ClaimcheckError: a file of the store was cut off or changed; nothing is published then.
     """
     _check_store(results)
+    _take_away_outdated(results)
     view = results.view if into is None else Path(into) / results.config.scale / results.study.name
     there = _published(results)
     _remove_receipts(view)
+    if view == results.view:
+        _remove_receipts_of_lost_reports(results)
     for name in (*NAMES, *_figures_of_view(view)):
         if name not in there:
             (view / name).unlink(missing_ok=True)
@@ -45,13 +52,30 @@ def publish(results: Results, into: Path | None = None) -> list[Path]:
 
 
 def withdraw(results: Results) -> None:
-    """Take away the receipt of a view whose records, or where they come from, are no longer those of the store."""
+    """Take away what was made from records that are no longer there, and the receipt of a view that shows such records."""
+    _take_away_outdated(results)
     if not results.receipt.is_file():
         return
     for path in results.assembled:
         name = path.name.replace(f"-{results.records_digest}", "")
         if not (shown := results.view / name).is_file() or sha256(shown) != sha256(path):
             results.receipt.unlink(missing_ok=True)
+
+
+def _take_away_outdated(results: Results) -> None:
+    """Take verdicts and figures of replaced records out of the store, and reports: a report does not note its records."""
+    if not (outdated := results.outdated()):
+        return
+    _remove_receipts(results.view)
+    for path in (*outdated, *(results.config.results / STORE).glob("report-*")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    _remove_receipts_of_lost_reports(results)
+
+
+def _remove_receipts_of_lost_reports(results: Results) -> None:
+    for receipt in results.config.reports.glob(".view-*"):
+        if not (results.config.results / STORE / receipt.name.replace(".view-", "report-")).is_dir():
+            receipt.unlink(missing_ok=True)
 
 
 def _check_store(results: Results) -> None:
@@ -83,7 +107,11 @@ def publish_report(collection: Collection, into: Path | None = None) -> list[Pat
 
     Args:
         into: the folder of all results that people read, where it is not the one that the store is in.
+
+    Raises:
+        ClaimcheckError: the store holds no report of these studies; nothing is published then.
     """
+    collection = _reported(collection)
     config = collection.config
     results = config.results if into is None else Path(into) / config.scale
     named = {collection.report / name: config.reports / name for name in (*REPORT, *SLIDES)}
@@ -97,6 +125,20 @@ def publish_report(collection: Collection, into: Path | None = None) -> list[Pat
         target.unlink(missing_ok=True)
     write_text(collection.receipt, "This folder shows the report of the digest in this file's name.\n")
     return list(named.values())
+
+
+def _reported(collection: Collection) -> Collection:
+    """The collection of which the store holds a report: this one, or what of it is judged and drawn."""
+    made = {name: each for name, each in collection.results.items() if each.judged() and each.drawn()}
+    for each in (collection, Collection(collection.config, made)):
+        missing = [each.report / name for name in (*REPORT, "verdicts.csv") if not (each.report / name).is_file()]
+        if not missing:
+            return each
+    raise ClaimcheckError(
+        f"the store holds no report of the present results of {', '.join(collection.results) or 'any study'}",
+        where=collection.config.results / STORE,
+        hint=f"make it: {report_command(collection.config, collection.results)}",
+    )
 
 
 def publish_slides(collection: Collection) -> list[Path]:
