@@ -124,7 +124,8 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ClaimcheckError("no such file", where=path) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        # Not only a JSONDecodeError: numbers of thousands of digits and brackets within brackets without end, too.
         raise ClaimcheckError(f"is not readable JSON ({error})", where=path, hint="delete it and run again") from error
 
 

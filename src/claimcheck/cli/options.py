@@ -241,6 +241,7 @@ def print_table(texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Seq
     """Columns of text, then columns of numbers; as wide as the terminal, or 160 characters in a log."""
     from rich.console import Console  # not at the top: most steps print no table
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, header_style="bold")
     for column in texts:
@@ -248,7 +249,7 @@ def print_table(texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Seq
     for column in numbers:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(Text(str(cell)) for cell in row))  # a plain str would be read as markup
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
@@ -269,7 +270,12 @@ def listening(study: str):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+        columns = [
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        ]
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task(study, total=1.0)
             yield Report(
