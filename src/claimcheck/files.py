@@ -41,7 +41,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
         raise ClaimcheckError(
             f"cannot write ({error.strerror or error})",
             where=path,
-            hint="earlier results are untouched; free space or choose another --results-dir / --reports-dir",
+            hint="what was there is untouched; free space, or choose a folder that can be written",
         ) from error
     finally:
         if temporary is not None:

@@ -135,11 +135,14 @@ def takes(*names: str) -> Callable[[Command], Command]:
     return declare
 
 
-def config_of(**overrides: object) -> Config:
+def config_of(*, pilots: bool = False, **overrides: object) -> Config:
+    """The configuration that options say; with `pilots` that of `claimcheck power`, which is no option."""
+    from claimcheck.spec.config import PilotConfig
     from claimcheck.spec.reading import load_config
 
     chosen = {key: str(value) if isinstance(value, Path | StrEnum) else value for key, value in overrides.items()}
-    return load_config(None, {key: value for key, value in chosen.items() if value is not None})
+    config = load_config(None, {key: value for key, value in chosen.items() if value is not None})
+    return PilotConfig(**dict(config)) if pilots else config
 
 
 def study_of(name: str, studies_dir: Path) -> Study:
@@ -220,10 +223,10 @@ def parts_of(results: Results, part: str | None, digest: str | None = None) -> l
 def shard_of(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise ClaimcheckError(
-            "is not a shard", where="--shard", found=text, expected="i/n with 1 <= i <= n, such as 2/5"
+            "is not a shard", where="--shard", found=text[:40], expected="i/n with 1 <= i <= n, such as 2/5"
         )
     return int(found[1]), int(found[2])
 

@@ -6,6 +6,7 @@ Never imports torch, pandas or a study's code.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -42,7 +43,15 @@ def study_names(studies_dir: Path) -> list[str]:
     folder = Path(studies_dir)
     if not folder.is_dir():
         raise ClaimcheckError("no such folder of studies", where=folder, hint="run in the project's folder")
-    return sorted(path.parent.name for path in folder.glob("*/study.yaml") if path.parent.name[0] not in "._")
+    try:
+        os.listdir(folder)  # glob takes a folder that may not be read for an empty one
+    except OSError as error:
+        raise ClaimcheckError(f"cannot be read ({error.strerror or error})", where=folder) from error
+    names = sorted(path.parent.name for path in folder.glob("*/study.yaml") if path.parent.name[0] not in "._")
+    if not names:
+        hint = "make one: claimcheck new NAME"
+        raise ClaimcheckError("holds no study", where=folder, expected="folders with a study.yaml", hint=hint)
+    return names
 
 
 def check_studies(names: Iterable[str], studies_dir: Path, where: str) -> None:

@@ -34,7 +34,7 @@ def _key_of(fault: Any, raw: Any, place: tuple[str, ...]) -> str:
     for piece in place:
         here = here.get(piece) if isinstance(here, dict) else None
     for piece in fault["loc"]:
-        if (isinstance(here, dict) and piece in here) or (isinstance(here, list) and isinstance(piece, int)):
+        if piece in (here if isinstance(here, dict) else range(len(here)) if isinstance(here, list) else ()):
             here = here[piece]
             pieces.append(str(piece))
     if fault["type"] == "missing":
