@@ -27,7 +27,8 @@ def of_project(path):
 def read_from(path):
     """A folder that is read: all folders are relative to the working directory; where it is not there, the project's."""
     path = os.path.expanduser(path)
-    return path if os.path.isdir(path) or not Path(workflow.basedir, path).is_dir() else of_project(path)
+    there = os.path.isdir(os.path.join(workflow.basedir, path))
+    return path if os.path.isdir(path) or not there else of_project(path)
 
 
 def check_folders():
