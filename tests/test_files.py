@@ -1,4 +1,4 @@
-"""Reading YAML as its users mean it (YAML 1.2's words and numbers, merge keys, no key twice), and making folders."""
+"""Reading YAML as its users mean it (words and numbers of YAML 1.2, merge keys, no key twice), JSON, and making folders."""
 
 import contextlib
 import threading
@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import make_folder, read_yaml
+from claimcheck.files import make_folder, read_json, read_yaml
 
 
 @pytest.fixture
@@ -125,3 +125,11 @@ def test_what_is_in_a_folder_s_way_is_told(tmp_path, kind, above):
     there.write_text("") if kind == "file" else there.symlink_to(tmp_path / "nothing")
     with pytest.raises(ClaimcheckError, match="cannot make this folder"):
         make_folder(there / "within" if above else there)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"[" + b"7" * 5_000 + b"]", b"\xff", b"[1, 2", b""])
+def test_json_that_cannot_be_read_is_told_with_its_file(tmp_path, text):
+    path = tmp_path / "file.json"
+    path.write_bytes(text)
+    with pytest.raises(ClaimcheckError, match=r"file\.json: is not readable JSON"):
+        read_json(path)

@@ -41,7 +41,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
         raise ClaimcheckError(
             f"cannot write ({error.strerror or error})",
             where=path,
-            hint="earlier results are untouched; free space or choose another --results-dir / --reports-dir",
+            hint="what was there is untouched; free space, or choose a folder that can be written",
         ) from error
     finally:
         if temporary is not None:
@@ -124,7 +124,8 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ClaimcheckError("no such file", where=path) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        # Not only a JSONDecodeError: numbers of thousands of digits and brackets within brackets without end, too.
         raise ClaimcheckError(f"is not readable JSON ({error})", where=path, hint="delete it and run again") from error
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
+import numpy
 import pytest
 import torch
 
@@ -44,6 +48,54 @@ def test_a_file_that_is_not_whole_is_made_again(tmp_path, monkeypatch, harm):
     assert all(torch.equal(getattr(made, each), getattr(again, each)) for each in NAMES)
     loaded("digits", tmp_path)
     assert len(times) == 1, "made again once, and kept"
+
+
+def damaged(text, **changes):
+    """An archive of one array with this header, `changes` made to how the archive says that it is packed."""
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(64))
+    content = bytearray(raw.getvalue())
+    for name, number in changes.items():  # in the header before the array, and in the list at the end
+        for mark, first in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            content[content.index(mark) + first + {"flags": 0, "method": 2}[name]] = number
+    return bytes(content)
+
+
+HEADER = b"{'descr': '<f8', 'fortran_order': False, 'shape': (8,), }"
+
+DAMAGE = {
+    "packed as nobody does": damaged(HEADER, method=97),
+    "kept secret": damaged(HEADER, flags=1),
+    "a patch of another": damaged(HEADER, flags=32),
+    "a header that does not end": damaged(HEADER[:-1] + b"'''"),
+    "a header of nonsense": damaged(b"{'descr': '<f8' 'fortran_order' False, ("),
+    "brackets in brackets": damaged(b"(" * 5000),
+    "an array without end": damaged(HEADER.replace(b"(8,)", b"(8000000000000,)")),
+    "objects": damaged(HEADER.replace(b"<f8", b"|O")),
+    "no archive": b"PK\x03\x04 and so on",
+    "an array alone": b"\x93NUMPY\x01\x00" + len(HEADER).to_bytes(2, "little") + HEADER + bytes(64),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_whatever_the_damage_the_file_is_made_again(tmp_path, name):
+    path = tmp_path / "digits.npz"
+    path.write_bytes(DAMAGE[name])
+    assert len(loaded("digits", tmp_path).x_train) == 1297
+    assert datasets._kept("digits", path) is not None
+
+
+def test_every_byte_may_be_damaged(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "versions_of", lambda name: {})
+    path = tmp_path / "small.npz"
+    datasets._keep("small", path, {"x": numpy.arange(3.0), "y": numpy.arange(3)})
+    whole, kept = path.read_bytes(), datasets._kept("small", path)
+    for place, byte in enumerate(whole):
+        for bit in (0, 5):
+            path.write_bytes(whole[:place] + bytes([byte ^ (1 << bit)]) + whole[place + 1 :])
+            found = datasets._kept("small", path)
+            assert found is None or all(numpy.array_equal(found[key], kept[key]) for key in kept)
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):

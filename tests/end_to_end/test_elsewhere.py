@@ -162,3 +162,38 @@ def test_no_file_of_the_repository_is_a_symbolic_link():
         pytest.skip("not in a clone of the repository")
     assert not [line for line in listed.stdout.splitlines() if line.startswith("120000")]
     assert (REPOSITORY / "profiles/default/config.yaml").is_file()
+
+
+@pytest.mark.parametrize("key", ["results_dir", "reports_dir", "data_dir"])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("/dev/null", "is no folder"), ("/dev/null/within", "Not a directory"), ("x" * 300, "File name too long")],
+    ids=["a device", "within a device", "too long"],
+)
+def test_what_can_be_no_folder_is_one_line_before_anything_is_written(fresh, key, name, told):
+    before = files_of(fresh.folder)
+    one_line_of(fresh.snakemake("--dry-run", **{key: name}), name, told)
+    assert files_of(fresh.folder) == before
+
+
+def test_code_that_may_not_be_read_is_one_line(fresh):
+    (fresh.studies / "coin" / "runs.py").chmod(0)
+    fresh.before = without_leave
+    one_line_of(fresh.snakemake("--dry-run"), "coin/runs.py", "Permission denied")
+
+
+def test_links_to_nothing_among_the_results_stop_no_pipeline(project):
+    for name in (".#notes.md", "smoke/.#notes.md", "smoke/coin/.#notes.md"):
+        (project.folder / "results" / name).symlink_to("somebody@host.123:456")
+    (project.folder / "results" / "smoke" / "itself").symlink_to("itself")
+    (project.store("coin") / "records").symlink_to("nothing")
+    said = project.snakemake("coin", scale="smoke", seeds=15)
+    assert said.returncode == 0, said.stdout
+
+
+def one_line_of(said, *pieces):
+    """Snakemake failed with one line that holds all `pieces`."""
+    assert said.returncode != 0
+    (told,) = [line for line in said.stdout.splitlines() if line.startswith("claimcheck: ")]
+    assert [piece for piece in pieces if piece not in told] == []
+    assert "Traceback" not in said.stdout

@@ -1,6 +1,7 @@
 # What all steps share: the checked configuration, what the results are called, how the command is called.
 # Every file that follows from sources carries their digest in its name (claimcheck.results.state): what is missing is
 # made, what is there is current. So inputs are ancient, and no clock, mark or trigger decides anything.
+import contextlib
 import os
 import shlex
 import sys
@@ -27,16 +28,23 @@ def of_project(path):
 def read_from(path):
     """A folder that is read: all folders are relative to the working directory; where it is not there, the project's."""
     path = os.path.expanduser(path)
-    return path if os.path.isdir(path) or not Path(workflow.basedir, path).is_dir() else of_project(path)
+    there = os.path.isdir(os.path.join(workflow.basedir, path))
+    return path if os.path.isdir(path) or not there else of_project(path)
 
 
 def check_folders():
-    """Refuse names of folders that Snakemake would read as patterns, or a log as more than a line."""
+    """Refuse names of folders that Snakemake would read as patterns, or a log as more than a line, and of files."""
     for key in ("results_dir", "reports_dir", "data_dir"):
         name = str(config.get(key))
         if any(letter in "{}\x7f" or letter < " " for letter in name):
             problem = "Snakemake cannot write to a folder with braces or line breaks in its name"
             raise ClaimcheckError(problem, where=f"workflow/config.yaml: {key}", found=ascii(name)[1:-1])
+        with contextlib.suppress(FileNotFoundError):  # another fault, such as a name that is too long, is told
+            os.stat(name)
+        nearest = next((path for path in [Path(name), *Path(name).parents] if os.path.lexists(path)), Path())
+        if not nearest.is_dir():
+            where = f"workflow/config.yaml: {key}"
+            raise ClaimcheckError("is no folder", where=where, found=ascii(str(nearest))[1:-1])
 
 
 def check_words():
@@ -88,6 +96,9 @@ def load():
         return settings, every
     except ClaimcheckError as error:
         raise WorkflowError(f"claimcheck: {error}") from None
+    except OSError as error:
+        place = error.filename or "a file"
+        raise WorkflowError(f"claimcheck: {place}: cannot be used ({error.strerror or error})") from None
 
 
 CONFIG, EVERY = load()
@@ -253,9 +264,11 @@ def hold_lock():
         lock = FileLock(f"{RESULTS}/.lock", mode=0o666)  # other users may share the results
         lock.acquire(blocking=False)
         # Snakemake refuses outputs that look older than their inputs; clocks decide nothing here.
-        for path in RESULTS.rglob("*"):
-            if path.stat().st_mtime > time.time():
-                os.utime(path)
+        for folder, folders, files in os.walk(RESULTS):
+            for path in (os.path.join(folder, name) for name in folders + files):
+                with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+                    if os.path.exists(path) and os.stat(path).st_mtime > time.time():  # no link to nothing
+                        os.utime(path)
     except Timeout:
         raise WorkflowError(
             f"{RESULTS} is being written by another snakemake; wait for it, or stop it"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 
 from claimcheck.cli import keeping, looking, making, surroundings, telling  # noqa: F401  (four define commands)
 from claimcheck.cli.app import app
 from claimcheck.errors import ClaimcheckError
-
-UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
-"""Faults of the machine, not of the program: another user's file, a read-only or full disk."""
 
 
 def main() -> None:
@@ -31,10 +27,11 @@ def main() -> None:
     except KeyboardInterrupt:
         print("claimcheck: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         sys.exit(130)
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        print(f"claimcheck: {error.filename or 'a file'}: cannot be used ({error.strerror})", file=sys.stderr)
+    except OSError as error:  # of the machine or of a name: another user's file, a full disk, a name that is too long
+        print(f"claimcheck: {error.filename or 'a file'}: cannot be used ({error.strerror or error})", file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print("claimcheck: there is not enough memory; what was finished is kept", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         # Wrong words on the command line; typer has its own copy of click, whose classes have no lasting name.

@@ -82,7 +82,8 @@ def cost(
             study = study_of(name, studies_dir)
             found[name] = reckon(study, config, CARDS[card]) if card else estimate(study, config)
     finally:  # what was rehearsed is told, even where a later study cannot be
-        _print_reckoned(found, card) if card else _print_costs(found)
+        if found:
+            _print_reckoned(found, card) if card else _print_costs(found)
 
 
 def _print_costs(found: Mapping[str, Estimate]) -> None:

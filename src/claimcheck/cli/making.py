@@ -215,6 +215,12 @@ def power(
     from claimcheck.running import runner
 
     results = results_of(study, scale=scale, seeds=units, pilots=True, **options)
+    if not results.parts:
+        raise ClaimcheckError(
+            "no part of the study can run here",
+            where=results.study.yaml_path,
+            found="; ".join(f"{name}: {reason}" for name, reason in results.not_run.items()),
+        )
     with listening(study) as listener:
         runner.run_parts(results, results.parts, listener)
     read = {name: files.read() for name, files in results.parts.items()}

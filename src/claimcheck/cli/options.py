@@ -135,11 +135,14 @@ def takes(*names: str) -> Callable[[Command], Command]:
     return declare
 
 
-def config_of(**overrides: object) -> Config:
+def config_of(*, pilots: bool = False, **overrides: object) -> Config:
+    """The configuration that options say; with `pilots` that of `claimcheck power`, which is no option."""
+    from claimcheck.spec.config import PilotConfig
     from claimcheck.spec.reading import load_config
 
     chosen = {key: str(value) if isinstance(value, Path | StrEnum) else value for key, value in overrides.items()}
-    return load_config(None, {key: value for key, value in chosen.items() if value is not None})
+    config = load_config(None, {key: value for key, value in chosen.items() if value is not None})
+    return PilotConfig(**dict(config)) if pilots else config
 
 
 def study_of(name: str, studies_dir: Path) -> Study:
@@ -220,10 +223,10 @@ def parts_of(results: Results, part: str | None, digest: str | None = None) -> l
 def shard_of(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise ClaimcheckError(
-            "is not a shard", where="--shard", found=text, expected="i/n with 1 <= i <= n, such as 2/5"
+            "is not a shard", where="--shard", found=text[:40], expected="i/n with 1 <= i <= n, such as 2/5"
         )
     return int(found[1]), int(found[2])
 
@@ -241,6 +244,7 @@ def print_table(texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Seq
     """Columns of text, then columns of numbers; as wide as the terminal, or 160 characters in a log."""
     from rich.console import Console  # not at the top: most steps print no table
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, header_style="bold")
     for column in texts:
@@ -248,7 +252,7 @@ def print_table(texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Seq
     for column in numbers:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(Text(str(cell)) for cell in row))  # a plain str would be read as markup
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
@@ -269,7 +273,12 @@ def listening(study: str):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+        columns = [
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        ]
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task(study, total=1.0)
             yield Report(

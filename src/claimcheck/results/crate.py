@@ -76,15 +76,17 @@ def export(config: Config, results: Mapping[str, Results], target: Path) -> Path
             made.append(_file(crate, path, f"reports/{config.scale}/{name}", f"The report, {path.suffix[1:].upper()}"))
     _whole_run(crate, workflow, runs, made)
     make_folder(target.parent)
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    building = None
     try:
+        building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         crate.write(building)
         building.chmod(0o755)
         building.rename(target)
     except OSError as error:
         raise ClaimcheckError(f"cannot write ({error.strerror or error})", where=target) from error
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        if building is not None:
+            shutil.rmtree(building, ignore_errors=True)
     return target / "ro-crate-metadata.json"
 
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, write_atomically
 from claimcheck.spec.design import confirmatory_runs
-from claimcheck.spec.parts import Design, ScaledPart
+from claimcheck.spec.parts import LARGEST, Design, ScaledPart
 
 STATUSES = ("ok", "diverged")
 
@@ -28,10 +28,14 @@ def check_outcome(raw: Any, runs: pd.DataFrame, part: ScaledPart, where: str) ->
     """Check what a study's run function returned and join seed and factors to it.
 
     Raises:
-        ClaimcheckError: not a frame, runs missing or unknown, rows twice, a metric that is no number, a wrong status.
+        ClaimcheckError: not a frame, runs missing or unknown, rows twice, a metric that is no number, a wrong status,
+            a column that no records can hold.
     """
     if not isinstance(raw, pd.DataFrame) or "run" not in raw.columns:
         raise ClaimcheckError("must return a DataFrame with a column `run`", where=where, found=type(raw).__name__)
+    _check_names(raw, where)
+    raw = raw.reset_index(drop=True).infer_objects()
+    _check_kinds(raw, where)
     missing = sorted(set(runs["run"]) - set(raw["run"]))
     unknown = sorted(set(raw["run"]) - set(runs["run"]))
     if missing or unknown:
@@ -56,6 +60,43 @@ def check_outcome(raw: Any, runs: pd.DataFrame, part: ScaledPart, where: str) ->
     frame = frame.astype(dict.fromkeys(metrics, "float64"))
     joined = runs.merge(frame, on="run", how="right", validate="one_to_many")
     return joined.assign(part=part.name)[["part", "run", *runs.columns.drop("run"), *index, *metrics, "status"]]
+
+
+def _check_names(raw: pd.DataFrame, where: str) -> None:
+    """Every column has a name of its own, which is a word and means nothing else in the records."""
+    names = list(raw.columns)
+    for name in names:
+        if not isinstance(name, str) or not name.isprintable() or not name:
+            raise ClaimcheckError("columns are named by words", where=where, found=ascii(name))
+        if names.count(name) > 1:
+            raise ClaimcheckError("two columns have one name", where=where, found=name)
+    if "part" in names:
+        raise ClaimcheckError("`part` is a column that the records have anyway", where=where, hint="leave it out")
+
+
+def _check_kinds(raw: pd.DataFrame, where: str) -> None:
+    """Every column holds what records can hold, and one kind of it; `run` and `status` are words."""
+    for name in raw.columns:
+        words = name in ("run", "status")
+        if kind := _foreign(raw[name], words):
+            raise ClaimcheckError(
+                f"column {name!r} is of a kind that it cannot hold",
+                where=where,
+                found=kind,
+                expected="words" if words else "numbers, whole ones below 2^63, or words, or true and false",
+            )
+
+
+def _foreign(column: pd.Series, words: bool) -> str:
+    """What a column holds that records cannot hold; nothing but words if these are asked for."""
+    types = pd.api.types
+    if not words and types.is_integer_dtype(column):
+        return "2^63 or more" if types.is_unsigned_integer_dtype(column) and (column > LARGEST).any() else ""
+    if not words and (types.is_bool_dtype(column) or types.is_float_dtype(column)):
+        return ""
+    there = [value for value in column if words or not (types.is_scalar(value) and pd.isna(value))]
+    kinds = {"str" if isinstance(value, str) else type(value).__name__ for value in there}
+    return " and ".join(sorted(kinds)) if kinds - {"str"} else ""
 
 
 def _index_and_metrics(frame: pd.DataFrame, part: Design, where: str) -> tuple[list[str], list[str]]:

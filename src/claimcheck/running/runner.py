@@ -337,9 +337,12 @@ def _compute(job: _Job, files: PartFiles, piece: design.EnsembleDesign) -> tuple
     function = getattr(study_module(study.folder, "runs"), name)
     try:
         raw = function(piece.runs.copy(), context)
-    except (ClaimcheckError, MemoryError, KeyboardInterrupt):
+    except (ClaimcheckError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except MemoryError as error:
+        hint = "--memory-limit-mb cuts ensembles to stay below a limit"
+        raise ClaimcheckError(f"ran out of memory on {piece.name}", where=where, hint=hint) from error
+    except (Exception, SystemExit) as error:  # sys.exit() in a study's code must not pass for a finished run
         fault = f"failed on {piece.name}{place_in(study.folder, error)} ({type(error).__name__}: {error})"
         raise ClaimcheckError(fault, where=where) from error
     frame = recording.check_outcome(raw, piece.runs, part, where=where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -35,6 +35,9 @@ Folder = Annotated[Path, BeforeValidator(_folder)]
 class Config(Model):
     """What is run, at which scale, where."""
 
+    pilots: ClassVar[bool] = False
+    """Whether pilot seeds are run in place of judged ones: nobody's choice, since no pipeline can judge them."""
+
     scale: ScaleName = Field("quick", description="smoke tests the plumbing, quick convinces, full is the evidence")
     studies: Annotated[Literal["all"] | list[str], BeforeValidator(_names)] = Field(
         "all", description="all, the name of a study, or a list of names"
@@ -44,7 +47,6 @@ class Config(Model):
     registration_offset: int = Field(
         0, ge=0, lt=ROOM, description="judge on the block so many after the registered one"
     )
-    pilots: bool = Field(False, description="run pilot seeds in place of judged ones, for `claimcheck power`")
     shards: int = Field(1, ge=1, le=512, description="pieces a part is cut into, for more workers")
     memory_limit_mb: int | None = Field(
         None, ge=64, description="ensembles are cut to stay below it; null: 3 GiB, on a GPU 12"
@@ -63,3 +65,9 @@ class Config(Model):
     def reports(self) -> Path:
         """Folder of the report of this scale."""
         return self.reports_dir / self.scale
+
+
+class PilotConfig(Config):
+    """The configuration of `claimcheck power`, which runs pilot seeds in place of judged ones."""
+
+    pilots: ClassVar[bool] = True

@@ -6,12 +6,13 @@ Never imports torch, pandas or a study's code.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import Field, ValidationError
 
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.files import read_text, read_yaml
@@ -20,56 +21,10 @@ from claimcheck.spec.config import Config
 from claimcheck.spec.models import Lecture, Registration, Study, StudyFile, unique
 from claimcheck.spec.modules import defined_names
 from claimcheck.spec.names import check_name
-from claimcheck.spec.parts import BLOCK, Part, ScaledPart
+from claimcheck.spec.parts import BLOCK, Cell, Identifier, Model, Part, Scalar, ScaledPart
 from claimcheck.spec.scaling import scaled
+from claimcheck.spec.validation import as_claimcheck_error, validated
 from claimcheck.streams import FIRST_BLOCK, PILOT_SEED, POWER_SEED
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def _validated(model: type[M], raw: Any, path: object) -> M:
-    """Validate `raw`, telling the first fault in one line with file, key, what was found and what was expected."""
-    if not isinstance(raw, dict):
-        raise ClaimcheckError("is not a mapping", where=path, found=type(raw).__name__, expected="keys and values")
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        first, *others = error.errors(include_url=False)
-        raise _as_claimcheck_error(model, first, len(others), path) from None
-
-
-def _as_claimcheck_error(model: type[BaseModel], fault: Any, more: int, path: object) -> ClaimcheckError:
-    location = [piece for piece in fault["loc"] if not (isinstance(piece, str) and piece.startswith(("list[", "lit")))]
-    key = ".".join(str(piece) for piece in location) or "(whole file)"
-    message, found, hint = fault["msg"].removeprefix("Value error, "), fault.get("input"), None
-    if fault["type"] == "extra_forbidden":
-        fields = _fields_at(model, fault["loc"][:-1])
-        message, found, hint = "unknown key", str(fault["loc"][-1]), closest(str(fault["loc"][-1]), fields)
-        message += f" (known: {', '.join(sorted(fields))})" if fields else ""
-    elif fault["type"] == "missing":
-        message, found = "this key is missing", None
-    shown = None if isinstance(found, BaseModel) else found
-    shown = repr(shown)[:120] if isinstance(shown, dict | list | tuple) else shown
-    rest = f"({more} more faults)" if more else None
-    return ClaimcheckError(
-        message, where=f"{path}: {key}", found=shown, hint=" ".join(filter(None, [hint, rest])) or None
-    )
-
-
-def _fields_at(model: type[BaseModel], location: tuple) -> list[str]:
-    """Names of the fields allowed at `location` inside `model`."""
-    current: Any = model
-    for piece in location:
-        if isinstance(current, type) and issubclass(current, BaseModel) and piece in current.model_fields:
-            annotation = current.model_fields[piece].annotation
-            current = next((kind for kind in _models_in(annotation)), None)
-    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for inner in getattr(annotation, "__args__", ()) for found in _models_in(inner)]
 
 
 def load_lecture(studies_dir: Path) -> Lecture:
@@ -80,7 +35,7 @@ def load_lecture(studies_dir: Path) -> Lecture:
 
 @lru_cache(maxsize=4)
 def _lecture(path: Path, content: bytes) -> Lecture:  # every study asks it: read once for each content
-    return _validated(Lecture, read_yaml(path), path)
+    return validated(Lecture, read_yaml(path), path)
 
 
 def study_names(studies_dir: Path) -> list[str]:
@@ -88,7 +43,15 @@ def study_names(studies_dir: Path) -> list[str]:
     folder = Path(studies_dir)
     if not folder.is_dir():
         raise ClaimcheckError("no such folder of studies", where=folder, hint="run in the project's folder")
-    return sorted(path.parent.name for path in folder.glob("*/study.yaml") if path.parent.name[0] not in "._")
+    try:
+        os.listdir(folder)  # glob takes a folder that may not be read for an empty one
+    except OSError as error:
+        raise ClaimcheckError(f"cannot be read ({error.strerror or error})", where=folder) from error
+    names = sorted(path.parent.name for path in folder.glob("*/study.yaml") if path.parent.name[0] not in "._")
+    if not names:
+        hint = "make one: claimcheck new NAME"
+        raise ClaimcheckError("holds no study", where=folder, expected="folders with a study.yaml", hint=hint)
+    return names
 
 
 def check_studies(names: Iterable[str], studies_dir: Path, where: str) -> None:
@@ -112,7 +75,7 @@ def load_study(studies_dir: Path, name: str) -> Study:
     path = folder / "study.yaml"
     check_studies([name], studies_dir, str(folder))
     check_name(name, folder)
-    said = _validated(StudyFile, read_yaml(path), path)
+    said = validated(StudyFile, read_yaml(path), path)
     fields = {key: getattr(said, key) for key in StudyFile.model_fields}
     notes, registrations = folder / "notes.md", folder / "registrations.yaml"
     study = Study.model_construct(
@@ -138,7 +101,7 @@ def _registrations(path: Path) -> list[Registration]:
     raw = read_yaml(path)
     if not isinstance(raw, list) or not raw:
         raise ClaimcheckError("is not a list of registrations", where=path)
-    found = [_validated(Registration, entry, f"{path}: {number}") for number, entry in enumerate(raw, 1)]
+    found = [validated(Registration, entry, f"{path}: {number}") for number, entry in enumerate(raw, 1)]
     used = {PILOT_SEED: "pilots", POWER_SEED: "pilots for power"}
     for number, entry in enumerate(found, 1):
         where = f"{path}: {number}"
@@ -173,18 +136,30 @@ def _check_scales(study: Study) -> None:
             )
         _check_seeds(override, f"{path}: scales.{scale}")
         for name in parts:
-            where = f"{path}: scales.{scale}.{name}"
-            _check_override(study, name, override.get(name) or {}, where)
+            _check_override(study, name, override.get(name), f"{path}: scales.{scale}.{name}")
+        for name in sorted(parts, key=lambda name: len(_bases(study, name))):
             try:
-                _check_pooling(study, scaled(name, parts, override), where)
+                _check_pooling(study, scaled(name, parts, override), f"{path}: scales.{scale}.{name}")
             except ValidationError as error:
-                raise _as_claimcheck_error(Part, error.errors(include_url=False)[0], 0, where) from None
+                raise _misfit(study, scale, name, error) from None
             except ValueError as error:
                 raise ClaimcheckError(str(error), where=f"{path}: parts.{name}") from None
 
 
+def _misfit(study: Study, scale: str, name: str, error: ValidationError) -> ClaimcheckError:
+    """A part that a scale makes faulty, or that is faulty by itself, told of where that is said."""
+    place = {"parts": ("parts",), "scales": ("scales", scale)}.get(error.title, ("scales", scale, name))
+    if error.title not in ("parts", "scales"):
+        try:
+            scaled(name, study.parts, {})
+        except ValueError:
+            place = ("parts", name)
+    return as_claimcheck_error(Part, error, study.yaml_path, read_yaml(study.yaml_path), *place)
+
+
 def _check_seeds(values: dict[str, Any], where: str, by_data: bool = False) -> None:
     """Numbers of seeds: one, or for a part (`by_data`) one for each data set."""
+    _check_seeds_once(values, where)
     for key in ("seeds", "units"):
         said = values.get(key)
         numbers = said if by_data and isinstance(said, dict) else {} if said is None else {"": said}
@@ -196,6 +171,12 @@ def _check_seeds(values: dict[str, Any], where: str, by_data: bool = False) -> N
                     found=seeds,
                     expected=f"{'' if name else '0, '}1, 2, … at most {BLOCK}",
                 )
+
+
+def _check_seeds_once(values: dict[str, Any], where: str) -> None:
+    if {"seeds", "units"} <= set(values):
+        said = f"seeds {values['seeds']} and units {values['units']}"
+        raise ClaimcheckError("two names of one number are given", where=where, found=said, expected="one of them")
 
 
 def _check_pooling(study: Study, part: ScaledPart, where: str) -> None:
@@ -211,9 +192,11 @@ def _check_pooling(study: Study, part: ScaledPart, where: str) -> None:
 
 
 def _check_override(study: Study, name: str, values: Any, where: str) -> None:
-    """One scale's entry for a part names factors and settings of the part, and gives a factor a list."""
+    """One scale's entry for a part names factors and settings of the part, and gives each the form that it has there."""
+    if values is None:
+        return
     if not isinstance(values, dict):
-        raise ClaimcheckError("is not a mapping", where=where, found=str(values))
+        raise ClaimcheckError("is not a mapping", where=where, found=str(values), expected="keys and values")
     _check_seeds(values, where, by_data=True)
     factors, settings = _names_in(study, name)
     known = factors | settings | {"seeds", "units", "tune", "exclude", "include"}
@@ -226,22 +209,50 @@ def _check_override(study: Study, name: str, values: Any, where: str) -> None:
                 expected=f"one of {', '.join(sorted(known))}",
                 hint=closest(str(key), known),
             )
-    for key in set(values) & factors:
-        if not isinstance(values[key], list):
+    for key in values:
+        if key in factors and not isinstance(values[key], list):
             raise ClaimcheckError("a factor's values are a list", where=f"{where}.{key}", found=values[key])
+    validated(_Cells, {key: values[key] for key in _Cells.model_fields if key in values}, where)
+    if "tune" in values:
+        _check_retuning(values["tune"], _tunes(study, name), f"{where}.tune")
 
 
-def _names_in(study: Study, name: str | None) -> tuple[set[str], set[str]]:
+class _Cells(Model):
+    """What a scale may say of a part's cells."""
+
+    exclude: list[Cell] = Field([])
+    include: list[dict[Identifier, Scalar]] = Field([])
+
+
+def _check_retuning(said: Any, tunes: bool, where: str) -> None:
+    """Keys of a tuning that a scale changes: there is one, and the keys are those of `Tune`."""
+    if not tunes:
+        raise ClaimcheckError("this part tunes nothing", where=where, found=str(said), hint="take this key out")
+    if not isinstance(said, dict):
+        raise ClaimcheckError("is not a mapping", where=where, found=str(said), expected="keys of the part's `tune`")
+    _check_seeds_once(said, where)
+
+
+def _tunes(study: Study, name: str) -> bool:
+    """Whether a part tunes: what the nearest one says of it that it extends, or it itself."""
+    said = (study.parts[each] for each in _bases(study, name) if "tune" in study.parts[each].model_fields_set)
+    part = next(said, None)
+    return part is not None and part.tune is not None
+
+
+def _names_in(study: Study, name: str) -> tuple[set[str], set[str]]:
     """Factors and settings of a part and of those that it extends."""
-    factors: set[str] = set()
-    settings: set[str] = set()
-    seen: set[str] = set()
-    while name is not None and name in study.parts and name not in seen:
-        seen.add(name)
-        factors |= set(study.parts[name].factors)
-        settings |= set(study.parts[name].settings)
+    chain = [study.parts[each] for each in _bases(study, name)]
+    return {key for part in chain for key in part.factors}, {key for part in chain for key in part.settings}
+
+
+def _bases(study: Study, name: str | None) -> list[str]:
+    """A part and those that it extends, the nearest first."""
+    found: list[str] = []
+    while name is not None and name in study.parts and name not in found:
+        found.append(name)
         name = study.parts[name].extends
-    return factors, settings
+    return found
 
 
 def _check_ids(study: Study) -> None:
@@ -342,9 +353,9 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> C
         raise ClaimcheckError("is not a mapping", where=path, found=type(raw).__name__, expected="keys and values")
     file = path or "configuration"
     said = {key: value for key, value in (overrides or {}).items() if key not in raw or raw[key] != value}
-    _validated(Config, {key: value for key, value in raw.items() if key not in said}, file)
+    validated(Config, {key: value for key, value in raw.items() if key not in said}, file)
     option = "--config" if path is not None else file
-    config = _validated(Config, {**raw, **said}, option)
+    config = validated(Config, {**raw, **said}, option)
     if config.studies != "all":
         check_studies(config.studies, config.studies_dir, f"{option if 'studies' in said else file}: studies")
     return config

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+from pydantic import ValidationError
 
 from claimcheck.spec.parts import BLOCK, DEFAULT_SEEDS, Design, Factor, Part, Scalar, ScaledPart, Tune
 
@@ -23,7 +26,8 @@ def scaled(
         seeds: replaces the number of seeds of a part that is run at the scale at all.
 
     Raises:
-        ValueError: the result contradicts itself, or parts extend each other in a circle.
+        ValueError: the result contradicts itself, or parts extend each other in a circle. A ValidationError with the
+            title "parts" or "scales" has its place from there on: the part's name, then its keys.
     """
     fields, own = _scaled_fields(name, parts, overrides, ())
     given = next(n for n in (own, _seeds_in(overrides), DEFAULT_SEEDS) if n is not None)
@@ -68,20 +72,34 @@ def _scaled_fields(
         raise ValueError(f"extends {part.extends!r}, but the parts are {', '.join(parts)}")
     else:
         base, inherited = _scaled_fields(part.extends, parts, overrides, (*seen, name))
-        fields = _extended(base, part, parts)
+        fields = _extended(name, base, part, parts)
         seeds = part.seeds if part.seeds is not None else _kept_seeds(inherited, fields["factors"])
     override = dict(overrides.get(name) or {})
     said = _seeds_in(override)
     for key in ("seeds", "units"):
         override.pop(key, None)
-    return _overridden(fields, override), said if said is not None else seeds
+    return _overridden(name, fields, override), said if said is not None else seeds
 
 
 def _seeds_in(entry: Mapping[str, Any]) -> int | Mapping[str, int] | None:
     return next((entry[key] for key in ("seeds", "units") if entry.get(key) is not None), None)
 
 
-def _extended(base: dict[str, Any], part: Part, parts: Mapping[str, Part]) -> dict[str, Any]:
+@contextmanager
+def _placed(title: str, *place: str, beyond: int = 0) -> Iterator[None]:
+    """Give a fault its place in the file: `place`, then its own without the first `beyond` pieces."""
+    try:
+        yield
+    except ValidationError as error:
+        faults = [
+            {key: each[key] for key in ("type", "input", "ctx") if key in each}
+            | {"loc": (*place, *each["loc"][beyond:])}
+            for each in error.errors(include_url=False)
+        ]
+        raise ValidationError.from_exception_data(title, faults) from None
+
+
+def _extended(name: str, base: dict[str, Any], part: Part, parts: Mapping[str, Part]) -> dict[str, Any]:
     """The fields of the extended part with what the extending one says laid over them."""
     factors = {**base["factors"], **part.factors}
     for factor, wanted in part.only.items():
@@ -100,7 +118,8 @@ def _extended(base: dict[str, Any], part: Part, parts: Mapping[str, Part]) -> di
             if part.tune
             else None
         )
-        tune = None if said is None else _retuned(tune, said)
+        with _placed("parts", name, "tune"):
+            tune = None if said is None else _retuned(tune, said)
     laid_over = {key: getattr(part, key) for key in part.model_fields_set & set(_REPLACED)}
     return {
         **base,
@@ -114,6 +133,8 @@ def _extended(base: dict[str, Any], part: Part, parts: Mapping[str, Part]) -> di
 
 
 def _retuned(tune: Tune | None, said: Mapping[str, Any]) -> Tune:
+    if {"seeds", "units"} <= set(said):
+        raise ValueError("tune.seeds and tune.units are two names of one number: give one of them")
     renamed = {"seeds" if key == "units" else key: value for key, value in said.items()}
     return Tune(**{**(tune.model_dump() if tune else {}), **renamed})
 
@@ -136,15 +157,17 @@ def _values_anywhere(name: str | None, factor: str, parts: Mapping[str, Part]) -
     return []
 
 
-def _overridden(fields: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+def _overridden(name: str, fields: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
     """The fields with one scale's entry for the part: values of factors, settings, cells, keys of the tuning."""
     factors, settings, tune = dict(fields["factors"]), dict(fields["settings"]), fields["tune"]
     changed = {key: override.pop(key) for key in ("exclude", "include") if key in override}
-    if (said := override.pop("tune", None)) and tune is not None:
-        tune = _retuned(tune, said)
+    if (said := override.pop("tune", None)) is not None and tune is not None:
+        with _placed("scales", name, "tune"):
+            tune = _retuned(tune, said)
     for key, value in override.items():
         if key in factors:
-            factors[key] = Factor(values=value, static=factors[key].static)
+            with _placed("scales", name, key, beyond=1):
+                factors[key] = Factor(values=value, static=factors[key].static)
         else:
             settings[key] = value
     return {**fields, **changed, "factors": factors, "settings": settings, "tune": tune}
