@@ -24,7 +24,7 @@ PLACES = {
 GONE = object()
 OTHERS = {"is gone": GONE, "is nothing": None, "is a word": "two", "is a number": 2, "is a list": [], "is a table": {}}
 READ = {
-    "an entry": {"claim", "prediction", "kind", "verdict", "region", "registration", "amended", "tests"},
+    "an entry": {"claim", "prediction", "kind", "verdict", "region", "registration", "tests"},
     "a test": {"data", "verdict", "seeds", "values", "median", "controls"},
     "a control": {"says", "verdict", "k", "n", "passed"},
     "the registration": {"number", "of", "offset", "first_seed"},

@@ -79,7 +79,6 @@ class _Entry(_Shape):
     verdict: str
     region: tuple[Number, Number]
     registration: _Registration
-    amended: list[dict[str, Any]]
     tests: list[_Test]
 
 
