@@ -1,4 +1,7 @@
-"""`claimcheck prune`: removes results that nothing asks for any more. Nothing else in the project removes results."""
+"""`claimcheck prune`: removes results that nothing asks for any more.
+
+Nothing else in the project removes results, but for verdicts, figures and reports of records that were replaced (`view`).
+"""
 
 from __future__ import annotations
 
