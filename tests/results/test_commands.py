@@ -11,7 +11,7 @@ from claimcheck.cli import app
 from claimcheck.cli.options import CHOICE
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results import commands
-from claimcheck.spec.config import Config
+from claimcheck.spec.config import Config, PilotConfig
 
 
 def test_what_is_left_out_is_what_it_would_be_anyway():
@@ -30,7 +30,7 @@ def test_every_option_that_decides_which_results_are_meant_is_spelled():
 
 
 def test_pilots_for_power_are_made_by_their_own_command():
-    config = Config(scale="smoke", seeds=4, pilots=True)
+    config = PilotConfig(scale="smoke", seeds=4)
     assert commands.command("run", "walk", config, "aimed") == "claimcheck power walk --scale smoke --units 4"
 
 

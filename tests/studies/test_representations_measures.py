@@ -1,0 +1,124 @@
+"""The study of representations: its measures against values known by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from claimcheck.engine.context import Settings
+from claimcheck.spec import design
+
+from .test_representations import DICTIONARIES, NETWORKS, READING, RETRIEVAL, RUNS, STUDY, context_of, seeded
+
+
+def test_directions_are_recovered_up_to_order_and_sign():
+    known = torch.eye(4)[None, :3]
+    learnt = torch.stack([-known[0, 2], known[0, 0] * 5, (known[0, 1] + torch.eye(4)[3]) / 2])[None]
+    assert DICTIONARIES.recovered(known, learnt) == pytest.approx([(2 + math.sqrt(0.5)) / 3])
+
+
+def test_selectivity_is_one_for_one_class_none_for_all_and_leaves_out_what_is_seldom_active():
+    classes = torch.arange(10).repeat(20)
+    codes = torch.stack([(classes == 4).double(), torch.ones(200).double(), torch.zeros(200).double()], 1)
+    codes[0, 2] = 1.0
+    assert DICTIONARIES.selectivity(codes[None], classes[None], 0.01) == pytest.approx([0.5])
+    third = (classes == 4).double() * 2.0 + 1.0
+    assert DICTIONARIES.selectivity(third[None, :, None], classes[None], 0.01) == pytest.approx([0.5])
+
+
+def test_a_threshold_leaves_a_unit_active_in_the_share_of_training_examples_that_is_asked_for():
+    pool, test = (torch.randn(2, 200, 3, generator=seeded(seed)) + 1.0 for seed in range(2))
+    shares = torch.tensor([[0.0, 0.1, 0.5], [0.995, 0.25, 0.01]], dtype=torch.float64)
+    assert torch.equal(DICTIONARIES.activity(DICTIONARIES.as_sparse(pool, pool, shares)), shares)
+    found = DICTIONARIES.as_sparse(pool, test, shares)
+    assert torch.allclose(DICTIONARIES.activity(found), shares, atol=0.1)
+    shift = (test - found)[0, :, 2][found[0, :, 2] > 0]
+    assert torch.allclose(shift, shift[0].expand_as(shift), atol=1e-6)
+    assert float(found.min()) == 0.0
+
+
+def test_a_neuron_is_never_made_more_active_than_it_is():
+    neurons = torch.randn(1, 200, 2, generator=seeded()).clamp(min=0.0) * torch.tensor([1.0, 0.0])
+    own = DICTIONARIES.activity(neurons)
+    assert torch.equal(DICTIONARIES.as_sparse(neurons, neurons, torch.full((1, 2), 0.9)), neurons)
+    assert float(own[0, 1]) == 0.0
+
+
+def test_the_most_active_neuron_is_held_against_the_most_active_features():
+    shares, own = torch.tensor([[0.4, 0.1, 0.3, 0.2]]), torch.tensor([[0.5, 0.9]])
+    assert DICTIONARIES.by_rank(shares, own).tolist() == [pytest.approx([0.175, 0.325])]
+    assert DICTIONARIES.by_rank(shares, shares * 2)[0].argsort().tolist() == shares[0].argsort().tolist()
+
+
+def test_what_is_compared_with_features_is_as_sparse_and_sparsity_alone_makes_it_more_selective():
+    sizes = {"mnist1d_pool": {"pool": 1000, "validation": 0, "test": 1000}, "width": 32, "penalty": 1.2, "steps": 100}
+    runs = design.confirmatory_runs(STUDY.at("quick")["activations"].on("mnist1d_pool"))
+    runs = runs[(runs["dataset"] == "mnist1d_pool") & (runs["network"] == "trained") & (runs["dictionary"] == 64)]
+    runs = runs[runs["seed"] < runs["seed"].min() + 3].reset_index(drop=True)
+    found = RUNS.run_activations(runs, context_of("activations", "quick", **sizes)).merge(runs, on="run")
+    active, selective = (
+        found.pivot(index="seed", columns="reads", values=name) for name in ("activity", "selectivity")
+    )
+    assert (active["random"] > active["features"] + 0.15).all()
+    assert (active["neurons"] > active["features"] + 0.05).all()
+    assert np.allclose(active["sparse_random"], active["features"], atol=0.02)
+    assert np.allclose(active["sparse_neurons"], active["features"], atol=0.03)
+    assert (selective["sparse_random"] > selective["random"]).all()
+    assert (selective["sparse_neurons"] > selective["neurons"]).all()
+
+
+def test_the_random_directions_are_those_that_features_began_as():
+    units = pd.DataFrame({"run": ["a", "b"], "seed": [3, 4]})
+    context = context_of("activations", steps=2, learning_rate=0.0)
+    x = torch.randn(2, 64, 5, generator=seeded())
+    new, unmoved = (READING.autoencoders(units, context, x, 7, trained) for trained in (False, True))
+    assert torch.equal(new.named()["directions"], unmoved.named()["encoder.weight"])
+
+
+def test_superposed_directions_have_length_one_and_examples_the_mean_square_of_their_dimensions():
+    settings = Settings({"directions": 32, "inputs": 16, "density": 0.05, "examples": 20000, "fresh": 10})
+    directions, x, fresh = DICTIONARIES.superposed(settings, seeded())
+    assert torch.allclose(directions.norm(dim=1), torch.ones(32), atol=1e-5)
+    # E a^2 = 1/3 where present; cross terms of random directions add a few per cent
+    assert float(x.square().sum(1).mean()) == pytest.approx(16, rel=0.15)
+    assert len(fresh) == 10
+
+
+def test_independent_components_find_independent_directions_and_principal_ones_do_not():
+    x = torch.rand(4000, 3, generator=seeded()) - 0.5
+    mixing = NETWORKS.unit(torch.tensor([[1.0, 0.2, 0.0], [0.6, 1.0, 0.1], [0.0, 0.7, 1.0]]))
+    found = {kind: DICTIONARIES.baseline(kind, x @ mixing, 0)[None] for kind in ("pca", "ica")}
+    scores = {kind: DICTIONARIES.recovered(mixing[None], each)[0] for kind, each in found.items()}
+    assert scores["ica"] > 0.99
+    assert scores["pca"] < 0.97
+
+
+def test_a_word_s_own_partner_is_found_among_so_many_and_words_that_sound_alike_are_no_error():
+    one = torch.eye(4)[None]
+    swapped = torch.eye(4)[[1, 0, 2, 3]][None]
+    whole = {"test_of_256": [0.5], "test_of_4096": [0.5]}  # all four, where there are no more
+    assert RETRIEVAL.own_partner((one, swapped), "test", [4]) == {"test_of_4": [0.5], **whole}
+    alike = torch.eye(4)[[0, 0, 2, 3]][None]
+    assert RETRIEVAL.own_partner((alike, alike), "test", [4])["test_of_4"] == [1.0]
+    moved = torch.eye(4)[[2, 1, 0, 3]][None]
+    assert RETRIEVAL.own_partner((one, moved), "test", [2])["test_of_2"] == [1.0]
+
+
+def test_neighbours_are_counted_across_modalities_and_within_them():
+    classes = torch.tensor([[0, 0, 9, 9]])
+    images = NETWORKS.unit(torch.tensor([[[1.0, 0.1], [1.0, 0.2], [0.1, 1.0], [0.2, 1.0]]]))
+    signals = NETWORKS.unit(torch.tensor([[[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.1, 0.9]]]))
+    found = RETRIEVAL.by_class((images, signals), classes, across=True, last=1)
+    assert found["image_neighbours"] == [1.0]
+    assert found["signal_neighbours"] == [0.0]
+    assert found["last_to_signals"] == [1.0]
+    assert math.isnan(RETRIEVAL.by_class((images, signals), classes, across=False, last=1)["to_signals"][0])
+
+
+def test_the_plane_has_the_greatest_spread_first():
+    x = torch.randn(50, 5, generator=seeded()) * torch.tensor([1.0, 5.0, 0.1, 3.0, 0.1])
+    plane = RETRIEVAL.in_the_plane([x[:25], x[25:]], torch.zeros(25, dtype=torch.int64))
+    assert plane["first"].std() == pytest.approx(float(x[:, 1].std()), rel=0.1)
+    assert plane["second"].std() == pytest.approx(float(x[:, 3].std()), rel=0.1)
