@@ -144,3 +144,18 @@ def test_pilots_are_no_setting_of_the_pipeline(studies, tmp_path, said):
     path.write_text(f"studies_dir: {studies}\npilots: {said}\n")
     with pytest.raises(ClaimcheckError, match=r"config\.yaml: pilots: unknown key"):
         load_config(path)
+
+
+def test_an_interrupt_that_the_parser_takes_is_told(command, monkeypatch):
+    monkeypatch.setattr(cli, "app", lambda **_: cli.INTERRUPTED)
+    code, _, told = command("list")
+    assert (code, "stopped; what was finished is kept" in told) == (130, True)
+
+
+def test_an_output_that_is_closed_is_no_fault(command, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    cli.surroundings.settle()
+    monkeypatch.setattr(sys, "argv", ["claimcheck", "list"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code in (0, None)

@@ -302,3 +302,17 @@ def test_a_function_that_fails_where_runs_came_to_their_end_is_an_error(records,
     lost = records.assign(part="main", status=np.where(records["run"] == "a0", "ok", "diverged"))
     with pytest.raises(ClaimcheckError, match=r"'lost'.*peak"):
         drawing.plot_study(results(records=lost, plot_lost=of_a_lost_column))
+
+
+def test_drawing_that_is_stopped_keeps_the_figures_that_were_there_but_not_as_whole(results, monkeypatch) -> None:
+    toy = results(plot_good=plot)
+    before = drawing.plot_study(toy)
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(drawing, "draw", stop)
+    with pytest.raises(KeyboardInterrupt):
+        drawing.plot_study(toy)
+    assert all(path.is_file() for path in before)
+    assert not (toy.figures / seals.FIGURES).exists()

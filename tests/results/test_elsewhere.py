@@ -80,6 +80,9 @@ LITTER = [
     "tables/odds.csv~",
     "#runs.py#",
     ".runs.py.swp",
+    "study.yaml.bak",
+    "runs.py.orig",
+    "figures.py.rej",
     "runs.py.swo",
     "~$odds.xlsx",
 ]

@@ -204,3 +204,21 @@ def test_the_report_is_published_with_its_table(locate, config, tmp_path):
     assert (quick.results / "verdicts.csv").read_text() == "verdicts.csv"
     shutil.rmtree(quick.results / ".store")
     assert (quick.results / "verdicts.csv").is_file(), "a copy, not a link"
+
+
+@pytest.mark.parametrize("publish", [view.publish_report, view.publish_slides])
+def test_slides_that_somebody_has_edited_are_kept_under_another_name(locate, config, tmp_path, publish):
+    quick = config.model_copy(update={"scale": "quick", "reports_dir": tmp_path / "reports"})
+    found = Collection(quick, {"coin": locate("coin", scale="quick")})
+    found.report.mkdir(parents=True)
+    for name in ("report.html", "report.pdf", "evidence.pdf", "verdicts.csv", "slides.pptx", "slides.pdf"):
+        (found.report / name).write_text(name)
+    publish(found)
+    slides = quick.reports / "slides.pptx"
+    publish(found)
+    assert sorted(path.name for path in quick.reports.glob("slides*")) == ["slides.pdf", "slides.pptx"]
+    for times, kept in enumerate(["slides-edited.pptx", "slides-edited-2.pptx"]):
+        slides.write_text(f"edited {times}")
+        publish(found)
+        assert (quick.reports / kept).read_text() == f"edited {times}"
+        assert slides.read_text() == "slides.pptx"

@@ -1,5 +1,6 @@
 """Making a study's parts: records, tuning, shards, kept work, facts."""
 
+import dataclasses
 import getpass
 import shutil
 import socket
@@ -291,3 +292,22 @@ def test_a_part_that_this_machine_cannot_run_counts_where_its_records_are(edit, 
     assert list(results_of().parts) == ["tosses"], (
         "needing a GPU is no part of the design, so the file is still its own"
     )
+
+
+def test_records_that_were_edited_or_have_no_such_part_are_not_read(results_of):
+    results = made(results_of())
+    path = results.view / "records.parquet"
+    with pytest.raises(ClaimcheckError, match="no such part; found 'nosuch'"):
+        load_records(results.view, "nosuch")
+    frame = pd.read_parquet(path)
+    frame.assign(heads=99.0).to_parquet(path)
+    with pytest.raises(ClaimcheckError, match="was changed after the run"):
+        load_records(results.view)
+
+
+def test_records_of_another_study_s_name_are_refused(results_of):
+    """The name decides the random numbers; copied to another name the files would look right."""
+    results = made(results_of())
+    files = next(iter(results.parts.values()))
+    with pytest.raises(ClaimcheckError, match="of another study"):
+        dataclasses.replace(files, study="another").read()

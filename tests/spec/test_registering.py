@@ -91,3 +91,12 @@ def test_counts_of_verdicts_are_noted_in_the_one_that_stands(coin, studies):
     assert coin().registration.controls.model_dump() == {"asked": 8, "passed": ["heads (never)"]}
     study, entries = registered(coin, "Fixed anew.", "It was wrong.")
     assert (entries[0]["verdicts"], study.registration.verdicts) == ({"supported": 3, "mixed": 1}, {})
+
+
+@pytest.mark.parametrize(("says", "superseded"), [("", None), (" ", None), ("So.", "")])
+def test_an_empty_text_is_refused_before_anything_is_written(coin, says, superseded):
+    registered(coin)
+    before = (coin().folder / "registrations.yaml").read_text()
+    with pytest.raises(ClaimcheckError, match="must not be empty|stands"):
+        registered(coin, says, superseded)
+    assert (coin().folder / "registrations.yaml").read_text() == before

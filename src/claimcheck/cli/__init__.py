@@ -9,12 +9,15 @@ from claimcheck.cli import keeping, looking, making, surroundings, telling  # no
 from claimcheck.cli.app import app
 from claimcheck.errors import ClaimcheckError
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command; a ClaimcheckError is one line on standard error and exit status 2."""
     surroundings.settle()
     try:
-        code = app(standalone_mode=False)
+        if (code := app(standalone_mode=False)) == INTERRUPTED:  # typer takes the interrupt and gives its status
+            raise KeyboardInterrupt
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except BrokenPipeError:
@@ -26,7 +29,7 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         print("claimcheck: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except OSError as error:  # of the machine or of a name: another user's file, a full disk, a name that is too long
         print(f"claimcheck: {error.filename or 'a file'}: cannot be used ({error.strerror or error})", file=sys.stderr)
         sys.exit(2)

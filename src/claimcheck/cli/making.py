@@ -256,7 +256,8 @@ def controls(study: StudyName, **options: object) -> None:
             verdict = decide(values_of(found, each, data).to_numpy(), each.region, each.share).verdict
             for name, control in outcomes(found, each, verdict, data).items():
                 passed += control["passed"]
-                state = "PASSED, it must not" if control["passed"] else "as it must be"
+                undecided = "too few runs to decide" if control["verdict"] == "not run" else "as it must be"
+                state = "PASSED, it must not" if control["passed"] else undecided
                 shown = (control["verdict"], f"{control['k']} of {control['n']}", state)
                 rows.append((each.id + (f" on {data}" if data else ""), name, control["says"], *shown))
     print_table(["prediction", "control", "says", "verdict", "true in", "state"], [], rows)

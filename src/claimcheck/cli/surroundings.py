@@ -45,6 +45,9 @@ def settle() -> None:
     os.environ.update(OURS)
     for name in FOREIGN:
         os.environ.pop(name, None)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who called
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             _let_print_everything(stream)

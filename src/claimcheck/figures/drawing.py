@@ -28,7 +28,7 @@ from claimcheck.figures.compact import compact
 from claimcheck.figures.look import projected as is_projected
 from claimcheck.files import make_folder, sha256, write_atomically, write_text
 from claimcheck.results import records as recording
-from claimcheck.results.seals import write_figure_list
+from claimcheck.results.seals import FIGURES, write_figure_list
 from claimcheck.spec.modules import place_in, study_module
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
     study, scale = results.study, results.config.scale
     records = results.read_records()
     target = make_folder(results.figures)
-    for old in filter(Path.is_file, target.iterdir()):
-        old.unlink()
+    (target / FIGURES).unlink(missing_ok=True)  # until all are whole; what was drawn before is overwritten one by one
     written, failed = [], []
     for spec in study.figures:
         rows = recording.part_of(records, spec.part)
@@ -79,6 +78,8 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
             print(f"{study.name}: figure {spec.id!r}: {problem}", file=sys.stderr)
     if failed:
         raise ClaimcheckError(" | ".join(failed), where=study.folder / "figures.py")
+    for old in set(filter(Path.is_file, target.iterdir())) - set(written):
+        old.unlink()
     write_figure_list(target, written, sha256(results.records), results.figures_ingredients)
     return written
 

@@ -279,7 +279,8 @@ class _Found:
 
 def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim], config: Config) -> StudyView:
     study = results.study if results else load_study(config.studies_dir, name)
-    found = _found(results) if results else _Found(problem=f"The study has no settings for scale {config.scale}.")
+    why = "is not part of this report" if config.scale in study.scales else f"has no settings for scale {config.scale}"
+    found = _found(results) if results else _Found(problem=f"The study {why}.")
     claims = [_claim(claim, found, study, lecture.get(claim.id)) for claim in study.claims]
     if results is None:
         return StudyView(

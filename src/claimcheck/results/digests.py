@@ -36,6 +36,7 @@ TEXTS = {"study.yaml", "notes.md", "registrations.yaml"}
 LITTER = re.compile(
     r".*\.py[co]"  # compiled Python
     r"|.*~|#.*#|.*\.sw[a-p]"  # backups, Emacs's files of autosaving, Vim's of swapping
+    r"|.*\.(bak|orig|rej)"  # backups, and what patches leave
     r"|~\$.*|~.*\.tmp"  # locks and copies of office programs
     r"|(?i:(eh)?thumbs\.db|desktop\.ini)|Icon\r"  # of Windows's and the Mac's folders
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class PartFiles:
     """A part, what it is made from, and the files that hold it."""
 
+    study: str
     part: ScaledPart
     ingredients: digests.Ingredients
     folder: Path
@@ -65,6 +66,14 @@ class PartFiles:
 
         frame, raw = records.read_sealed(self.records, self.remedy)
         facts = part_facts(raw, self.records, f"make it again: {self.remedy}")
+        if facts.study != self.study:
+            raise ClaimcheckError(
+                "holds records of another study, whose name decides its random numbers",
+                where=self.records,
+                found=facts.study,
+                expected=self.study,
+                hint=f"delete it, then: {self.remedy}",
+            )
         if self.digest not in (facts.digest, (facts.model_extra or {}).get("imported_as")):
             raise ClaimcheckError(
                 "holds records of another digest than its name says",

@@ -316,7 +316,7 @@ def locate(
             not_run[name] = f"it is not run at scale {config.scale}"
             continue
         remedy = command("run", study.name, config, part=name)
-        files = PartFiles(part, digests.part_ingredients(study, part), folder, remedy)
+        files = PartFiles(study.name, part, digests.part_ingredients(study, part), folder, remedy)
         lacks = _lacks(part, machine)
         if lacks is None or exists(str(files.records)):
             parts[name] = files

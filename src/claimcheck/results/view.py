@@ -9,6 +9,7 @@ removes every other receipt first and writes its own last. Files that somebody e
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -103,7 +104,8 @@ def _published(results: Results) -> dict[str, Path]:
 def publish_report(collection: Collection, into: Path | None = None) -> list[Path]:
     """Publish the report that the store holds, with its slides and the table of verdicts beside the results.
 
-    Slides that the store lacks are taken away: those that are there belong to another report.
+    Slides that the store lacks are taken away: those that are there belong to another report. Slides that somebody has
+    edited are kept under another name.
 
     Args:
         into: the folder of all results that people read, where it is not the one that the store is in.
@@ -119,6 +121,8 @@ def publish_report(collection: Collection, into: Path | None = None) -> list[Pat
     _remove_receipts(config.reports)
     lacking = [source for source in named if source.name in SLIDES and not source.is_file()]
     stale = [named.pop(source) for source in lacking]
+    for name in SLIDES:
+        _keep_edited(config.reports / name, config.results / STORE)
     for source, target in named.items():
         copy(source, target)
     for target in stale:
@@ -147,8 +151,17 @@ def publish_slides(collection: Collection) -> list[Path]:
         _remove_receipts(collection.config.reports)
     targets = [collection.config.reports / name for name in SLIDES]
     for target in targets:
+        _keep_edited(target, collection.config.results / STORE)
         copy(collection.report / target.name, target)
     return targets
+
+
+def _keep_edited(path: Path, store: Path) -> None:
+    """Give a file that is none of those that the store's reports hold, so that somebody has edited it, another name."""
+    if not path.is_file() or sha256(path) in {sha256(made) for made in store.glob(f"report-*/{path.name}")}:
+        return
+    numbers = (f"-{number}" if number > 1 else "" for number in itertools.count(1))
+    path.rename(next(free for number in numbers if not (free := path.with_stem(f"{path.stem}-edited{number}")).exists()))
 
 
 def publish_page(collection: Collection) -> Path:

@@ -23,9 +23,12 @@ def register(study: Study, digest: str, says: str, superseded: str | None = None
         superseded: what was wrong with the registration that stands, which this one replaces.
 
     Raises:
-        ClaimcheckError: a registration stands and nothing is said of why it is replaced.
+        ClaimcheckError: a registration stands and nothing is said of why it is replaced, or a text is empty.
     """
     path = study.folder / "registrations.yaml"
+    for option, text in (("says", says), ("superseded", superseded)):
+        if text is not None and not text.strip():
+            raise ClaimcheckError("must not be empty", where=f"register --{option}", hint="say it in a few sentences")
     standing = study.registration
     if standing is not None and superseded is None:
         raise ClaimcheckError(
