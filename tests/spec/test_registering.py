@@ -97,6 +97,6 @@ def test_counts_of_verdicts_are_noted_in_the_one_that_stands(coin, studies):
 def test_an_empty_text_is_refused_before_anything_is_written(coin, says, superseded):
     registered(coin)
     before = (coin().folder / "registrations.yaml").read_text()
-    with pytest.raises(ClaimcheckError, match="must not be empty|stands"):
+    with pytest.raises(ClaimcheckError, match="must not be empty"):
         registered(coin, says, superseded)
     assert (coin().folder / "registrations.yaml").read_text() == before
