@@ -144,14 +144,18 @@ class ClaimView:
 
     @property
     def deciding(self) -> PredictionView | None:
-        """The prediction to quote in one line: the first of those that decide it which has the claim's own state."""
-        choice = self.main or self.facts
-        return next((view for view in choice if view.state == self.state), choice[0] if choice else None)
+        """The prediction to quote in one line: of those that decide it the first that has the claim's own state.
+
+        Of a mixed claim without one that is mixed itself, the first that supports it.
+        """
+        choice, wanted = self.main or self.facts, (self.state, *(["supported"] if self.state == "mixed" else []))
+        found = (view for state in wanted for view in choice if view.state == state)
+        return next(found, choice[0] if choice else None)
 
     @property
     def opposed(self) -> PredictionView | None:
-        """Of a mixed claim the first prediction that contradicts it, where the one to quote is for it on all data."""
-        if self.state != "mixed" or self.deciding is None or self.deciding.state == "mixed":
+        """Of a mixed claim the first prediction that contradicts it, where the one to quote supports it on all data."""
+        if self.state != "mixed" or self.deciding is None or self.deciding.state != "supported":
             return None
         return next((view for view in self.main if view.state == "contradicted"), None)
 
