@@ -40,6 +40,8 @@ def command(studies, tmp_path, monkeypatch, capsys):
         (f"run coin --seeds {'7' * 5000}", "--seeds"),
         (f"run {LONG}", LONG),
         (f"new {LONG}", LONG),
+        ("run coin/ --scale smoke", "names no part; found 'coin/'"),
+        ("run coin --scale smoke --results-dir=", "must not be empty"),
     ],
 )
 def test_names_and_numbers_past_all_reason_are_one_line(command, studies, tmp_path, words, told):

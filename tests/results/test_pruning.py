@@ -113,3 +113,11 @@ def test_earlier_reports_go(collection, config):
     (store / "report-0123456789abcdef" / "report.html").write_text("an earlier one")
     prune(present)
     assert [path.name for path in store.iterdir()] == [present.report.name]
+
+
+def test_a_report_of_what_is_made_so_far_stays(locate, make, config):
+    coin = make(locate("coin"))
+    made, both = Collection(config, {"coin": coin}), Collection(config, {"coin": coin, "walk": locate("walk")})
+    made.report.mkdir(parents=True)
+    prune(both)
+    assert made.report.is_dir()

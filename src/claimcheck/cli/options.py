@@ -37,6 +37,8 @@ class Scale(StrEnum):
 
 def folder(name: str | Path) -> Path:
     """The folder of a name in which ~ may stand for the user's home: after `--results-dir=` a shell leaves it."""
+    if not str(name):
+        raise typer.BadParameter("a folder's name must not be empty")
     return Path(os.path.expanduser(name))
 
 
@@ -182,7 +184,9 @@ def all_results(**options: object) -> dict[str, Results]:
 
 def named(text: str) -> tuple[str, str | None]:
     """Study and part of "STUDY" or "STUDY/PART"."""
-    study, _, part = text.partition("/")
+    study, slash, part = text.partition("/")
+    if slash and not part:
+        raise ClaimcheckError("names no part", found=text, expected=f"{study} or {study}/PART")
     return study, part or None
 
 

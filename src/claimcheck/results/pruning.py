@@ -24,7 +24,8 @@ def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
     """
     found = [path for results in collection.results.values() for path in superseded(results)]
     store = collection.config.results / STORE
-    found += [path for path in sorted(store.glob("report-*")) if path.name != collection.report.name]
+    reports = {collection.report, collection.of_what_is_made().report}
+    found += [path for path in sorted(store.glob("report-*")) if path not in reports]
     total, lines = 0, []
     for path in found:
         size = _size(path)

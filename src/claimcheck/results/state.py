@@ -355,6 +355,11 @@ class Collection:
         """Folder of the report."""
         return self.config.results / STORE / f"report-{self.report_digest}"
 
+    def of_what_is_made(self) -> Collection:
+        """Those of the studies that are judged and drawn: a report can be made of them alone."""
+        made = {name: each for name, each in self.results.items() if each.judged() and each.drawn()}
+        return Collection(self.config, made)
+
     @property
     def receipt(self) -> Path:
         """The file that is there when, and only when, the published report is this one."""

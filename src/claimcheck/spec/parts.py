@@ -146,7 +146,7 @@ class Tune(Model):
     minimise: Identifier | None = Field(None, description="the column whose mean over pilots is to be small")
     maximise: Identifier | None = Field(None, description="the column whose mean over pilots is to be large")
     seeds: int = Field(
-        4,
+        8,
         ge=1,
         le=BLOCK,
         validation_alias=AliasChoices("seeds", "units"),
