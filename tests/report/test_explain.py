@@ -42,9 +42,16 @@ def test_every_runs_number_is_the_verdicts_own_and_k_of_them_are_true(seen: Repo
 def test_the_line_of_pandas_reads_the_records_behind_the_number(project: Path, seen: ReportView) -> None:
     found = told(seen, "mean-is-zero", str(project / "results/quick"))
     rows = eval(found.reading, {"load_records": load_records})  # what a reader would type
-    assert list(rows.columns) == ["run", "seed", "x"]
+    assert list(rows.columns) == ["run", "seed", "step", "x"]
     own = rows.groupby("seed")["x"].mean()
     assert [value for _, value, _ in found.series[0].runs] == pytest.approx(own.to_list())
+
+
+def test_of_two_cells_the_rows_of_both_are_read(project: Path, seen: ReportView) -> None:
+    found = told(seen, "effect", str(project / "results/quick"))
+    assert "arm in ['treated', 'untreated']" in found.reading
+    rows = eval(found.reading, {"load_records": load_records})
+    assert rows["seed"].value_counts().unique().tolist() == [4], "two arms on two data sets"
 
 
 def test_the_command_names_the_part_and_goes_on_to_the_verdict(seen: ReportView) -> None:

@@ -5,6 +5,8 @@ The same for `claimcheck show` and for the page. Computes nothing: values are th
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,10 +105,14 @@ def _again(study: StudyView, view: PredictionView, seen: ReportView) -> str:
 def _reading(study: StudyView, view: PredictionView, results: str) -> str:
     """The line of pandas that reads the records behind the number."""
     part = f', part="{view.spec.part}"' if view.spec.part else ""
-    asked, column = [], ""
-    if view.spec.measure is not None:
-        asked = [_asked(name, level) for name, level in view.spec.measure.of.items() if _fixed(level)]
-        column = f'[["run", "seed", "{view.spec.measure.column}"]]'
+    asked, column, measure = [], "", view.spec.measure
+    if measure is not None:
+        cells = [measure.of, *([{**measure.of, **measure.second}] if measure.second else [])]
+        levels = {name: [cell[name] for cell in cells if name in cell] for cell in cells for name in cell}
+        known = {name: each for name, each in levels.items() if len(each) == len(cells) and all(map(_fixed, each))}
+        asked = [_asked(name, each) for name, each in known.items()]
+        index = study.spec.parts[view.spec.part].index if view.spec.part else []
+        column = f"[{json.dumps(['run', 'seed', *index, measure.column])}]"
     query = f'.query("{" and ".join(asked)}")' if asked else ""
     return f'load_records("{results}/{study.spec.name}"{part}){query}{column}'
 
@@ -116,9 +122,11 @@ def _fixed(level: Any) -> bool:
     return all(isinstance(each, int | float | str) and each not in ("lowest", "highest", "all") for each in levels)
 
 
-def _asked(name: str, level: Any) -> str:
-    several = isinstance(level, Sequence) and not isinstance(level, str)
-    return f"{name} in {list(level)!r}" if several else f"{name} == {level!r}"
+def _asked(name: str, levels: list[Any]) -> str:
+    """What a query says of a factor, whose level, or several, each cell gives."""
+    every = [each if isinstance(each, Sequence) and not isinstance(each, str) else [each] for each in levels]
+    found = list(dict.fromkeys(itertools.chain.from_iterable(every)))
+    return f"{name} in {found!r}" if len(found) > 1 else f"{name} == {found[0]!r}"
 
 
 def find(seen: ReportView, name: str) -> tuple[StudyView, PredictionView]:
