@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from claimcheck.engine.schedules import multipliers
 from claimcheck.figures import style
@@ -73,6 +74,7 @@ def plot_drops(records):
     panels = style.panels(records, "dataset", DATA, height=2.6, sharey=True)
     for axis, _, rows in panels:
         style.points(axis, rows, x="recipe", y="jump", labels=_recipes_of(records), horizontal=True)
+        axis.xaxis.set_major_locator(MaxNLocator(4))
         style.threshold(axis, 0.0, "_no change")
     return style.finish(axis, records, xlabel="change of the loss / nats", raised=True)
 

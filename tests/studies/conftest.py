@@ -59,6 +59,7 @@ TOO_SMALL = {
     "double_descent": {"network-ends-near-optimum": "never"},
     "fine_tuning": {"untuned-near-chance": "never, against", "activations-remain": "never, against"},
     "gradient_flow": {
+        "dead-at-ordinary-rate": "never, against",
         "no-rate-trains": "against",
         "nothing-is-learnt": "never, against",
         "linear-does-not-fit": "never, against",

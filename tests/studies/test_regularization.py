@@ -197,7 +197,7 @@ def test_each_method_gets_what_it_is_made_of():
 def test_without_decay_and_penalty_the_pair_is_one_network():
     found = run_part("pairs", seeds=2, weight_decay=0.0, learning_rate=0.003)
     weakest, strongest = (found[found["strength"] == found["strength"].agg(end)]["distance"] for end in ("min", "max"))
-    assert weakest.max() < 0.01 < strongest.min()
+    assert weakest.max() < 0.05 < strongest.min()
 
 
 # ---- facts ----
