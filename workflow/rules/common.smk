@@ -39,7 +39,8 @@ def check_folders():
         if any(letter in "{}\x7f" or letter < " " for letter in name):
             problem = "Snakemake cannot write to a folder with braces or line breaks in its name"
             raise ClaimcheckError(problem, where=f"workflow/config.yaml: {key}", found=ascii(name)[1:-1])
-        with contextlib.suppress(FileNotFoundError):  # another fault, such as a name that is too long, is told
+        # Another fault, such as a name that is too long, is told.
+        with contextlib.suppress(FileNotFoundError):
             os.stat(name)
         nearest = next((path for path in [Path(name), *Path(name).parents] if os.path.lexists(path)), Path())
         if not nearest.is_dir():
