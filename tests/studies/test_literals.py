@@ -19,6 +19,7 @@ NEUTRAL = (0, 1)
 
 KNOWN = {
     ("double_descent/problems.py", "noise", 0.25): "a problem with a closed form, which the method describes",
+    ("fine_tuning/peak_memory.py", "lr", 0.001): "memory does not depend on the rate",
     ("fine_tuning/peak_memory.py", "steps", 2): "memory is the same at every step after the first",
     ("normalization/runs.py", "init_variance", 2.0): "He's, where no factor varies it",
     ("residual_depth/runs.py", "weight_variance", 2.0): "He's, where no factor varies it",
