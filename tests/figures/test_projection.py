@@ -74,12 +74,47 @@ def test_a_legend_with_room_stays_inside() -> None:
 def test_a_curve_between_two_distant_points_is_seen_to_pass_below_a_box() -> None:
     figure, axes = style.figure()
     axes.plot([0, 1], [0, 1])
-    axes.axhline(0.2)
     figure.draw_without_rendering()
     middle = axes.transData.transform([(0.45, 0.45), (0.55, 0.55)])
     aside = axes.transData.transform([(0.75, 0.1), (0.85, 0.3)])
     assert projection.covers(axes, projection.Bbox(middle))
-    assert not projection.covers(axes, projection.Bbox(aside)), "a level across the panel is seen beside it"
+    assert not projection.covers(axes, projection.Bbox(aside))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda axes: axes.axhline(0.2),
+        lambda axes: axes.axvline(0.8),
+        lambda axes: axes.fill_between([0, 1], [0, 0], [0.9, 0.9]),
+        lambda axes: axes.text(0.8, 0.2, "fp16"),
+    ],
+    ids=["level", "threshold", "band", "word"],
+)
+def test_levels_thresholds_bands_and_words_are_seen(draw) -> None:
+    figure, axes = style.figure()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    draw(axes)
+    figure.draw_without_rendering()
+    on_it = axes.transData.transform([(0.75, 0.1), (0.85, 0.3)])
+    above = axes.transData.transform([(0.1, 0.92), (0.3, 0.98)])
+    assert projection.covers(axes, projection.Bbox(on_it))
+    assert not projection.covers(axes, projection.Bbox(above))
+
+
+def test_a_legend_on_a_level_goes_to_a_corner_that_is_free() -> None:
+    def waves_and_level(records: pd.DataFrame):
+        axis = style.axis()
+        axis.plot([0, 1], [0.1, 0.1], label="low")
+        axis.fill_between([0.6, 1], [0.5, 0.5], [1, 1], label="_band")
+        figure = style.finish(axis, records, xlim=(0, 1), ylim=(0, 1))
+        axis.get_legend().set_loc("upper right")
+        return figure
+
+    figure, _ = drawing.draw(waves_and_level, RECORDS, projected=True)
+    (axes,) = figure.axes
+    assert figure.legends == []
+    assert not projection.covers(axes, axes.get_legend().get_window_extent())
 
 
 def test_lines_drawn_as_a_collection_are_seen() -> None:

@@ -1,7 +1,7 @@
 """The one look of every figure: colours, markers, sizes and line styles.
 
-Colours are Okabe and Ito's (safe for colour-blind readers), and each comes with its own marker and line style, so a
-figure reads in black and white too. Text is drawn as outlines of the font that comes with matplotlib: the file is the
+Colours are Okabe and Ito's (safe for colour-blind readers) but for yellow, and each comes with its own marker and line
+style, so a figure reads in black and white too. Text is drawn as outlines of the font that comes with matplotlib: the file is the
 same on every machine and needs no font where it is read. Nothing here draws, and nothing knows a study.
 """
 
@@ -30,9 +30,10 @@ COLOURS = {
     "orange": "#E69F00",
     "sky": "#56B4E9",
     "black": "#000000",
-    "yellow": "#F0E442",
+    "wine": "#882255",
 }
-"""Okabe and Ito, Color Universal Design (2008), in the order in which levels take them: the palest one last."""
+"""Okabe and Ito, Color Universal Design (2008), in the order in which levels take them. Their yellow cannot be seen on
+white; in its place stands a dark colour of Tol's (Colour Schemes, 2021)."""
 
 GREY = "#666666"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")

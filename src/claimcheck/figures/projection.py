@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.transforms import Bbox
+
+
+CORNERS = ("upper right", "upper left", "lower left", "lower right")
 
 
 def settle(figure: Figure, renderer: Any) -> bool:
@@ -22,10 +25,16 @@ def settle(figure: Figure, renderer: Any) -> bool:
 
 
 def _move_legend(axes: Axes, renderer: Any) -> bool:
-    """Put a legend that lies on what the panel draws into rows above all panels; whether it lay so."""
+    """Put a legend that lies on what the panel draws into a corner where it does not, or else into rows above all panels;
+    whether it lay so.
+    """
     legend = axes.get_legend()
     if legend is None or not covers(axes, legend.get_window_extent(renderer)):
         return False
+    for corner in CORNERS:
+        legend.set_loc(corner)
+        if not covers(axes, legend.get_window_extent(renderer)):
+            return True
     names = [text.get_text() for text in legend.get_texts()]
     found: dict[str, Any] = {}
     for one in axes.figure.axes:
@@ -43,10 +52,9 @@ def _move_legend(axes: Axes, renderer: Any) -> bool:
 
 
 def covers(axes: Axes, box: Bbox) -> bool:
-    """Whether a box of the canvas lies on a curve, a run's mark or a bar of the panel; levels across it do not count."""
-    across = (axes.get_yaxis_transform("grid"), axes.get_xaxis_transform("grid"))
+    """Whether a box of the canvas lies on a curve, a level, a band, a run's mark, a bar or a word of the panel."""
     for line in axes.lines:
-        if line.get_visible() and line.get_transform() not in across:
+        if line.get_visible():
             path = line.get_transform().transform_path(line.get_path())
             numbers = path.vertices[np.isfinite(path.vertices).all(axis=1)]
             marked = line.get_linestyle() in ("None", "", " ")
@@ -55,15 +63,16 @@ def covers(axes: Axes, box: Bbox) -> bool:
             ):
                 return True
     for marks in axes.collections:
-        if isinstance(marks, LineCollection):
+        if isinstance(marks, LineCollection | PolyCollection):
+            filled = isinstance(marks, PolyCollection)
             pieces = (marks.get_transform().transform_path(path) for path in marks.get_paths())
-            if any(piece.intersects_bbox(box, filled=False) for piece in pieces):
+            if any(piece.intersects_bbox(box, filled=filled) for piece in pieces):
                 return True
         places = np.ma.filled(marks.get_offsets(), np.nan) if len(marks.get_offsets()) > 1 else np.empty((0, 2))
         if len(places) and box.count_contains(marks.get_offset_transform().transform(places)):
             return True
     solid = (patch for patch in axes.patches if patch.get_alpha() in (None, 1))
-    return any(box.overlaps(patch.get_window_extent()) for patch in solid)
+    return any(box.overlaps(each.get_window_extent()) for each in (*solid, *axes.texts))
 
 
 def columns(legend: Legend, width: float, renderer: Any) -> int:
