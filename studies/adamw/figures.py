@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 
 from .statistics import GUESS, best_of, guessing, losses
 
-DATA = {"mnist1d_pool": "MNIST-1D", "mnist5k": "MNIST", "cmudict": "words"}
+DATA = {name: title(name) for name in ("mnist1d_pool", "mnist5k", "cmudict")}
 NETWORKS = {"mlp": "MLP", "cnn": "CNN", "spellings": "spellings", "phonemes": "phonemes"}
 TASKS = {
     f"{data}/{network}": f"{DATA[data]}, {NETWORKS[network]}"
@@ -117,7 +118,7 @@ def plot_printed(records):
         own = own.assign(loss=own["training_loss"].fillna(np.inf).clip(upper=np.log(10)))
         style.curves(axis, own, x="learning_rate", y="loss", by="form", labels=FORMS)
         axis.set(xscale="log", xlabel="learning rate", title=DATA[name])
-    rest[0].set_ylabel("training loss / nats")
+    rest[0].set_ylabel("train loss / nats")
     return style.finish(axis, records, raised=True)
 
 

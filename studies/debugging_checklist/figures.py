@@ -5,12 +5,13 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 from claimcheck.figures.look import projected
 
 from .statistics import LARGE
 
-DATA = {"digits": "digits", "mnist5k": "MNIST"}
+DATA = {name: title(name) for name in ("digits", "mnist5k")}
 CHECKS = {
     "gradient": "gradient",
     "data": "data",
@@ -48,7 +49,7 @@ BUGS = {
     "never_reset": "gradients not reset",
 }
 REMEDIES = {"none": "plain", "norm_residual": "norm, residuals"}
-SHAPES = {"wide": "2 × 64", "deep": "8 × 24"}
+SHAPES = {"wide": "2 layers of 64", "deep": "8 layers of 24"}
 TOOLS = {
     "symptom": "first bad gradient",
     "last": "last bad gradient",
@@ -60,9 +61,11 @@ TOOLS = {
 
 def plot_matrix(records):
     """Share of units and hosts in which each check cries, bug by bug; the first row shows false alarms."""
-    bugs = [bug for bug in BUGS if (records["bug"] == bug).any()]
-    table = 100 * records.pivot_table(index="bug", columns="check", values="found").loc[bugs, list(CHECKS)]
-    axis, size = style.axis(height=0.6 + 0.21 * len(bugs)), 5.5 if projected() else 7.5
+    shares = 100 * records.pivot_table(index="bug", columns="check", values="found")[list(CHECKS)]
+    cried = shares.index[shares.max(axis=1) > 0] if projected() else shares.index
+    bugs = [bug for bug in BUGS if bug in cried or (bug == "none" and bug in shares.index)]
+    table = shares.loc[bugs]
+    axis, size = style.axis(height=0.6 + 0.21 * len(bugs)), 9.0 if projected() else 7.5
     axis.imshow(table, aspect="auto", cmap="Blues", vmin=0, vmax=130)
     for row, column in np.ndindex(table.shape):
         share = table.iloc[row, column]
@@ -74,7 +77,7 @@ def plot_matrix(records):
     axis.axvline(4.5, color="black", linewidth=1.0, label="_")
     axis.tick_params(length=0, labelsize=size)
     axis.grid(False)
-    return style.finish(axis, records, "share of cries / %")
+    return style.finish(axis, records, "share of cries / %" + ", bugs found by any check" * projected())
 
 
 def sets_of_checks(records):
@@ -164,20 +167,18 @@ def plot_depth(records):
     names = {"none": "plain", "norm_residual": "layer norm\nand residuals"}
     for axis, _, own in style.panels(units, "dataset", DATA, height=2.8, sharey=True):
         _intervals(axis, own, "remedy", names, "shape", SHAPES)
-    return style.finish(
-        axis, records, ylabel="trials that train / %", ylim=(-3, 125), yticks=range(0, 101, 20), raised=True
-    )
+    return style.finish(axis, records, ylabel="trials that train / %", ylim=(-3, 103), raised=True)
 
 
 def plot_transfer(records):
-    """Train loss over the rate, shallow and deep, plain and with norm and residual."""
+    """Train loss over the rate, shallow and deep, plain and with norm and residuals."""
     titles = {
         f"{remedy}/{data}": f"{REMEDIES[remedy]}, {DATA[data]}" for remedy in ("none", "norm_residual") for data in DATA
     }
     rows = records.assign(panel=records["remedy"] + "/" + records["dataset"])
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.4, sharey=True):
+    for axis, _, own in style.panels(rows, "panel", titles, height=2.8, sharey=True):
         style.curves(axis, own, x="rate", y="train_loss", by="shape", labels=SHAPES, average="median", cut=2.5)
-    ticks = sorted(records["rate"].unique())
+    ticks = sorted(records["rate"].unique())[::2]
     return style.finish(axis, records, xlabel="learning rate", ylabel="train loss / nats", log_ticks=ticks, raised=True)
 
 
@@ -207,6 +208,7 @@ def plot_slowdown(records):
         x="tool",
         y="slowdown",
         labels={k: TOOLS[k] for k in ("anomaly", "hooks", "trace")},
+        looks=style.looks(TOOLS),
         horizontal=True,
     )
     style.threshold(axis, 1.0, "_without")

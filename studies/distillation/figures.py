@@ -3,18 +3,19 @@
 import numpy as np
 import pandas as pd
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 from claimcheck.theory.logit_matching import expected_cosine
 
 from .statistics import GUESS
 
-TITLES = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "digits": "digits", "fashion_mnist": "Fashion-MNIST"}
+TITLES = {name: title(name) for name in ("mnist5k", "mnist1d_pool", "digits", "fashion_mnist")}
 TEACHERS = {
     "none": "no teacher",
     "equal": "same data",
     "shifts": "+ shifts",
     "rich": "whole pool,\nshifts",
-    "smoothed": "the same,\nsmoothed",
+    "smoothed": "and smoothed\nlabels",
 }
 TAUGHT = {"shuffled": "shuffled pairs", "pairs": "pairs", "labels": "labels"}
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 
 from .problems import FEATURES, PROBLEMS
@@ -11,8 +12,8 @@ from .statistics import CHANCE
 PENALTIES = {"none": "least norm", "optimal": "optimal ridge"}
 ERRORS = {"test_error": "test error", "train_error": "train error"}
 LEARNERS = {"form": "known form", "wrong": "wrong form", "network": "network"}
-LAWS = {"fall": "falling body", "gravity": "gravitation"}
-TITLES = {"digits": "digits", "mnist1d_pool": "MNIST-1D"}
+LAWS = {name: title(name) for name in ("fall", "gravity")}
+TITLES = {name: title(name) for name in ("digits", "mnist1d_pool")}
 FITTED = "train error ≤ 10 %"
 
 

@@ -3,13 +3,15 @@
 import numpy as np
 import pandas as pd
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 
-TITLES = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D"}
+TITLES = {name: title(name) for name in ("mnist5k", "mnist1d_pool")}
 SHIFTS = {"renamed": "classes renamed", "scrambled": "inputs scrambled"}
 WAYS = {"none": "none", "head": "head", "rank1": "rank 1", "rank2": "rank 2",
         "rank2_same_rate": "rank 2, same rate", "rank4": "rank 4", "whole": "whole",
         "scratch": "scratch"}  # fmt: skip
+LOOKS = style.looks(WAYS)
 FEW = {
     "none": "none",
     "head 50": "head, 50",
@@ -46,7 +48,8 @@ def plot_few_examples(records):
     arms = rows["tuned"] + shift + " " + rows["examples"].astype(int).astype(str)
     rows = rows.assign(arm=arms.replace("none 0", "none"))
     for axis, _, own in style.panels(rows[rows["arm"].isin(FEW)], "dataset", TITLES, height=3.0):
-        style.points(axis, own, x="arm", y="accuracy", levels=list(FEW), labels=FEW, times=100, lost=0.1)
+        looks = {arm: LOOKS[arm.split()[0]] for arm in FEW}
+        style.points(axis, own, x="arm", y="accuracy", looks=looks, labels=FEW, times=100, lost=0.1)
     return style.finish(axis, rows, ylabel="test accuracy / %")
 
 
@@ -54,11 +57,10 @@ def plot_forgetting(records):
     """Accuracy kept on the first task over that on the new one, every run and the means, for scrambled inputs."""
     rows = records[(records["shift"] == "scrambled") & (records["examples"] == 500)]
     ways = {way: WAYS[way] for way in ("rank1", "whole")}
-    looks = style.looks(ways)
     for axis, _, own in style.panels(rows, "dataset", TITLES, height=3.0):
         for way, those in own.groupby("tuned"):
             x, y = 100 * those["accuracy"], 100 * those["kept_accuracy"]
-            look = {name: looks[way][name] for name in ("color", "marker")}
+            look = {name: LOOKS[way][name] for name in ("color", "marker")}
             axis.plot(x, y, linestyle="", alpha=0.35, markersize=3, **look)
             axis.plot([x.mean()], [y.mean()], linestyle="", markersize=8, label=ways[way], **look)
     return style.finish(axis, rows, xlabel="accuracy on the new task / %", ylabel="kept on the first / %")

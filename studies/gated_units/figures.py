@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 
 FORMS = {
@@ -13,7 +14,7 @@ FORMS = {
     "bilinear": "bilinear",
 }
 ORDER = ("relu", "swish", "bilinear", "reglu", "geglu", "swiglu")
-TITLES = {"spellings": "spellings", "phonemes": "phonemes", "mnist1d_pool": "MNIST-1D", "digits": "digits"}
+TITLES = {name: title(name) for name in ("spellings", "phonemes", "mnist1d_pool", "digits")}
 T5 = {"swish": 1.994, "bilinear": 1.960, "geglu": 1.942, "swiglu": 1.944}
 """Log-perplexity of T5 with each form after 65,536 steps; with ReLU 1.997 (Shazeer 2020, table 1)."""
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import patheffects
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 from claimcheck.theory import mean_field
 from claimcheck.theory.slopes import backward_slope, expected_slope, table
@@ -11,8 +12,11 @@ from claimcheck.theory.slopes import backward_slope, expected_slope, table
 from .statistics import GUESSING
 
 LOOKS = style.looks(["relu", "tanh", "swish", "gelu", "sigmoid"])
+OTHER_VARIANCE = {("tanh", 4.0): {"marker": "D", "linestyle": ":"}}
+"""How a second network with an activation differs in looks from the first."""
+
 NAMES = {"relu": "ReLU", "tanh": "tanh", "swish": "Swish", "sigmoid": "sigmoid"}
-DATA = {"digits": "digits", "mnist5k": "MNIST, 14×14", "mnist1d_pool": "MNIST-1D"}
+DATA = {name: title(name) for name in ("digits", "mnist5k", "mnist1d_pool")}
 
 
 def plot_slopes(records):
@@ -38,7 +42,8 @@ def plot_depth_profile(records):
         log_delta=style.relative(records, "delta", "layer", depth) / np.log(10),
         network=list(map(names.get, zip(records["activation"], records["weight_variance"]))),
     )
-    style.curves(axis, rows, x="layer", y="log_delta", by="network", looks=style.looks(names.values()))
+    looks = {name: LOOKS[cell[0]] | OTHER_VARIANCE.get(cell, {}) for cell, name in names.items()}
+    style.curves(axis, rows, x="layer", y="log_delta", by="network", looks=looks)
     for cell in (cell for cell in cells if names[cell] in style.shown(names.values())):
         style.theory(axis, range(1, depth + 1), mean_field.log_gradients(*cell, depth) / np.log(10))
     labels = {"xlabel": "layer (1 = next to the input)", "ylabel": "squared gradient, relative / log₁₀"}
@@ -53,7 +58,7 @@ def plot_swept(records):
         how = {"labels": DATA, "looks": style.looks(["digits", "mnist5k"]), "average": "median"}
         style.curves(axis, rows, x="decade", y="loss", by="dataset", lost=7.0, **how)
         style.level(axis, np.log10(GUESSING), "guessing")
-    labels = {"xlabel": "log₁₀ of the learning rate", "ylabel": "log₁₀ of the training loss / nats"}
+    labels = {"xlabel": "log₁₀ of the learning rate", "ylabel": "log₁₀ of the train loss / nats"}
     return style.finish(axis, records, **labels)
 
 
@@ -71,7 +76,7 @@ def plot_fading(records):
         levels = [name for name in names.values() if (rows["arm"] == name).any()]
         style.points(axis, rows, x="arm", y="train_loss", levels=levels, lost=GUESSING, cut=GUESSING, horizontal=True)
         axis.axvline(GUESSING / 2, color=style.GREY, linewidth=1, linestyle=":", label="half of guessing")
-    return style.finish(axis, records, xlabel="training loss / nats", xlim=(0, None))
+    return style.finish(axis, records, xlabel="train loss / nats", xlim=(0, None))
 
 
 def plot_simplification(records):
@@ -83,12 +88,10 @@ def plot_simplification(records):
     for axis, _, rows in style.panels(records, "dataset", DATA, height=2.8):
         drawn = style.curves(axis, rows, joined=rows["depth"].nunique() > 1, **how)
         top = drawn[["centre", "high"]].max(axis=None)  # a few runs have no interval
-        axis.set(xticks=sorted(records["depth"].unique()), ylim=(0, 1.1 * top if top > 0 else None))
-    few, many = (records[records["part"] == part]["seed"].nunique() for part in ("training", "signals"))
+        depths = sorted(rows["depth"].unique())
+        axis.set(xticks=depths, xlim=(depths[0] - 2, depths[-1] + 2), ylim=(0, 1.1 * top if top > 0 else None))
     labels = {"xlabel": "hidden layers", "ylabel": "updates to half the loss of guessing"}
-    extra = f"on MNIST-1D {many}" if many != few else ""
-    shown = records[records["part"] == "training"]
-    return style.finish(axis, shown, extra, raised=True, xlim=(0, 22), **labels)
+    return style.finish(axis, records, raised=True, **labels)
 
 
 def plot_map(records):
@@ -108,7 +111,7 @@ def plot_map(records):
         axis.grid(False)
     labels = {"xlabel": r"weight variance $\sigma_w^2$ (dashed: 6 depth scales)", "ylabel": "depth / layers"}
     figure = style.finish(axis, records, **labels)
-    figure.colorbar(image, ax=figure.axes, label="training loss / nats")
+    figure.colorbar(image, ax=figure.axes, label="train loss / nats")
     return figure
 
 
@@ -136,7 +139,7 @@ def plot_dead_units(records):
         style.curves(loss, rows, y="train_loss", cut=3.0, **how)
         style.level(loss, GUESSING, "guessing")
         dead.set(ylabel=f"{DATA[name]}: dead units / %")
-        loss.set(ylabel="training loss / nats")
+        loss.set(ylabel="train loss / nats")
     return style.finish(axes[0][1], records, log_ticks=[0.3, 0.5, 1.0, 2.0], xlabel="learning rate")
 
 

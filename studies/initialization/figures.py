@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 from claimcheck.theory import mean_field
 
 from .statistics import GUESSING, capped_loss
 
 NAMES = {"relu": "ReLU", "tanh": "tanh", "swish": "Swish"}
-DATA = {"digits": "digits", "mnist5k": "MNIST, 14×14"}
+DATA = {name: title(name) for name in ("digits", "mnist5k")}
 GAINS = {0.25: "¼", 1.0: "1", 4.0: "4"}
 
 
@@ -45,7 +46,7 @@ def plot_scales(records):
         )
         style.level(axis, GUESSING, "guessing")
     return style.finish(
-        axis, records, title="gain", xlabel="log₁₀ of the learning rate", ylabel="training loss / nats", raised=True
+        axis, records, title="gain", xlabel="log₁₀ of the learning rate", ylabel="train loss / nats", raised=True
     )
 
 
@@ -58,7 +59,7 @@ def plot_training(records):
         style.curves(axis, rows, x="weight_variance", y="loss", by="activation", looks=style.looks(NAMES), labels=NAMES)
         style.level(axis, GUESSING, "guessing")
     ticks = [0.5, 1, 1.5, 2, 3, 4]
-    labels = {"xlabel": "weight variance σ² (times fan-in)", "ylabel": "training loss / nats"}
+    labels = {"xlabel": "weight variance σ² (times fan-in)", "ylabel": "train loss / nats"}
     return style.finish(axis, records, log_ticks=ticks, **labels)
 
 
@@ -71,5 +72,5 @@ def plot_normalisation(records):
         style.curves(axis, rows, x="gain", y="loss", by="norm", looks=style.looks(["none", "batch", "layer"]))
         style.level(axis, GUESSING, "guessing")
         style.log_axis(axis, list(GAINS), list(GAINS.values()))
-    labels = {"xlabel": "gain of hidden weights", "ylabel": "training loss / nats"}
+    labels = {"xlabel": "gain of hidden weights", "ylabel": "train loss / nats"}
     return style.finish(axis, records, title="norm", raised=True, **labels)

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from claimcheck.data.names import title
 from claimcheck.engine.schedules import multipliers
 from claimcheck.figures import style
 
 from .constants import RECIPES, shape_of
 
-DATA = {"mnist1d_pool": "MNIST-1D", "digits": "digits", "fashion_mnist": "Fashion-MNIST"}
+DATA = {name: title(name) for name in ("mnist1d_pool", "digits", "fashion_mnist")}
 RECIPE_NAMES = {
     "constant": "constant",
     "step": "to a tenth",
@@ -102,7 +103,7 @@ def plot_range_test(records):
     for axis, _, own in style.panels(rows, "dataset", DATA, height=3.0, sharey=True):
         style.points(axis, own, x="case", y="regret", labels=names, times=100, cut=1.2, horizontal=True)
         style.region(axis, None, 10.0, across="x")
-    return style.finish(axis, records, "up to 120 %", xlabel="regret / %", raised=True)
+    return style.finish(axis, records, "more counts as 120 %", xlabel="regret / %", raised=True)
 
 
 def plot_edge(records):

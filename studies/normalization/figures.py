@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 
 from .statistics import CHANCE
 
 LABELS = {"none": "no norm", "batch": "batch norm", "layer": "layer norm", "rms": "RMS norm"}
-DATA = {"digits": "digits", "mnist1d_pool": "MNIST-1D"}
+DATA = {name: title(name) for name in ("digits", "mnist1d_pool")}
 BY_NORM = {"by": "norm", "labels": LABELS}
 BATCH_NORM_GROWTH = math.log(math.pi / (math.pi - 1.0))
 """Nats per layer by which |delta|^2 grows toward the input of a wide ReLU network with batch norm and large batches.
@@ -40,7 +41,7 @@ def plot_speed(records):
     regimes = records["architecture"] + ", " + records["init_variance"].map(named)
     rows = records.assign(panel=records["dataset"] + regimes)
     regimes = ("plain, default", "plain, He", "residual, default", "residual, He")
-    titles = {data + regime: regime.replace("residual, d", "resid., d") for data in DATA for regime in regimes}
+    titles = {data + regime: f"{name}\n{regime}" for data, name in DATA.items() for regime in regimes}
     for axis, _, own in style.panels(rows, "panel", titles, columns=4, height=4.4, sharex=True, sharey=True):
         style.curves(axis, own, x="step", y="batch_loss", lost=CHANCE, cut=CHANCE, marks=4, **BY_NORM)
     return style.finish(axis, records, raised=True, xlabel="updates", ylabel="train loss / nats")

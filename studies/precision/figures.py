@@ -5,11 +5,12 @@ import math
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 
 from .constants import EXPONENTS, FIRST_SCALE, PLANTED_SCALE, ZERO
 
-DATA = {"mnist1d_pool": "MNIST-1D", "digits": "digits", "fashion_mnist": "Fashion-MNIST", "recall": "recall"}
+DATA = {name: title(name) for name in ("mnist1d_pool", "digits", "fashion_mnist", "recall")}
 RECIPES = {
     "fp32": "fp32",
     "fp16_pure": "fp16, all of it",
@@ -27,17 +28,17 @@ def _moments(records):
 
 def plot_exponents(records):
     """Histogram of gradient exponents, early and late, over the ranges of fp16 and bf16, a panel for each data set."""
-    rows, first, last = records[records["exponent"] != ZERO], EXPONENTS[0], EXPONENTS[-1]
+    rows, ends = records[records["exponent"] != ZERO], (EXPONENTS[0] - 1, EXPONENTS[-1] + 1)
     top = 100 * 1.05 * rows.groupby(["dataset", "step", "exponent"])["share"].mean().max()
     for axis, _, own in style.panels(rows, "dataset", DATA, sharey=True):
         style.curves(axis, own, x="exponent", y="share", by="step", labels=_moments(records), times=100)
-        for height, low, normal, name in ((1.4 * top, -25, -14, "fp16"), (1.2 * top, first, first, "bf16")):
-            axis.hlines(height, normal, last, color="black", linewidth=4)
+        for height, low, normal, name in ((1.5 * top, -25, -14, "fp16"), (1.2 * top, *ends[:1] * 2, "bf16")):
+            axis.hlines(height, normal, ends[1], color="black", linewidth=4)
             axis.hlines(height, low, normal, color="black", linewidth=1.2)
-            axis.text(low - 0.7, height, name, ha="right", va="center", fontsize=8)
+            axis.annotate(f" {name}", (low, height), (0, 4), textcoords="offset points", fontsize=8)
         style.threshold(axis, -25, "rounds to 0 in fp16")
     labels = {"xlabel": r"exponent $\lfloor\log_2|g|\rfloor$ of the entry $g$", "ylabel": "share of entries / %"}
-    return style.finish(axis, records, raised=True, ylim=(0, 1.5 * top), xlim=(first - 12, last + 1), **labels)
+    return style.finish(axis, records, raised=True, ylim=(0, 1.75 * top), xlim=ends, **labels)
 
 
 def plot_flushed(records):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 from claimcheck.theory import feedback
 from claimcheck.theory.decisions import bayes_threshold
@@ -10,9 +11,7 @@ from claimcheck.theory.selection import leaked_accuracy
 
 from .statistics import EXAMPLES, GUESS, KEPT
 
-TITLES = {
-    "digits": "digits", "mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "breast_cancer": "tumours",
-}  # fmt: skip
+TITLES = {name: title(name) for name in ("digits", "mnist5k", "mnist1d_pool", "breast_cancer")}
 
 
 def plot_worst_group(records):
@@ -66,20 +65,21 @@ ARMS = {
 def plot_balance(records):
     """Recall, balanced accuracy and ranking by arm, as trained and corrected."""
     columns = {"recall": "recall", "accuracy": "balanced acc.", "auc": "ROC area"}
-    corrected = (records["tested"] == "adjusted") & (records["arm"] != "fiftieth")  # the same as trained
-    rows = records[~corrected].assign(accuracy=1 - records["error"])
-    titles = {f"{name} {column}": f"{TITLES[name]}: {said}" for name in ("digits", "mnist5k") for column, said in
+    rows = records[(records["tested"] != "adjusted") | (records["arm"] == "fiftieth")]  # others: the same as trained
+    rows = rows.assign(accuracy=1 - rows["error"])
+    titles = {f"{data} {column}": f"{TITLES[data]}: {said}" for data in ("digits", "mnist5k") for column, said in
               columns.items()}  # fmt: skip
-    _, axes = style.figure(2, 3, height=5.6, sharex=True, sharey=True)
-    tested = {"plain": "as trained", "adjusted": "corrected"}
-    for place, (key, title) in zip(axes.flat, titles.items(), strict=True):
-        name, column = key.split()
-        own = rows[rows["dataset"] == name]
-        own = own.assign(place=own["arm"].map({arm: number for number, arm in enumerate(ARMS)}))
-        style.curves(place, own, x="place", y=column, by="tested", labels=tested, times=100, joined=False)
-        place.set_xticks(range(len(ARMS)), ARMS.values(), rotation=90)
-        place.set_title(title)
-    return style.finish(place, rows, ylabel="%", ylim=(0, 102), raised=True)
+    tables = [rows.assign(panel=rows["dataset"] + f" {column}", value=rows[column]) for column in columns]
+    shared = {"columns": 3, "height": 4.4, "sharex": True, "sharey": True}
+    looks = style.looks(["as trained", "corrected"])
+    arms = {"corrected": {arm: f"{said}, corrected" for arm, said in ARMS.items()}, "as trained": ARMS}
+    for axis, _, own in style.panels(pd.concat(tables), "panel", titles, **shared):
+        for said, tested in {"corrected": "adjusted", "as trained": "plain"}.items():
+            how = {"labels": arms[said], "looks": dict.fromkeys(ARMS, looks[said]), "times": 100, "horizontal": True}
+            style.points(axis, own[own["tested"] == tested], x="arm", y="value", **how)
+    for said, look in looks.items():
+        axis.plot([], [], label=said, **{**look, "linestyle": ""})
+    return style.finish(axis, rows, xlabel="%", xlim=(0, 103), raised=True)
 
 
 def plot_costs(records):
@@ -126,8 +126,8 @@ def plot_reliability(records):
     shown = {
         "short": (low, "clean", 0, f"{low} steps"),
         "long": (high, "clean", 0, f"{high} steps"),
-        "scaled": (high, "clean", 1, "and temperature"),
-        "noisy": (high, "noisy", 1, "and noise"),
+        "scaled": (high, "clean", 1, f"{high} steps, temperature"),
+        "noisy": (high, "noisy", 1, f"{high} steps, temperature, noise"),
     }
     rows = records[(records["bin"] > 0) & (records["share"] > 0.002)]
     looks = style.looks(shown)

@@ -1,10 +1,11 @@
 """Figures of regularisation: few data and many, methods side by side, decay against L2, width against strength."""
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 
 from .statistics import GUESS
 
-DATA = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "digits": "digits"}
+DATA = {name: title(name) for name in ("mnist5k", "mnist1d_pool", "digits")}
 METHODS = {"none": "none", "dropout": "dropout", "decay": "decay", "shifts": "shifts", "turned": "upside\ndown"}
 STRENGTHS = {0.0: "none", 1.0: "decay"}
 

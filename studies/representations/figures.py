@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 
-DATA = {"digits": "digits", "mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "cmudict": "words"}
+DATA = {name: title(name) for name in ("digits", "mnist5k", "mnist1d_pool", "cmudict")}
 ARMS = {
     "contrastive": "contrast + probe",
     "supervised": "supervised",
@@ -19,6 +20,10 @@ NEXT = {
     "raw": "raw inputs",
     "random": "random features",
 }
+LOOKS = style.looks([*ARMS, "autoregressive"])
+TOWERS = style.looks(["pairs", "untrained", "unseen", "raw", "attraction"])
+"""Of arms with two towers: `raw` looks as it does in `LOOKS`."""
+
 CLASSES = 10
 
 
@@ -66,7 +71,8 @@ def plot_towers(records):
     for place, (axis, _, own) in enumerate(style.panels(pd.concat(rows), "panel", titles, columns=3, height=4.2)):
         there = records[records["dataset"] == own["dataset"].iloc[0]]["arm"]
         levels = [arm for arm in names if arm in set(there)]
-        style.points(axis, own, x="arm", y="right", levels=levels, labels=names, times=100, horizontal=True)
+        how = {"levels": levels, "labels": names, "looks": TOWERS, "times": 100, "horizontal": True}
+        style.points(axis, own, x="arm", y="right", **how)
         axis.axvline(100 / CLASSES, color=style.GREY, linestyle=":", linewidth=1.0)
         axis.tick_params(axis="y", labelleft=place % 3 == 0)
     return style.finish(axis, records, xlabel="nearest of same class / %", xlim=(0, 102), raised=True)
@@ -75,10 +81,11 @@ def plot_towers(records):
 def plot_words(records):
     """Share of spellings whose nearest pronunciation is their own, by the number of candidates, and chance."""
     names = {"pairs": "trained on pairs", "untrained": "before training"}
+    looks = {arm: TOWERS[arm] for arm in names}
     counts = sorted(int(column.rsplit("_", 1)[1]) for column in records if column.startswith("test_of_"))
     rows = pd.concat([records.assign(candidates=count, right=records[f"test_of_{count}"]) for count in counts])
     axis = style.axis(height=2.6)
-    style.curves(axis, rows, x="candidates", y="right", by="arm", labels=names, times=100)
+    style.curves(axis, rows, x="candidates", y="right", by="arm", looks=looks, labels=names, times=100)
     style.theory(axis, counts, [100 / count for count in counts], label="chance")
     labels = {"xlabel": "candidates", "ylabel": "own pronunciation nearest / %"}
     return style.finish(axis, records, log_ticks=counts, yscale="log", ylim=(0.01, 150), **labels)
@@ -144,10 +151,14 @@ def plot_next(records):
     shares = [f"{100 * share:g} %" for share in records["labels"]]
     rows = records.assign(way=records["arm"] + ", " + shares)
     names = {f"{arm}, {share}": f"{said}, {share}" for share in sorted(set(shares)) for arm, said in NEXT.items()}
-    titles = {"cmudict": "words: syllables", "mnist1d_pool": "MNIST-1D: classes"}
+    looks = {f"{arm}, {share}": LOOKS[arm] for share in set(shares) for arm in NEXT}
+    titles = {
+        data: f"{DATA[data]}: {what}" for data, what in {"cmudict": "syllables", "mnist1d_pool": "classes"}.items()
+    }
     for axis, _, own in style.panels(rows, "dataset", titles, columns=1, height=4.2):
         levels = [way for way in names if way in set(own["way"])]
-        style.points(axis, own, x="way", y="test_accuracy", levels=levels, labels=names, times=100, horizontal=True)
+        how = {"levels": levels, "labels": names, "looks": looks, "times": 100, "horizontal": True}
+        style.points(axis, own, x="way", y="test_accuracy", **how)
     return style.finish(axis, records, xlabel="test accuracy / %")
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 from claimcheck.theory.mean_field import block_growth, plain_gradient_drift
 
@@ -11,12 +12,12 @@ CHANCE = math.log(10)
 LABELS = {
     "plain": "plain",
     "unscaled": "skip, unscaled",
-    "scaled": r"skip, branch × $1/\sqrt{L}$",
-    "zero_init": "skip, branch starts at 0",
+    "scaled": r"scaled: skip, branch × $1/\sqrt{L}$",
+    "zero_init": "zero: skip, branch starts at 0",
     "pre_norm": "skip, layer norm in branch",
 }
 SHORT = {"plain": "plain", "scaled": "scaled", "zero_init": "zero"}
-DATA = {"digits": "digits", "mnist1d_pool": "MNIST-1D", "mnist5k": "MNIST"}
+DATA = {name: title(name) for name in ("digits", "mnist1d_pool", "mnist5k")}
 BY_KIND = {"by": "kind", "labels": LABELS}
 
 
@@ -74,7 +75,7 @@ def plot_thousand_layers(records):
     axis = style.axis(height=2.6)
     style.points(axis, rows, x="level", y="accuracy", levels=list(levels), looks=looks, labels=labels, times=100)
     style.level(axis, 10.0, "guessing")
-    style.level(axis, 50.0, "half", linestyle=":")
+    style.level(axis, 50.0, "half of the examples right", linestyle=":")
     return style.finish(axis, rows, ylabel="train accuracy / %", ylim=(0, 102))
 
 

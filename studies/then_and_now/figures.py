@@ -2,12 +2,14 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MultipleLocator
 
+from claimcheck.data.names import title
 from claimcheck.figures import style
 
 from .statistics import gains, main_effects, worths
 
-DATA = {"mnist5k": "MNIST", "mnist1d_pool": "MNIST-1D", "fashion_mnist": "Fashion-MNIST"}
+DATA = {name: title(name) for name in ("mnist5k", "mnist1d_pool", "fashion_mnist")}
 KINDS = {"attention": "attention", "gru": "GRU", "lstm": "LSTM", "rnn": "plain RNN"}
 SINGLE = {
     "residual": "skip connections",
@@ -67,18 +69,21 @@ def _worths_of(records, parts):
     left_out, added = ({"color": style.COLOURS[c], "marker": m} for c, m in (("blue", "o"), ("vermillion", "s")))
     how, tall = (
         {"x": "without", "y": "points", "horizontal": True},
-        (1.0 + 0.36 * len(names)) * -(-lost["dataset"].nunique() // 2),
+        (1.0 + 0.42 * len(names)) * -(-lost["dataset"].nunique() // 2),
     )
     for axis, data, own in style.panels(lost, "dataset", DATA, columns=2, height=tall, sharex=True, sharey=True):
         by_itself = gained[gained["dataset"] == data]
         if len(by_itself):
-            style.points(axis, by_itself, labels=alone, looks=dict.fromkeys(names, added), aside=0.14, **how)
+            style.points(axis, by_itself, labels=alone, looks=dict.fromkeys(names, added), aside=0.18, **how)
             beyond = by_itself.groupby("without")["points"].mean().loc[lambda means: means < LEFT_END]
             for name, mean in beyond.items():
-                place, look = list(names).index(name) + 0.14, {"color": added["color"], "fontsize": "small"}
+                place, look = list(names).index(name) + 0.18, {"color": added["color"], "fontsize": "small"}
                 axis.text(LEFT_END, place, f" ← {mean:.0f}".replace("-", "−"), va="center", **look)
-        style.points(axis, own, labels=names, looks=dict.fromkeys(names, left_out), aside=-0.26, **how)
+        style.points(axis, own, labels=names, looks=dict.fromkeys(names, left_out), aside=-0.22, **how)
         axis.axvline(0, color=style.GREY, linewidth=1.0)
+        axis.xaxis.set_major_locator(MultipleLocator(10))
+        for row in range(0, len(names), 2):
+            axis.axhspan(row - 0.5, row + 0.5, color=style.GREY, alpha=0.08, linewidth=0, zorder=0)
         axis.plot([], [], linestyle="", label="left out of today's", **left_out)
         if len(gained):
             axis.plot([], [], linestyle="", label="added to 1998's", **added)

@@ -36,7 +36,7 @@ def figure(rows: int = 1, columns: int = 1, *, height: float | None = None, **su
     tall = height if height is not None else (3.0 if rows == 1 else 2.4 * rows)
     size = (WIDTH, tall)
     if projected():
-        size = tuple(side * (1.0 if rows == 1 else 1.3) for side in PROJECTED_SIZE)
+        size = tuple(side * (1.0 if rows == 1 and tall < 4.5 else 1.3) for side in PROJECTED_SIZE)
     made = Figure(figsize=size, layout="constrained")
     return made, made.subplots(rows, columns, **subplots)
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import MaxNLocator
 
 from claimcheck.figures.averages import summary
 from claimcheck.figures.axes import tell_left_out
@@ -59,6 +61,7 @@ def curves(
     there = set(table[by]) if by else set(chosen)
     drawn = shown([level for level in chosen if level in there])
     tell_left_out(axis, len(drawn), sum(level in there for level in chosen))
+    _whole_ticks(axis.xaxis, table[x])
     for level, look in ((level, chosen[level]) for level in drawn):
         part = table[table[by] == level] if by else table
         name = (labels or {}).get(level, str(level))
@@ -138,6 +141,7 @@ def points(
                 middle = {"x": place + 0.2, "y": row["centre"], "yerr": error}
             name = f"_{(labels or {}).get(level, level)}"
             axis.errorbar(**middle, color=colour, marker=marker, capsize=2.5, linestyle="", label=name)
+    _whole_ticks(axis.xaxis if horizontal else axis.yaxis, times * records[y].dropna())
     _category_axis(axis, [(labels or {}).get(level, str(level)) for level in places], horizontal)
     return table.reset_index()
 
@@ -164,6 +168,13 @@ def _bounded(records: pd.DataFrame, column: str, lost: float | None, cut: float 
 def _multiplied(table: pd.DataFrame, times: float) -> pd.DataFrame:
     ends = ["centre", "low", "high"]
     return table.assign(**{name: times * table[name] for name in ends})
+
+
+def _whole_ticks(axis: Axis, values: pd.Series) -> None:
+    """Ticks at whole numbers alone on an axis of what is counted, such as layers or spikes."""
+    ticks = axis.get_major_locator()
+    if isinstance(ticks, MaxNLocator) and bool((values.astype(float) % 1 == 0).all()):
+        ticks.set_params(integer=True)
 
 
 def _category_axis(axis: Axes, names: Sequence[str], horizontal: bool) -> None:

@@ -5,6 +5,7 @@ Nothing here knows what is drawn; places are measured on the canvas.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
-
 
 CORNERS = ("upper right", "upper left", "lower left", "lower right")
 
@@ -21,6 +22,7 @@ CORNERS = ("upper right", "upper left", "lower left", "lower right")
 def settle(figure: Figure, renderer: Any) -> bool:
     """Put right what does not fit; whether there was anything, so that the figure is drawn again."""
     moved = [_move_legend(axes, renderer) for axes in figure.axes]
+    moved += [_thin_ticks(axes, renderer) for axes in figure.axes]
     return any([*moved, _share_label(figure, renderer), _break_labels(figure, renderer), _fit_labels(figure, renderer)])
 
 
@@ -73,6 +75,18 @@ def covers(axes: Axes, box: Bbox) -> bool:
             return True
     solid = (patch for patch in axes.patches if patch.get_alpha() in (None, 1))
     return any(box.overlaps(each.get_window_extent()) for each in (*solid, *axes.texts))
+
+
+def _thin_ticks(axes: Axes, renderer: Any) -> bool:
+    """Have fewer numbers below a panel where they come within half a letter of one another; whether they did."""
+    ticks, across = axes.xaxis.get_major_locator(), axes.get_window_extent(renderer)
+    boxes = [label.get_window_extent(renderer) for label in axes.xaxis.get_majorticklabels() if label.get_text()]
+    boxes = [box for box in boxes if across.x0 - 1 <= (box.x0 + box.x1) / 2 <= across.x1 + 1]
+    near = any(right.x0 - left.x1 < 0.5 * left.height for left, right in pairwise(boxes))
+    if not isinstance(ticks, MaxNLocator) or not near:
+        return False
+    ticks.set_params(nbins=max(2, len(boxes) // 2))
+    return True
 
 
 def columns(legend: Legend, width: float, renderer: Any) -> int:
