@@ -58,16 +58,16 @@ def plot_sources(records):
 
 
 ARMS = {
-    "even": "1:1", "fiftieth": "50:1", "weighted": "50:1,\nweights", "thrown_away": "50:1,\nthrown away",
+    "even": "1:1", "fiftieth": "50:1", "weighted": "50:1, weights", "thrown_away": "50:1, thrown away",
 }  # fmt: skip
 
 
 def plot_balance(records):
     """Recall, balanced accuracy and ranking by arm, as trained and corrected."""
-    columns = {"recall": "recall", "accuracy": "balanced acc.", "auc": "ROC area"}
+    columns = {"recall": "recall", "accuracy": "balanced accuracy", "auc": "ROC area"}
     rows = records[(records["tested"] != "adjusted") | (records["arm"] == "fiftieth")]  # others: the same as trained
     rows = rows.assign(accuracy=1 - rows["error"])
-    titles = {f"{data} {column}": f"{TITLES[data]}: {said}" for data in ("digits", "mnist5k") for column, said in
+    titles = {f"{data} {column}": f"{TITLES[data]}\n{said}" for data in ("digits", "mnist5k") for column, said in
               columns.items()}  # fmt: skip
     tables = [rows.assign(panel=rows["dataset"] + f" {column}", value=rows[column]) for column in columns]
     shared = {"columns": 3, "height": 4.4, "sharex": True, "sharey": True}

@@ -165,7 +165,8 @@ def note(axis: Axes, text: str, *, place: str = "right", raised: bool = False) -
     if not raised:
         axis.set_title(text, loc=place, **look)
         return
-    corner, lift = (float(place == "right"), 1.0), matplotlib.rcParams["axes.titlepad"] + 1.6 * size
+    lines = 1 + axis.get_title(matplotlib.rcParams["axes.titlelocation"]).count("\n")
+    corner, lift = (float(place == "right"), 1.0), matplotlib.rcParams["axes.titlepad"] + (0.3 + 1.3 * lines) * size
     axis.annotate(text, corner, (0, lift), xycoords="axes fraction", textcoords="offset points", ha=place, **look)
 
 
