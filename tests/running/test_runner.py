@@ -311,3 +311,23 @@ def test_records_of_another_study_s_name_are_refused(results_of):
     files = next(iter(results.parts.values()))
     with pytest.raises(ClaimcheckError, match="of another study"):
         dataclasses.replace(files, study="another").read()
+
+
+def shares(work):
+    """The shares done that a job tells, in order; `work` takes the listener."""
+    told = []
+    work(runner.Listener(update=lambda done, total, name: told.append(done / total)))
+    return told
+
+
+def test_progress_ends_at_all_of_it_and_never_goes_beyond(tuned):
+    """A grid that is extended, pilots alone, pilots that are there, a piece of a part."""
+    for work in (
+        lambda listener: runner.tune_part(tuned, "tosses", listener),
+        lambda listener: runner.run_shard(tuned, "tosses", (1, 4), listener),
+        lambda listener: runner.run_parts(tuned, tuned.parts, listener),
+        lambda listener: runner.run_parts(tuned, tuned.parts, listener, again=True),
+    ):
+        told = shares(work)
+        assert told[-1] == 1.0
+        assert max(told) == 1.0

@@ -29,6 +29,7 @@ from claimcheck.running.devices import memory_limit, resolve_device
 from claimcheck.running.tuning import beyond, choose, chosen_in_words, with_choice
 from claimcheck.spec import design
 from claimcheck.spec.config import Config
+from claimcheck.spec.jobs import check_goal, judged_count, placed
 from claimcheck.spec.models import Study
 from claimcheck.spec.modules import place_in, study_module
 from claimcheck.spec.parts import ScaledPart
@@ -53,8 +54,8 @@ class _Job:
     device: torch.device
     listener: Listener
     again: bool = False
-    done: float = 0.0
-    total: float = 1.0
+    done: int = 0
+    total: int = 1
 
     @property
     def work(self) -> Path:
@@ -94,10 +95,13 @@ def run_parts(
     if not missing:
         return []
     job = _job(results, listener, again)
-    job.total = float(sum(_size(files.part) for files in missing))
-    for files in missing:
-        if again or files.missing():  # no other process has made it meanwhile
+    sizes = [judged_count(files.part) + _pilots(files, again) for files in missing]
+    job.total = sum(sizes)
+    for files, size in zip(missing, sizes, strict=True):
+        if again or files.missing():
             _make(job, files)
+        else:  # another process has made it meanwhile
+            job.total -= size
     for files in missing:  # not sooner: a pipeline takes back the parts of a job that fails
         forget_ensembles(job.work, files)
     return [files.part.name for files in missing]
@@ -108,7 +112,7 @@ def tune_part(results: Results, name: str, listener: Listener | None = None, *, 
     files, job = results.parts[name], _job(results, listener, again)
     if files.tuning is None:
         raise ClaimcheckError("tunes nothing", where=f"{results.study.yaml_path}: parts.{name}", found=name)
-    job.total = float(_size(files.part))
+    job.total = _pilots(files, again)
     _tuned(job, files, again)
     return files.tuning
 
@@ -122,7 +126,7 @@ def run_shard(
         again: use no ensemble that an earlier run finished; the pilots' table stays.
     """
     files, job = results.parts[name], _job(results, listener, again)
-    job.total = float(_size(files.part))
+    job.total = judged_count(files.part, shard) + _pilots(files, again=False)
     phase = _Phase(files, "confirm", shard)
     frames = _ensembles(job, phase, _judged_runs(job, files))
     empty = pd.DataFrame({"part": [], "run": []}, dtype="string")  # where there are more pieces than runs
@@ -154,18 +158,23 @@ def join_shards(results: Results, name: str, shards: int) -> Path:
     return files.records
 
 
-def assemble(results: Results) -> Path:
-    """Put a study's parts together: records, pilots' tables and provenance in the store.
-
-    Raises:
-        ClaimcheckError: a part is missing or damaged, or no part of the study can be run here.
-    """
+def check_that_some_run(results: Results) -> None:
+    """Raises a ClaimcheckError where no part of the study can be run here."""
     if not results.parts:
         raise ClaimcheckError(
             "no part of the study can run here",
             where=results.study.yaml_path,
             found="; ".join(f"{name}: {reason}" for name, reason in results.not_run.items()),
         )
+
+
+def assemble(results: Results) -> Path:
+    """Put a study's parts together: records, pilots' tables and provenance in the store.
+
+    Raises:
+        ClaimcheckError: a part is missing or damaged, or no part of the study can be run here.
+    """
+    check_that_some_run(results)
     read = [files.read() for files in results.parts.values()]
     parts = {name: files.part for name, files in results.parts.items()}
     recording.write(results.records, recording.assemble([frame for frame, _ in read], parts))
@@ -223,8 +232,12 @@ def _tuned(job: _Job, files: PartFiles, again: bool) -> pd.DataFrame:
     values: list[Any] = list(part.tune.values)
     while values:
         grid = part.model_copy(update={"tune": part.tune.model_copy(update={"values": values})})
-        pilots += _ensembles(job, phase, design.pilot_runs(grid))
-        table = choose(pd.concat(pilots, ignore_index=True), part, where)
+        runs = design.pilot_runs(grid)
+        job.total += len(runs) if pilots else 0  # the given grid is counted already
+        pilots += _ensembles(job, phase, runs)
+        tried = pd.concat(pilots, ignore_index=True)
+        check_goal(tried, part, where)
+        table = choose(tried, part, where)
         values = beyond(table, part)
     recording.write_sealed(files.tuning, table, _facts(job, phase))
     for line in chosen_in_words(table, files.part):
@@ -264,10 +277,11 @@ def _facts(job: _Job, phase: _Phase) -> dict[str, Any]:
     }
 
 
-def _size(part: ScaledPart) -> int:
-    """Rough share of the work, for the progress bar: runs, pilots included."""
-    tried = len(part.pilot_cells()) * len(part.tune.values) * part.tune.seeds if part.tune else 0
-    return len(part.judged_runs) + tried
+def _pilots(files: PartFiles, again: bool) -> int:
+    """The pilot runs that a job makes of a part, before its grid is extended."""
+    if files.tuning is None or (not again and recording.whole(files.tuning)):
+        return 0
+    return len(design.pilot_runs(files.part))
 
 
 def _ensembles(job: _Job, phase: _Phase, runs: pd.DataFrame) -> list[pd.DataFrame]:
@@ -337,8 +351,10 @@ def _compute(job: _Job, files: PartFiles, piece: design.EnsembleDesign) -> tuple
     function = getattr(study_module(study.folder, "runs"), name)
     try:
         raw = function(piece.runs.copy(), context)
-    except (ClaimcheckError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         raise
+    except ClaimcheckError as error:
+        raise placed(error, f"{study.yaml_path}: parts.{part.name}") from error
     except MemoryError as error:
         hint = "--memory-limit-mb cuts ensembles to stay below a limit"
         raise ClaimcheckError(f"ran out of memory on {piece.name}", where=where, hint=hint) from error
