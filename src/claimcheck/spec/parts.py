@@ -39,6 +39,9 @@ RESERVED = {
 }
 """Names that mean something else in a part or in its records."""
 
+TABLE = {"score", "diverged", "chosen", "at_edge", "failed"}
+"""Columns of the pilots' table, which hold beside it the tuned factor and those that make an arm."""
+
 DEFAULT_SEEDS = 16
 
 BLOCK = 5_000
@@ -161,11 +164,27 @@ class Tune(Model):
 
     _fit = field_validator("values")(_one_column)
 
+    @field_validator("factor")
+    @classmethod
+    def _not_reserved(cls, factor: str) -> str:
+        if factor in RESERVED | TABLE:
+            raise ValueError("is a reserved name, which a tuned factor cannot have")
+        return factor
+
+    @field_validator("within")
+    @classmethod
+    def _each_once(cls, within: list[str] | None) -> list[str] | None:
+        if within and len(set(within)) < len(within):
+            raise ValueError("a factor is given twice")
+        return within
+
     @field_validator("values")
     @classmethod
     def _ascending(cls, values: list[Scalar]) -> list[Scalar]:
         if isinstance(values[0], int | float) and any(one >= other for one, other in itertools.pairwise(values)):
             raise ValueError("must be in ascending order, each value once")
+        if len(set(values)) < len(values):
+            raise ValueError("a value is given twice")
         return values
 
     @model_validator(mode="after")
@@ -245,6 +264,8 @@ class Design(Model):
             if unknown := set(self.tune.only) - known:
                 raise ValueError(f"tune.only names {sorted(unknown)}, but the factors are {sorted(known)}")
             arm = sorted(known) if self.tune.within is None else self.tune.within
+            if reserved := set(arm) & TABLE:
+                raise ValueError(f"factor {min(reserved)!r} has a name that is reserved where a part tunes")
             arms, piloted = (
                 {tuple(cell[name] for name in arm) for cell in each} for each in (self.cells(), self.pilot_cells())
             )
