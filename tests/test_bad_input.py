@@ -351,6 +351,9 @@ WORDS = {
     "shards that were not run": ("merge coin/tosses --shards 2 --scale smoke", ["1-of-2", "--shard 1/2"]),
     "shards of no part": ("merge coin --shards 2 --scale smoke", ["STUDY/PART"]),
     "no such part": ("run coin/toses", ["toses", "did you mean 'tosses'"]),
+    "a digest of no part": ("run coin --digest 123", ["--digest", "123", "STUDY/PART"]),
+    "counts with words": ("register coin --counts --says X", ["--says", "--counts"]),
+    "a study to publish and another": ("publish coin --study walk --scale smoke", ["--study", "walk", "--report"]),
     "a name that is no name": ("new Coin-2", ["Coin-2"]),
     "a name that is taken": ("new coin", ["coin"]),
 }

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -150,8 +151,25 @@ def test_pilots_are_no_setting_of_the_pipeline(studies, tmp_path, said):
 
 def test_an_interrupt_that_the_parser_takes_is_told(command, monkeypatch):
     monkeypatch.setattr(cli, "app", lambda **_: cli.INTERRUPTED)
-    code, _, told = command("list")
+    code, _, told = command("run coin")
     assert (code, "stopped; what was finished is kept" in told) == (130, True)
+    assert command("list")[2] == "claimcheck: stopped\n", "it makes nothing that could be kept"
+    assert "starts over" in command("run coin --force")[2]
+
+
+def test_power_and_cost_lease_a_card(command, monkeypatch):
+    asked = []
+
+    @contextmanager
+    def leased(device, log):
+        asked.append(device)
+        yield "cpu"
+
+    monkeypatch.setattr("claimcheck.running.devices.leased_device", leased)
+    for words in ("power coin --units 2", "cost coin"):
+        status, _, errors = command(f"{words} --scale smoke --device auto")
+        assert status == 0, errors
+    assert asked == ["auto", "auto"]
 
 
 def test_an_output_that_is_closed_is_no_fault(command, monkeypatch):

@@ -11,6 +11,9 @@ from claimcheck.errors import ClaimcheckError
 
 INTERRUPTED = 130
 
+TRAINS = ("run", "tune", "power")
+"""Commands that keep what they finished, ensemble by ensemble."""
+
 
 def main() -> None:
     """Run the command; a ClaimcheckError is one line on standard error and exit status 2."""
@@ -28,7 +31,7 @@ def main() -> None:
         print(f"claimcheck: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("claimcheck: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        print(f"claimcheck: stopped{_what_is_kept(sys.argv[1:])}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except OSError as error:  # of the machine or of a name: another user's file, a full disk, a name that is too long
         print(f"claimcheck: {error.filename or 'a file'}: cannot be used ({error.strerror or error})", file=sys.stderr)
@@ -46,3 +49,12 @@ def main() -> None:
             words = " ".join(error.format_message().removesuffix(".").split()).replace("Value error, ", "")
             print(f"claimcheck: {words}; see claimcheck --help", file=sys.stderr)
         sys.exit(2)
+
+
+def _what_is_kept(words: list[str]) -> str:
+    """What an interrupted command says of its work: a read-only one nothing, since there is none."""
+    if next((word for word in words if not word.startswith("-")), None) not in TRAINS:
+        return ""
+    if "--force" in words:
+        return "; with --force the same command starts over"
+    return "; what was finished is kept, the same command goes on from there"

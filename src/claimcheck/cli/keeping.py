@@ -136,6 +136,9 @@ def register(
     from claimcheck.results.digests import registration_digest
     from claimcheck.spec import registering
 
+    if counts and (says is not None or superseded is not None):
+        option = "--says" if says is not None else "--superseded"
+        raise ClaimcheckError("goes with a new registration, --counts with one that stands", where=option)
     spec = study_of(study, studies_dir)
     if counts:
         found = results_of(study, studies_dir=studies_dir, **options)

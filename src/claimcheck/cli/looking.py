@@ -16,6 +16,7 @@ from claimcheck.cli.options import (
     StudyName,
     all_results,
     config_of,
+    log_line,
     print_table,
     results_of,
     study_of,
@@ -63,6 +64,7 @@ def why(study: StudyName, **options: object) -> None:
 @takes(*CHOICE, "studies_dir", "data_dir")
 def cost(
     studies_dir: Path,
+    device: str,
     studies: Annotated[list[str] | None, typer.Argument(metavar="[STUDY]...", help="All when left out.")] = None,
     card: Annotated[str | None, typer.Option(help="A GPU that is not here, such as a100-80gb: reckoned.")] = None,
     **options: object,
@@ -70,17 +72,20 @@ def cost(
     """Estimate time, operations and memory on this machine by rehearsing a few steps of everything."""
     from claimcheck.running.cards import CARDS, reckon
     from claimcheck.running.cost import estimate
+    from claimcheck.running.devices import leased_device
     from claimcheck.spec.reading import study_names
 
     if card is not None and card not in CARDS:
         raise ClaimcheckError("no such card is known", where="--card", found=card, expected=" or ".join(CARDS))
-    config = config_of(studies_dir=studies_dir, **options)
+    config = config_of(studies_dir=studies_dir, device=device, **options)
     found: dict[str, Any] = {}
     try:
-        for name in studies or study_names(studies_dir):
-            print(f"rehearsing {name}", file=sys.stderr, flush=True)
-            study = study_of(name, studies_dir)
-            found[name] = reckon(study, config, CARDS[card]) if card else estimate(study, config)
+        with leased_device("cpu" if card else config.device, log_line) as leased:  # a card that is not here: on the CPU
+            here = config if card else config.model_copy(update={"device": leased})
+            for name in studies or study_names(studies_dir):
+                log_line(f"rehearsing {name}")
+                study = study_of(name, studies_dir)
+                found[name] = reckon(study, here, CARDS[card]) if card else estimate(study, here)
     finally:  # what was rehearsed is told, even where a later study cannot be
         if found:
             _print_reckoned(found, card) if card else _print_costs(found)

@@ -178,6 +178,8 @@ def publish(
     options["studies_dir"] = studies_dir
     if the_report == (study is not None):
         raise ClaimcheckError("name a study, or give --report", where="publish")
+    if study is not None and only:
+        raise ClaimcheckError("chooses the report's studies", where="--study", found=only[0], hint="--report")
     if study is not None:
         made = view.publish(results_of(study, **options), into)
     else:
@@ -205,6 +207,7 @@ def report(keep_view: bool, only: list[str] | None, into: Path | None, studies_d
 def power(
     study: StudyName,
     scale: Scale,
+    device: str,
     units: Annotated[int, typer.Option(min=2, max=500, help="Pilot units; none of them is ever judged.")] = 16,
     **options: object,
 ) -> None:
@@ -213,16 +216,14 @@ def power(
     from claimcheck.judging.power import powers
     from claimcheck.results import records
     from claimcheck.running import runner
+    from claimcheck.running.devices import leased_device
 
-    results = results_of(study, scale=scale, seeds=units, pilots=True, **options)
-    if not results.parts:
-        raise ClaimcheckError(
-            "no part of the study can run here",
-            where=results.study.yaml_path,
-            found="; ".join(f"{name}: {reason}" for name, reason in results.not_run.items()),
-        )
-    with listening(study) as listener:
-        runner.run_parts(results, results.parts, listener)
+    chosen = {"scale": scale, "seeds": units, "pilots": True, **options}
+    results = results_of(study, device=device, **chosen)
+    runner.check_that_some_run(results)
+    if any(files.missing() for files in results.parts.values()):
+        with listening(study) as listener, leased_device(device, listener.log) as leased:
+            runner.run_parts(results_of(study, device=leased, **chosen), results.parts, listener)
     read = {name: files.read() for name, files in results.parts.items()}
     parts = {name: files.part for name, files in results.parts.items()}
     frame = records.assemble([rows for rows, _ in read.values()], parts)

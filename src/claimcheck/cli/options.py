@@ -206,6 +206,8 @@ def parts_of(results: Results, part: str | None, digest: str | None = None) -> l
     """
     where, known = f"study {results.study.name}", list(results.study.parts)
     if part is None:
+        if digest is not None:
+            raise ClaimcheckError("a digest is one of a part", where="--digest", found=digest, expected="STUDY/PART")
         return list(results.parts)
     if part in results.not_run:
         raise ClaimcheckError("this part is not run here", where=where, found=f"{part}: {results.not_run[part]}")
@@ -272,7 +274,7 @@ def listening(study: str):
     @contextmanager
     def shown():
         if not sys.stderr.isatty():
-            yield Report(log=_line, update=_shares(study))
+            yield Report(log=log_line, update=_shares(study))
             return
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -295,7 +297,8 @@ def listening(study: str):
     return shown()
 
 
-def _line(text: str) -> None:
+def log_line(text: str) -> None:
+    """A line of the log."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -307,6 +310,6 @@ def _shares(study: str, clock: Callable[[], float] = time.monotonic) -> Callable
         nonlocal told
         if clock() - told >= SECONDS_BETWEEN_SHARES:
             told = clock()
-            _line(SHARE.format(study=study, percent=100 * done / total))
+            log_line(SHARE.format(study=study, percent=100 * done / total))
 
     return tell
