@@ -12,7 +12,9 @@ from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from scipy.stats import binom
 
 from claimcheck.judging import rule
 from claimcheck.report import notes, pages, phrases, rule_page, summary
@@ -198,6 +200,28 @@ def test_the_chance_of_any_wrong_verdict_is_that_of_all_tests(seen: ReportView, 
         f"at most {phrases.percent(len(tests) * rule.LEVEL)} ({len(tests)} × {phrases.percent(rule.LEVEL)})"
         in words(source).replace("\N{NO-BREAK SPACE}", " ").replace(" %", "\N{NO-BREAK SPACE}%")
     )
+
+
+def test_the_printed_chance_is_the_sum_of_what_the_tests_attain() -> None:
+    for n, share in ((14, 0.5), (32, 0.5), (96, 0.9), (3, 0.5)):
+        wrong = [
+            (
+                binom.pmf(
+                    [k for k in range(n + 1) if rule.decide(_true(k, n), (0, None), share).verdict == verdict], n, true
+                )
+            ).sum()
+            for true in np.linspace(0.01, 0.99, 99)
+            for verdict in ["supported" if true <= share + 1e-9 else "contradicted"]
+        ]
+        assert rule_page.attained(n, share) >= max(wrong) - 1e-12
+        assert rule_page.attained(n, share) <= rule.LEVEL
+    assert rule_page.any_wrong([(14, 0.5)] * 10) == pytest.approx(10 * 0.5**14)
+    assert rule_page._bound(0.0418961) == phrases.percent(0.0419), "rounded up: it stays a bound"
+    assert rule_page._bound(0.0418011) == phrases.percent(0.0419)
+
+
+def _true(k: int, n: int) -> list[float]:
+    return [1.0] * k + [-1.0] * (n - k)
 
 
 def test_the_rule_is_told_without_a_typed_number() -> None:

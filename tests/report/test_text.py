@@ -136,3 +136,35 @@ def test_broken_notes_are_one_clear_line(notes: str) -> None:
 def test_an_unknown_id_in_the_notes_is_named_with_the_nearest() -> None:
     with pytest.raises(ClaimcheckError, match=r"slope-matches.*did you mean 'slope-match'"):
         text.known({"slope-match": 1, "other": 2}, "slope-matches", "notes.md", "prediction")
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ((2.2795592420641055, 2.3256109439239863), "between 2.28 and 2.326"),
+        ((1.50031, None), "above 1.5"),
+        ((31.6228, 31.6228), "31.6228"),
+    ],
+)
+def test_a_region_claims_no_more_than_four_digits_but_of_a_point(ends: tuple[float, float | None], words: str) -> None:
+    assert text.region(ends) == words
+
+
+def test_an_interval_has_like_digits_and_no_more_than_four() -> None:
+    assert text.interval(-0.0040, 6.251e-5) == "[−0.0040, 0.0001]"
+    assert text.interval(2.2712345, 2.2812345) == "[2.271, 2.281]"
+    assert text.interval(1.00001, 1.00002) == "[1.000010, 1.000020]", "as many as tell its ends apart"
+    assert text.interval(2e-9, 5e-9) == "[2 × 10⁻⁹, 5 × 10⁻⁹]"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("above 1", "above 1 point of error"),
+        ("above 2", "above 2 points of error"),
+        ("1", "1 point of error"),
+        ("between 0 and 1", "between 0 and 1 points of error"),
+    ],
+)
+def test_a_lone_one_has_its_unit_in_the_singular(words: str, said: str) -> None:
+    assert text.with_unit(words, "points of error") == said

@@ -261,9 +261,9 @@ def _names(seen: ReportView, results: Path, found_works: works.Works | None = No
         "explain": lambda study, view: explain.explained(study, view, seen, f"results/{seen.scale}"),
         "commands": lambda study: pages.commands(study, seen),
         "study_notes": notes.notes_of,
-        "table_of": lambda study, figure: quote((results / study / "figures" / f"{figure}.csv").as_posix()),
+        "file_of": lambda study, figure, kind: quote((results / study / "figures" / f"{figure}.{kind}").as_posix()),
         "links": {study.spec.name: _links(study, results) for study in seen.studies},
-        "r": rule_page.rule_words(facts["tests"]),
+        "r": rule_page.rule_words(rule_page.tests_of(seen)),
         "power_tables": [
             (f"{name} (in more than {phrases.percent(share)} of runs)", rule_page.power_table(share, units))
             for name, share in zip(("Typically", "Nearly always"), rule.SHARES, strict=True)

@@ -245,5 +245,5 @@ def _end_labels(frame: _Frame, ends: Ends, height: float) -> str:
     for end, anchor in ((low, "end" if near else "middle"), (high, "start" if near else "middle")):
         if end is not None and not (high == low and anchor == "start"):
             shift = 0 if high == low else {"end": -2, "start": 2, "middle": 0}[anchor]
-            pieces.append(label(frame.at(end) + shift, height, text.number(end, 8), anchor, "end"))
+            pieces.append(label(frame.at(end) + shift, height, text.number(end, text.DIGITS), anchor, "end"))
     return "".join(pieces)

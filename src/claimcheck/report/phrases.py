@@ -49,9 +49,13 @@ def runs(outcome: Outcome) -> str:
 def region_of(spec: Prediction) -> str:
     """Where the number must lie, with its unit; a fact's region goes as far as its tolerance beyond its ends."""
     words = text.escape(text.region(spec.region, closed=spec.kind == "fact"))
-    unit = f" {text.inline(spec.unit)}" if spec.unit else ""
     within = f", within {text.escape(text.number(spec.tolerance, 3))}" if spec.tolerance is not None else ""
-    return f"{words}{unit}{within}"
+    return f"{text.with_unit(words, _unit(spec))}{within}"
+
+
+def _unit(spec: Prediction) -> str:
+    """The unit as Markdown; empty where there is none."""
+    return text.inline(spec.unit) if spec.unit else ""
 
 
 def without_end(view: PredictionView, value: float | None) -> str:
@@ -84,8 +88,8 @@ def number_of(view: PredictionView, outcome: Outcome) -> str:
 
 def size_of(view: PredictionView, outcome: Outcome) -> str:
     """The median with its interval and unit, as Markdown."""
-    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit and not without_end(view, outcome.median) else ""
-    return f"{text.escape(number_of(view, outcome))}{unit}"
+    unit = "" if without_end(view, outcome.median) else _unit(view.spec)
+    return text.with_unit(text.escape(number_of(view, outcome)), unit)
 
 
 def data_of(outcome: Outcome) -> str:
@@ -176,15 +180,20 @@ def _others(claim: ClaimView) -> str:
     if claim.state == "mixed":
         told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         return f"its {len(views)} predictions: {told}"
-    words = {
-        "supported": "support it",
-        "contradicted": "contradict it",
-        "holds": "hold",
-        "does not hold": "do not hold",
-        "inconclusive": "are undecided",
-    }
+    count = states.count(claim.state)
+    one, several = _TOGETHER.get(claim.state, (claim.state, claim.state))
     kind = "facts" if claim.is_fact else "predictions"
-    return f"{states.count(claim.state)} of {len(views)} {kind} {words.get(claim.state, claim.state)}"
+    return f"{count} of {len(views)} {kind} {one if count == 1 else several}"
+
+
+_TOGETHER = {
+    "supported": ("supports it", "support it"),
+    "contradicted": ("contradicts it", "contradict it"),
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not hold", "do not hold"),
+    "inconclusive": ("is undecided", "are undecided"),
+}
+"""What one of a claim's predictions does that has the claim's state, and what several do."""
 
 
 def contradiction(claim: ClaimView, brief: bool = False) -> str:
@@ -202,13 +211,25 @@ def contradiction(claim: ClaimView, brief: bool = False) -> str:
         "" if view.is_fact else f" (median {text.escape('; '.join(number_of(view, each) for each in view.outcomes))})"
     )
     more = "".join(f"; {each}" for each in (depends(view), _others(claim)) if each)
-    against = claim.opposed
-    but = "" if against is None else f" But: {text.inline(against.spec.says)} True in {_each(against)}."
+    but = against(claim)
     if brief:
-        return f"[{text.inline(view.spec.says)} {found}{more}.{but}]{{.below}}"
+        more = f"; {depends(view)}" if depends(view) else ""
+        return f"[{text.inline(view.spec.says)} {found}{more}.{but}]{{.reason}}"
     return (
-        f"[{name}: {text.inline(view.spec.says)} {found}{sizes}, wanted {region_of(view.spec)}{more}.{but}]{{.below}}"
+        f"[{name}: {text.inline(view.spec.says)} {found}{sizes}, wanted {region_of(view.spec)}{more}.{but}]{{.reason}}"
     )
+
+
+def against(claim: ClaimView) -> str:
+    """What speaks against a mixed claim that is quoted by what supports it, as a sentence after a space."""
+    other = claim.opposed
+    return "" if other is None else f" But: {text.inline(other.spec.says)} True in {_each(other)}."
+
+
+def note_of(claim: ClaimView) -> str:
+    """Why a claim was not run, as its deciding prediction's verdict notes it ("it needs a GPU"); or empty."""
+    note = claim.deciding.row.get("note") if claim.deciding is not None else None
+    return text.escape(re.sub(r"^part \w+: ", "", note)) if note else ""
 
 
 def found(claim: ClaimView) -> str:

@@ -42,7 +42,7 @@ def registration_line(view: ReportView) -> str:
     fresh = all(words.endswith("judged on seeds that nothing had used") for words, _ in found)
     if len(found) > 1 and fresh and len(numbers) == len(all_of_them):
         few, most = min(numbers), max(numbers)
-        return f"each study's last, from registration {few} of {few} to {most} of {most}, judged on seeds that nothing had used"
+        return f"the last of each study's {few} to {most} registrations, judged on seeds that nothing had used"
     return "; ".join(f"{words} ({_studies(len(names))})" if len(found) > 1 else words for words, names in found)
 
 

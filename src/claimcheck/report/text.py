@@ -29,6 +29,12 @@ _CITATION = re.compile(rf"(-?(?<![\w@\\])@{KEY}\b)")
 Links = tuple[re.Pattern[str], Mapping[str, str]]
 """A pattern, and where a link leads from each text that it matches."""
 
+DIGITS = 4
+"""Significant digits of a region's ends, and at most of an interval's."""
+
+MOST_ZEROS = 6
+"""With so few decimals a small number is written out, as the others of its interval are."""
+
 NO_LINKS: Links = (re.compile(r"(?!)"), {})
 
 
@@ -121,7 +127,8 @@ def number(value: float | None, digits: int = 3, decimals: int | None = None) ->
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else f"{_MINUS}∞"
-    if value != 0 and not 1e-4 <= abs(value) < 1e7:
+    small_beside_others = decimals is not None and decimals <= MOST_ZEROS
+    if value != 0 and not (1e-4 <= abs(value) < 1e7 or (small_beside_others and abs(value) < 1e7)):
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         power = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
@@ -133,14 +140,21 @@ def number(value: float | None, digits: int = 3, decimals: int | None = None) ->
         text = text.rstrip("0").rstrip(".") if "." in text else text
     else:
         text = f"{value:,.{decimals}f}"
-    return "0" if text.strip("-0.") == "" and value == 0 else text.replace("-", _MINUS)
+    if text.strip("-0.") == "":
+        return "0" if value == 0 else text.lstrip("-")
+    return text.replace("-", _MINUS)
 
 
 def decimals_for(low: float | None, high: float | None) -> int | None:
-    """Decimals that show two digits of the half-width of an interval; None where there is no width to go by."""
+    """Decimals that show two digits of the half-width of an interval; None where there is no width to go by.
+
+    No more than make `DIGITS` significant digits of its larger end, where one digit of the half-width is left.
+    """
     if low is None or high is None or not math.isfinite(low) or not math.isfinite(high) or high <= low:
         return None
-    return min(8, max(0, 1 - math.floor(math.log10((high - low) / 2))))
+    two_of_width = 1 - math.floor(math.log10((high - low) / 2))
+    most = DIGITS - 1 - math.floor(math.log10(max(abs(low), abs(high))))
+    return min(8, max(0, min(two_of_width, max(most, two_of_width - 1))))
 
 
 def estimate(value: float | None, low: float | None, high: float | None) -> str:
@@ -164,15 +178,31 @@ def region(ends: Iterable[float | None], closed: bool = False) -> str:
     """
     low, high = ends
     if low is None:
-        return f"{'at most' if closed else 'below'} {number(high, 8)}"
+        return f"{'at most' if closed else 'below'} {number(high, DIGITS)}"
     if high is None:
-        return f"{'at least' if closed else 'above'} {number(low, 8)}"
+        return f"{'at least' if closed else 'above'} {number(low, DIGITS)}"
     centre, half = (low + high) / 2, (high - low) / 2
     if half == 0:
         return number(low, 8)
     if abs(centre) > 0 and half < 1e-3 * abs(centre):
         return f"{number(float(f'{centre:.6g}'), 8)} ± {number(float(f'{half:.2g}'), 2)}"
-    return f"{number(low, 8)} to {number(high, 8)}" if closed else f"between {number(low, 8)} and {number(high, 8)}"
+    shown = number(low, DIGITS), number(high, DIGITS)
+    return f"{shown[0]} to {shown[1]}" if closed else f"between {shown[0]} and {shown[1]}"
+
+
+def with_unit(words: str, unit: str) -> str:
+    """A number and its unit, in the singular after a lone 1: "above 1 point", "between 0 and 1 points"."""
+    if not unit:
+        return words
+    one = re.search(rf"(?:^|(?:above|below|at least|at most) ){_MINUS}?1$", words)
+    return f"{words} {_PLURAL.sub(_singular, unit) if one else unit}"
+
+
+def _singular(found: re.Match[str]) -> str:
+    return found[1]
+
+
+_PLURAL = re.compile(r"^((?:percentage )?(?:point|decade|octave|nat|update|step|epoch|weight|factor|learning rate))s\b")
 
 
 def value(entry: Any) -> str:
