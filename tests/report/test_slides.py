@@ -9,16 +9,18 @@ import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.report import phrases
+from claimcheck.report import convert, phrases, slides
 from claimcheck.report.gather import ReportView, gather
 from claimcheck.report.slides import build_slides
 from claimcheck.results.state import Collection, Results
 from claimcheck.spec.config import Config
+from claimcheck.spec.models import FigureSpec
 
 Find = Callable[..., tuple[Config, dict[str, Results]]]
 
@@ -88,12 +90,16 @@ def pages_of(pdf: Path) -> list[str]:
     return [" ".join(page.split()) for page in done.stdout.split("\f")[:-1]]
 
 
-def test_a_title_then_one_slide_a_claim_in_the_lectures_order(deck: Deck, pages: list[str], seen: ReportView) -> None:
+def test_a_title_and_the_counts_then_one_slide_a_claim_in_the_lectures_order(
+    deck: Deck, pages: list[str], seen: ReportView
+) -> None:
     told = [claim for claim in seen.claims.values() if claim.state != "planned"]
     assert len(told) == 10
-    assert len(deck.slides) == len(pages) == 1 + len(told)
+    assert len(deck.slides) == len(pages) == 2 + len(told)
     assert deck.slides[0][0] == "Nets & <b>depth</b>"
-    for slide, page, claim in zip(deck.slides[1:], pages[1:], told, strict=True):
+    assert deck.slides[1][0] == "11 claims, counted"
+    assert "1 ◩ mixed" in " ".join(deck.slides[1])
+    for slide, page, claim in zip(deck.slides[2:], pages[2:], told, strict=True):
         plain = claim.says.split("$")[0].split("`")[0].strip()
         assert slide[0].startswith(plain)
         assert plain in page
@@ -201,3 +207,37 @@ def test_slides_of_another_report_are_taken_away(project: Path, find: Find, tmp_
             path.rename(collection.report / path.name)
     view.publish_report(collection)
     assert (config.reports / "slides.pdf").read_bytes() == (collection.report / "slides.pdf").read_bytes()
+
+
+def test_a_slide_says_what_was_measured_and_what_came_out(deck: Deck, pages: list[str]) -> None:
+    (slide,) = [slide for slide in deck.slides if slide[0] == "Noise is large."]
+    assert slide[1].endswith("The mean is above ten.")
+    assert slide[2].startswith("True in 0 of 16 runs")
+    assert any("The mean is above ten. True in 0 of 16 runs" in page for page in pages)
+
+
+def test_words_too_long_for_their_box_are_set_smaller_and_others_are_not() -> None:
+    def slide(letters: int) -> str:
+        words = f"<p:txBody><a:bodyPr /><a:t>{'x' * letters}</a:t></p:txBody>"
+        return f'<p:sp><p:ph idx="2" type="body" />{words}</p:sp><p:pic></p:pic>'
+
+    assert convert._fitted(slide(400)) == slide(400)
+    assert 'fontScale="70000"' in convert._fitted(slide(960))
+
+
+@pytest.mark.parametrize(("part", "chosen"), [("second", "of-second"), ("first", "of-first"), ("third", "of-first")])
+def test_a_slide_shows_the_figure_of_what_decided_its_claim(part: str, chosen: str) -> None:
+    figures = [
+        FigureSpec(id=f"of-{name}", caption="c", alt="a", part=name, claims=["a"]) for name in ("first", "second")
+    ]
+    study = SimpleNamespace(figures=[(figure, Path("x.svg")) for figure in figures])
+    deciding = SimpleNamespace(spec=SimpleNamespace(part=part), measured=True)
+    assert slides._figure(study, SimpleNamespace(id="a", deciding=deciding)).id == chosen
+    deciding.measured = False
+    assert slides._figure(study, SimpleNamespace(id="a", deciding=deciding)) is None, "nothing decided it"
+
+
+def test_a_claim_that_needs_a_gpu_says_so() -> None:
+    deciding = SimpleNamespace(row={"note": "part cards: it needs a GPU"}, measured=False, is_fact=False)
+    claim = SimpleNamespace(deciding=deciding, lecture=None, state="not run")
+    assert slides.Slide(claim, None).found == "It was not run here: it needs a GPU."

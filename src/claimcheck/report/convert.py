@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -158,18 +159,37 @@ def _dated(pptx: bytes, timestamp: int) -> bytes:
         for name in read.namelist():
             content = read.read(name)
             if name.startswith("ppt/slides/") and name.endswith(".xml"):
-                content = _PATH_IN_ALT.sub(r'\1"', content.decode("utf-8")).encode("utf-8")
+                content = _fitted(_PATH_IN_ALT.sub(r'\1"', content.decode("utf-8"))).encode("utf-8")
             archive.writestr(zipfile.ZipInfo(name, date), content, zipfile.ZIP_DEFLATED)
     return written.getvalue()
+
+
+_ROOM = {"title": 180, "body": 480}
+"""Letters that a slide's title and the words above its picture have room for in their own type."""
+
+_SHAPE = re.compile(r'<p:sp>.*?<p:ph [^>]*?type="(title|body)".*?</p:sp>', re.DOTALL)
+
+
+def _fitted(slide: str) -> str:
+    """A slide with a picture whose longer words are set in smaller type, so that they stay in their boxes."""
+    return _SHAPE.sub(_shrunk, slide) if "<p:pic>" in slide else slide
+
+
+def _shrunk(shape: re.Match[str]) -> str:
+    letters = sum(map(len, re.findall(r"<a:t>([^<]*)</a:t>", shape[0])))
+    if letters <= _ROOM[shape[1]]:
+        return shape[0]
+    scale = int(100 * math.sqrt(_ROOM[shape[1]] / letters)) * 1000
+    return re.sub(r"<a:bodyPr ?/>", f'<a:bodyPr><a:normAutofit fontScale="{scale}"/></a:bodyPr>', shape[0], count=1)
 
 
 _LAYOUT = "ppt/slideLayouts/slideLayout8.xml"
 """pandoc's layout of a slide with words and a picture, "Content with Caption"."""
 
-_PLACES = ((457200, 205000, 8229600, 830000), (457200, 1745000, 8229600, 3200000), (457200, 1060000, 8229600, 660000))
+_PLACES = ((457200, 130000, 8229600, 940000), (457200, 2170000, 8229600, 2850000), (457200, 1070000, 8229600, 1080000))
 """Where its title, picture and words stand, each over the whole width: left, top, width and height in 1/914400 inch."""
 
-_SIZES = {'sz="1500" b="1"': 'sz="2200" b="1"', '<a:defRPr sz="1050"/>': '<a:defRPr sz="1400"/>'}
+_SIZES = {'sz="1500" b="1"': 'sz="2000" b="1"', '<a:defRPr sz="1050"/>': '<a:defRPr sz="1200"/>'}
 """The type of its title and its words, in hundredths of a point."""
 
 
@@ -177,7 +197,7 @@ _WORDS_ALONE = "ppt/slideLayouts/slideLayout2.xml"
 """pandoc's layout of a slide with words alone, "Title and Content"."""
 
 _STYLES = (
-    '<a:lvl1pPr algn="l"><a:defRPr sz="2200" b="1"/></a:lvl1pPr>',
+    '<a:lvl1pPr algn="l"><a:defRPr sz="2000" b="1"/></a:lvl1pPr>',
     '<a:lvl1pPr><a:defRPr sz="1800"/></a:lvl1pPr>',
 )
 """How its title and its words are set: the title as on the slides with pictures."""

@@ -1,4 +1,4 @@
-"""Slides for a lecture: a claim each, in the lecture's order, as slides.pptx (to be edited) and slides.pdf.
+"""Slides for a lecture: the counts, then a claim each, in the lecture's order, as slides.pptx (to be edited) and slides.pdf.
 
 Both are made from one Markdown source. Figures are those that were drawn for projection. Nothing is judged here, and no
 number is typed.
@@ -40,17 +40,24 @@ class Slide:
         return max(counts, default=None)
 
     @property
+    def asked(self) -> str:
+        """What was measured, as the deciding prediction says it; empty where nothing was."""
+        deciding = self.claim.deciding
+        return text.inline(deciding.spec.says) if deciding is not None and deciding.measured else ""
+
+    @property
     def found(self) -> str:
         """What was found, in one line; why there is nothing, where nothing was measured."""
         said = phrases.found(self.claim)
         if said:
-            return said
+            return f"{said}{phrases.against(self.claim)}"
         reason = self.claim.lecture.not_testable if self.claim.lecture else None
         if reason:
             return text.inline(reason)
-        return (
-            "No study has tested it yet." if self.claim.state == "planned" else "There is no result of it as it stands."
-        )
+        if self.claim.state == "planned":
+            return "No study has tested it yet."
+        note = phrases.note_of(self.claim)
+        return f"It was not run here: {note}." if note else "There is no result of it as it stands."
 
 
 def build_slides(
@@ -79,7 +86,7 @@ def build_slides(
     shown = build.shown(results, only)
     seen = gather(config, results if only is None else shown)
     chosen = choose(seen, claims, sections)
-    pptx, pdf = _make(seen, chosen, config.studies_dir)
+    pptx, pdf = _make(seen, chosen, config.studies_dir, counted=not (claims or sections))
     if claims or sections:
         stem = config.reports / f"slides-{'-'.join([*sections, *claims])[:80]}"
         targets = [stem.with_name(f"{stem.name}{Path(name).suffix}") for name in SLIDES]
@@ -131,12 +138,25 @@ def _slide(seen: ReportView, section: Section, claim: ClaimView) -> Slide:
     )
     if study is None or not study.current:
         return Slide(claim, section, study)
+    return Slide(claim, section, study, _figure(study, claim))
+
+
+def _figure(study: StudyView, claim: ClaimView) -> FigureSpec | None:
+    """The claim's first figure, of those that draw what decided it if there are any; none where nothing did."""
+    deciding = claim.deciding
+    if deciding is None or not deciding.measured:
+        return None
     drawn = [figure for figure, path in study.figures if path is not None and claim.id in figure.claims]
-    return Slide(claim, section, study, drawn[0] if drawn else None)
+    own = [figure for figure in drawn if figure.part is not None and figure.part == deciding.spec.part]
+    return next(iter(own or drawn), None)
 
 
-def _make(seen: ReportView, slides: Sequence[Slide], studies_dir: Path) -> tuple[bytes, bytes]:
-    """Both documents, set in a folder of their own."""
+def _make(seen: ReportView, slides: Sequence[Slide], studies_dir: Path, counted: bool) -> tuple[bytes, bytes]:
+    """Both documents, set in a folder of their own.
+
+    Args:
+        counted: open with a slide that counts the claims by verdict.
+    """
     with tempfile.TemporaryDirectory(prefix="claimcheck-slides-") as name:
         folder, time = Path(name), build.timestamp(seen)
         (folder / "pictures").mkdir()
@@ -151,7 +171,9 @@ def _make(seen: ReportView, slides: Sequence[Slide], studies_dir: Path) -> tuple
         names = {
             "view": seen,
             "slides": slides,
-            "facts": summary.facts(seen),
+            "counted": counted,
+            "counts": seen.counts(),
+            "groups": summary.groups(seen),
             "registration_words": summary.registration_words,
             "rehearsal": seen.scale == "smoke",
         }
