@@ -1,5 +1,6 @@
 """The table of a study's designs."""
 
+from claimcheck.report import pages
 from claimcheck.report.gather import PartView
 from claimcheck.spec.parts import Factor, ScaledPart
 
@@ -10,3 +11,13 @@ def test_units_are_said_of_each_data_set_where_they_differ():
     uneven = PartView(ScaledPart(name="training", factors=factors, seeds=5, seeds_on={"digits": 2, "mnist1d_pool": 5}))
     assert (alike.units, alike.models) == ("5", 30)
     assert (uneven.units, uneven.models) == ("2 on digits, 5 on MNIST-1D", 21)
+
+
+def test_settings_name_the_data_sets_that_are_used_and_no_long_nested_ones():
+    settings = {
+        "examples": {"mnist1d_pool": {"train": 300}, "fashion_mnist": {"train": 9}},
+        "cifar10": {"width": 3},
+        "kept": {f"all_but_{letter * 9}": [letter] for letter in "abcdefgh"},
+    }
+    part = ScaledPart(name="p", factors={"dataset": Factor(values=["mnist1d_pool"])}, settings=settings, seeds=2)
+    assert pages.fixed(PartView(part)).replace("\\", "") == "*examples* MNIST-1D (train 300); *kept* as in study.yaml"

@@ -5,26 +5,50 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from claimcheck.data.names import title
+from claimcheck.data.names import TITLES, title
 from claimcheck.report import phrases, text
-from claimcheck.report.gather import Outcome, PartView, PredictionView, ReportView, StudyView
+from claimcheck.report.gather import ClaimView, Outcome, PartView, PredictionView, ReportView, StudyView
 from claimcheck.results.commands import options as typed
 from claimcheck.spec.models import FigureSpec
 
 MOST_FIGURES = 2
 """Of a study's spread; the others stand with the detail."""
 
+LONGEST = 110
+"""Letters of a setting that the table of designs shows; of a longer one it names where it stands."""
 
-def best_figures(study: StudyView) -> list[tuple[FigureSpec, Path]]:
-    """The figures that together illustrate the most claims, one after the other, in the study's order."""
-    drawn = [(figure, path) for figure, path in study.figures if path is not None]
+
+def best_figures(study: StudyView, but: FigureSpec | None = None) -> list[tuple[FigureSpec, Path]]:
+    """The figures that together illustrate most of what a reader asks for, one after the other, in the study's order.
+
+    Contradicted claims count for more than mixed ones and these for more than the others; what draws the runs that
+    decided a claim counts for more than what does not.
+
+    Args:
+        but: a figure that stands elsewhere.
+    """
+    drawn = [(figure, path) for figure, path in study.figures if path is not None and figure is not but]
     best: list[tuple[FigureSpec, Path]] = []
     shown: set[str] = set()
     while len(best) < MOST_FIGURES and len(best) < len(drawn):
         rest = [each for each in drawn if each not in best]
-        best.append(max(rest, key=lambda each: len(set(each[0].claims) - shown)))  # the first of those that add alike
+        best.append(max(rest, key=lambda each: _worth(each[0], study, shown)))  # the first of those that add alike
         shown.update(best[-1][0].claims)
     return [each for each in drawn if each in best]
+
+
+_WORTH = {"contradicted": 100, "does not hold": 100, "mixed": 10}
+"""How much a claim's state counts; any other counts 1."""
+
+
+def _worth(figure: FigureSpec, study: StudyView, shown: set[str]) -> int:
+    """What a figure adds to those that illustrate the claims `shown`."""
+    new = [claim for claim in study.claims if claim.id in figure.claims and claim.id not in shown]
+    return sum(_WORTH.get(claim.state, 1) * (2 if _draws_what_decided(figure, claim) else 1) for claim in new)
+
+
+def _draws_what_decided(figure: FigureSpec, claim: ClaimView) -> bool:
+    return figure.part is not None and claim.deciding is not None and figure.part == claim.deciding.spec.part
 
 
 def more_figures(study: StudyView) -> list[tuple[FigureSpec, Path]]:
@@ -86,12 +110,45 @@ def _name(identifier: str) -> str:
 def _values(values: list[Any]) -> str:
     if len(values) > 12 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         return text.escape(f"{len(values)} values from {text.value(min(values))} to {text.value(max(values))}")
-    return text.escape(text.value(values))
+    return text.escape(", ".join(_plain(each, set()) for each in values))
 
 
 def fixed(part: PartView) -> str:
-    """The settings that all runs share."""
-    return "; ".join(f"{_name(k)} {text.escape(text.value(v))}" for k, v in part.part.settings.items()) or "–"
+    """The settings that all runs share: of data sets that are used, and long lists of lists only by name."""
+    factor = part.part.factors.get("dataset")
+    unused = set(TITLES) - set(factor.values) if factor else set()
+    pieces = []
+    for name, setting in part.part.settings.items():
+        if name not in unused:
+            words = _plain(setting, unused)
+            told = words if len(words) <= LONGEST else "as in study.yaml"
+            pieces.append(f"*{text.escape(_word(name))}* {text.escape(told)}")
+    return "; ".join(pieces) or "–"
+
+
+def _word(name: str) -> str:
+    """A key or level as a word; a data set by its title."""
+    return title(name) if name in TITLES else name.replace("_", " ")
+
+
+def _plain(setting: Any, unused: set[str]) -> str:
+    """A setting as words, levels below it in brackets."""
+    if isinstance(setting, str):
+        return _word(setting)
+    if isinstance(setting, list | tuple):
+        return ", ".join(_plain(each, unused) for each in setting) or "none"
+    if not isinstance(setting, dict):
+        return text.value(setting)
+    kept = {name: each for name, each in setting.items() if name not in unused}
+    return (
+        ", ".join(
+            f"{_word(name)} ({_plain(each, unused)})"
+            if isinstance(each, dict | list)
+            else f"{_word(name)} {_plain(each, unused)}"
+            for name, each in kept.items()
+        )
+        or "none"
+    )
 
 
 def cost(study: StudyView) -> str:

@@ -90,11 +90,18 @@ def share_bar(counts: dict[str, int]) -> str:
             paint = f'fill="{COLOURS[state]}"' if filled else pale
             fields.append(
                 f'<rect class="{"ink" if filled else "pale"} {slug(state)}" x="{x + 1:.1f}" y="1" '
-                f'width="{max(width - 2, 1):.1f}" height="20" {paint}/>'
+                f'width="{max(width - 2, 1):.1f}" height="20" {paint}/>{_field_label(x, width, counts[state], state, filled)}'
             )
             x += width
     told = "; ".join(f"{counts[state]} {state}" for state in STATES if counts.get(state))
     return picture(640, 22, "share", f"All claims by outcome: {told}", "".join(fields))
+
+
+def _field_label(x: float, width: float, count: int, state: str, filled: bool) -> str:
+    """How many claims a field of the bar stands for, and of what where there is room; nothing where there is none."""
+    words = next((each for each in (f"{count} {state}", str(count)) if 6 * len(each) + 6 <= width), "")
+    paint = 'class="on-ink" fill="#fff"' if filled else 'class="on-pale" fill="#333"'
+    return f'<text {paint} x="{x + width / 2:.1f}" y="15" text-anchor="middle">{words}</text>' if words else ""
 
 
 def label(x: float, y: float, words: str, anchor: str, kind: str, bold: bool = False) -> str:

@@ -20,7 +20,7 @@ local function span_function(span)
   local first = span.classes[1]
   if first == "verdict" then
     return "#verdict(" .. quoted(span.classes[2]) .. ")"
-  elseif first == "aside" or first == "below" or first == "chapter" or first == "count" or first == "another" then
+  elseif first == "aside" or first == "below" or first == "chapter" or first == "count" or first == "another" or first == "reason" then
     return "#" .. first
   end
 end
@@ -89,6 +89,8 @@ local function is_section(row)
   return span and span.tag == "Span" and span.classes:includes("section") and span
 end
 
+local LONG = 600 -- letters of a cell that may break across pages
+
 -- A table written out by itself: column widths as fractions, a repeated head, rows that do not break across
 -- pages; a short table stays on one page.
 function Table(t)
@@ -122,7 +124,8 @@ function Table(t)
         table.insert(out, string.format("table.header(level: 2, section-row(%d, [%s])), ", #t.colspecs, cell_content(row.cells[1])))
       else
         for _, cell in ipairs(row.cells) do
-          table.insert(out, "[" .. cell_content(cell) .. "], ")
+          local long = #pandoc.utils.stringify(pandoc.Div(cell.contents)) > LONG
+          table.insert(out, (long and "table.cell(breakable: true)[" or "[") .. cell_content(cell) .. "], ")
         end
       end
     end

@@ -40,10 +40,12 @@
 
   const tell = () => { told.textContent = `${said.size} of ${rows.length} answered`; };
   const others = [...document.querySelectorAll("main > section, main > h2, #contents")].filter((each) => each.id !== "outline");
+  const columns = table.tHead.rows[0].cells.length;
   const cover = (on) => {
     document.body.classList.toggle("predicting", on);
     for (const each of others) each.hidden = on;
     for (const button of table.querySelectorAll("th button")) button.disabled = on; // sorting would tell
+    for (const cell of table.querySelectorAll("tr.section td")) cell.colSpan = on ? 2 : columns;
     offer.hidden = on;
     bar.hidden = !on;
   };
