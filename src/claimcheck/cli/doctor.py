@@ -100,7 +100,9 @@ def _data(data_dir: Path) -> list[Check]:
             continue
         damaged = [path.name for path, fault in wrong.items() if fault == "damaged"]
         found = f"damaged: {', '.join(damaged)}" if damaged else "not downloaded"
-        checks.append(Check(f"data {name}", "missing", f"{found}; run: claimcheck data fetch {name} (where a study uses it)"))
+        checks.append(
+            Check(f"data {name}", "missing", f"{found}; run: claimcheck data fetch {name} (where a study uses it)")
+        )
     return checks
 
 
