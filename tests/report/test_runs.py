@@ -169,7 +169,7 @@ def test_controls_are_shown_and_one_that_passed_is_told(seen: ReportView, source
         ),
         (
             {"number": None, "of": 1, "offset": 0, "first_seed": 0},
-            "draft: not registered as it stands; judged on seeds seen before",
+            "draft: not registered as it stands; nothing vouches that its seeds had not been seen",
         ),
         ({"number": 1, "of": 1, "offset": 0, "first_seed": 0}, "registration 1 of 1, judged on seeds from 0"),
         (

@@ -16,7 +16,7 @@ def registration_words(registration: dict[str, Any]) -> str:
     """Which registration verdicts are of, and what had been seen of its seeds."""
     number, offset = registration["number"], registration["offset"]
     if number is None:
-        return "draft: not registered as it stands; judged on seeds seen before"
+        return "draft: not registered as it stands; nothing vouches that its seeds had not been seen"
     words = f"registration {number} of {registration['of']}, judged on"
     if registration["first_seed"] < FIRST_BLOCK:
         return f"{words} seeds from {text.number(registration['first_seed'], 9)}"
