@@ -70,7 +70,7 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
             figure, others = draw(plot, rows, projected=True)
             problems += [f"on a slide, {problem}" for problem in others]
             written.append(save_projected(figure, target / spec.id))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             place = place_in(study.folder, error)
             failed.append(f"figure {spec.id!r}{place}: {type(error).__name__}: {error}")
             continue

@@ -151,7 +151,7 @@ def reached(tree: ast.Module, roots: Iterable[str]) -> list[ast.stmt]:
                 found.append(node)
                 waiting += _names_in(node)
     found = [_needed(node, seen) for node in found]
-    return sorted(found, key=lambda node: node.lineno)
+    return sorted(found, key=lambda node: (node.lineno, node.col_offset))
 
 
 def _needed(node: ast.stmt, names: set[str]) -> ast.stmt:

@@ -242,7 +242,7 @@ def perform(study: Study, part: ScaledPart, piece: design.EnsembleDesign, runs: 
         function(runs, context)
     except ClaimcheckError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ClaimcheckError(
             f"failed in rehearsal on {piece.name} ({type(error).__name__}: {error})",
             where=f"{study.folder / 'runs.py'}: {name}",

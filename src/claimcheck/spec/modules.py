@@ -36,12 +36,12 @@ def study_module(folder: Path, name: str) -> ModuleType:
         return importlib.import_module(f"{_package(Path(folder).resolve())}.{name}")
     except ClaimcheckError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a study that exits would end a step as if it were done
         fault = f"cannot be imported{place_in(folder, error)} ({type(error).__name__}: {error})"
         raise ClaimcheckError(fault, where=path) from error
 
 
-def place_in(folder: Path, error: Exception) -> str:
+def place_in(folder: Path, error: BaseException) -> str:
     """ " at runs.py:31 in fit", where the error passed last through the study in `folder`; empty where it did not."""
     root = Path(folder).resolve()
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve().parent == root]
@@ -70,12 +70,12 @@ def answer(question: Callable[[Any], Any], records: Any, path: Path, where: str)
             expected=f"one of {', '.join(map(str, records.columns))}",
             hint=closest(name, map(str, records.columns)),
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         fault = f"failed{_line_in(error, path)} ({type(error).__name__}: {error})"
         raise ClaimcheckError(fault, where=where) from error
 
 
-def _line_in(error: Exception, path: Path) -> str:
+def _line_in(error: BaseException, path: Path) -> str:
     """ " in line N" of the file, where the error passed through it."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.resolve()]
     return f" in line {lines[-1]}" if lines else ""
