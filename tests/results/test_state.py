@@ -202,6 +202,15 @@ def test_an_error_is_quoted_with_its_log(locate):
     assert last_failure(locate("coin")).endswith("run.log, which ends: disk full")
 
 
+def test_of_a_run_in_pieces_the_log_of_the_one_that_failed_is_named(locate):
+    walk = locate("walk")
+    digest = walk.parts["walks"].digest
+    _log(walk, f"run-walks-{digest}-1-of-2", "claimcheck: disk full\n")
+    _log(walk, f"run-walks-{digest}-2-of-2", "walk: a piece in results\n")
+    _log(walk, "run-walks-0123456789abcdef-1-of-2", "claimcheck: of an earlier source\n")
+    assert last_failure(walk).endswith(f"run-walks-{digest}-1-of-2.log, which ends: disk full")
+
+
 def test_a_kill_leaves_a_log_and_nothing_else(locate):
     _log(locate("coin"), "run", "")
     assert "to run it did not end well" in last_failure(locate("coin"))

@@ -77,11 +77,25 @@ def last_failure(results: Results) -> str:
     """
     made = {"run": results.has_records(), "judge": results.judged(), "plot": results.drawn()}
     for step, there in made.items():
-        log = results.view / f"{step}.log"
-        if there or not log.is_file():
+        log = None if there else _log_of(results, step)
+        if log is None:
             continue
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        last = _last_line(log)
         said = f", which ends: {last.removeprefix('claimcheck: ')[:400]}" if last else ""
         return f"The last attempt to {step} it did not end well; see {log}{said}"
     return ""
+
+
+def _log_of(results: Results, step: str) -> Path | None:
+    """The log of a step; of a run that was cut into jobs the newest of a part that is not there, errors first."""
+    logs = [results.view / f"{step}.log"]
+    for name, files in results.parts.items() if step == "run" else ():
+        if not all(path.is_file() for path in files.files):
+            logs += results.view.glob(f"*-{name}-{files.digest}*.log")
+    found = [log for log in logs if log.is_file()]
+    return max(found, key=lambda log: (_last_line(log).startswith("claimcheck: "), log.stat().st_mtime), default=None)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
