@@ -172,6 +172,18 @@ def test_the_same_results_give_the_same_slides(project: Path, find: Find, made: 
     assert len(Deck(made[0]).times) == 1
 
 
+def test_slides_of_some_claims_that_were_edited_are_kept(project: Path, find: Find) -> None:
+    reports = project / "slides of some"
+    (pptx, _) = build_slides(*find(project, reports=reports), claims=["later"])
+    made = pptx.read_bytes()
+    build_slides(*find(project, reports=reports), claims=["later"])
+    assert [path.name for path in pptx.parent.glob("*.pptx")] == [pptx.name], "the same again is no other deck"
+    pptx.write_bytes(b"edited")
+    build_slides(*find(project, reports=reports), claims=["later"])
+    assert pptx.read_bytes() == made
+    assert pptx.with_stem(f"{pptx.stem}-earlier").read_bytes() == b"edited"
+
+
 def test_some_claims_are_chosen_by_their_ids_and_leave_all_slides_alone(project: Path, find: Find) -> None:
     whole = project / "reports/quick/slides.pptx"
     before = whole.read_bytes()

@@ -94,6 +94,8 @@ def build_slides(
         collection = Collection(config, shown)
         targets = [collection.report / name for name in SLIDES]
     for target, content in zip(targets, (pptx, pdf), strict=True):
+        if (claims or sections) and target.suffix == ".pptx":
+            view.keep_earlier(target, content)
         with write_atomically(target) as temporary:
             temporary.write_bytes(content)
     return targets if claims or sections or not publish else view.publish_slides(collection)

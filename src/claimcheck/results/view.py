@@ -159,8 +159,19 @@ def _keep_edited(path: Path, store: Path) -> None:
     """Give a file that is none of those that the store's reports hold, so that somebody has edited it, another name."""
     if not path.is_file() or sha256(path) in {sha256(made) for made in store.glob(f"report-*/{path.name}")}:
         return
+    _rename(path, "edited")
+
+
+def keep_earlier(path: Path, content: bytes) -> None:
+    """Give a file that is to hold `content` from now on, and holds anything else, another name: it may be edited."""
+    if path.is_file() and path.read_bytes() != content:
+        _rename(path, "earlier")
+
+
+def _rename(path: Path, word: str) -> None:
+    """Put `word`, and a number where that is taken, behind the name."""
     numbers = (f"-{number}" if number > 1 else "" for number in itertools.count(1))
-    path.rename(next(free for number in numbers if not (free := path.with_stem(f"{path.stem}-edited{number}")).exists()))
+    path.rename(next(free for number in numbers if not (free := path.with_stem(f"{path.stem}-{word}{number}")).exists()))
 
 
 def publish_page(collection: Collection) -> Path:
