@@ -50,7 +50,7 @@ def trees(plant, run_planted, tmp_path):
 
 def test_a_copy_is_the_same_bits(trees, capsys):
     assert verify.main(trees.mine, trees.theirs) == 0
-    assert capsys.readouterr().out == "planted: same bits\n1 studies: same bits\n"
+    assert capsys.readouterr().out == "planted: same bits\n1 study: same bits\n"
     assert verify.compare(trees.mine / "planted", trees.theirs / "planted")[0].level == "same bits"
 
 

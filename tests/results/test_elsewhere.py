@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 import pytest
 
+from claimcheck.cli import app
 from claimcheck.results import digests, view
 from claimcheck.results.crate import left_out
+from claimcheck.results.state import Collection
 from claimcheck.spec.config import Config
 
 YEAR = 365 * 24 * 3600
@@ -177,6 +180,30 @@ def test_forced_records_take_the_receipt_of_the_old_ones_away(locate, make):
     assert coin.receipt.is_file()
 
 
+@pytest.mark.parametrize("by", ["run", "merge"])
+def test_a_part_that_is_made_again_by_hand_is_what_the_study_shows(locate, make, by):
+    coin = make(locate("coin"))
+    part, first = coin.parts["tosses"], coin.read_provenance().parts["tosses"].ensembles
+    again = [f"{part.remedy} --force"]
+    if by == "merge":
+        merge = part.remedy.replace("claimcheck run", "claimcheck merge")
+        again = [*(f"{part.remedy} --force --shard {i}/2" for i in (1, 2)), f"{merge} --shards 2"]
+    for _ in range(20):  # on a fast machine it can take as many milliseconds again
+        for command in again:
+            app(shlex.split(command)[1:], standalone_mode=False)
+        if part.read()[1].ensembles != first:
+            break
+    assert coin.read_provenance().parts["tosses"].ensembles == part.read()[1].ensembles != first
+    view.check(coin)
+
+
+def test_pilots_that_are_made_again_by_hand_say_what_to_make_after_them(locate, make, capsys):
+    walk = make(locate("walk"))
+    command = walk.parts["aimed"].remedy
+    app(shlex.split(f"{command.replace('claimcheck run', 'claimcheck tune')} --force")[1:], standalone_mode=False)
+    assert capsys.readouterr().out.endswith(f"of the earlier choice; make them again: {command} --force\n")
+
+
 def test_a_crate_says_what_it_lacks(locate, make, config, tmp_path):
     config = config.model_copy(update={"reports_dir": tmp_path / "reports"})
     make(locate("coin"))
@@ -185,6 +212,25 @@ def test_a_crate_says_what_it_lacks(locate, make, config, tmp_path):
     assert "claimcheck run walk --scale smoke" in lacking[0]
     named = ("report.html", "report.pdf", "evidence.pdf")
     assert all(name in line for name, line in zip(named, lacking[1:], strict=True))
+
+
+def test_a_report_that_was_edited_is_not_packed(locate, make, config, tmp_path):
+    pytest.importorskip("rocrate", reason="rocrate is not installed")
+    from claimcheck.results.crate import export
+
+    config = config.model_copy(update={"reports_dir": tmp_path / "reports"})
+    found = Collection(config, {"coin": make(locate("coin"))})
+    found.report.mkdir(parents=True)
+    for name in ("report.html", "report.pdf", "evidence.pdf", "verdicts.csv"):
+        (found.report / name).write_text(name)
+    view.publish_report(found)
+    page = config.reports / "report.html"
+    page.write_text("another verdict")
+    export(config, found.results, tmp_path / "crate")
+    packed = sorted(path.name for path in (tmp_path / "crate/reports/smoke").iterdir())
+    assert packed == ["evidence.pdf", "report.pdf"]
+    (line,) = left_out(config, found.results)
+    assert line.startswith(f"{page}: not as the pipeline published it, left out (make it again: claimcheck report")
 
 
 def test_a_crate_packs_every_file_that_a_run_may_have_read(locate, make, config, studies, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -87,6 +88,17 @@ def test_what_a_killed_run_had_finished_stays_until_its_part_is_there(outdated, 
     make(locate("walk"), "run")
     prune(collection())
     assert not any(path.exists() for path in kept)
+
+
+def test_what_a_process_is_writing_stays_and_what_a_killed_one_left_goes(outdated, locate, collection):
+    folder = locate("walk").parts["walks"].folder
+    writing, left = (folder / f".walks-0123456789abcdef.records.{name}.tmp.parquet" for name in ("now", "then"))
+    for path in (writing, left):
+        path.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    prune(collection())
+    assert writing.exists()
+    assert not left.exists()
 
 
 def test_other_scales_strangers_and_the_view_are_left_alone(outdated, collection, locate, make, config):

@@ -143,6 +143,21 @@ def test_a_module_in_a_folder_of_the_study_counts_with_what_it_imports(folder, w
     assert reached(folder, "rounded") != first
 
 
+@pytest.mark.parametrize("words", ["from .tables import WIDTHS", "from .tables.widths import WIDTHS"])
+def test_what_a_folder_of_the_study_executes_when_it_is_imported_counts(folder, words):
+    (folder / "tables").mkdir()
+    (folder / "tables" / "__init__.py").write_text("from .widths import WIDTHS\n\nWIDTHS.append(2)\n")
+    (folder / "tables" / "widths.py").write_text("WIDTHS = [1]\n")
+    replaced(folder, "from .formats import FORMATS as WIDTHS", words)
+    first = reached(folder, "rounded")
+    assert set(first) == {"runs.py", "tables/__init__.py", "tables/widths.py"}
+    replaced(folder, "append(2)", "append(3)", "tables/__init__.py")
+    second = reached(folder, "rounded")
+    assert second != first
+    replaced(folder, "[1]", "[4]", "tables/widths.py")
+    assert reached(folder, "rounded") != second
+
+
 def test_modules_of_the_package_are_followed_from_what_is_reached(folder):
     found = sources.reach(folder, "runs", ["drawn"])
     assert "claimcheck.theory.slopes" in found.hashes

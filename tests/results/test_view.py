@@ -222,3 +222,16 @@ def test_slides_that_somebody_has_edited_are_kept_under_another_name(locate, con
         publish(found)
         assert (quick.reports / kept).read_text() == f"edited {times}"
         assert slides.read_text() == "slides.pptx"
+
+
+@pytest.mark.parametrize("publish", [view.publish_report, view.publish_slides])
+def test_slides_that_nobody_has_edited_are_replaced_though_the_store_has_lost_them(locate, config, tmp_path, publish):
+    quick = config.model_copy(update={"scale": "quick", "reports_dir": tmp_path / "reports"})
+    found = Collection(quick, {"coin": locate("coin", scale="quick")})
+    found.report.mkdir(parents=True)
+    for edition in ("first", "second"):  # forced or pruned, the store no longer has the first
+        for name in ("report.html", "report.pdf", "evidence.pdf", "verdicts.csv", "slides.pptx", "slides.pdf"):
+            (found.report / name).write_text(edition)
+        publish(found)
+    assert sorted(path.name for path in quick.reports.glob("slides*")) == ["slides.pdf", "slides.pptx"]
+    assert (quick.reports / "slides.pptx").read_text() == "second"

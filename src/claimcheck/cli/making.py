@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +30,9 @@ from claimcheck.cli.options import (
     takes,
 )
 from claimcheck.errors import ClaimcheckError
+
+if TYPE_CHECKING:
+    from claimcheck.results.state import Results
 
 
 @app.command()
@@ -66,6 +69,7 @@ def run(
                 return
             runner.run_parts(leased_results, wanted, listener, again=force)
     if part is not None:
+        _assemble_again(results, keep_view)
         print(f"{study}: records in {results.parts[part].records}")
         return
     runner.assemble(results)
@@ -85,6 +89,8 @@ def tune(part: PartName, device: str, force: bool, digest: str | None, **options
     with listening(part) as listener, leased_device(device, listener.log) as leased:
         found = results_of(name, device=leased, **options)
         print(f"{part}: choice in {runner.tune_part(found, wanted, listener, again=force)}")
+    if force and digest is None and not found.parts[wanted].missing():
+        print(f"{part}: its records are of the earlier choice; make them again: {found.parts[wanted].remedy} --force")
 
 
 @app.command()
@@ -102,6 +108,17 @@ def merge(
     results = results_of(name, **options)
     parts_of(results, wanted, digest)
     print(f"{part}: records in {runner.join_shards(results, wanted, shards)}")
+    if digest is None:  # by hand: in a pipeline the step that follows assembles
+        _assemble_again(results, keep_view=False)
+
+
+def _assemble_again(results: Results, keep_view: bool) -> None:
+    """Put a study's parts together where that was done before one of them was made again by hand."""
+    from claimcheck.running import runner
+
+    if results.has_records() and not results.missing_parts():
+        runner.assemble(results)
+        publish_unless(results, keep_view)
 
 
 @app.command()

@@ -269,5 +269,5 @@ def main(first: Path, second: Path) -> int:
         if outcome.machines:
             print(f"  made with: {_some(outcome.machines)}")
     worst = LEVELS[max(LEVELS.index(outcome.level) for outcome in found)]
-    print(f"{len(found)} studies: {worst}")
+    print(f"{len(found)} {'study' if len(found) == 1 else 'studies'}: {worst}")
     return 1 if worst == "different" else 0

@@ -16,6 +16,7 @@ from typing import Any
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import make_folder
 from claimcheck.results import digests, view
+from claimcheck.results.commands import report_command
 from claimcheck.results.provenance import Provenance
 from claimcheck.results.state import REPORT, Results
 from claimcheck.spec.config import Config
@@ -71,9 +72,8 @@ def export(config: Config, results: Mapping[str, Results], target: Path) -> Path
     made = []
     for name, each in packed.items():
         made += _study(crate, each, runs[name])
-    for name in REPORT:
-        if (path := config.reports / name).is_file():
-            made.append(_file(crate, path, f"reports/{config.scale}/{name}", f"The report, {path.suffix[1:].upper()}"))
+    for path in view.report_of_pipeline(config):
+        made.append(_file(crate, path, f"reports/{config.scale}/{path.name}", f"The report, {path.suffix[1:].upper()}"))
     _whole_run(crate, workflow, runs, made)
     make_folder(target.parent)
     building = None
@@ -94,8 +94,12 @@ def left_out(config: Config, results: Mapping[str, Results]) -> list[str]:
     """What `export` does not find, in a sentence each, with the command that makes it."""
     missing = [name for name in results if name not in _published(results)]
     lines = [f"{name}: no judged and published results, left out ({results[name].remedy('run')})" for name in missing]
-    reports = [name for name in REPORT if not (config.reports / name).is_file()]
-    return lines + [f"{config.reports / name}: not there, left out (claimcheck report)" for name in reports]
+    packed = view.report_of_pipeline(config)
+    for path in (config.reports / name for name in REPORT):
+        if path not in packed:
+            fault = "not as the pipeline published it" if path.is_file() else "not there"
+            lines.append(f"{path}: {fault}, left out (make it again: {report_command(config, results)})")
+    return lines
 
 
 def _published(results: Mapping[str, Results]) -> dict[str, Results]:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from pathlib import Path
 
 from claimcheck.results.state import STORE, WORK, Collection, Results
 
 _DIGEST = re.compile(r"-[0-9a-f]{16}(\.|$)")
+_TEMPORARY = re.compile(r"\..*\.tmp(\.|$)")
+A_DAY = 24 * 60 * 60.0
+"""Seconds after which a temporary file is no longer that of a process that is writing it, but left by a killed one."""
 
 
 def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
@@ -52,9 +56,15 @@ def superseded(results: Results) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What is ours in a folder: it carries a digest, or is work in progress."""
+    """What is ours in a folder: it carries a digest, or is work in progress; not what is being written just now."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in found if path.name == WORK or _DIGEST.search(path.name)]
+    ours = [path for path in found if path.name == WORK or _DIGEST.search(path.name)]
+    return [path for path in ours if not _TEMPORARY.match(path.name) or _age(path) > A_DAY]
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was last written; 0 where it is gone by now."""
+    return time.time() - path.stat().st_mtime if path.exists() else 0.0
 
 
 def _size(path: Path) -> int:

@@ -65,10 +65,14 @@ def reach(folder: Path, module: str, roots: Iterable[str], package_modules: Iter
         if wanted == done.get(name):
             continue
         done[name] = wanted
-        statements = _statements(_own_file(folder, name), frozenset(wanted))
-        found.hashes[f"{name.replace('.', '/')}.py"] = _hash(statements)
+        file = _own_file(folder, name)
+        statements = _statements(file, frozenset(wanted))
+        found.hashes[file.relative_to(folder).as_posix()] = _hash(statements)
         found.words |= set().union(*map(_texts_in, statements))
-        own, imported, packages = _imports(statements, name.rpartition(".")[0])
+        above = name.rpartition(".")[0]
+        own, imported, packages = _imports(statements, name if file.name == "__init__.py" else above)
+        if above and _own_file(folder, above).is_file():  # Python executes it first
+            own.setdefault(above, set()).add("*")
         engine |= imported
         found.packages |= packages
         for other, names in own.items():
@@ -211,7 +215,9 @@ def _hash(nodes: Iterable[ast.stmt], *more: bytes) -> str:
 
 
 def _own_file(folder: Path, module: str) -> Path:
-    return folder.joinpath(*module.split(".")).with_suffix(".py")
+    """A module's file in a study's folder, whether or not it is there; of a folder in it, its `__init__.py`."""
+    path = folder.joinpath(*module.split("."))
+    return path / "__init__.py" if (path / "__init__.py").is_file() else path.with_suffix(".py")
 
 
 @lru_cache(maxsize=8192)

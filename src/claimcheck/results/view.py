@@ -14,13 +14,17 @@ import shutil
 from pathlib import Path
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import make_folder, read_json, sha256, write_atomically, write_text
+from claimcheck.files import make_folder, read_json, read_text, sha256, write_atomically, write_text
 from claimcheck.results.commands import report_command
 from claimcheck.results.seals import FIGURES
 from claimcheck.results.state import REPORT, SLIDES, STORE, Collection, Results
+from claimcheck.spec.config import Config
 
 NAMES = ("records.parquet", "tuning.parquet", "provenance.json", "verdicts.json", "controls.json")
 """A study's files in the view, beside its figures."""
+
+SLIDES_NOTED = ".slides.sha256"
+"""Beside the report: the checksums of the slides that were published, by which edited ones are known."""
 
 
 def publish(results: Results, into: Path | None = None) -> list[Path]:
@@ -127,6 +131,7 @@ def publish_report(collection: Collection, into: Path | None = None) -> list[Pat
         copy(source, target)
     for target in stale:
         target.unlink(missing_ok=True)
+    _note_slides(config.reports)
     write_text(collection.receipt, "This folder shows the report of the digest in this file's name.\n")
     return list(named.values())
 
@@ -152,14 +157,36 @@ def publish_slides(collection: Collection) -> list[Path]:
     for target in targets:
         _keep_edited(target, collection.config.results / STORE)
         copy(collection.report / target.name, target)
+    _note_slides(collection.config.reports)
     return targets
 
 
+def _note_slides(folder: Path) -> None:
+    """Write down, as sha256sum does, which slides were published: the store may lose those that it made them from."""
+    there = [folder / name for name in SLIDES if (folder / name).is_file()]
+    if there:
+        write_text(folder / SLIDES_NOTED, "".join(f"{sha256(path)}  {path.name}\n" for path in there))
+    else:
+        (folder / SLIDES_NOTED).unlink(missing_ok=True)
+
+
 def _keep_edited(path: Path, store: Path) -> None:
-    """Give a file that is none of those that the store's reports hold, so that somebody has edited it, another name."""
-    if not path.is_file() or sha256(path) in {sha256(made) for made in store.glob(f"report-*/{path.name}")}:
+    """Give a file that is neither noted as published nor one that the store's reports hold (edited, then) another name."""
+    if not path.is_file():
         return
-    _rename(path, "edited")
+    noted = path.with_name(SLIDES_NOTED)
+    ours = {line.split("  ")[0] for line in read_text(noted).splitlines()} if noted.is_file() else set()
+    ours |= {sha256(made) for made in store.glob(f"report-*/{path.name}")}
+    if sha256(path) not in ours:
+        _rename(path, "edited")
+
+
+def report_of_pipeline(config: Config) -> list[Path]:
+    """The published report's files, where they are as the store holds them under the digest that their receipt names."""
+    folders = [config.results / STORE / path.name.replace(".view-", "report-") for path in config.reports.glob(".view-*")]
+    named = [(config.reports / name, folder / name) for name in REPORT for folder in folders]
+    there = [(path, made) for path, made in named if path.is_file() and made.is_file()]
+    return [path for path, made in there if sha256(path) == sha256(made)]
 
 
 def keep_earlier(path: Path, content: bytes) -> None:
