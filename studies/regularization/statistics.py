@@ -55,13 +55,9 @@ def beyond_best_width(records, strength=1.0):
     return error[strength][records["width"].max()] - error[0.0].min(axis=1)
 
 
-def price_of_width(records, strength):
-    """By how much the widest network errs more than the best width, both at one strength of decay."""
-    rows = records[records["strength"] == strength]
-    error = by_seed(rows, "test_error", "width", if_diverged=GUESS)
-    return error[records["width"].max()] - error.min(axis=1)
-
-
-def price_difference(records, ours, theirs):
-    """The price of width at one strength less that at another."""
-    return price_of_width(records, ours) - price_of_width(records, theirs)
+def range_ratio(records, ours, theirs):
+    """The range of the test error over widths at one strength of decay, relative to that at another."""
+    error = by_seed(records, "test_error", ["strength", "width"], if_diverged=GUESS)
+    highest, lowest = error.T.groupby("strength").max().T, error.T.groupby("strength").min().T
+    ranges = highest - lowest
+    return ranges[ours] / ranges[theirs]
