@@ -251,6 +251,20 @@ def test_arms_of_tuning_at_an_edge_or_failed_are_counted() -> None:
     assert "3 of 12 arms chose an end of the grid; 1 of 12 arms failed at every value" in pages.varied(view)
 
 
+def test_arms_of_tuning_at_an_edge_are_named() -> None:
+    part = SimpleNamespace(name="recipe_cnn", tune=SimpleNamespace(factor="learning_rate"))
+    facts = PartFacts.model_construct(arms=12, arms_at_edge=2, arms_failed=0)
+    arms = [("mnist1d_pool", "no_norm", 4.0, 0.1), ("digits", "no_norm", 0.25, 0.0016)]
+    names = ("dataset", "kind", "gain", "learning_rate")
+    ends = tuple(dict(zip(names, arm, strict=True)) for arm in arms)
+    study = SimpleNamespace(
+        spec=None, parts=(PartView(part, facts, ends), PartView(part, facts, ({"learning_rate": 2.0},)))
+    )
+    first, second = summary.tuning(SimpleNamespace(studies=(study,)))
+    assert first["ends"] == "MNIST-1D, no norm, gain 4 (0.1); digits, no norm, gain 0.25 (0.0016)"
+    assert second["ends"] == "all runs (2)"
+
+
 def test_notes_that_name_a_data_set_that_is_not_asked_are_refused(seen: ReportView) -> None:
     study = next(each for each in seen.studies if each.spec.name == "planted")
     functions = notes.functions(study)

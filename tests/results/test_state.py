@@ -97,6 +97,20 @@ def test_a_part_under_another_digest_is_refused_with_the_command_that_makes_it(l
         after.read()
 
 
+def test_arms_whose_choice_is_an_end_of_the_grid_are_read_from_the_pilots_tables(locate, make, change):
+    from claimcheck.report.gather import gather
+
+    change("walk/study.yaml", "values: [0.5, 1.0, 2.0, 4.0]", "values: [0.001]")
+    walk = make(locate("walk"))
+    parts = {part.part.name: part for study in gather(walk.config, {"walk": walk}).studies for part in study.parts}
+    assert parts["walks"].ends == ()
+    assert parts["aimed"].ends == ({"goal": 1.0, "push": 0.001}, {"goal": 2.0, "push": 0.001})
+    assert parts["aimed"].facts.arms_at_edge == len(parts["aimed"].ends)
+    walk.tuning.write_bytes(walk.tuning.read_bytes() + b" ")
+    with pytest.raises(ClaimcheckError, match=r"cut off or changed.*claimcheck run walk --scale smoke"):
+        walk.read_tuning()
+
+
 # ------------------------------------------------------------------------------------------- what a machine lacks
 
 

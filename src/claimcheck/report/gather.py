@@ -23,6 +23,7 @@ from claimcheck.results.reasons import explain, last_failure
 from claimcheck.results.state import Results
 from claimcheck.results.verdicts import read_verdicts
 from claimcheck.results.view import NAMES
+from claimcheck.running.tuning import arm_columns
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Claim, FigureSpec, Lecture, LectureClaim, Prediction, Study
 from claimcheck.spec.parts import ScaledPart
@@ -162,10 +163,15 @@ class ClaimView:
 
 @dataclass(frozen=True)
 class PartView:
-    """One row of a study's design table."""
+    """One row of a study's design table.
+
+    Attributes:
+        ends: arms whose tuned value is an end of the grid, each with its factors' levels and the value.
+    """
 
     part: ScaledPart
     facts: PartFacts | None = None
+    ends: tuple[dict[str, Any], ...] = ()
 
     @property
     def models(self) -> int:
@@ -297,7 +303,7 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
     return StudyView(
         study,
         tuple(claims),
-        tuple(PartView(part, facts.get(part.name)) for part in parts),
+        tuple(PartView(part, facts.get(part.name), _at_ends(part, facts, results)) for part in parts),
         tuple((figure, drawn.get(figure.id)) for figure in study.figures),
         found.provenance,
         results.read_controls() if current else None,
@@ -305,6 +311,14 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
         found.problem,
         found.changed,
     )
+
+
+def _at_ends(part: ScaledPart, facts: Mapping[str, PartFacts], results: Results) -> tuple[dict[str, Any], ...]:
+    """The part's arms whose choice is an end of the grid."""
+    if part.name not in facts or not facts[part.name].arms_at_edge or (table := results.read_tuning()) is None:
+        return ()
+    rows = table[(table["part"] == part.name) & table["at_edge"] & ~table["failed"]]
+    return tuple(rows[[*arm_columns(part), part.tune.factor]].to_dict("records"))
 
 
 def _found(results: Results) -> _Found:

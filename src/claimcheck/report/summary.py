@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from claimcheck.data.names import title
 from claimcheck.report import text
 from claimcheck.report.gather import DECIDED, ReportView, StudyView
 from claimcheck.report.pictures import FACTS
@@ -90,7 +91,7 @@ def _passed(study: StudyView, told: str) -> str:
 
 
 def tuning(view: ReportView) -> list[dict[str, Any]]:
-    """One row a part that tuned: how many arms chose an end of their grid, and how many failed throughout."""
+    """One row a part that tuned: how many arms chose an end of their grid, and which, and how many failed throughout."""
     rows = []
     for study in view.studies:
         for part in study.parts:
@@ -98,8 +99,19 @@ def tuning(view: ReportView) -> list[dict[str, Any]]:
                 facts = part.facts
                 counts = {"arms": facts.arms, "edge": facts.arms_at_edge, "failed": facts.arms_failed}
                 name, factor = (each.replace("_", " ") for each in (part.part.name, part.part.tune.factor))
-                rows.append({"study": study.spec, "part": name, "factor": factor, **counts})
+                ends = [_end(arm, part.part.tune.factor) for arm in part.ends]
+                rows.append({"study": study.spec, "part": name, "factor": factor, "ends": "; ".join(ends), **counts})
     return rows
+
+
+def _end(arm: dict[str, Any], factor: str) -> str:
+    """An arm whose choice is an end of its grid: levels of its factors, and the value."""
+    levels = {name: level for name, level in arm.items() if name != factor}
+    words = [
+        title(level) if isinstance(level, str) else f"{name.replace('_', ' ')} {text.value(level)}"
+        for name, level in levels.items()
+    ]
+    return f"{', '.join(words) or 'all runs'} ({text.value(arm[factor])})"
 
 
 def environment(view: ReportView) -> list[tuple[str, str]]:

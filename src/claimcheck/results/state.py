@@ -266,6 +266,20 @@ class Results:
             )
         return records.read(self.records)
 
+    def read_tuning(self) -> pd.DataFrame | None:
+        """The pilots' tables of the parts that tune, checked as the records are; None for a study without."""
+        from claimcheck.results import records
+
+        if self.tuning is None or not self.tuning.is_file():
+            return None
+        if self.read_provenance().files.get("tuning.parquet") != sha256(self.tuning):
+            raise ClaimcheckError(
+                "was cut off or changed after it was written",
+                where=self.tuning,
+                hint=f"make it again: {self.remedy('run')}",
+            )
+        return records.read(self.tuning)
+
     def read_verdicts(self) -> list[dict]:
         """The verdicts, checked.
 
