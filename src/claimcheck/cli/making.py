@@ -63,11 +63,11 @@ def run(
 
     if missing or piece is not None:
         with listening(study) as listener, leased_device(device, listener.log) as leased:
-            leased_results = results_of(name, device=leased, **options)
+            there = results if leased == device else results_of(name, device=leased, **options)
             if piece is not None:
-                print(f"{study}: {runner.run_shard(leased_results, part, piece, listener, again=force)}")
+                print(f"{study}: {runner.run_shard(there, part, piece, listener, again=force)}")
                 return
-            runner.run_parts(leased_results, wanted, listener, again=force)
+            runner.run_parts(there, wanted, listener, again=force)
     if part is not None:
         _assemble_again(results, keep_view)
         print(f"{study}: records in {results.parts[part].records}")
