@@ -232,8 +232,9 @@ def seeds_of(records):
 def test_every_prediction_has_an_answer_for_every_seed(smoke, name):
     values = answer(name, recording.part_of(smoke, PREDICTIONS[name].part), "smoke")
     assert sorted(values) == seeds_of(smoke)
-    lost = sum(math.isnan(value) for value in values.values())  # a narrow stack of which all ReLUs die has no gradient
-    assert lost <= (len(values) // 2 if name.startswith("narrow") else 0)
+    lost = sum(math.isnan(value) for value in values.values())
+    # At smoke stacks are four units wide: one of which all ReLUs die, as some draw does, has no gradient.
+    assert lost <= (len(values) // 2 if "gradient" in name else 0)
 
 
 JUDGED = [name for name, prediction in PREDICTIONS.items() if prediction.kind != "fact" and prediction.part != "conv"]
