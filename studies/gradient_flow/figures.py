@@ -12,10 +12,10 @@ from claimcheck.theory.slopes import backward_slope, expected_slope, table
 from .statistics import GUESSING
 
 LOOKS = style.looks(["relu", "tanh", "swish", "gelu", "sigmoid"])
-OTHER_VARIANCE = {("tanh", 4.0): {"marker": "D", "linestyle": ":"}}
+OTHER_VARIANCE = {cell: {"marker": "D", "linestyle": ":"} for cell in (("tanh", 4.0), ("gelu", 4.0))}
 """How a second network with an activation differs in looks from the first."""
 
-NAMES = {"relu": "ReLU", "tanh": "tanh", "swish": "Swish", "sigmoid": "sigmoid"}
+NAMES = {"relu": "ReLU", "tanh": "tanh", "swish": "Swish", "sigmoid": "sigmoid", "gelu": "GELU"}
 DATA = {name: title(name) for name in ("digits", "mnist5k", "mnist1d_pool")}
 
 

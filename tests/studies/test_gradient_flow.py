@@ -79,13 +79,29 @@ def test_a_power_of_depth_bends_and_an_exponential_does_not():
 
 
 def test_a_wrong_theory_is_told_from_the_right_one():
-    cells = {"relu": 2.0, "swish": 2.0, "sigmoid": 4.0}
+    cells = {"relu": 2.0, "swish": 2.0, "sigmoid": 4.0, "gelu": 4.0}
     by_layer = {name: -math.log(mean_field.chi_1(name, variance)) for name, variance in cells.items()}
     slopes = [profile(name, cells[name], lambda layer, slope=slope: layer * slope) for name, slope in by_layer.items()]
     records = pd.concat([*slopes, profile("tanh", 1.0, lambda layer: 2 * math.log(layer))], ignore_index=True)
-    for identifier in ("relu-slope-error", "swish-slope-error", "sigmoid-slope-error"):
+    for identifier in (f"{name}-slope-error" for name in cells):
         assert true_in(identifier, records) == 3
         assert [true_in(identifier, records, control=name) for name in ("never", "against")] == [0, 0]
+
+
+def test_gelu_is_above_its_asymptote_where_its_signal_fades_slowly():
+    """By theory's product: at 40 layers beyond the tolerance, as its reference says, at 100 within it; Swish is not."""
+    cells = [("gelu", 2.0), ("gelu", 4.0), ("swish", 2.0)]
+
+    def theory(depth):
+        logs = {cell: mean_field.log_gradients(*cell, depth) for cell in cells}
+        return pd.concat([profile(*cell, lambda layer, own=own: own[layer - 1], depth) for cell, own in logs.items()])
+
+    identifier, quick, full = "gelu-settles-slowly", theory(40), theory(100)
+    reference = ASKED.predictions[identifier].reference[0].value
+    assert answer(identifier, quick).to_list() == pytest.approx([reference] * 3, abs=1e-4)
+    assert [true_in(identifier, rows) for rows in (quick, full)] == [3, 0]
+    assert [true_in(identifier, quick, control=name) for name in ("never", "against")] == [0, 0]
+    assert true_in("gelu-slope-error", quick) == true_in("gelu-slope-error", full) == 3
 
 
 GUESS = math.log(10)
