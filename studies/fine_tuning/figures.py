@@ -55,9 +55,12 @@ def plot_few_examples(records):
 
 def plot_forgetting(records):
     """Accuracy kept on the first task over that on the new one, every run and the means, for scrambled inputs."""
-    rows = records[(records["shift"] == "scrambled") & (records["examples"] == 500)]
     ways = {way: WAYS[way] for way in ("rank1", "whole")}
-    for axis, _, own in style.panels(rows, "dataset", TITLES, height=3.0):
+    rows = records[records["part"].isin(["classifiers", "few"]) & (records["shift"] == "scrambled")]
+    rows = rows[rows["tuned"].isin(list(ways))]
+    rows = rows.assign(panel=rows["dataset"] + rows["examples"].map(" {:.0f}".format))
+    titles = {f"{name} {count}": f"{TITLES[name]}, {count} examples" for name in TITLES for count in (500, 50)}
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=5.0):
         for way, those in own.groupby("tuned"):
             x, y = 100 * those["accuracy"], 100 * those["kept_accuracy"]
             look = {name: LOOKS[way][name] for name in ("color", "marker")}

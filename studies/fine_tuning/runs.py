@@ -111,8 +111,8 @@ def _trials(runs: pd.DataFrame, context, first: First, shifted: Callable[[str], 
             frames.append(found.join(then).assign(source_accuracy=1 - source[rows, 0], source_loss=source[rows, 1]))
     table = pd.concat(frames, ignore_index=True)
     costs, lead = table["source_accuracy"] - table["untuned_accuracy"], table["untuned_accuracy"] - table["accuracy"]
-    gain = table["untuned_loss"] - table["loss"]
-    return table.assign(shift_costs=costs, gap_closed=-lead / costs, untuned_lead=lead, gain=gain)
+    gain, forgotten = table["untuned_loss"] - table["loss"], table["source_accuracy"] - table["kept_accuracy"]
+    return table.assign(shift_costs=costs, gap_closed=-lead / costs, untuned_lead=lead, gain=gain, forgotten=forgotten)
 
 
 def _untuned(first: First, task: Mapping[str, Data]) -> pd.DataFrame:

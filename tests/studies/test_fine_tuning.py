@@ -207,8 +207,9 @@ def tuned(run):
         ("renamed", "rank2_same_rate"): 0.87,
         ("scrambled", "rank1"): 0.6, ("scrambled", "rank2"): 0.7, ("scrambled", "head"): 0.5,
     }.get(arm, 0.9)  # fmt: skip
-    kept = 0.5 if run.tuned == "rank1" else 0.3
+    kept = 0.5 if run.tuned == "rank1" and not few else 0.3
     return {"accuracy": accuracy, "kept_accuracy": kept, "source_accuracy": 0.95, "untuned_accuracy": 0.12,
+            "forgotten": 0.95 - kept,
             "gap_closed": (accuracy - 0.12) / 0.83, "untuned_lead": 0.12 - accuracy, "noise_costs": 0.01,
             "shift_costs": 0.83, "share": SHARES.get(run.tuned, 1.0)}  # fmt: skip
 
@@ -223,7 +224,7 @@ def used(run):
     return {"peak": (8.0 if low else 9.0) if large else (1.0 if low else 2.7), "state": 0.07 if low else 1.0}
 
 
-MADE = {"classifiers": tuned, "many": tuned, "words": read, "memory": used}
+MADE = {"classifiers": tuned, "few": tuned, "many": tuned, "words": read, "memory": used}
 
 
 def made(name, scale="quick"):
@@ -243,6 +244,8 @@ def test_shares_of_the_gap_and_gains_are_those_done_by_hand(smoke):
         gain = rows["accuracy"] - rows["untuned_accuracy"]
         assert rows["untuned_lead"].to_numpy() == pytest.approx(-gain.to_numpy())
         assert rows["gain"].to_numpy() == pytest.approx((rows["untuned_loss"] - rows["loss"]).to_numpy())
+        lost = rows["source_accuracy"] - rows["kept_accuracy"]
+        assert rows["forgotten"].to_numpy() == pytest.approx(lost.to_numpy())
         gap = rows["source_accuracy"] - rows["untuned_accuracy"]
         there = gap != 0
         assert rows["gap_closed"][there].to_numpy() == pytest.approx((gain / gap)[there].to_numpy())
@@ -269,7 +272,7 @@ def test_figures_draw_without_problems(drawn_well, figure):
 def test_full_scale_path():
     """The designs of full, with networks as small as at smoke."""
     small = STUDY.at("smoke")
-    for part in ("classifiers", "words"):
+    for part in ("classifiers", "few", "words"):
         found = run_part(part, "full", **{**small[part].settings, "steps": 1})
         assert (found["status"] == "ok").all()
         assert len(found) == 2 * len(STUDY.at("full")[part].cells())
