@@ -70,6 +70,7 @@ TOO_SMALL = {
         "linear-does-not-fit": "never, against",
     },
     "normalization": {
+        **dict.fromkeys((f"{norm}-norm-is-no-faster-shallow" for norm in ("batch", "layer", "rms")), "never, against"),
         "activations-keep-their-scale-trained": "never, against",
         "gradients-keep-their-scale-trained": "never, against",
         "batch-norm-fine-at-large-batches": "never, against",

@@ -98,6 +98,17 @@ def test_a_run_has_failed_when_it_has_learnt_nothing_or_is_not_finite():
     assert peaks(["random"], steps=20, regimes={"adam": lost})["failed"].tolist() == [1.0]
 
 
+def test_a_cautious_rate_is_a_tenth_of_the_best_one_and_has_the_steps_that_patience_gives_it():
+    for scale in ("quick", "full"):
+        parts = STUDY.at(scale)
+        part, patience = parts["cautious_peaks"], parts["patience"].settings
+        (octaves,), rates = part.factors["octaves"].values, part.settings["regimes"]["adam"]["rates"]
+        for data in part.factors["dataset"].values:
+            best = patience["best_rates"]["adam"][data]
+            assert rates[data] * 2.0**octaves == pytest.approx(patience["low"] * best, rel=1e-3)
+        assert part.settings["steps"] == max(patience["budgets"]) * parts["peaks"].settings["steps"]
+
+
 def test_a_drop_is_measured_from_its_own_updates():
     runs = pd.DataFrame({"run": ["a", "b"], "seed": [4, 4], "dataset": "digits", "recipe": ["step", "cosine"]})
     examples = {"digits": {"train": 200, "valid": 0, "test": 50}}
@@ -201,6 +212,22 @@ def test_what_training_starts_from_is_worth_octaves_of_the_rate():
     assert answer("large-random-weights-are-the-danger", table)[0] == pytest.approx(0.5)
 
 
+def test_warmup_is_idle_where_a_network_hardly_gains_by_it():
+    cells = [(seed, start) for seed in (0, 1) for start in ("random", "warmup")]
+    table = pd.DataFrame(cells, columns=["seed", "start"]).assign(
+        regime="adam", octaves=-6.644, dataset="digits", step=800, status="ok", test_error=[0.105, 0.1, 0.115, 0.1]
+    )
+    name = "warmup-idle-at-cautious-rates"
+    assert answer(name, table).to_dict() == pytest.approx({0: 0.005, 1: 0.015})
+    assert ASKED.true_in(name, table) == 1
+    for control, part, starts_at in (("never", "peaks", -0.25), ("against", "momentum_peaks", -1)):
+        other = peak_records(part, lambda start, octaves: 0.0)
+        other = other.assign(test_error=0.9 - 0.6 * (other["octaves"] == starts_at))
+        assert answer(name, other, control=control)[0] == pytest.approx(0.6)
+        other.loc[other["octaves"] == 2, "test_error"] = np.nan
+        assert answer(name, other, control=control)[0] == pytest.approx(0.6), "not finite counts as guessing"
+
+
 @pytest.mark.parametrize("part", ["peaks", "momentum_peaks"])
 @pytest.mark.parametrize("scale", ["quick", "full"])
 def test_octaves_are_counted_in_the_steps_of_the_grid(part, scale):
@@ -291,7 +318,7 @@ def test_sharpness_is_judged_on_the_last_three_steps_of_each_scale_and_on_no_ear
 
 def test_every_regime_says_how_it_trains_on_every_data_set():
     for scale in ("quick", "full"):
-        for name in ("peaks", "momentum_peaks"):
+        for name in ("peaks", "momentum_peaks", "cautious_peaks"):
             part = STUDY.at(scale)[name]
             for regime in part.factors["regime"].values:
                 assert set(part.factors["dataset"].values) <= set(part.settings["regimes"][regime]["rates"])

@@ -178,6 +178,20 @@ def test_time_to_the_target_is_compared_in_each_regime_and_a_norm_that_diverges_
     assert answer("batch-norm-is-faster-residual-he", rows, control="against") == {0: 4.0}
 
 
+def test_a_norm_is_no_faster_in_a_shallow_network_unless_it_saves_a_fifth_or_has_no_number():
+    cells = {("none", "plain", 2.0): 40.0, ("batch", "plain", 2.0): 30.0, ("layer", "plain", 2.0): 60.0}
+    rows = speed({**cells, ("rms", "plain", 2.0): math.nan}, updates=None).assign(dataset="digits")
+    ratios = {norm: answer(f"{norm}-norm-is-no-faster-shallow", rows)[0] for norm in ("batch", "layer", "rms")}
+    assert ratios == {"batch": 0.75, "layer": 1.5, "rms": pytest.approx(math.nan, nan_ok=True)}
+    assert [ASKED.true_in(f"{norm}-norm-is-no-faster-shallow", rows) for norm in ratios] == [0, 1, 0]
+    skips = {("none", "residual", 2.0): 60.0, ("batch", "residual", 2.0): 15.0, ("layer", "residual", 2.0): 12.0}
+    rows = speed({**skips, ("rms", "residual", 2.0): 18.0}, updates=None)
+    found = {control: answer("batch-norm-is-no-faster-shallow", rows, control=control)[0] for control in NAMES}
+    assert found == {"never": 0.25, "against": pytest.approx(0.2)}
+    found = {control: answer("layer-norm-is-no-faster-shallow", rows, control=control)[0] for control in NAMES}
+    assert found == {"never": pytest.approx(0.2), "against": pytest.approx(0.3)}
+
+
 def test_gap_early_is_that_after_a_tenth_less_that_at_the_end_in_full():
     curves = {"none": [9.3, 2.2, 2.0, 1.5], "batch": [1.3, 1.0, 0.9, 0.8], "layer": [1.5] * 4, "rms": [1.7] * 4}
     rows = pd.concat(
@@ -323,6 +337,7 @@ def test_grid_of_the_first_updates_spans_four_decades():
         ("cnn", {"steps": 2, "channels": 2, "window": 1}),
         ("init", {"steps": 2, "width": 8, "window": 1}),
         ("speed", {"steps": 4, "width": 8, "window": 2, "every": 2}),
+        ("shallow", {"steps": 4, "width": 8, "window": 2, "every": 2}),
         ("batch", {"steps": 2, "width": 8, "window": 1}),
         ("quality", {"steps": 2, "width": 8}),
         ("timing", {"turns": 1, "calls": 1}),
@@ -337,7 +352,7 @@ def test_full_scale_code_path_with_two_seeds(part, settings):
     runs = runs.reset_index(drop=True)
     runs = runs if "learning_rate" in runs or part in ("signal", "timing") else runs.assign(learning_rate=0.1)
     sizes = {"examples": {name: {"train": 200, "test": 50} for name in ("digits", "mnist1d_pool", "mnist5k")}}
-    found = getattr(RUNS, f"run_{part}")(runs, context_of(part, settings={**sizes, **settings}))
+    found = getattr(RUNS, STUDY.run_function(part))(runs, context_of(part, settings={**sizes, **settings}))
     checked = recording.check_outcome(found, runs, scaled, where="test")
     assert set(checked["run"]) == set(runs["run"])
 
