@@ -2,6 +2,7 @@
 rule report:
     input:
         after(results.provenance for results in SHOWN.values()),
+        after(results.tuning for results in SHOWN.values() if results.tuning is not None),
         after(results.verdicts for results in SHOWN.values()),
         after(results.controls for results in SHOWN.values()),
         after(path for results in SHOWN.values() for path in results.drawings),
