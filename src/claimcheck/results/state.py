@@ -257,13 +257,7 @@ class Results:
                 where=self.store,
                 hint=f"make them: {self.remedy('run')} ({self.remedy('why')} says what changed)",
             )
-        facts = self.read_provenance()
-        if facts.files.get("records.parquet") != sha256(self.records):
-            raise ClaimcheckError(
-                "was cut off or changed after it was written",
-                where=self.records,
-                hint=f"make it again: {self.remedy('run')}",
-            )
+        self._check_noted("records.parquet", self.records)
         return records.read(self.records)
 
     def read_tuning(self) -> pd.DataFrame | None:
@@ -272,13 +266,17 @@ class Results:
 
         if self.tuning is None or not self.tuning.is_file():
             return None
-        if self.read_provenance().files.get("tuning.parquet") != sha256(self.tuning):
+        self._check_noted("tuning.parquet", self.tuning)
+        return records.read(self.tuning)
+
+    def _check_noted(self, name: str, path: Path) -> None:
+        """Refuse a file that is not the one of which the provenance notes the checksum under `name`."""
+        if self.read_provenance().files.get(name) != sha256(path):
             raise ClaimcheckError(
                 "was cut off or changed after it was written",
-                where=self.tuning,
+                where=path,
                 hint=f"make it again: {self.remedy('run')}",
             )
-        return records.read(self.tuning)
 
     def read_verdicts(self) -> list[dict]:
         """The verdicts, checked.
