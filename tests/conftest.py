@@ -1,6 +1,7 @@
 """Folders of tiny studies to read, break and run: the coin and the walk, and one with planted effects."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,22 @@ def studies(tmp_path):
     folder = tmp_path / "studies"
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
+
+
+@pytest.fixture
+def command(studies, tmp_path, monkeypatch, capsys):
+    """command("run", "coin", ...): the command's main in the test's folder; gives exit status, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    from claimcheck import cli
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["claimcheck", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture

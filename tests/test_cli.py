@@ -12,23 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from claimcheck import cli
-
 REPOSITORY = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def command(studies, tmp_path, monkeypatch, capsys):
-    """command("run", "coin", ...): the command's main in the test's folder; gives exit status, output, errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["claimcheck", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return call
 
 
 def test_as_a_process_of_its_own(studies, tmp_path):
@@ -249,6 +233,11 @@ def test_foreign_results_that_are_not_whole_or_not_of_this_design_are_refused(co
         (["run", "coin", "--seeds", "100000000000000"], ["seeds", "100000000000000", "5000"]),
         (["run", "coin", "--registration-offset", "10"], ["registration_offset", "10"]),
         (["power", "coin", "--units", "100000000000000"], ["--units", "500"]),
+        (["power", "walk", "--times", "stpes=2"], ["--times", "stpes", "did you mean 'steps'"]),
+        (["power", "walk", "--times", "drift=2"], ["--times", "drift", "no part has this setting"]),
+        (["power", "walk", "--times", "steps"], ["--times", "steps", "SETTING=FACTOR"]),
+        (["power", "walk", "--times", "steps=0"], ["--times", "steps=0", "SETTING=FACTOR"]),
+        (["power", "walk", "--times", "steps=2", "--times", "steps=3"], ["--times", "steps=3", "said twice"]),
         (["controls", "coin", "--scale", "smoke"], ["coin", "claimcheck run coin"]),
         (["register", "coin"], ["register", "--says"]),
         (["register", "coin", "--counts"], ["no such file", "claimcheck judge coin"]),

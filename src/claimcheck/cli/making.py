@@ -17,7 +17,9 @@ from claimcheck.cli.options import (
     StudyName,
     StudyOrPart,
     all_results,
+    check_settings,
     config_of,
+    factors_of,
     listening,
     named,
     one_part,
@@ -220,12 +222,19 @@ def report(keep_view: bool, only: list[str] | None, into: Path | None, studies_d
 
 
 @app.command()
-@takes("scale", "units", "device", "results_dir", "studies_dir", "data_dir")
+@takes("scale", "units", "times", "device", "results_dir", "studies_dir", "data_dir")
 def power(
     study: StudyName,
     scale: Scale,
     device: str,
     units: Annotated[int, typer.Option(min=2, max=500, help="Pilot units; none of them is ever judged.")] = 16,
+    times: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SETTING=FACTOR",
+            help="Multiply a setting, such as width=2, where parts have it, and run these alone (may be repeated).",
+        ),
+    ] = None,
     **options: object,
 ) -> None:
     """Run pilot units and say how often each prediction is true of them, and how many units would show it."""
@@ -235,8 +244,9 @@ def power(
     from claimcheck.running import runner
     from claimcheck.running.devices import leased_device
 
-    chosen = {"scale": scale, "seeds": units, "pilots": True, **options}
+    chosen = {"scale": scale, "seeds": units, "pilots": True, "times": factors_of(times or []), **options}
     results = results_of(study, device=device, **chosen)
+    check_settings(results.study.at(scale.value), chosen["times"], results.study.yaml_path)
     runner.check_that_some_run(results)
     if any(files.missing() for files in results.parts.values()):
         with listening(study) as listener, leased_device(device, listener.log) as leased:

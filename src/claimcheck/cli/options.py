@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from claimcheck.results.state import Results
     from claimcheck.spec.config import Config
     from claimcheck.spec.models import Study
+    from claimcheck.spec.parts import ScaledPart
 
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -137,14 +139,44 @@ def takes(*names: str) -> Callable[[Command], Command]:
     return declare
 
 
-def config_of(*, pilots: bool = False, **overrides: object) -> Config:
-    """The configuration that options say; with `pilots` that of `claimcheck power`, which is no option."""
+def config_of(*, pilots: bool = False, times: Mapping[str, float] | None = None, **overrides: object) -> Config:
+    """The configuration that options say; with `pilots` that of `claimcheck power`, to which `times` belongs."""
     from claimcheck.spec.config import PilotConfig
     from claimcheck.spec.reading import load_config
 
     chosen = {key: str(value) if isinstance(value, Path | StrEnum) else value for key, value in overrides.items()}
     config = load_config(None, {key: value for key, value in chosen.items() if value is not None})
-    return PilotConfig(**dict(config)) if pilots else config
+    return PilotConfig(**dict(config), times=times or {}) if pilots else config
+
+
+def factors_of(said: Sequence[str]) -> dict[str, float]:
+    """What `--times` says: names of settings, and the factors by which they are multiplied."""
+    found: dict[str, float] = {}
+    for entry in said:
+        written = re.fullmatch(r"([a-z][a-z0-9_]*)=(\d+(?:\.\d+)?|\.\d+)", entry)
+        if not written or not 0 < float(written[2]) < math.inf or written[1] in found:
+            raise ClaimcheckError(
+                "is said twice" if written and written[1] in found else "is no factor of a setting",
+                where="--times", found=entry[:40], expected="SETTING=FACTOR, each setting once, such as width=2",
+            )  # fmt: skip
+        found[written[1]] = float(written[2])
+    return found
+
+
+def check_settings(parts: Mapping[str, ScaledPart], times: Mapping[str, float], where: Path) -> None:
+    """Refuse a factor of a setting that no part has."""
+    from claimcheck.spec.scaling import settings_in
+
+    known = sorted(settings_in(parts.values()))
+    for name in times:
+        if name not in known:
+            raise ClaimcheckError(
+                "no part has this setting, as a number",
+                where=f"{where}: --times",
+                found=name,
+                expected=f"one of {', '.join(known) or 'none'}",
+                hint=closest(name, known),
+            )
 
 
 def study_of(name: str, studies_dir: Path) -> Study:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from claimcheck.spec.config import Config
+from claimcheck.spec.config import Config, PilotConfig
 from claimcheck.spec.reading import study_names
 
 CHOICE = ("scale", "seeds", "registration_offset", "device", "results_dir", "studies_dir")
@@ -16,9 +16,10 @@ CHOICE = ("scale", "seeds", "registration_offset", "device", "results_dir", "stu
 def command(step: str, study: str, config: Config, part: str | None = None) -> str:
     """The command of a step, as it is typed; of pilots for power it is `claimcheck power`, which runs all parts."""
     chosen = {name: getattr(config, name) for name in CHOICE}
-    if config.pilots:
+    if isinstance(config, PilotConfig):
         units = f" --units {chosen.pop('seeds')}" if config.seeds else ""
-        return f"claimcheck power {study} {options(chosen)}{units}"
+        times = "".join(f" --times {name}={factor:g}" for name, factor in config.times.items())
+        return f"claimcheck power {study} {options(chosen)}{units}{times}"
     return f"claimcheck {step} {study}{f'/{part}' if part else ''} {options(chosen)}"
 
 

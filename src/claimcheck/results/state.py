@@ -20,9 +20,10 @@ from claimcheck.results.commands import command
 from claimcheck.results.parts import PartFiles
 from claimcheck.results.provenance import Provenance, read_provenance
 from claimcheck.results.verdicts import read_controls, read_verdicts
-from claimcheck.spec.config import Config
+from claimcheck.spec.config import Config, PilotConfig
 from claimcheck.spec.models import Study
 from claimcheck.spec.parts import ScaledPart
+from claimcheck.spec.scaling import multiplied
 from claimcheck.streams import POWER_SEED
 
 if TYPE_CHECKING:
@@ -327,6 +328,11 @@ def locate(
         if part.seeds == 0:
             not_run[name] = f"it is not run at scale {config.scale}"
             continue
+        if isinstance(config, PilotConfig) and config.times:
+            planned, part = part, multiplied(part, config.times)
+            if part is planned:
+                not_run[name] = f"it has no setting {' or '.join(config.times)}"
+                continue
         remedy = command("run", study.name, config, part=name)
         files = PartFiles(study.name, part, digests.part_ingredients(study, part), folder, remedy)
         lacks = _lacks(part, machine)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from claimcheck.spec.parts import BLOCK, ROOM, Model, ScaleName
+from claimcheck.spec.parts import BLOCK, ROOM, Identifier, Model, ScaleName
 
 
 def _names(value: Any) -> Any:
@@ -71,3 +71,7 @@ class PilotConfig(Config):
     """The configuration of `claimcheck power`, which runs pilot seeds in place of judged ones."""
 
     pilots: ClassVar[bool] = True
+
+    times: dict[Identifier, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="factors by which settings of these names are multiplied"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -171,3 +171,40 @@ def _overridden(name: str, fields: dict[str, Any], override: dict[str, Any]) -> 
         else:
             settings[key] = value
     return {**fields, **changed, "factors": factors, "settings": settings, "tune": tune}
+
+
+def multiplied(part: ScaledPart, times: Mapping[str, float]) -> ScaledPart:
+    """The part with its settings of these names multiplied, those of its pilots too; itself where it has none.
+
+    A name may stand in a mapping among the settings. Whole numbers stay whole, and all numbers below a name are
+    multiplied, also in lists and mappings; nothing else is. Factors keep their levels, since predictions name these.
+    """
+    settings = _multiplied(part.settings, times)
+    tune = part.tune and part.tune.model_copy(update={"settings": _multiplied(part.tune.settings, times)})
+    return part if settings == part.settings else part.model_copy(update={"settings": settings, "tune": tune})
+
+
+def settings_in(parts: Iterable[ScaledPart]) -> list[str]:
+    """Names of settings that are, or hold, numbers, and so can be multiplied."""
+    found: dict[str, None] = {}
+    for part in parts:
+        found |= dict.fromkeys(_names(part.settings))
+    return list(found)
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Keys of mappings whose multiple is another value."""
+    for key, entry in value.items() if isinstance(value, Mapping) else ():
+        if _multiplied(entry, {}, 2.0) != entry:
+            yield str(key)
+        yield from _names(entry)
+
+
+def _multiplied(value: Any, times: Mapping[str, float], by: float = 1.0) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _multiplied(entry, times, times.get(key, by)) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_multiplied(entry, times, by) for entry in value]
+    if isinstance(value, bool) or not isinstance(value, int | float) or by == 1.0:
+        return value
+    return round(value * by) if isinstance(value, int) else value * by
