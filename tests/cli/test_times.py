@@ -1,5 +1,7 @@
 """`power --times`: the predictions asked of pilot units at, say, twice the width; what is judged stays what it was."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -80,3 +82,10 @@ def test_what_is_judged_does_not_change(command, studies, locate, tmp_path):
     assert command("power", "walk", "--units", "4", "--scale", "smoke", "--times", "steps=4")[0] == 0
     assert {name: files.digest for name, files in locate("walk").parts.items()} == before
     assert load_study(studies, "walk").at("smoke")["walks"].settings["steps"] == 200
+
+
+def test_what_was_judged_stands_beside_the_pilots(command, tmp_path):
+    assert command("run", "walk", "--scale", "smoke")[0] == 0
+    assert command("judge", "walk", "--scale", "smoke")[0] == 0
+    _, output, _ = command("power", "walk", "--units", "4", "--scale", "smoke", "--times", "steps=2")
+    assert re.search(r"root +4 of 4 +0\.5 +\d+ +\d+ s +14 of 14 +14 +\d+%", output), output

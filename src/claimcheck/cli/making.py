@@ -247,6 +247,7 @@ def power(
     chosen = {"scale": scale, "seeds": units, "pilots": True, "times": factors_of(times or []), **options}
     results = results_of(study, device=device, **chosen)
     check_settings(results.study.at(scale.value), chosen["times"], results.study.yaml_path)
+    judged = _judged(results_of(study, device=device, scale=scale, **options))
     runner.check_that_some_run(results)
     if any(files.missing() for files in results.parts.values()):
         with listening(study) as listener, leased_device(device, listener.log) as leased:
@@ -264,9 +265,20 @@ def power(
     for row in powers(found, planned, seconds):
         name = row.prediction + (f" on {row.data}" if row.data else "")
         cost = "" if row.seconds is None else f"{row.seconds:,.0f} s"
-        rows.append((name, f"{row.k} of {row.n}", row.share, row.units or "–", cost, row.planned, f"{row.reached:.0%}"))
-    numbers = ["true in", "share", "units for 90 %", "cost", "units now", "power now"]
+        now = judged.get((row.prediction, row.data), ""), row.planned, f"{row.reached:.0%}"
+        rows.append((name, f"{row.k} of {row.n}", row.share, row.units or "–", cost, *now))
+    numbers = ["true in", "share", "units for 90 %", "cost", "judged", "units now", "power now"]
     print_table(["prediction"], numbers, rows)
+
+
+def _judged(results: Results) -> dict[tuple[str, str | None], str]:
+    """Of how many judged units each prediction is true, on each data set; nothing where none were judged."""
+    tests = [
+        (entry["prediction"], test)
+        for entry in (results.read_verdicts() if results.judged() else [])
+        for test in entry["tests"]
+    ]
+    return {(name, test["data"]): f"{test['k']} of {test['n']}" for name, test in tests if "k" in test}
 
 
 @app.command()
