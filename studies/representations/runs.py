@@ -267,7 +267,6 @@ def run_pretraining(runs, context):
         seen = {arm: {split: each.x for split, each in sets.items()} for arm in of_kind["arm"].unique()}
         if kind == "features":
             seen = {arm: _reused(arm, units, context, sets["pool"].x, x, how) for arm, x in seen.items()}
-        if kind in ("features", "raw"):
             seen = {arm: _standardized(x) for arm, x in seen.items()}
         for (task, share), own in of_kind.groupby(["task", "labels"], sort=False):
             at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
@@ -301,7 +300,7 @@ def run_transfer(runs, context):
         seen = {arm: {"source": source.x, **x} for arm in own["arm"].unique()}
         if kind == "features":
             seen = {arm: _reused(arm, units, context, source.x, each, how) for arm, each in seen.items()}
-        seen = {arm: _standardized(each, by="source") for arm, each in seen.items()}
+            seen = {arm: _standardized(each, by="source") for arm, each in seen.items()}
         tables.append(_read_out(own, context, _own_sets(own, at, seen, asked), kind))
     return pd.concat(tables, ignore_index=True)
 
