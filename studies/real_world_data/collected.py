@@ -10,7 +10,7 @@ from claimcheck.data import pools
 from claimcheck.data.draws import draw_each
 
 BLOCKS = (0, 130, 256, 386, 516, 646, 776, 915, 1029, 1157, 1287, 1415, 1545, 1667, 1797)
-"""Where in scikit-learn's file of digits a new form begins: each begins with 0 to 9, three times, in one hand."""
+"""Where in scikit-learn's file of digits a new form begins: with 0 to 9 three times in one hand, but for a few digits."""
 
 
 def examples(context, name, seed, count):
