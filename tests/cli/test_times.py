@@ -89,3 +89,22 @@ def test_what_was_judged_stands_beside_the_pilots(command, tmp_path):
     assert command("judge", "walk", "--scale", "smoke")[0] == 0
     _, output, _ = command("power", "walk", "--units", "4", "--scale", "smoke", "--times", "steps=2")
     assert re.search(r"root +4 of 4 +0\.5 +\d+ +\d+ s +14 of 14 +14 +\d+%", output), output
+
+
+def test_what_cannot_be_asked_of_a_longer_run_is_left_out_and_told(command, edit):
+    def with_places(raw):
+        raw["parts"]["walks"]["index"] = ["step"]
+        raw["claims"][0]["predictions"][0] |= {"measure": {"value": "end", "of": {"drift": 0.0}, "at": {"step": 200}}}
+        del raw["claims"][0]["predictions"][0]["statistic"]
+        raw["claims"][0]["predictions"][0]["controls"] = {"none": "A test."}
+
+    runs = edit("walk", with_places).with_name("runs.py")
+    runs.write_text(runs.read_text().replace('"end": ends}', '"end": ends, "step": steps}'))
+    status, output, errors = command("power", "walk", "--units", "4", "--scale", "smoke")
+    assert status == 0, errors
+    assert "root" in output
+    status, output, errors = command("power", "walk", "--units", "4", "--scale", "smoke", "--times", "steps=2")
+    assert status == 0, errors
+    assert "root is left out" in errors
+    assert "root" not in output
+    assert "goal-is-near" in output

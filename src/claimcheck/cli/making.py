@@ -21,6 +21,7 @@ from claimcheck.cli.options import (
     config_of,
     factors_of,
     listening,
+    log_line,
     named,
     one_part,
     only_known,
@@ -262,7 +263,8 @@ def power(
     }
     found = Evidence(results.study, scale.value, parts, results.not_run, frame)
     rows = []
-    for row in powers(found, planned, seconds):
+    # Measures may name places of an index, steps say, that multiplied settings move.
+    for row in powers(found, planned, seconds, log_line if times else None):
         name = row.prediction + (f" on {row.data}" if row.data else "")
         cost = "" if row.seconds is None else f"{row.seconds:,.0f} s"
         now = judged.get((row.prediction, row.data), ""), row.planned, f"{row.reached:.0%}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from claimcheck.errors import ClaimcheckError
 from claimcheck.judging import rule
 from claimcheck.judging.evidence import Evidence, values_of
 from claimcheck.spec.models import Study
@@ -36,13 +37,19 @@ class Power:
     seconds: float | None
 
 
-def powers(found: Evidence, planned: Mapping[str, ScaledPart], seconds: Mapping[str, float]) -> list[Power]:
+def powers(
+    found: Evidence,
+    planned: Mapping[str, ScaledPart],
+    seconds: Mapping[str, float],
+    leave_out: Callable[[str], None] | None = None,
+) -> list[Power]:
     """The power of every judged prediction, its true share taken to be (k + 1/2) / (n + 1).
 
     Args:
         found: records of pilot units.
         planned: each part as the scale judges it.
         seconds: processor time of a unit of each part.
+        leave_out: told why a prediction cannot be asked of these records, which then is left out; an error without.
     """
     rows = []
     for _, prediction in found.study.predictions():
@@ -50,7 +57,14 @@ def powers(found: Evidence, planned: Mapping[str, ScaledPart], seconds: Mapping[
             continue
         parts = list(found.parts) if prediction.part is None else [prediction.part]
         for data in found.asked_on(prediction):
-            decision = rule.decide(values_of(found, prediction, data).to_numpy(), prediction.region, prediction.share)
+            try:
+                values = values_of(found, prediction, data).to_numpy()
+            except ClaimcheckError as fault:
+                if leave_out is None:
+                    raise
+                leave_out(f"{prediction.id}{f' on {data}' if data else ''} is left out: {fault}")
+                continue
+            decision = rule.decide(values, prediction.region, prediction.share)
             true = (decision.k + 0.5) / (decision.n + 1)
             units = rule.units_for(prediction.share, true, WANTED)
             now = max(planned[part].on(data).seeds for part in parts)
