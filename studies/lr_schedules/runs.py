@@ -18,16 +18,23 @@ from .constants import GUESSING, RECIPES, shape_of
 
 
 def _data(runs: pd.DataFrame, context) -> tuple[int, dict[str, Data]]:
-    """Features of an example, and each unit's own examples to train, to choose rates by, and to test."""
+    """Features of an example, and each unit's own examples to train, to choose rates by, and to test.
+
+    Inputs are as they come, or, where the part says `centred`, less each one's mean over one deviation.
+    """
     s, name = context.settings, runs["dataset"].iloc[0]
     sizes = s.examples[name]
     own = draw_each(context, name, runs["seed"], train=sizes["train"] + sizes["valid"], test=sizes["test"])
     pool = own.pool.flat()
-    learnt = {"x": pool.x_train, "y": pool.y_train}
-    return pool.x_train.shape[1], {
+    x, x_test = pool.x_train, pool.x_test
+    if s.get("centred", False):
+        mean, deviation = x.mean(0), x.std()
+        x, x_test = (x - mean) / deviation, (x_test - mean) / deviation
+    learnt = {"x": x, "y": pool.y_train}
+    return x.shape[1], {
         "train": Data(learnt, subset=own.train[:, : sizes["train"]]),
         "valid": Data(learnt, subset=own.train[:, sizes["train"] :]),
-        "test": Data({"x": pool.x_test, "y": pool.y_test}, subset=own.test),
+        "test": Data({"x": x_test, "y": pool.y_test}, subset=own.test),
     }
 
 
