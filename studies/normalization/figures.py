@@ -47,6 +47,12 @@ def plot_speed(records):
     return style.finish(axis, records, raised=True, xlabel="updates", ylabel="train loss / nats")
 
 
+def plot_slow(records):
+    """The same in plain networks of small weights, with more updates, a panel per data set."""
+    axis = by_data(records, "step", lost=CHANCE, cut=CHANCE, marks=4)
+    return style.finish(axis, records, xlabel="updates", ylabel="train loss / nats")
+
+
 def by_data(records, x, y="batch_loss", **how):
     """A panel per data set with a line for each norm; the last panel's axis."""
     for axis, _, own in style.panels(records, "dataset", DATA, height=2.9, sharey=True):
