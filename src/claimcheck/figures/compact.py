@@ -1,7 +1,8 @@
 """The same picture in fewer bytes: what matplotlib writes as SVG, shortened without a change that can be seen.
 
 Coordinates are rounded to a hundredth of a point (3.5 micrometres in print), paths go from point to point, a style that
-occurs twice is a class, and what no viewer draws (comments, metadata, names of groups) is left out. Draws nothing.
+occurs twice is a class, and what no viewer draws (comments, metadata, names of groups, groups for their own sake) is
+left out. Draws nothing.
 """
 
 from __future__ import annotations
@@ -36,8 +37,23 @@ def compact(svg: str) -> str:
     svg = re.sub(r"(translate\()([^)]*)\)", lambda found: f"{found[1]}{_rounded(found[2])})", svg)
     svg = re.sub(r'(<use [^>]*?) transform="translate\(([^ )]+) 0\)"', r'\1 x="\2"', svg)
     svg = _with_short_ids(_with_classes(svg))
-    svg = re.sub(r"<g>\s*</g>", "", svg)
+    svg = _without_idle_groups(svg)
     return re.sub(r">\s+<", "><", svg).strip() + "\n"
+
+
+def _without_idle_groups(svg: str) -> str:
+    """The same without groups that say nothing of what is in them."""
+    kept: list[str] = []
+    says_something: list[bool] = []
+    for piece in re.split(r"(<g(?: [^>]*)?>|</g>)", svg):
+        if piece.startswith(("<g>", "<g ")) and not piece.endswith("/>"):
+            says_something.append(piece != "<g>")
+            kept += [piece] * says_something[-1]
+        elif piece == "</g>":
+            kept += [piece] * says_something.pop()
+        else:
+            kept.append(piece)
+    return "".join(kept)
 
 
 def _with_classes(svg: str) -> str:
