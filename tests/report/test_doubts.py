@@ -145,3 +145,16 @@ def test_the_first_page_opens_with_the_figure_that_the_lecture_names_where_there
         first_page = build.markdown(template, build._names(seen, Path("results"))).partition("{#outline}")[0]
         assert ("What each ingredient is worth" in first_page) == shown
         assert ("(figures/coins/by-step.svg)" in first_page) == shown
+
+
+def test_a_contradicted_claim_names_what_one_data_set_says_for_it() -> None:
+    against = prediction(truths(0, 24))
+    tests = [
+        {**prediction(truths(k, 44)).row["tests"][0], "data": data} for data, k in (("mnist5k", 44), ("digits", 14))
+    ]
+    torn = PredictionView(against.spec, "inconclusive", {"tests": tests})
+    line = phrases.contradiction(claim("steps", "contradicted", against, torn))
+    assert "True in **0 of 24 runs**" in line
+    assert r"But: It is\. True in **44 of 44 runs** on MNIST, **14 of 44 runs** on digits." in line
+    open_ = PredictionView(against.spec, "inconclusive", {"tests": tests[1:]})
+    assert "But" not in phrases.contradiction(claim("steps", "contradicted", against, open_))

@@ -155,7 +155,13 @@ class ClaimView:
 
     @property
     def opposed(self) -> PredictionView | None:
-        """Of a mixed claim the first prediction that contradicts it, where the one to quote supports it on all data."""
+        """What speaks on the other side of the prediction to quote.
+
+        Of a mixed claim that is quoted by what supports it on all data, the first prediction that contradicts it; of a
+        contradicted one the first that is supported on some data set, which left it undecided on another.
+        """
+        if self.state == "contradicted":
+            return next((view for view in self.main if "supported" in {each.verdict for each in view.outcomes}), None)
         if self.state != "mixed" or self.deciding is None or self.deciding.state != "supported":
             return None
         return next((view for view in self.main if view.state == "contradicted"), None)

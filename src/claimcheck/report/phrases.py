@@ -221,7 +221,7 @@ def contradiction(claim: ClaimView, brief: bool = False) -> str:
 
 
 def against(claim: ClaimView) -> str:
-    """What speaks against a mixed claim that is quoted by what supports it, as a sentence after a space."""
+    """What speaks on the other side of what is quoted of a mixed or contradicted claim, as a sentence after a space."""
     other = claim.opposed
     return "" if other is None else f" But: {text.inline(other.spec.says)} True in {_each(other)}."
 
