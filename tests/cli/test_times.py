@@ -21,6 +21,7 @@ def part_with(settings, pilots=None):
     [
         ({"width": 32, "depth": 2}, {"width": 2}, {"width": 64, "depth": 2}),
         ({"width": 5}, {"width": 1.5}, {"width": 8}),
+        ({"width": 5, "start": 0}, {"width": 0.01, "start": 2}, {"width": 1, "start": 0}),
         ({"epochs": 0.5}, {"epochs": 2}, {"epochs": 1.0}),
         ({"widths": {"mlp": 32, "cnn": 8}}, {"widths": 2}, {"widths": {"mlp": 64, "cnn": 16}}),
         ({"hosts": {"mlp": {"width": 32, "rate": 0.1}}}, {"width": 2}, {"hosts": {"mlp": {"width": 64, "rate": 0.1}}}),

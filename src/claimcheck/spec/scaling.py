@@ -176,8 +176,8 @@ def _overridden(name: str, fields: dict[str, Any], override: dict[str, Any]) -> 
 def multiplied(part: ScaledPart, times: Mapping[str, float]) -> ScaledPart:
     """The part with its settings of these names multiplied, those of its pilots too; itself where it has none.
 
-    A name may stand in a mapping among the settings. Whole numbers stay whole, and all numbers below a name are
-    multiplied, also in lists and mappings; nothing else is. Factors keep their levels, since predictions name these.
+    A name may stand in a mapping among the settings. Whole numbers stay whole (and 1 is the least that one becomes), and
+    all numbers below a name are multiplied, also in lists and mappings; nothing else is. Factors keep their levels, since predictions name these.
     """
     settings = _multiplied(part.settings, times)
     tune = part.tune and part.tune.model_copy(update={"settings": _multiplied(part.tune.settings, times)})
@@ -207,4 +207,6 @@ def _multiplied(value: Any, times: Mapping[str, float], by: float = 1.0) -> Any:
         return [_multiplied(entry, times, by) for entry in value]
     if isinstance(value, bool) or not isinstance(value, int | float) or by == 1.0:
         return value
-    return round(value * by) if isinstance(value, int) else value * by
+    if isinstance(value, float):
+        return value * by
+    return max(round(value * by), 1) if value > 0 else round(value * by)
