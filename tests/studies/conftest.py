@@ -65,7 +65,7 @@ TOO_SMALL = {
     "gradient_flow": {
         "gelu-settles-slowly": "against",
         "dead-at-ordinary-rate": "never, against",
-        "no-rate-trains": "against",
+        "no-rate-trains": "never, against",
         "nothing-is-learnt": "never, against",
         "linear-does-not-fit": "never, against",
     },
