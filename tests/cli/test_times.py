@@ -51,7 +51,7 @@ def test_a_part_without_the_setting_is_the_same_part():
 
 def test_settings_are_those_that_hold_numbers():
     part = part_with({"depth": 2, "norm": "batch", "hosts": {"mlp": {"width": 3, "kind": "mlp"}}, "bias": True})
-    assert set(settings_in([part])) == {"depth", "hosts", "mlp", "width"}
+    assert settings_in([part]) == {"depth", "hosts", "mlp", "width"}
 
 
 def ends(tmp_path):

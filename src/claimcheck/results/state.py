@@ -308,7 +308,7 @@ class Results:
 
 def first_seed_of(study: Study, config: Config) -> int:
     """The first seed of a run: of the registered block, of a later one, or of the pilots for power."""
-    return POWER_SEED if config.pilots else study.first_seed(config.registration_offset)
+    return POWER_SEED if isinstance(config, PilotConfig) else study.first_seed(config.registration_offset)
 
 
 def locate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -34,9 +34,6 @@ Folder = Annotated[Path, BeforeValidator(_folder)]
 
 class Config(Model):
     """What is run, at which scale, where."""
-
-    pilots: ClassVar[bool] = False
-    """Whether pilot seeds are run in place of judged ones: nobody's choice, since no pipeline can judge them."""
 
     scale: ScaleName = Field("quick", description="smoke tests the plumbing, quick convinces, full is the evidence")
     studies: Annotated[Literal["all"] | list[str], BeforeValidator(_names)] = Field(
@@ -68,9 +65,10 @@ class Config(Model):
 
 
 class PilotConfig(Config):
-    """The configuration of `claimcheck power`, which runs pilot seeds in place of judged ones."""
+    """The configuration of `claimcheck power`, which runs pilot seeds in place of judged ones.
 
-    pilots: ClassVar[bool] = True
+    No choice of a user's makes one, since no pipeline can judge pilots.
+    """
 
     times: dict[Identifier, Annotated[float, Field(gt=0)]] = Field(
         {}, description="factors by which settings of these names are multiplied"

@@ -184,12 +184,9 @@ def multiplied(part: ScaledPart, times: Mapping[str, float]) -> ScaledPart:
     return part if settings == part.settings else part.model_copy(update={"settings": settings, "tune": tune})
 
 
-def settings_in(parts: Iterable[ScaledPart]) -> list[str]:
+def settings_in(parts: Iterable[ScaledPart]) -> set[str]:
     """Names of settings that are, or hold, numbers, and so can be multiplied."""
-    found: dict[str, None] = {}
-    for part in parts:
-        found |= dict.fromkeys(_names(part.settings))
-    return list(found)
+    return {name for part in parts for name in _names(part.settings)}
 
 
 def _names(value: Any) -> Iterator[str]:
