@@ -322,17 +322,6 @@ def test_figures_draw_without_problems(drawn_well, figure):
     drawn_well(figure)
 
 
-@pytest.mark.parametrize("part", ["students", "left_out", "across", "gradients"])
-def test_full_scale_path(part):
-    small = {name: {**SIZES, "reach": 1} for name in ("digits", "mnist5k", "mnist1d_pool")}
-    found = run_part(part, "full", seeds=2, **{"batch_size": 20, "teacher_width": 64, **small, **SHORT.get(part, {})})
-    assert set(found["seed"]) == {STUDY.first_seed(), STUDY.first_seed() + 1}
-    assert (found["status"] == "ok").all()
-
-
-SHORT = {"across": {"pairs": 40, "steps": 2}}
-
-
 def test_full_scale_images_and_their_figure(fashion):
     settings = {"fashion_mnist": {**SIZES, "reach": 2}, "batch_size": 20, "teacher_width": 64}
     found = run_part("images", "full", seeds=2, data_dir=fashion, **settings)

@@ -240,25 +240,6 @@ def test_figures_draw_without_problems(drawn_well, figure):
     drawn_well(figure)
 
 
-@pytest.mark.parametrize(
-    ("part", "factors", "settings"),
-    [
-        ("laws", {"dataset": ["fall"], "examples": [100]}, {"steps": 2}),
-        ("linear", {"gamma": [0.5, 20.0]}, {"replicates": 2, "examples": 200}),
-        ("linear_samples", {"examples": [40, 1000]}, {"replicates": 2}),
-        ("features", {"dataset": ["digits"], "width": [50, 1080]}, {}),
-        ("resamples", {"width": [300, 800]}, {"resamples": 2}),
-        ("network", {"size": ["widest"]}, {"steps": 3}),
-        ("network_resamples", {"size": ["rising", "widest"]}, {"steps": 3, "resamples": 2}),
-        ("samples", {"examples": [1200]}, {"epochs": 1}),
-    ],
-)
-def test_full_scale_path(part, factors, settings):
-    found = run_part(part, "full", seeds=2, factors=factors, **settings)
-    assert set(found["seed"]) == {STUDY.first_seed(), STUDY.first_seed() + 1}
-    assert (found["status"] == "ok").all()
-
-
 def test_full_scale_images_and_their_figure(fashion):
     small = {"steps": 2, "examples": 60, "batch_size": 20, "test": 50}
     found = run_part("convolution", "full", seeds=2, data_dir=fashion, factors={"width": [1, 3]}, **small)

@@ -1,4 +1,4 @@
-"""The study of fine-tuning: its tasks, what each way to tune trains, memory, values by hand, figures, full scale."""
+"""The study of fine-tuning: its tasks, what each way to tune trains, memory, values by hand and figures."""
 
 import mmap
 
@@ -262,21 +262,12 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
                 assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 
 
-# ---- figures and full scale ----
+# ---- figures ----
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)
 def test_figures_draw_without_problems(drawn_well, figure):
     drawn_well(figure)
-
-
-def test_full_scale_path():
-    """The designs of full, with networks as small as at smoke."""
-    small = STUDY.at("smoke")
-    for part in ("classifiers", "few", "words"):
-        found = run_part(part, "full", **{**small[part].settings, "steps": 1})
-        assert (found["status"] == "ok").all()
-        assert len(found) == 2 * len(STUDY.at("full")[part].cells())
 
 
 def test_no_control_passes(controls_that_passed):

@@ -1,0 +1,57 @@
+"""Every part that full scale has otherwise than quick, one run of each of its ensembles and loops cut short: such as a design
+that asks for more examples than there are is found here, before a cluster finds it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from claimcheck.data import downloads
+from claimcheck.running import cost, runner
+from claimcheck.spec.config import Config
+from claimcheck.spec.reading import load_study, study_names
+
+STUDIES = Path(__file__).parents[2] / "studies"
+EVERY = {name: load_study(STUDIES, name) for name in study_names(STUDIES)}
+CPU = torch.device("cpu")
+
+
+def otherwise(study):
+    """Parts whose design, but for the number of units, is not that of quick, which other tests and reports run."""
+    quick, full = study.at("quick"), study.at("full")
+    plain = {"seeds": 0, "seeds_on": {}}
+    return [
+        name
+        for name, part in full.items()
+        if part.seeds
+        and not (part.needs_gpu or part.timing)
+        and not (quick[name].seeds and part.model_copy(update=plain) == quick[name].model_copy(update=plain))
+    ]
+
+
+def one_for_each_data_set(part, data_dir):
+    """An ensemble of pilots, if there are any, and one of judged runs, for each data set that is at hand."""
+    found = {}
+    for piece in cost.pieces(part):
+        data = piece.runs["dataset"].iloc[0] if "dataset" in piece.runs else None
+        if data not in downloads.SOURCES or not downloads.faults(data, data_dir, archives=False):
+            found.setdefault((piece.phase, data), piece)
+    return found.values()
+
+
+def first_steps(count, networks=None):
+    """A loop that ends after its first two steps."""
+    return range(min(count, 2))
+
+
+@pytest.mark.parametrize(("name", "part"), [(name, part) for name, study in EVERY.items() for part in otherwise(study)])
+def test_full_scale_asks_for_what_there_is(name, part, fashion):
+    study = EVERY[name]
+    config = Config(scale="full", studies_dir=STUDIES, data_dir=fashion)
+    planned = study.at("full")[part]
+    for piece in one_for_each_data_set(planned, fashion):
+        context = runner.context_for(study, config, planned, piece, CPU, steps=first_steps, eager=True)
+        cost.perform(study, planned, piece, piece.runs.iloc[:1].reset_index(drop=True), context)
