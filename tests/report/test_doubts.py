@@ -147,6 +147,37 @@ def test_the_first_page_opens_with_the_figure_that_the_lecture_names_where_there
         assert ("(figures/coins/by-step.svg)" in first_page) == shown
 
 
+def test_what_turns_with_size_is_told_of_predictions_that_decide_and_are_decided() -> None:
+    wide: dict = {"turns": "Four times as wide it is so."}
+    seen = report(
+        claim("turned", "contradicted", prediction(truths(0, 32)), prediction(truths(1, 32), **wide)),
+        claim("open", "inconclusive", prediction(truths(16, 32), **wide)),
+        claim("limited", "supported", prediction(truths(32, 32)), prediction(truths(32, 32), kind="limit", **wide)),
+    )
+    ((told, view),) = seen.turning()
+    assert (told.id, view) == ("turned", told.predictions[1])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_first_page_and_the_prediction_say_what_turns_and_nothing_is_judged_anew_for_it(
+    project: Path, find: Callable, tmp_path: Path, turned: bool
+) -> None:
+    shutil.copytree(project / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("__pycache__"))
+    spec = tmp_path / "studies/coins/study.yaml"
+    words, asked = spec.read_text(encoding="utf-8"), "says: The mean is above ten.\n"
+    assert asked in words
+    if turned:
+        spec.write_text(words.replace(asked, f"{asked}        turns: Of larger coins it is.\n"), encoding="utf-8")
+    seen = gather(*find(project, studies=tmp_path / "studies"))
+    assert seen.claims["noise-is-large"].state == "contradicted"
+    for template in ("report.md.j2", "brief.md.j2"):
+        first_page, _, rest = build.markdown(template, build._names(seen, Path("results"))).partition("{#outline}")
+        assert ("turn with size" in first_page) == turned
+        assert (r"The mean is above ten\. Of larger coins it is\." in " ".join(first_page.split())) == turned
+        if template == "report.md.j2":
+            assert ("Turns\n:   Of larger coins it is" in rest) == turned
+
+
 def test_a_contradicted_claim_names_what_one_data_set_says_for_it() -> None:
     against = prediction(truths(0, 24))
     tests = [

@@ -298,6 +298,7 @@ WORDS = {
     "why": lambda raw: raw["claims"][0]["predictions"][0].update(why="Other words."),
     "unit": lambda raw: raw["claims"][0]["predictions"][0].update(unit="heads"),
     "undecidable": lambda raw: raw["claims"][0]["predictions"][0].update(undecidable="Kept for its size."),
+    "turns": lambda raw: raw["claims"][0]["predictions"][0].update(turns="Of larger coins it is not."),
     "title": lambda raw: raw.update(title="Another title"),
     "caption": lambda raw: raw["figures"][0].update(caption="Another caption."),
 }

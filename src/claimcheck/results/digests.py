@@ -101,7 +101,7 @@ def judge_ingredients(study: Study, scale: str, seeds: int | None, records: str)
     found = _reach_if_there(study.folder, "statistics", names, JUDGE_MODULES)
     return {
         "records": records,
-        "claims": hash_of([claim.model_dump() for claim in study.claims]),
+        "claims": hash_of([claim.model_dump(exclude=UNJUDGED) for claim in study.claims]),
         "sections": hash_of(sections_of(study)),
         "design": hash_of({name: design_of(part) for name, part in study.at(scale, seeds).items()}),
         **dict(sorted(found.hashes.items())),
@@ -151,6 +151,9 @@ def report_ingredients(studies_dir: Path, results: Mapping[str, Any]) -> Ingredi
         **_versions({*packages, "pypandoc_binary", "typst"}),
     }
 
+
+UNJUDGED = {"predictions": {"__all__": {"turns"}}}
+"""What of a claim stands in the report alone, and in no verdict."""
 
 FIXED = {"id", "measure", "statistic", "arguments", "region", "kind", "share", "tolerance", "part", "on", "controls"}
 """What of a prediction decides its verdict; words, units and references do not."""

@@ -93,6 +93,9 @@ class Prediction(Model):
         Controls(), description="questions with known answers, to show that it could have failed"
     )
     undecidable: Text | None = Field(None, description="why it is kept though its units cannot decide it")
+    turns: Text | None = Field(
+        None, description="where pilot units of larger networks, more data or longer training come out on the other side"
+    )
     reference: list[Reference] = Field([], description="published or theoretical values beside it")
 
     @model_validator(mode="after")
