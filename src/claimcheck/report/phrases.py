@@ -211,7 +211,7 @@ def contradiction(claim: ClaimView, brief: bool = False) -> str:
         "" if view.is_fact else f" (median {text.escape('; '.join(number_of(view, each) for each in view.outcomes))})"
     )
     more = "".join(f"; {each}" for each in (depends(view), _others(claim)) if each)
-    but = against(claim)
+    but = f"{against(claim)}{' It [turns with size](#turns).' if view.spec.turns and view.spec.kind == 'main' else ''}"
     if brief:
         more = f"; {depends(view)}" if depends(view) else ""
         return f"[{text.inline(view.spec.says)} {found}{more}.{but}]{{.reason}}"
