@@ -94,7 +94,8 @@ class Prediction(Model):
     )
     undecidable: Text | None = Field(None, description="why it is kept though its units cannot decide it")
     turns: Text | None = Field(
-        None, description="where pilot units of larger networks, more data or longer training come out on the other side"
+        None,
+        description="where pilot units of larger networks, more data or longer training come out on the other side",
     )
     reference: list[Reference] = Field([], description="published or theoretical values beside it")
 
