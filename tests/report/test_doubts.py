@@ -12,9 +12,11 @@ import pytest
 
 from claimcheck.judging import rule
 from claimcheck.report import build, notes, phrases, rows
+from claimcheck.report import gather as gathering
 from claimcheck.report.doubts import least_certain
 from claimcheck.report.gather import ClaimView, PredictionView, ReportView, gather
 from claimcheck.spec.models import Lecture, LectureClaim, Prediction
+from claimcheck.spec.reading import load_study
 
 
 def prediction(values: list[float], unit: str = "", region: rule.Region = (0, None), **more: object) -> PredictionView:
@@ -156,6 +158,14 @@ def test_what_turns_with_size_is_told_of_predictions_that_decide_and_are_decided
     )
     ((told, view),) = seen.turning()
     assert (told.id, view) == ("turned", told.predictions[1])
+
+
+def test_what_is_said_of_verdicts_at_quick_is_not_said_at_another_scale(project: Path) -> None:
+    claim = load_study(project / "studies", "coins").claims[1]
+    asked = claim.predictions[0].model_copy(update={"turns": "Of larger coins it is."})
+    turned = claim.model_copy(update={"predictions": [asked]})
+    said = [gathering._at(turned, scale).predictions[0].turns for scale in ("quick", "smoke", "full")]
+    assert said == ["Of larger coins it is.", None, None]
 
 
 @pytest.mark.parametrize("turned", [False, True])

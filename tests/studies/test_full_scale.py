@@ -1,5 +1,5 @@
-"""Every part that full scale has otherwise than quick, one run of each of its ensembles and loops cut short: such as a design
-that asks for more examples than there are is found here, before a cluster finds it.
+"""Every part that full scale has otherwise than quick, a run of pilots and a judged one on each data set, loops cut short: a
+design that asks for more examples than there are, say, is found here, before a cluster finds it.
 """
 
 from __future__ import annotations

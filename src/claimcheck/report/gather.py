@@ -306,7 +306,7 @@ def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim],
     study = results.study if results else load_study(config.studies_dir, name)
     why = "is not part of this report" if config.scale in study.scales else f"has no settings for scale {config.scale}"
     found = _found(results) if results else _Found(problem=f"The study {why}.")
-    claims = [_claim(claim, found, study, lecture.get(claim.id)) for claim in study.claims]
+    claims = [_claim(_at(claim, config.scale), found, study, lecture.get(claim.id)) for claim in study.claims]
     if results is None:
         return StudyView(
             study, tuple(claims), (), tuple((f, None) for f in study.figures), None, None, (), found.problem
@@ -352,6 +352,14 @@ def _found(results: Results) -> _Found:
         return _Found((), results.read_provenance(), (), "The study has been run, but not judged.", missing)
     problem = "The study has not been run to its end at this scale."
     return _Found(problem=f"{problem} {failure}".strip(), missing=missing)
+
+
+def _at(claim: Claim, scale: str) -> Claim:
+    """The claim without what `turns` says of verdicts at quick, where the scale is another."""
+    if scale == "quick":
+        return claim
+    plain = [each.model_copy(update={"turns": None}) for each in claim.predictions]
+    return claim.model_copy(update={"predictions": plain})
 
 
 def _claim(claim: Claim, found: _Found, study: Study, entry: LectureClaim | None) -> ClaimView:

@@ -95,7 +95,7 @@ class Prediction(Model):
     undecidable: Text | None = Field(None, description="why it is kept though its units cannot decide it")
     turns: Text | None = Field(
         None,
-        description="where pilot units of larger networks, more data or longer training come out on the other side",
+        description="where pilot units of larger networks, more data or longer training come out otherwise than at quick",
     )
     reference: list[Reference] = Field([], description="published or theoretical values beside it")
 
