@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from claimcheck.data import downloads
+from claimcheck.results import records
 from claimcheck.running import cost, runner
 from claimcheck.spec.config import Config
+from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study, study_names
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -52,6 +54,9 @@ def test_full_scale_asks_for_what_there_is(name, part, fashion):
     study = EVERY[name]
     config = Config(scale="full", studies_dir=STUDIES, data_dir=fashion)
     planned = study.at("full")[part]
+    function = getattr(study_module(study.folder, "runs"), study.run_function(part))
     for piece in one_for_each_data_set(planned, fashion):
+        runs = piece.runs.iloc[:1].reset_index(drop=True)
         context = runner.context_for(study, config, planned, piece, CPU, steps=first_steps, eager=True)
-        cost.perform(study, planned, piece, piece.runs.iloc[:1].reset_index(drop=True), context)
+        found = records.check_outcome(function(runs.copy(), context), runs, planned, where=part)
+        assert set(found["run"]) == set(runs["run"])
