@@ -69,10 +69,14 @@ def test_a_study_that_fails_does_not_stop_the_others_and_the_report_says_so(fres
     said = fresh.snakemake()
     assert said.returncode != 0
     assert (fresh.results("walk") / "verdicts.json").is_file()
-    report = (fresh.folder / "reports/smoke/report.html").read_text()
+    page = fresh.folder / "reports/smoke/report.html"
+    report = page.read_text()
     assert "the coin rolled away" in report
     assert "coin/run.log" in report
     assert "run_coin" in fresh.planned(), "a failed study is tried again"
+    page.write_text("of other studies")
+    assert fresh.snakemake("coin").returncode != 0
+    assert page.read_text() == "of other studies", "who asks for a study alone gets no report, of no failure either"
 
 
 def test_a_run_that_fails_leaves_the_old_records(project):

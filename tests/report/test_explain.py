@@ -104,3 +104,8 @@ def test_the_command_prints_it(project: Path, capsys: pytest.CaptureFixture) -> 
     assert said.startswith("The mean $\\bar x$ is zero.")
     assert len(re.findall(r"^  seed \d+ ", said, re.MULTILINE)) == 16
     assert "of 16 runs, supported; median" in said
+    (steps,) = [line.split(" && ") for line in said.splitlines() if line.startswith("  claimcheck run")]
+    where = f"--scale quick --device cpu --results-dir {project / 'results'} --studies-dir {project / 'studies'}"
+    assert [step.strip().removesuffix(" --force") for step in steps] == [
+        f"claimcheck {step} {where}" for step in ("run coins/tosses", "assemble coins", "judge coins")
+    ], "what made these results, not others"

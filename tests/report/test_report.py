@@ -387,9 +387,5 @@ def test_only_the_studies_asked_for_are_shown(own: Path, find: Find) -> None:
 def test_what_is_not_published_stays_in_the_store(own: Path, find: Find) -> None:
     config, results = find(own)
     made = report.build(config, results, publish=False)
-    assert {path.parent for path in made} == {Collection(config, _made(results)).report}
+    assert {path.parent for path in made} == {Collection(config, results).as_it_is().report}
     assert not (own / "reports").exists()
-
-
-def _made(results: dict[str, Results]) -> dict[str, Results]:
-    return {name: each for name, each in results.items() if each.judged() and each.drawn()}

@@ -206,8 +206,7 @@ def test_slides_of_another_report_are_taken_away(project: Path, find: Find, tmp_
     from claimcheck.results import view
 
     config, results = find(project, reports=tmp_path / "reports")
-    made = {name: each for name, each in results.items() if each.judged() and each.drawn()}
-    collection = Collection(config, made)
+    collection = Collection(config, results).as_it_is()
     config.reports.mkdir(parents=True)
     (config.reports / "slides.pdf").write_text("of an earlier report")
     kept = [(collection.report / name).rename(tmp_path / name) for name in ("slides.pptx", "slides.pdf")]

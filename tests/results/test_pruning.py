@@ -129,7 +129,10 @@ def test_earlier_reports_go(collection, config):
 
 def test_a_report_of_what_is_made_so_far_stays(locate, make, config):
     coin = make(locate("coin"))
-    made, both = Collection(config, {"coin": coin}), Collection(config, {"coin": coin, "walk": locate("walk")})
-    made.report.mkdir(parents=True)
+    both = Collection(config, {"coin": coin, "walk": locate("walk")})
+    reports = [Collection(config, {"coin": coin}).report, both.as_it_is().report, both.report]
+    assert len(set(reports)) == 3, "a report that says that a study is not made is none of those without that word"
+    for report in reports:
+        report.mkdir(parents=True)
     prune(both)
-    assert made.report.is_dir()
+    assert all(report.is_dir() for report in reports)

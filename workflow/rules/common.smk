@@ -280,7 +280,7 @@ def hold_lock():
 
 
 def report_what_there_is():
-    """After a failure: the report of the studies that did finish, naming those that did not."""
-    shell(
-        f"step report {shlex.quote(f'--results-dir={CONFIG.results_dir}')} {options('reports_dir')} || true"
-    )
+    """After a failure, unless single studies were asked for: the report of what there is, naming what there is not."""
+    asked = set(map(str, workflow.dag_settings.targets))
+    if not asked or asked - set(EVERY):
+        shell('publishing report "${{shown[@]}}" --results-dir={CONFIG.results_dir:q} || true')

@@ -55,8 +55,7 @@ def why(study: StudyName, **options: object) -> None:
 
     for line in explain(results_of(study, **options)):
         print(line)
-    made = {name: each for name, each in all_results(**options).items() if each.judged() and each.drawn()}
-    written = bool(made) and Collection(config_of(**options), made).receipt.is_file()
+    written = any(each.receipt.is_file() for each in Collection(config_of(**options), all_results(**options)).forms())
     print("report: up to date" if written else "report: would be written again")
 
 

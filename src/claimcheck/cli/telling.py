@@ -46,7 +46,8 @@ def show(
     config = config_of(**options)
     seen = gather(config, all_results(**options))
     study, view = explain.find(seen, prediction)
-    for line in explain.lines(explain.explained(study, view, seen, config.results.as_posix())):
+    chosen = {name: getattr(config, name) for name in ("device", "results_dir", "studies_dir")}
+    for line in explain.lines(explain.explained(study, view, seen, config.results.as_posix(), **chosen)):
         print(line)
 
 

@@ -65,7 +65,7 @@ def build(
 
     Args:
         results: every study's, at the scale.
-        only: studies whose results are shown; all that have any, when left out.
+        only: studies whose results are shown, or said to be missing; all, when left out.
         publish: put it where people read; else the store alone has it.
         into: the folder of all results that people read, and that the report links to, if not the configured one.
 
@@ -75,12 +75,12 @@ def build(
     Raises:
         ClaimcheckError: a study or result cannot be read, notes name something unknown, or a text cannot be set.
     """
-    chosen = shown(results, only)
-    collection = Collection(config, chosen)
+    chosen = named_in(results, only)
+    collection = Collection(config, chosen).as_it_is()
     if publish:
-        for each in chosen.values():
+        for each in collection.results.values():
             view.check(each)
-    seen = gather(config, results if only is None else chosen)
+    seen = gather(config, chosen)
     readable = config.results if into is None else Path(into) / config.scale
     try:
         html, *pdfs = _make(seen, Path(os.path.relpath(readable, config.reports)), config.studies_dir)
@@ -100,17 +100,13 @@ def build(
     verdicts = {name: each.read_verdicts() for name, each in chosen.items() if each.judged()}
     write_text(target / "verdicts.csv", table(verdicts))
     if publish:
-        return view.publish_report(collection)
+        return view.publish_report(collection, into)
     return [target / name for name in (*REPORT, "verdicts.csv")]
 
 
-def shown(results: Mapping[str, Results], only: Sequence[str] | None) -> dict[str, Results]:
-    """The studies that are shown: those that are named, or all that have results."""
-    return {name: each for name, each in results.items() if (name in only if only else _made(each))}
-
-
-def _made(results: Results) -> bool:
-    return results.judged() and results.drawn()
+def named_in(results: Mapping[str, Results], only: Sequence[str] | None) -> dict[str, Results]:
+    """The studies of which a report says how far they are: those that are named, or all."""
+    return {name: each for name, each in results.items() if not only or name in only}
 
 
 def _make(seen: ReportView, results: Path, studies_dir: Path) -> list[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,11 +51,12 @@ class Explained:
     reading: str
 
 
-def explained(study: StudyView, view: PredictionView, seen: ReportView, results: str) -> Explained:
+def explained(study: StudyView, view: PredictionView, seen: ReportView, results: str, **chosen: Any) -> Explained:
     """What stands behind `view`'s number.
 
     Args:
         results: the folder of the scale's results, as it is typed.
+        chosen: what else the commands have to name, by the name of the field of the configuration: folders, the device.
     """
     spec, tests = view.spec, view.row.get("tests", ())
     series = []
@@ -72,7 +73,7 @@ def explained(study: StudyView, view: PredictionView, seen: ReportView, results:
         f"{text.region(spec.region, closed=view.is_fact)}{unit}",
         _measure(view),
         tuple(series),
-        _again(study, view, seen),
+        _again(study, view, seen, chosen),
         _reading(study, view, results),
     )
 
@@ -93,9 +94,9 @@ def _plain(value: Any) -> str:
     return text.value(list(value)) if isinstance(value, tuple) else text.value(value)
 
 
-def _again(study: StudyView, view: PredictionView, seen: ReportView) -> str:
+def _again(study: StudyView, view: PredictionView, seen: ReportView, chosen: Mapping[str, Any]) -> str:
     """The commands that make the number again, from networks to verdict."""
-    options = commands.options({"scale": seen.scale, "seeds": seen.seeds, "registration_offset": seen.offset})
+    options = commands.options({"scale": seen.scale, "seeds": seen.seeds, "registration_offset": seen.offset, **chosen})
     part = f"/{view.spec.part}" if view.spec.part else ""
     forced = f"claimcheck run {study.spec.name}{part} {options} --force"
     assembled = [f"claimcheck assemble {study.spec.name} {options}"] if part else []

@@ -83,15 +83,15 @@ def build_slides(
     Raises:
         ClaimcheckError: no such claim or section, a result cannot be read, or a text cannot be set.
     """
-    shown = build.shown(results, only)
-    seen = gather(config, results if only is None else shown)
+    shown = build.named_in(results, only)
+    seen = gather(config, shown)
     chosen = choose(seen, claims, sections)
     pptx, pdf = _make(seen, chosen, config.studies_dir, counted=not (claims or sections))
     if claims or sections:
         stem = config.reports / f"slides-{'-'.join([*sections, *claims])[:80]}"
         targets = [stem.with_name(f"{stem.name}{Path(name).suffix}") for name in SLIDES]
     else:
-        collection = Collection(config, shown)
+        collection = Collection(config, shown).as_it_is()
         targets = [collection.report / name for name in SLIDES]
     for target, content in zip(targets, (pptx, pdf), strict=True):
         if (claims or sections) and target.suffix == ".pptx":

@@ -28,7 +28,7 @@ def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
     """
     found = [path for results in collection.results.values() for path in superseded(results)]
     store = collection.config.results / STORE
-    reports = {collection.report, collection.of_what_is_made().report}
+    reports = {each.report for each in collection.forms()}
     found += [path for path in sorted(store.glob("report-*")) if path not in reports]
     total, lines = 0, []
     for path in found:

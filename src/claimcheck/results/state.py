@@ -356,16 +356,21 @@ class Collection:
     """The studies' results that one report shows, and the files made of all of them.
 
     Attributes:
-        results: by study; of others the report says that they were not run.
+        results: by study; of others the report says that they are no part of it.
+        lacking: studies of which it says how far they are, because they are not judged and drawn yet.
     """
 
     config: Config
     results: Mapping[str, Results]
+    lacking: tuple[str, ...] = ()
 
     @cached_property
     def report_digest(self) -> str:
         """Digest of the report."""
-        shown = {name: [each.verdicts_digest, each.figures_digest] for name, each in self.results.items()}
+        shown: dict[str, Any] = {
+            name: [each.verdicts_digest, each.figures_digest] for name, each in self.results.items()
+        }
+        shown |= dict.fromkeys(self.lacking, "not made")
         return digests.digest(digests.report_ingredients(self.config.studies_dir, shown))
 
     @property
@@ -373,10 +378,18 @@ class Collection:
         """Folder of the report."""
         return self.config.results / STORE / f"report-{self.report_digest}"
 
-    def of_what_is_made(self) -> Collection:
-        """Those of the studies that are judged and drawn: a report can be made of them alone."""
+    def as_it_is(self) -> Collection:
+        """What a report that is made now shows: the studies that are judged and drawn, and which are not.
+
+        It is another report than the one of all of them, so that it does not pass for that one once they are made.
+        """
         made = {name: each for name, each in self.results.items() if each.judged() and each.drawn()}
-        return Collection(self.config, made)
+        return Collection(self.config, made, tuple(sorted({*self.lacking, *self.results} - {*made})))
+
+    def forms(self) -> list[Collection]:
+        """The reports that there may be: of all, of those that are made with word of the others, and without."""
+        now = self.as_it_is()
+        return [self, now, Collection(self.config, now.results)]
 
     @property
     def receipt(self) -> Path:

@@ -138,7 +138,7 @@ def publish_report(collection: Collection, into: Path | None = None) -> list[Pat
 
 def _reported(collection: Collection) -> Collection:
     """The collection of which the store holds a report: this one, or what of it is judged and drawn."""
-    for each in (collection, collection.of_what_is_made()):
+    for each in collection.forms():
         missing = [each.report / name for name in (*REPORT, "verdicts.csv") if not (each.report / name).is_file()]
         if not missing:
             return each
