@@ -61,7 +61,8 @@ def test_the_verdict_that_the_fewest_runs_could_overturn_comes_first() -> None:
         claim("wrong", "contradicted", prediction(truths(2, 32))),
     )
     assert (rule.fewest_true(32, 0.5), rule.most_true(32, 0.5)) == (27, 5), "the rule's own numbers"
-    found = least_certain(seen)
+    found, as_few = least_certain(seen)
+    assert as_few == 0
     assert [(each.claim.id, each.margin, each.needed) for each in found] == [
         ("wobbly", 1, 27),
         ("wrong", 4, 5),
@@ -88,7 +89,7 @@ def test_the_gap_is_the_nearest_runs_way_to_the_regions_nearest_end_in_middle_ha
 ) -> None:
     values = [3 + place / 10 for place in range(32)]
     view = prediction(values, region=region)
-    (doubt,) = least_certain(report(claim("a", view.state, view)))
+    (doubt,) = least_certain(report(claim("a", view.state, view)))[0]
     assert doubt.gap == pytest.approx(nearest / 1.55), "from the 8.75th of the runs to the 24.25th"
 
 
@@ -96,20 +97,26 @@ def test_of_verdicts_that_as_many_runs_could_overturn_the_one_nearer_to_its_regi
     values = [3 + place / 10 for place in range(32)]
     views = {name: prediction(values, region=(end, None)) for name, end in (("far", -2.5), ("near", 2.5))}
     seen = report(*(claim(name, "supported", view) for name, view in views.items()))
-    assert [each.claim.id for each in least_certain(seen)] == ["near", "far"]
+    assert [each.claim.id for each in least_certain(seen)[0]] == ["near", "far"]
+
+
+def test_claims_that_as_few_runs_could_overturn_as_the_last_shown_are_counted() -> None:
+    names = {"one": 27, "two": 27, "three": 28, "four": 28, "five": 28, "six": 29}
+    shown, as_few = least_certain(report(*(claim(n, "supported", prediction(truths(k, 32))) for n, k in names.items())))
+    assert ([each.margin for each in shown], as_few) == ([1, 1, 2], 2)
 
 
 def test_what_all_must_support_is_as_safe_as_the_weakest_and_what_one_contradicts_as_the_strongest() -> None:
     weak, strong = prediction(truths(28, 32)), prediction(truths(32, 32))
     against, more = prediction(truths(4, 32)), prediction(truths(0, 32))
-    (supported,) = least_certain(report(claim("a", "supported", strong, weak)))
-    (contradicted,) = least_certain(report(claim("a", "contradicted", against, more)))
-    (mixed,) = least_certain(report(claim("a", "mixed", strong, weak, against)))
+    (supported,), _ = least_certain(report(claim("a", "supported", strong, weak)))
+    (contradicted,), _ = least_certain(report(claim("a", "contradicted", against, more)))
+    (mixed,), _ = least_certain(report(claim("a", "mixed", strong, weak, against)))
     assert (supported.margin, contradicted.margin, mixed.margin) == (2, 6, 2)
 
 
 def test_overturning_so_many_runs_and_no_fewer_changes_the_verdict() -> None:
-    (doubt,) = least_certain(report(claim("a", "supported", prediction(truths(29, 32)))))
+    (doubt,), _ = least_certain(report(claim("a", "supported", prediction(truths(29, 32)))))
     verdicts = [
         rule.decide(np.array(truths(29 - flipped, 32)), (0, None)).verdict
         for flipped in (doubt.margin - 1, doubt.margin)
@@ -158,6 +165,17 @@ def test_what_turns_with_size_is_told_of_predictions_that_decide_and_are_decided
     )
     ((told, view),) = seen.turning()
     assert (told.id, view) == ("turned", told.predictions[1])
+    assert "Part of it [turns with size](#turns)." in phrases.contradiction(told)
+
+
+def test_what_turns_is_told_of_a_prediction_that_is_decided_on_one_data_set_alone() -> None:
+    tests = [
+        {**prediction(truths(k, 44)).row["tests"][0], "data": data} for data, k in (("mnist5k", 44), ("digits", 14))
+    ]
+    plain = prediction(truths(14, 44), turns="Four times as wide it is so.")
+    torn = PredictionView(plain.spec, "inconclusive", {"tests": tests})
+    ((told, view),) = report(claim("steps", "contradicted", prediction(truths(0, 44)), torn)).turning()
+    assert (told.id, view) == ("steps", torn)
 
 
 def test_what_is_said_of_verdicts_at_quick_is_not_said_at_another_scale(project: Path) -> None:

@@ -39,10 +39,19 @@ class Doubt:
         return (self.margin, self.outcome.n or 0, self.gap)
 
 
-def least_certain(view: ReportView) -> list[Doubt]:
-    """The three claims of the lecture whose verdict (supported, contradicted, mixed) the fewest runs could overturn."""
+SHOWN = 3
+
+
+def least_certain(view: ReportView) -> tuple[list[Doubt], int]:
+    """The three claims of the lecture whose verdict (supported, contradicted, mixed) the fewest runs could overturn.
+
+    Returns:
+        them, and how many more claims as few runs as the last of them could overturn.
+    """
     found = [doubt for claim in view.claims.values() if (doubt := _doubt(claim)) is not None]
-    return sorted(found, key=lambda doubt: doubt.order)[:3]
+    first = sorted(found, key=lambda doubt: doubt.order)
+    shown, rest = first[:SHOWN], first[SHOWN:]
+    return shown, sum(doubt.margin == shown[-1].margin for doubt in rest)
 
 
 def _doubt(claim: ClaimView) -> Doubt | None:

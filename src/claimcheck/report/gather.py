@@ -166,6 +166,12 @@ class ClaimView:
             return None
         return next((view for view in self.main if view.state == "contradicted"), None)
 
+    @property
+    def turning(self) -> list[PredictionView]:
+        """Predictions that decide it, are decided on some data, and come out otherwise at another size."""
+        decided = ("supported", "contradicted")
+        return [view for view in self.main if view.spec.turns and any(e.verdict in decided for e in view.outcomes)]
+
 
 @dataclass(frozen=True)
 class PartView:
@@ -246,12 +252,7 @@ class ReportView:
 
     def turning(self) -> list[tuple[ClaimView, PredictionView]]:
         """The lecture's claims of which a main prediction comes out otherwise at another size, with that prediction."""
-        return [
-            (claim, view)
-            for claim in self.claims.values()
-            for view in claim.main
-            if view.spec.turns and view.state in ("supported", "contradicted", "mixed")
-        ]
+        return [(claim, view) for claim in self.claims.values() for view in claim.turning]
 
     def headline(self) -> tuple[StudyView, FigureSpec] | None:
         """The figure that the lecture's file names for the first page, where it has been drawn of present results."""

@@ -1,7 +1,8 @@
 """Numbers for a study's notes: what `{{ estimate('id') }}` and its like stand for.
 
-The number is the median over runs (in words where it is infinite: "never reached it"), or a fact's value. Of a prediction on several data sets every function takes the data
-set as a second argument; without it all are listed.
+The number is the median over runs (in words where it is infinite: "never reached it"), or a fact's value. Of a
+prediction on several data sets every function takes the data set as a second argument; without it all are listed.
+`{{ figure('id') }}` leads to one of the study's figures, wherever the report shows it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ def functions(study: StudyView) -> dict[str, Callable[..., str]]:
             return found[0].verdict
         return "not run" if view.measured else view.state
 
+    def figure(identifier: str) -> str:
+        path = text.known({spec.id: path for spec, path in study.figures}, identifier, where, "figure")
+        return "figure" if path is None else f"[figure](#figure-{study.spec.name}-{identifier})"
+
     def shown(say: Callable[[PredictionView, Outcome], str]) -> Callable[..., str]:
         def show(identifier: str, data: str | None = None) -> str:
             view = text.known(predictions, identifier, where, "prediction")
@@ -62,6 +67,7 @@ def functions(study: StudyView) -> dict[str, Callable[..., str]]:
         "factor": shown(_changed(_exponential)),
         "n": shown(lambda view, outcome: text.number(len(outcome.values), 9)),
         "verdict": verdict,
+        "figure": figure,
     }
 
 

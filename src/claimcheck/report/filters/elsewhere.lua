@@ -15,6 +15,9 @@ function Pandoc(doc)
       local id = link.target:match("^#(.+)$")
       if id and not here[id] then
         link.target = "evidence.pdf#" .. id
+        if id:match("^figure%-") then
+          link.content:extend { pandoc.Space(), pandoc.Str("in"), pandoc.Space(), pandoc.Str("evidence.pdf") }
+        end
         return link
       end
     end,

@@ -35,6 +35,14 @@ function Span(span)
   end
 end
 
+-- A figure is named by its number where it stands in the same document.
+function Link(link)
+  local id = link.target:match("^#(figure%-.+)$")
+  if id then
+    return rawi("#ref(label(" .. quoted(id) .. "))")
+  end
+end
+
 -- Chapters that start on a new page (the levels are shifted after the filters).
 function Header(header)
   local id = header.identifier
