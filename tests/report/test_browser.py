@@ -124,6 +124,9 @@ def test_the_first_table_sorts_filters_and_goes_back(project: Path, tmp_path: Pa
       document.getElementById("filter-text").value = "BEAUTIFUL";
       document.getElementById("filter-text").dispatchEvent(new Event("input"));
       seen.searched = shown();
+      document.getElementById("filter-text").value = "mean-is-zero";
+      document.getElementById("filter-text").dispatchEvent(new Event("input"));
+      seen.behind = [shown(), document.querySelector(".tools:not(.predict) output").textContent];
       document.getElementById("filter-text").value = "";
       document.getElementById("filter-text").dispatchEvent(new Event("input"));
       table.querySelector("th button").click();
@@ -135,6 +138,7 @@ def test_the_first_table_sorts_filters_and_goes_back(project: Path, tmp_path: Pa
     seen = ask(project / "reports/quick/report.html", script, tmp_path)
     assert seen["all"] == 11
     assert (seen["supported"], seen["searched"]) == (1, 1)
+    assert seen["behind"] == [1, "1 of 11 claims, by what was tested of them"]
     assert seen["state"] == "ascending"
     assert seen["sorted"].startswith("<script>")
     assert seen["start"] == seen["back"]
@@ -177,8 +181,8 @@ def test_a_reader_predicts_first_then_sees_how_many_answers_hold(project: Path, 
     assert (found["focus"], found["scoreFocus"]) == ("radio", "score"), (
         "a keyboard goes on where there is something to do"
     )
-    assert found["score"] == "2 of 3 of your answers hold; of 1 more the runs decide neither way."
-    assert found["said"] == "you said true: does not"
+    assert found["score"] == "2 of 3 of your answers were right; of 1 more the runs decide neither way."
+    assert found["said"] == "you said true: wrong"
     assert found["stored"] == 0
 
 

@@ -11,7 +11,6 @@ from claimcheck.results.reasons import explain
 from claimcheck.results.state import Collection
 
 OTHER_REGION = ("walk/study.yaml", "[-4, 4]", "[-3, 4]")
-OTHER_DESIGN = ("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
 
 
 @pytest.fixture

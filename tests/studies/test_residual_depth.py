@@ -1,7 +1,6 @@
 """Residual connections: closed forms against brute force, the stack against itself, statistics on made-up records."""
 
 import math
-import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,7 +26,6 @@ ROOT = Path(__file__).parents[2]
 ASKED = Asked("residual_depth")
 STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 RUNS, STATISTICS, FIGURES = (ASKED.module(name) for name in ("runs", "statistics", "figures"))
-IMAGES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
 def generator(seed=0):

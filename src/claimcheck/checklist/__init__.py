@@ -6,7 +6,8 @@
         print(finding)
 
 How often each check finds which bug, and how often it cries wolf, is measured by the study `debugging_checklist`. The
-model, its gradients and torch's random state are left as they were. Nothing here uses the rest of the package.
+model and its gradients are left as they were, by `check` torch's random state, too. Nothing here uses the rest of the
+package.
 """
 
 from __future__ import annotations

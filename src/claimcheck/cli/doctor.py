@@ -1,8 +1,9 @@
-"""`claimcheck doctor`: is everything here that a run, a report and the full scale need? Changes nothing."""
+"""`claimcheck doctor`: is everything here that a run, a report and the full scale need? Changes no result."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ def _data(data_dir: Path) -> list[Check]:
     from claimcheck.data.downloads import SOURCES, faults
 
     checks = []
+    where = "" if data_dir == Path("data") else f" --data-dir {shlex.quote(str(data_dir))}"
     for name in SOURCES:
         wrong = faults(name, data_dir)
         if not wrong:
@@ -101,7 +103,9 @@ def _data(data_dir: Path) -> list[Check]:
         damaged = [path.name for path, fault in wrong.items() if fault == "damaged"]
         found = f"damaged: {', '.join(damaged)}" if damaged else "not downloaded"
         checks.append(
-            Check(f"data {name}", "missing", f"{found}; run: claimcheck data fetch {name} (where a study uses it)")
+            Check(
+                f"data {name}", "missing", f"{found}; run: claimcheck data fetch {name}{where} (where a study uses it)"
+            )
         )
     return checks
 

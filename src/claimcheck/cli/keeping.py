@@ -20,6 +20,7 @@ from claimcheck.cli.options import (
     takes,
 )
 from claimcheck.errors import ClaimcheckError
+from claimcheck.results.commands import options as typed
 
 data = typer.Typer(no_args_is_help=True, help="Download data sets, checked against their published checksums.")
 app.add_typer(data, name="data")
@@ -38,7 +39,8 @@ def new(
 
     folder = create(name, studies_dir)
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    print(f"try: claimcheck run {name} --scale smoke && claimcheck judge {name} --scale smoke")
+    chosen = typed({"scale": "smoke", "studies_dir": studies_dir})
+    print(f"try: claimcheck run {name} {chosen} && claimcheck judge {name} {chosen}")
 
 
 @app.command("import")

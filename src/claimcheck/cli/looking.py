@@ -1,4 +1,4 @@
-"""Commands that look and change nothing."""
+"""Commands that look and change no result."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import typer
 
 from claimcheck.cli.app import app
 from claimcheck.cli.options import CHOICE, all_results, config_of, only_known, takes
+from claimcheck.errors import ClaimcheckError
 
 Ids = list[str] | None
 
@@ -28,7 +29,7 @@ def slides(
 
     options["studies_dir"] = studies_dir
     chosen, found = only_known(only, studies_dir), all_results(**options)
-    some = {"claims": _split(claims), "sections": _split(sections)}
+    some = {"claims": _split("--claims", claims), "sections": _split("--sections", sections)}
     for path in build_slides(config_of(**options), found, chosen, publish=not keep_view, **some):
         print(path)
 
@@ -51,5 +52,8 @@ def show(
         print(line)
 
 
-def _split(names: Ids) -> list[str]:
-    return [name.strip() for each in names or [] for name in each.split(",") if name.strip()]
+def _split(option: str, names: Ids) -> list[str]:
+    found = [name.strip() for each in names or [] for name in each.split(",") if name.strip()]
+    if names and not found:
+        raise ClaimcheckError("names nothing", where=option, found=",".join(names), expected="ids of lecture.yaml")
+    return found

@@ -79,7 +79,8 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
     if failed:
         raise ClaimcheckError(" | ".join(failed), where=study.folder / "figures.py")
     for old in set(filter(Path.is_file, target.iterdir())) - set(written):
-        old.unlink()
+        if not old.name.startswith("."):  # what another process is just writing
+            old.unlink(missing_ok=True)
     write_figure_list(target, written, sha256(results.records), results.figures_ingredients)
     return written
 

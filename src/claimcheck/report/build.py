@@ -70,7 +70,8 @@ def build(
         into: the folder of all results that people read, and that the report links to, if not the configured one.
 
     Returns:
-        The files written: report.html, report.pdf, evidence.pdf and verdicts.csv.
+        The files written: report.html, report.pdf, evidence.pdf and verdicts.csv; with `publish` the slides, too, where
+        the store has them.
 
     Raises:
         ClaimcheckError: a study or result cannot be read, notes name something unknown, or a text cannot be set.

@@ -13,8 +13,9 @@ import re
 import subprocess
 import zipfile
 from datetime import UTC, datetime
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
@@ -32,15 +33,22 @@ _CULPRIT = re.compile(
 _IMAGE = re.compile(r'(<img\b[^>]*?\bsrc=")(figures/[^"]+\.svg)(")')
 
 
+def _library(name: str) -> ModuleType:
+    """A library that only reports need; the rest of the package does without."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        hint = "pip install 'claimcheck[report]'"
+        raise ClaimcheckError(f"the package {name} is not installed", where="report", hint=hint) from error
+
+
 def bibliography(path: Path) -> list[dict[str, Any]]:
     """The entries of a BibTeX file as CSL's data: id, title, author, issued, URL, DOI …
 
     Raises:
         ClaimcheckError: pandoc cannot read it.
     """
-    import pypandoc
-
-    command = [pypandoc.get_pandoc_path(), "--from=biblatex", "--to=csljson", str(path)]
+    command = [_library("pypandoc").get_pandoc_path(), "--from=biblatex", "--to=csljson", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
         raise ClaimcheckError(f"is not BibTeX ({' '.join(done.stderr.split())})", where=path)
@@ -86,8 +94,6 @@ def to_pdf(folder: Path, stem: str, timestamp: int, kind: str = "report") -> tup
     Returns:
         The PDF, and the letters that it shows by their names, since no font has them.
     """
-    import typst
-
     source = _pandoc(folder, stem, "typst", "--to=typst-citations", "--shift-heading-level-by=-1", kind=kind)
     written = folder / f"{stem}.typ"
     written.write_text(source, encoding="utf-8")
@@ -96,7 +102,7 @@ def to_pdf(folder: Path, stem: str, timestamp: int, kind: str = "report") -> tup
     while True:
         try:
             return _set(written, timestamp, fonts), named
-        except typst.TypstError as error:
+        except _library("typst").TypstError as error:
             lacking = letters.lacking(error.diagnostic) - named
             if not lacking:
                 fault = f"typst cannot set the PDF ({error})"
@@ -111,8 +117,7 @@ def to_pdf(folder: Path, stem: str, timestamp: int, kind: str = "report") -> tup
 
 
 def _set(source: Path, timestamp: int, fonts: list[Path]) -> bytes:
-    import typst
-
+    typst = _library("typst")
     pdf, warnings = typst.compile_with_warnings(
         source,
         root=source.parent,
@@ -205,9 +210,7 @@ _STYLES = (
 
 def _write_reference(path: Path) -> None:
     """pandoc's own slides, with the picture below the words instead of beside them, and titles alike."""
-    import pypandoc
-
-    command = [pypandoc.get_pandoc_path(), "--print-default-data-file=reference.pptx"]
+    command = [_library("pypandoc").get_pandoc_path(), "--print-default-data-file=reference.pptx"]
     plain = io.BytesIO(subprocess.run(command, capture_output=True, check=True).stdout)
     with zipfile.ZipFile(plain) as read, zipfile.ZipFile(path, "w") as written:
         for name in read.namelist():
@@ -239,8 +242,7 @@ def _pandoc(
     Raises:
         ClaimcheckError: pandoc fails or warns (a formula that cannot be read, say); the message names it.
     """
-    import pypandoc
-
+    pypandoc = _library("pypandoc")
     with resources.as_file(_ASSETS) as assets:
         if target != "pptx":
             template = folder / f"{stem}.template.{target}"

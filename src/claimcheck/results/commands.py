@@ -15,7 +15,8 @@ CHOICE = ("scale", "seeds", "registration_offset", "device", "results_dir", "stu
 
 def command(step: str, study: str, config: Config, part: str | None = None) -> str:
     """The command of a step, as it is typed; of pilots for power it is `claimcheck power`, which runs all parts."""
-    chosen = {name: getattr(config, name) for name in CHOICE}
+    reads = ("data_dir",) if step == "run" or isinstance(config, PilotConfig) else ()
+    chosen = {name: getattr(config, name) for name in (*CHOICE, *reads)}
     if isinstance(config, PilotConfig):
         units = f" --units {chosen.pop('seeds')}" if config.seeds else ""
         times = "".join(f" --times {name}={factor:g}" for name, factor in config.times.items())
@@ -28,6 +29,14 @@ def report_command(config: Config, studies: Iterable[str]) -> str:
     chosen, every = list(studies), study_names(config.studies_dir)
     named = "" if set(chosen) >= set(every) else "".join(f" --study {name}" for name in chosen)
     return f"claimcheck report {options({name: getattr(config, name) for name in (*CHOICE, 'reports_dir')})}{named}"
+
+
+def pipeline_command(config: Config) -> str:
+    """The command that makes everything at a scale, in folders of one's own where they are."""
+    usual = {name: field.default for name, field in Config.model_fields.items()}
+    named = {"scale": config.scale} | {name: getattr(config, name) for name in ("results_dir", "reports_dir", "studies_dir")}
+    spelled = [f"{name}={value}" for name, value in named.items() if value != usual[name]]
+    return shlex.join(["snakemake", "--cores", "all", *(["--config", *spelled] if spelled else [])])
 
 
 def options(chosen: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from claimcheck.results import records as recording
 from claimcheck.results.provenance import Provenance, read_provenance
 from claimcheck.results.verdicts import read_verdicts
 
-REMEDY = "claimcheck publish STUDY, or copy the tree again"
+REMEDY = "claimcheck publish STUDY --scale SCALE, or copy the tree again"
 
 LEVELS = ("same bits", "same numbers", "same verdicts", "different")
 """From the best to the worst. A tree is as good as its worst study."""
@@ -168,7 +168,8 @@ def _rows_apart(first: pd.Index, second: pd.Index, keys: list[str]) -> str:
     if not len(alone):
         return f"{len(first)} rows here, {len(second)} there"
     row = alone[0] if len(keys) > 1 else (alone[0],)
-    return f"{len(alone)} rows stand on one side only, such as {dict(zip(keys, row, strict=True))}"
+    plain = [level.item() if isinstance(level, np.generic) else level for level in row]
+    return f"{len(alone)} rows stand on one side only, such as {dict(zip(keys, plain, strict=True))}"
 
 
 def _compare_column(

@@ -16,7 +16,7 @@ from typing import Any
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import make_folder
 from claimcheck.results import digests, view
-from claimcheck.results.commands import report_command
+from claimcheck.results.commands import pipeline_command, report_command
 from claimcheck.results.provenance import Provenance
 from claimcheck.results.state import REPORT, Results
 from claimcheck.spec.config import Config
@@ -54,7 +54,7 @@ def export(config: Config, results: Mapping[str, Results], target: Path) -> Path
             "no judged and published results",
             where=config.results,
             found=f"of {', '.join(results)} none" if results else f"no study that has the scale {config.scale}",
-            hint="run the pipeline first: snakemake --cores all",
+            hint=f"run the pipeline first: {pipeline_command(config)}",
         )
     for each in packed.values():
         view.check(each)

@@ -170,7 +170,8 @@ class Results:
                 where=f"{self.study.folder / 'registrations.yaml'}: {registration.number}.digest",
                 found=now,
                 expected=registration.digest,
-                hint=f"take the change back, or register anew: claimcheck register {self.study.name}",
+                hint=f"take the change back, or register anew: claimcheck register {self.study.name} --says ... "
+                "--superseded ...",
             )
 
     def registration_facts(self) -> dict[str, Any]:

@@ -351,4 +351,3 @@ class ScaledPart(Design):
 
 
 ScaleName = Literal["smoke", "quick", "full"]
-SCALES: tuple[ScaleName, ...] = ("smoke", "quick", "full")

@@ -49,8 +49,9 @@ def study_names(studies_dir: Path) -> list[str]:
         raise ClaimcheckError(f"cannot be read ({error.strerror or error})", where=folder) from error
     names = sorted(path.parent.name for path in folder.glob("*/study.yaml") if path.parent.name[0] not in "._")
     if not names:
-        hint = "make one: claimcheck new NAME"
-        raise ClaimcheckError("holds no study", where=folder, expected="folders with a study.yaml", hint=hint)
+        hint = "make one: claimcheck new NAME" if (folder / "lecture.yaml").is_file() else "name the project's: studies"
+        expected = "lecture.yaml and folders with a study.yaml"
+        raise ClaimcheckError("holds no study", where=folder, expected=expected, hint=hint)
     return names
 
 

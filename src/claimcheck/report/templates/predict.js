@@ -1,5 +1,5 @@
 // Predict first: a switch hides the verdicts; the reader answers claim by claim, then uncovers them and sees how many of
-// the answers hold. Nothing is stored but in the page, and without this script the page is whole.
+// the answers were right. Nothing is stored but in the page, and without this script the page is whole.
 (() => {
   "use strict";
   const table = document.querySelector(".table-outline table");
@@ -11,7 +11,9 @@
     element.append(...children);
     return element;
   };
-  const ANSWERS = { true: "true", depends: "depends", false: "false" };
+  const ANSWERS = ["true", "depends", "false"];
+  const HINT = "Is each claim true of most runs that could be made? “Depends”: on some data yes, on other data no. Claims without " +
+    "a question were not tested.";
   const RIGHT = { supported: "true", holds: "true", mixed: "depends", contradicted: "false", "does not hold": "false" };
   const state = (row) => row.querySelector(".verdict")?.textContent.trim();
   const rows = [...table.tBodies[0].rows].filter((row) => RIGHT[state(row)] || state(row) === "inconclusive");
@@ -21,10 +23,10 @@
   const question = (row, number) => {
     const box = make("fieldset", { className: "guess" });
     box.append(make("legend", { className: "quiet", textContent: `Your answer: ${row.cells[0].textContent.trim()}` }));
-    for (const [value, words] of Object.entries(ANSWERS)) {
+    for (const value of ANSWERS) {
       const choice = make("input", { type: "radio", name: `guess-${number}`, value });
       choice.addEventListener("change", () => { said.set(row, value); tell(); });
-      box.append(make("label", {}, choice, words));
+      box.append(make("label", {}, choice, value));
     }
     return box;
   };
@@ -33,7 +35,7 @@
   const done = make("button", { type: "button", textContent: "Uncover the verdicts" });
   const told = make("output", {});
   const offer = make("div", { className: "tools predict" }, start);
-  const bar = make("div", { className: "tools predict", hidden: true }, done, told);
+  const bar = make("div", { className: "tools predict", hidden: true }, done, told, make("p", { className: "hint", textContent: HINT }));
   const score = make("p", { className: "score", tabIndex: -1, hidden: true });
   document.querySelector("main").prepend(offer);
   table.closest(".table").before(bar, score);
@@ -69,12 +71,12 @@
       const answer = said.get(row), right = RIGHT[state(row)];
       if (!answer) return;
       if (right) { decided += 1; held += answer === right; }
-      const outcome = !right ? "undecided" : answer === right ? "holds" : "does not";
+      const outcome = !right ? "undecided" : answer === right ? "right" : "wrong";
       row.cells[1].append(make("span", { className: "below guessed", textContent: `you said ${answer}: ${outcome}` }));
     });
     cover(false);
     const open = said.size - decided;
-    score.textContent = `${held} of ${decided} of your answers hold${open ? `; of ${open} more the runs decide neither way` : ""}.`;
+    score.textContent = `${held} of ${decided} of your answers were right${open ? `; of ${open} more the runs decide neither way` : ""}.`;
     score.hidden = false;
     announce(score.textContent);
     score.focus();
@@ -82,6 +84,10 @@
   document.querySelector("main").addEventListener("click", (event) => { // what links lead to is hidden with the verdicts
     if (!document.body.classList.contains("predicting") || !event.target.closest("a")) return;
     event.preventDefault();
-    announce("Uncover the verdicts first");
+    told.textContent = "Links work when the verdicts are uncovered";
+    announce(told.textContent);
+  });
+  window.addEventListener("beforeunload", (event) => { // a reload would lose the answers
+    if (document.body.classList.contains("predicting") && said.size) event.preventDefault();
   });
 })();

@@ -14,9 +14,12 @@
     const original = [...body.rows];
     let section = null;
     const claims = [];
+    // "Regularization" finds "regularisation", "zero-shot" finds "zero shot".
+    const plain = (text) => text.toLowerCase().replace(/is(e[drs]?|ers|ing|ations?)\b/g, "iz$1").replace(/[-‐‑–]/g, " ");
+    const card = (row) => document.getElementById(row.cells[0].querySelector("a")?.hash.slice(1) ?? "");
     for (const row of original) {
       if (row.classList.contains("section")) section = row;
-      else claims.push({ row, section, text: `${row.textContent} ${section.textContent}`.toLowerCase() });
+      else claims.push({ row, section, text: plain(`${row.textContent} ${section.textContent}`) });
     }
     const state = (row) => row.querySelector(".verdict").textContent.trim();
     const states = [...new Set(claims.map(({ row }) => state(row)))];
@@ -30,11 +33,14 @@
 
     let sorted = false;
     const show = () => {
-      const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const words = plain(search.value).split(/\s+/).filter(Boolean);
+      const has = (text) => words.every((word) => text.includes(word));
+      const inCards = !claims.some(({ text }) => has(text)); // then in what stands behind the claims, which is long
       const live = new Set();
       let count = 0;
       for (const claim of claims) {
-        const hit = words.every((word) => claim.text.includes(word)) && (!choice.value || state(claim.row) === choice.value);
+        if (inCards) claim.behind ??= plain(card(claim.row)?.closest(".claim")?.textContent ?? "");
+        const hit = has(inCards ? claim.behind : claim.text) && (!choice.value || state(claim.row) === choice.value);
         claim.row.hidden = !hit;
         if (hit) { count += 1; live.add(claim.section); }
         let from = claim.row.querySelector(".from");
@@ -45,7 +51,8 @@
         if (from) from.hidden = !sorted;
       }
       for (const row of original) if (row.classList.contains("section")) row.hidden = sorted || !live.has(row);
-      told.textContent = count === claims.length ? `${count} claims` : `${count} of ${claims.length} claims`;
+      told.textContent = count === claims.length ? `${count} claims` : `${count} of ${claims.length} claims` +
+        (inCards && count ? ", by what was tested of them" : "");
     };
     const heads = [...table.tHead.rows[0].cells];
     const key = (row, column) => {
