@@ -379,7 +379,11 @@ def test_what_was_changed_back_is_current_again(own: Path, find: Find) -> None:
 def test_only_the_studies_asked_for_are_shown(own: Path, find: Find) -> None:
     made = report.build(*find(own), only=["hostile"])
     page = Page(made[0].read_text(encoding="utf-8"))
-    assert "claim-noise-is-centred" in page.ids
+    assert "Noise has mean zero" in page.text, "every claim of the lecture is listed"
+    assert "study-coins" not in page.ids, "no page of a study that is not asked for"
+    assert "This report is not complete." not in page.text
+    config, results = find(own)
+    assert gather(config, {"hostile": results["hostile"]}).claims["noise-is-large"].state == "not run"
     with made[-1].open(encoding="utf-8", newline="") as file:
         assert {row["study"] for row in csv.DictReader(file)} == {"hostile"}
 

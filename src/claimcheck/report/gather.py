@@ -7,7 +7,7 @@ by the code as it stands now. Otherwise its state is *out of date*. Studies that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -272,24 +272,28 @@ def gather(config: Config, results: Mapping[str, Results]) -> ReportView:
     """Read everything that a report shows.
 
     Args:
-        results: by study; of others the report says that they were not run at this scale.
+        results: by study; others are left out, and their claims told as not run.
 
     Raises:
         ClaimcheckError: a study, the lecture or a result cannot be read.
     """
     lecture = load_lecture(config.studies_dir)
     known = lecture.claims()
-    studies = [_study(name, results.get(name), known, config) for name in study_names(config.studies_dir)]
+    names = study_names(config.studies_dir)
+    specs = {name: results[name].study if name in results else load_study(config.studies_dir, name) for name in names}
+    left_out = {name for name, spec in specs.items() if name not in results and config.scale in spec.scales}
+    studies = [_study(specs[name], results.get(name), known, config) for name in names if name not in left_out]
     order = {section.id: place for place, section in enumerate(lecture.sections)}
     studies.sort(key=lambda view: (min(order[section] for section in view.spec.sections), view.spec.name))
     tested = {claim.id: claim for view in studies for claim in view.claims if claim.lecture}
-    claims = {name: tested.get(name) or _untested(claim) for name, claim in known.items()}
+    claims = {name: tested.get(name) or _untested(claim, left_out) for name, claim in known.items()}
     return ReportView(config.scale, lecture, tuple(studies), claims, config.seeds, config.registration_offset)
 
 
-def _untested(claim: LectureClaim) -> ClaimView:
-    """A claim without predictions: not testable, or of a study that has not been written (or leaves it out)."""
-    return ClaimView(claim.id, claim.says, "not testable" if claim.not_testable else "planned", lecture=claim)
+def _untested(claim: LectureClaim, left_out: Collection[str]) -> ClaimView:
+    """A claim without predictions: not testable, of a study that this report leaves out, or that has not been written."""
+    state = "not testable" if claim.not_testable else "not run" if claim.study in left_out else "planned"
+    return ClaimView(claim.id, claim.says, state, lecture=claim)
 
 
 @dataclass(frozen=True)
@@ -303,10 +307,8 @@ class _Found:
     missing: str = "not run"
 
 
-def _study(name: str, results: Results | None, lecture: dict[str, LectureClaim], config: Config) -> StudyView:
-    study = results.study if results else load_study(config.studies_dir, name)
-    why = "is not part of this report" if config.scale in study.scales else f"has no settings for scale {config.scale}"
-    found = _found(results) if results else _Found(problem=f"The study {why}.")
+def _study(study: Study, results: Results | None, lecture: dict[str, LectureClaim], config: Config) -> StudyView:
+    found = _found(results) if results else _Found(problem=f"The study has no settings for scale {config.scale}.")
     claims = [_claim(_at(claim, config.scale), found, study, lecture.get(claim.id)) for claim in study.claims]
     if results is None:
         return StudyView(

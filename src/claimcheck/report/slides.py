@@ -74,7 +74,8 @@ def build_slides(
     Args:
         results: every study's, at the scale.
         only: studies whose results are shown; all that have any, when left out.
-        claims, sections: ids of what gets a slide; every claim but those that nothing has tested yet, when left out.
+        claims, sections: ids of what gets a slide; every claim but those of studies that are not shown or not written yet,
+            when left out.
         publish: put them where people read; else the store alone has them.
 
     Returns:
@@ -114,7 +115,8 @@ def choose(seen: ReportView, claims: Sequence[str], sections: Sequence[str]) -> 
         for entry in section.claims:
             claim = seen.claims[entry.id]
             asked = entry.id in claims or section.id in sections
-            if asked or not (claims or sections or claim.state == "planned"):
+            left_out = claim.state == "planned" or (claim.state == "not run" and claim.study is None)
+            if asked or not (claims or sections or left_out):
                 slides.append(_slide(seen, section, claim))
     return slides
 
