@@ -214,6 +214,13 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError as error:
         raise ClaimcheckError("no such file", where=path) from error
+    except yaml.MarkedYAMLError as error:
+        mark, context = error.problem_mark, f" {error.context}" if error.context else ""
+        line = f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        form = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
+        hint = "is the indentation that of its neighbours, is a text with a colon in quotes?" if form else None
+        problem = f"is not valid YAML ({error.problem}{context})"
+        raise ClaimcheckError(problem, where=f"{path}{line}", hint=hint) from error
     except yaml.YAMLError as error:
         raise ClaimcheckError(f"is not valid YAML ({error})", where=path) from error
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:

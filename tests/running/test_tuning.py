@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from claimcheck.errors import ClaimcheckError
+from claimcheck.running.remarks import of_no_effect
 from claimcheck.running.tuning import MOST_ADDED, beyond, choose, with_choice
 from claimcheck.spec import design
 from claimcheck.spec.parts import Factor, ScaledPart, Tune
@@ -46,6 +47,20 @@ def valley(**best):
 
 def chosen(table):
     return table[table["chosen"]].set_index("arm")["rate"].to_dict()
+
+
+@pytest.mark.parametrize(
+    ("loss", "remarked"),
+    [
+        (lambda arm, rate: {"a": 0.5, "b": 0.7}[arm], True),
+        (lambda arm, rate: 0.5 if arm == "a" else rate, False),
+        (lambda arm, rate: float("nan"), False),
+    ],
+    ids=["no arm reads it", "one arm does", "all diverged"],
+)
+def test_a_tuned_factor_that_changes_no_score_is_remarked(loss, remarked):
+    one = part([0.1, 0.2, 0.4])
+    assert bool(of_no_effect(choose(piloted(one, loss), one, "here"), one)) == remarked
 
 
 def test_a_choice_inside_extends_nothing():

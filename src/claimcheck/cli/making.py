@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -66,6 +67,7 @@ def run(
 
     if missing or piece is not None:
         with listening(study) as listener, leased_device(device, listener.log) as leased:
+            _warn_of_registration(results, listener.log)
             there = results if leased == device else results_of(name, device=leased, **options)
             if piece is not None:
                 print(f"{study}: {runner.run_shard(there, part, piece, listener, again=force)}")
@@ -78,6 +80,14 @@ def run(
     runner.assemble(results)
     publish_unless(results, keep_view)
     print(f"{study}: records in {results.records if keep_view else results.view}")
+
+
+def _warn_of_registration(results: Results, log: Callable[[str], None]) -> None:
+    """Say before the judged seeds are spent what the judge would refuse afterwards."""
+    try:
+        results.check_registration()
+    except ClaimcheckError as error:
+        log(f"the judge will refuse these runs: {error}")
 
 
 @app.command()

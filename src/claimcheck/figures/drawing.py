@@ -72,7 +72,8 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
             written.append(save_projected(figure, target / spec.id))
         except (Exception, SystemExit) as error:
             place = place_in(study.folder, error)
-            failed.append(f"figure {spec.id!r}{place}: {type(error).__name__}: {error}")
+            name = "" if isinstance(error, ClaimcheckError) else f"{type(error).__name__}: "
+            failed.append(f"figure {spec.id!r}{place}: {name}{error}")
             continue
         for problem in problems:
             print(f"{study.name}: figure {spec.id!r}: {problem}", file=sys.stderr)
@@ -118,7 +119,7 @@ def _drawn(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tup
 
     figure = plot(records)
     if not isinstance(figure, Figure):
-        raise ClaimcheckError("did not return a Figure", found=type(figure).__name__)
+        raise ClaimcheckError("did not return a Figure", found=type(figure).__name__, expected="return figure")
     for axes in figure.axes:
         _make_room(axes)
     canvas = FigureCanvasAgg(figure)

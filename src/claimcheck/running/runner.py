@@ -26,6 +26,7 @@ from claimcheck.results import provenance
 from claimcheck.results import records as recording
 from claimcheck.results.state import WORK, PartFiles, Results
 from claimcheck.running.devices import memory_limit, resolve_device
+from claimcheck.running.remarks import of_no_effect
 from claimcheck.running.tuning import beyond, choose, chosen_in_words, with_choice
 from claimcheck.spec import design
 from claimcheck.spec.config import Config
@@ -240,7 +241,7 @@ def _tuned(job: _Job, files: PartFiles, again: bool) -> pd.DataFrame:
         table = choose(tried, part, where)
         values = beyond(table, part)
     recording.write_sealed(files.tuning, table, _facts(job, phase))
-    for line in chosen_in_words(table, files.part):
+    for line in [*chosen_in_words(table, files.part), *of_no_effect(table, files.part)]:
         job.say(files.part.name, line)
     return table
 
