@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from claimcheck.cli import app
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
 from claimcheck.judging.evidence import read, values_of
@@ -244,6 +245,19 @@ def test_a_study_that_changed_after_its_registration_is_not_judged(plant, run_pl
     with pytest.raises(ClaimcheckError, match=r"registrations\.yaml: 1\.digest: .*not those that were registered"):
         judge(results)
     assert not results.judged()
+
+
+def test_who_runs_what_will_not_be_judged_is_told_so(plant, tmp_path, capsys):
+    study = plant()
+    study = _register(study, digest=registration_digest(study))
+    folders = [f"--results-dir={tmp_path / 'results'}", f"--studies-dir={study.folder.parent}"]
+    call = ["run", study.name, "--scale=smoke", "--device=cpu", *folders]
+    app(call, standalone_mode=False)
+    assert "the judge will refuse" not in "".join(capsys.readouterr())
+    text = study.yaml_path.read_text()
+    study.yaml_path.write_text(text.replace("region: [0.5, null]", "region: [0.4, null]"))
+    app([*call, "--force"], standalone_mode=False)
+    assert "the judge will refuse these runs: " in "".join(capsys.readouterr())
 
 
 def test_words_may_change_after_a_registration(plant):
