@@ -94,7 +94,7 @@ def to_pdf(folder: Path, stem: str, timestamp: int, kind: str = "report") -> tup
     Returns:
         The PDF, and the letters that it shows by their names, since no font has them.
     """
-    source = _pandoc(folder, stem, "typst", "--to=typst-citations", "--shift-heading-level-by=-1", kind=kind)
+    source = _pandoc(folder, stem, "typst", "--to=typst-citations-smart", "--shift-heading-level-by=-1", kind=kind)
     written = folder / f"{stem}.typ"
     written.write_text(source, encoding="utf-8")
     fonts: list[Path] = []

@@ -59,6 +59,14 @@ class Slide:
         note = phrases.note_of(self.claim)
         return f"It was not run here: {note}." if note else "There is no result of it as it stands."
 
+    @property
+    def drawn(self) -> str:
+        """What the figure draws, where that is not, or not only, the runs that decided: its caption's first sentence."""
+        deciding = self.claim.deciding
+        if self.figure is None or deciding is None or self.figure.part == deciding.spec.part:
+            return ""
+        return text.inline(f"{self.figure.caption.split('. ')[0].rstrip('.')}.")
+
 
 def build_slides(
     config: Config,

@@ -220,9 +220,9 @@ def _studies(count: int) -> str:
 
 
 def _code(made: list[PartFacts]) -> str:
-    """The commit that all results come from, or how many there are (the appendix names them)."""
+    """The commit that all results come from, or how many there are (evidence.pdf names them, under environment)."""
     commits = set(map(_commit, made))
-    return commits.pop() if len(commits) == 1 else f"{len(commits)} states of the code, named at the end"
+    return commits.pop() if len(commits) == 1 else f"{len(commits)} states of the code, named in evidence.pdf"
 
 
 def _days(made: list[PartFacts]) -> str:
