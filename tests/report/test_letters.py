@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -131,3 +132,10 @@ def test_what_cannot_be_set_is_told_with_study_and_key(changed, find, file, old,
     with pytest.raises(ClaimcheckError, match=key) as caught:
         report.build(*find(root))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lacking", ["pypandoc", "typst"])
+def test_without_a_library_that_sets_texts_there_is_one_line(project, find, tmp_path, monkeypatch, lacking):
+    monkeypatch.setitem(sys.modules, lacking, None)
+    with pytest.raises(ClaimcheckError, match=rf"the package {lacking} is not installed; pip install 'claimcheck"):
+        report.build(*find(project, reports=tmp_path / "reports"), publish=False)

@@ -8,7 +8,6 @@ import math
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -387,15 +386,6 @@ def test_only_the_studies_asked_for_are_shown(own: Path, find: Find) -> None:
     assert gather(config, {"hostile": results["hostile"]}).claims["noise-is-large"].state == "not run"
     with made[-1].open(encoding="utf-8", newline="") as file:
         assert {row["study"] for row in csv.DictReader(file)} == {"hostile"}
-
-
-@pytest.mark.parametrize("lacking", ["pypandoc", "typst"])
-def test_without_a_library_that_sets_texts_there_is_one_line(
-    own: Path, find: Find, monkeypatch: pytest.MonkeyPatch, lacking: str
-) -> None:
-    monkeypatch.setitem(sys.modules, lacking, None)
-    with pytest.raises(ClaimcheckError, match=rf"the package {lacking} is not installed; pip install 'claimcheck"):
-        report.build(*find(own))
 
 
 def test_what_is_not_published_stays_in_the_store(own: Path, find: Find) -> None:

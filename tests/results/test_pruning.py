@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from claimcheck.results.busy import busy
 from claimcheck.results.pruning import prune
 from claimcheck.results.state import Collection
 
@@ -99,6 +100,21 @@ def test_what_a_process_is_writing_stays_and_what_a_killed_one_left_goes(outdate
     prune(collection())
     assert writing.exists()
     assert not left.exists()
+
+
+def test_what_a_run_of_other_settings_has_finished_stays_while_it_runs(outdated, collection, locate, listed, config):
+    walk = locate("walk", seeds=7)
+    before = listed(walk.parts["walks"].folder)
+    with busy(walk):
+        said = prune(collection())
+        during = listed(walk.parts["walks"].folder)
+    assert "walk: is being run, left alone" in said
+    assert set(before) <= set(during)
+    assert listed(walk.parts["walks"].folder) == before, "the mark goes with the run"
+    (walk.parts["walks"].folder / ".busy-elsewhere-1.lock").touch()
+    assert "walk: is being run, left alone" not in prune(collection())
+    assert set(listed(walk.parts["walks"].folder)) < set(before), "what a killed process left holds nothing up"
+    assert not list(walk.parts["walks"].folder.glob(".busy-*"))
 
 
 def test_other_scales_strangers_and_the_view_are_left_alone(outdated, collection, locate, make, config):

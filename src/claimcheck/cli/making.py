@@ -62,11 +62,12 @@ def run(
         publish_unless(results, keep_view or part is not None)
         print(f"{study}: up to date at scale {results.config.scale} (--force runs it all the same)")
         return
+    from claimcheck.results.busy import busy
     from claimcheck.running import runner
     from claimcheck.running.devices import leased_device
 
     if missing or piece is not None:
-        with listening(study) as listener, leased_device(device, listener.log) as leased:
+        with busy(results), listening(study) as listener, leased_device(device, listener.log) as leased:
             _warn_of_registration(results, listener.log)
             there = results if leased == device else results_of(name, device=leased, **options)
             if piece is not None:
@@ -94,12 +95,14 @@ def _warn_of_registration(results: Results, log: Callable[[str], None]) -> None:
 @takes(*CHOICE, "memory_limit_mb", "force", "digest", "results_dir", "studies_dir", "data_dir")
 def tune(part: PartName, device: str, force: bool, digest: str | None, **options: object) -> None:
     """Run a part's pilots and choose the tuned factor's value for each arm."""
+    from claimcheck.results.busy import busy
     from claimcheck.running import runner
     from claimcheck.running.devices import leased_device
 
     name, wanted = one_part(part)
-    parts_of(results_of(name, device=device, **options), wanted, digest)
-    with listening(part) as listener, leased_device(device, listener.log) as leased:
+    results = results_of(name, device=device, **options)
+    parts_of(results, wanted, digest)
+    with busy(results), listening(part) as listener, leased_device(device, listener.log) as leased:
         found = results_of(name, device=leased, **options)
         print(f"{part}: choice in {runner.tune_part(found, wanted, listener, again=force)}")
     if force and digest is None and not found.parts[wanted].missing():
@@ -252,6 +255,7 @@ def power(
     from claimcheck.judging.evidence import Evidence
     from claimcheck.judging.power import powers
     from claimcheck.results import records
+    from claimcheck.results.busy import busy
     from claimcheck.running import runner
     from claimcheck.running.devices import leased_device
 
@@ -261,7 +265,7 @@ def power(
     judged = _judged(results_of(study, device=device, scale=scale, **options))
     runner.check_that_some_run(results)
     if any(files.missing() for files in results.parts.values()):
-        with listening(study) as listener, leased_device(device, listener.log) as leased:
+        with busy(results), listening(study) as listener, leased_device(device, listener.log) as leased:
             runner.run_parts(results_of(study, device=leased, **chosen), results.parts, listener)
     read = {name: files.read() for name, files in results.parts.items()}
     parts = {name: files.part for name, files in results.parts.items()}

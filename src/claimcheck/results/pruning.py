@@ -10,6 +10,7 @@ import shutil
 import time
 from pathlib import Path
 
+from claimcheck.results.busy import is_busy, left_by_killed
 from claimcheck.results.state import STORE, WORK, Collection, Results
 
 _DIGEST = re.compile(r"-[0-9a-f]{16}(\.|$)")
@@ -26,11 +27,13 @@ def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
     Returns:
         Lines that say what was (or would be) removed, and how much.
     """
-    found = [path for results in collection.results.values() for path in superseded(results)]
+    going_on = [name for name, results in collection.results.items() if is_busy(results)]
+    idle = [results for name, results in collection.results.items() if name not in going_on]
+    found = [path for results in idle for path in (*superseded(results), *left_by_killed(results))]
     store = collection.config.results / STORE
     reports = {each.report for each in collection.forms()}
     found += [path for path in sorted(store.glob("report-*")) if path not in reports]
-    total, lines = 0, []
+    total, lines = 0, [f"{name}: is being run, left alone" for name in going_on]
     for path in found:
         size = _size(path)
         total += size
