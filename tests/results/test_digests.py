@@ -165,6 +165,18 @@ def test_files_in_folders_beside_the_code_count_too(digest, studies):
     assert changed(before, digest("walk")) == {"walks", "aimed"}
 
 
+def test_files_behind_a_linked_folder_count_and_a_link_to_itself_ends(digest, studies, tmp_path):
+    before = digest("walk")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/odds.csv").write_text("1")
+    (studies / "walk/tables").symlink_to(tmp_path / "tables", target_is_directory=True)
+    (studies / "walk/again").symlink_to(studies / "walk", target_is_directory=True)
+    linked = digest("walk")
+    assert changed(before, linked) == set(before)
+    (tmp_path / "tables/odds.csv").write_text("2")
+    assert changed(linked, digest("walk")) == set(before)
+
+
 def test_versions_that_change_numbers_count(digest, monkeypatch):
     before = digest("walk")
     true = metadata.version

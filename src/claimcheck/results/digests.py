@@ -8,6 +8,7 @@ it reads sources, never results.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
@@ -207,9 +208,18 @@ def _in_words(name: str, function: str) -> str:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of a study: all of its folder, less hidden ones, compiled Python and what desktops and editors leave."""
-    every = (path for path in folder.rglob("*") if path.is_file() and not LITTER.fullmatch(path.name))
-    return sorted(path for path in every if not _hidden(path, folder))
+    """The files of a study: all of its folder, less hidden ones, compiled Python and what desktops and editors leave.
+
+    Folders that are linked to count, each once: what a study reads through a link changes its results, too.
+    """
+    every, seen = [], set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if (place := os.path.realpath(root)) in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        every += [Path(root, name) for name in names if not LITTER.fullmatch(name)]
+    return sorted(path for path in every if path.is_file() and not _hidden(path, folder))
 
 
 def _other_files(folder: Path) -> list[Path]:
