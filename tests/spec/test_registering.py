@@ -93,6 +93,16 @@ def test_counts_of_verdicts_are_noted_in_the_one_that_stands(coin, studies):
     assert (entries[0]["verdicts"], study.registration.verdicts) == ({"supported": 3, "mixed": 1}, {})
 
 
+def test_other_verdicts_than_those_that_are_noted_are_refused_and_the_same_are_not(coin):
+    registered(coin)
+    for _ in range(2):
+        note_verdicts(coin(), {"supported": 3}, {"asked": 8, "passed": []})
+    before = (coin().folder / "registrations.yaml").read_text()
+    with pytest.raises(ClaimcheckError, match=r"1\.verdicts: the judged run is made once, and came to other verdicts"):
+        note_verdicts(coin(), {"contradicted": 3}, {"asked": 8, "passed": []})
+    assert (coin().folder / "registrations.yaml").read_text() == before
+
+
 @pytest.mark.parametrize(("says", "superseded"), [("", None), (" ", None), ("So.", "")])
 def test_an_empty_text_is_refused_before_anything_is_written(coin, says, superseded):
     registered(coin)

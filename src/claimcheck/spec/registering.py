@@ -55,6 +55,15 @@ def note_verdicts(study: Study, counts: dict[str, int], controls: dict[str, Any]
     if study.registration is None:
         raise ClaimcheckError("no registration stands", where=path, hint=f"claimcheck register {study.name} first")
     entries = [entry.model_dump(exclude_defaults=True) for entry in study.registrations]
+    noted = entries[-1].get("verdicts")
+    if noted and noted != counts:
+        raise ClaimcheckError(
+            "the judged run is made once, and came to other verdicts",
+            where=f"{path}: {study.registration.number}.verdicts",
+            found=counts,
+            expected=noted,
+            hint="what the runs do was changed since: take it back, or register anew",
+        )
     entries[-1] |= {"verdicts": counts, "controls": controls}
     _write(path, entries)
     return path
