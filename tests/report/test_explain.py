@@ -97,6 +97,14 @@ def test_the_page_has_the_same_folded(project: Path, seen: ReportView) -> None:
     assert "0: " in plain, "the first seed; the others follow it"
 
 
+def test_runs_that_are_too_few_are_called_so(project: Path, find: Find) -> None:
+    few = gather(*find(project))
+    study, view = explain.find(few, "mean-is-zero")
+    tests = [{**test, "verdict": "not run"} for test in view.row["tests"]]
+    (series,) = explain.explained(study, replace(view, row={**view.row, "tests": tests}), few, "results").series
+    assert series.told.startswith("16 of 16 runs, too few runs to decide; median")
+
+
 def test_the_command_prints_it(project: Path, capsys: pytest.CaptureFixture) -> None:
     folders = [f"--results-dir={project / 'results'}", f"--studies-dir={project / 'studies'}", "--device=cpu"]
     app(["show", "coins/mean-is-zero", *folders], standalone_mode=False)

@@ -61,7 +61,8 @@ def explained(study: StudyView, view: PredictionView, seen: ReportView, results:
     spec, tests = view.spec, view.row.get("tests", ())
     series = []
     for outcome, test in zip(view.outcomes, tests):
-        told = outcome.verdict if view.is_fact else f"{phrases.runs(outcome)}, {outcome.verdict}"
+        verdict = "too few runs to decide" if outcome.verdict == "not run" else outcome.verdict
+        told = verdict if view.is_fact else f"{phrases.runs(outcome)}, {verdict}"
         number = f"{'value' if view.is_fact else 'median'} {phrases.number_of(view, outcome)}"
         runs = zip(test["seeds"], outcome.values, view.truths(outcome), strict=True)
         series.append(Series(outcome.on, f"{told}; {number}", tuple(runs)))
