@@ -36,7 +36,11 @@ end
 
 function Image(image)
   if image.classes:includes("region") or image.classes:includes("share") or image.classes:includes("strip") then
-    return pandoc.RawInline("html", read(image.src))
+    local picture = read(image.src)
+    if not image.classes:includes("share") then -- of these there are hundreds; the style sheet has their font
+      picture = picture:gsub(' font%-family="[^"]*" font%-size="11"', "", 1)
+    end
+    return pandoc.RawInline("html", picture)
   end
 end
 
