@@ -84,6 +84,14 @@ def test_estimate_counts_runs_steps_and_operations_of_the_whole_study(products):
     assert found.flops == pytest.approx(32 * 30 * 2 * (96**3 + 128**3))
 
 
+def test_a_long_estimate_says_how_far_it_is(products, monkeypatch):
+    study, config = products()
+    monkeypatch.setattr(cost, "SECONDS_OF_SILENCE", -1.0)
+    told = []
+    cost.estimate(study, config, told.append)
+    assert told[0] == f"{study.name}: 0 of {len(told)} ensembles rehearsed"
+
+
 def test_estimated_memory_is_within_a_factor_of_two_of_what_a_run_takes(products):
     """64 MiB there once and 4 MiB for each of 32 members, of which a rehearsal takes a few."""
     study, config = products(16, 64, 4)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,7 @@ ENOUGH_SECONDS = 1.0
 """A rehearsal on a CPU takes more seeds until it takes so long."""
 LONG_SECONDS = 4.0
 """Where the first takes so long there is no second: what is done once hardly counts beside it."""
+SECONDS_OF_SILENCE = 10.0
 MOST_TIMES = 16
 """How many times as many seeds the next rehearsal takes at most."""
 
@@ -127,8 +128,11 @@ class Estimate:
     memory_mib: float
 
 
-def estimate(study: Study, config: Config) -> Estimate:
+def estimate(study: Study, config: Config, tell: Callable[[str], None] = lambda line: None) -> Estimate:
     """Rehearse every ensemble of `study` at the configured scale, pilots included, on the configured device.
+
+    Args:
+        tell: is told now and then how many are rehearsed: steps that are compiled take long.
 
     Raises:
         ClaimcheckError: the study's code fails for want of data or by a fault that a run would meet too.
@@ -139,21 +143,25 @@ def estimate(study: Study, config: Config) -> Estimate:
     before = settled_mib(device)
     seconds = flops = network_steps = sequential_steps = memory = 0.0
     runs = 0
-    for part in parts_run(study, config, device):
-        for piece in pieces(part):
-            members = len(piece.runs)
-            found = _rehearsed(study, part, piece, config, device)
-            last = found[-1]
-            loops = members / last.members * last.loops if last.compiled else _of_all("loops", found, members)
-            seconds += last.once + loops + _of_all("rest", found, members)
-            flops += members / found[0].members * found[0].flops
-            network_steps += members / found[0].members * found[0].network_steps
-            sequential_steps += _in_sequence(found, members)
-            needed = _of_all("memory_mib", found, members)
-            if last.network_steps:  # trained in tiles
-                needed = min(needed, last.memory_mib + memory_limit(config, device) / 2**20)
-            memory = max(memory, needed)
-            runs += members
+    wanted = [(part, piece) for part in parts_run(study, config, device) for piece in pieces(part)]
+    told = time.monotonic()
+    for number, (part, piece) in enumerate(wanted):
+        if time.monotonic() - told > SECONDS_OF_SILENCE:
+            told = time.monotonic()
+            tell(f"{study.name}: {number} of {len(wanted)} ensembles rehearsed")
+        members = len(piece.runs)
+        found = _rehearsed(study, part, piece, config, device)
+        last = found[-1]
+        loops = members / last.members * last.loops if last.compiled else _of_all("loops", found, members)
+        seconds += last.once + loops + _of_all("rest", found, members)
+        flops += members / found[0].members * found[0].flops
+        network_steps += members / found[0].members * found[0].network_steps
+        sequential_steps += _in_sequence(found, members)
+        needed = _of_all("memory_mib", found, members)
+        if last.network_steps:  # trained in tiles
+            needed = min(needed, last.memory_mib + memory_limit(config, device) / 2**20)
+        memory = max(memory, needed)
+        runs += members
     return Estimate(study.name, runs, seconds, flops, network_steps, sequential_steps, before + memory)
 
 
