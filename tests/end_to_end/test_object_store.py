@@ -44,6 +44,9 @@ def test_an_object_store_and_jobs_in_folders_of_their_own_give_the_same_records(
             assert sha256(here.results("walk") / name) == sha256(finished.results("walk") / name), name
         assert not list(here.results("walk").glob("parts/*")), "parts stay in the store"
         assert (here.folder / "reports/smoke/report.pdf").is_file()
+        page = (here.folder / "reports/smoke/report.html").read_text()
+        assert "has not been run" not in page, "what a report shows is fetched for it"
+        assert "walk/figures/ends" in page
         again = here.snakemake(*kept.words, *kept.elsewhere, **settings)
         assert "Nothing to be done" in again.stdout, again.stdout
         other = listed_by_git(tmp_path / "other")

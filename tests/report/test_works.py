@@ -118,8 +118,8 @@ def test_citations_render_and_every_other_word_after_an_at_is_text() -> None:
 
 
 def test_the_studies_cite_by_key_and_every_entry_is_cited(find: Callable) -> None:
-    config, _ = find(REPOSITORY, "smoke")
-    listed = works.listed(gather(config, {}), config.studies_dir)
+    config, results = find(REPOSITORY, "smoke")
+    listed = works.listed(gather(config, results), config.studies_dir)
     studies = [load_study(config.studies_dir, name) for name in study_names(config.studies_dir)]
     assert set(listed.keys) == set(references.keys(config.studies_dir))
     assert len(listed.keys) > 40

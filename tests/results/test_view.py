@@ -174,7 +174,7 @@ def test_a_report_that_the_store_does_not_hold_whole_is_not_published(locate, ma
     folders = [f"--{key}-dir {getattr(config, f'{key}_dir')}" for key in ("results", "studies", "reports")]
     with pytest.raises(ClaimcheckError) as raised:
         view.publish_report(found)
-    assert f"make it: claimcheck report --scale smoke --device cpu {' '.join(folders)}{named}" in str(raised.value)
+    assert f"by hand: claimcheck report --scale smoke --device cpu {' '.join(folders)}{named}" in str(raised.value)
     assert (listed(config.reports_dir), listed(config.results_dir)) == before
 
 

@@ -1,8 +1,7 @@
 # Report: every verdict and figure, in one page, a short document and a whole one.
 rule report:
     input:
-        after(results.provenance for results in SHOWN.values()),
-        after(results.tuning for results in SHOWN.values() if results.tuning is not None),
+        after(path for results in SHOWN.values() for path in results.assembled),
         after(results.verdicts for results in SHOWN.values()),
         after(results.controls for results in SHOWN.values()),
         after(path for results in SHOWN.values() for path in results.drawings),
@@ -26,8 +25,9 @@ rule report:
 # Slides: a claim each, in the lecture's order, to be edited and to be shown.
 rule slides:
     input:
-        after(results.provenance for results in SHOWN.values()),
+        after(path for results in SHOWN.values() for path in results.assembled),
         after(results.verdicts for results in SHOWN.values()),
+        after(results.controls for results in SHOWN.values()),
         after(path for results in SHOWN.values() for path in results.drawings),
     output:
         report(

@@ -101,7 +101,7 @@ def _data(data_dir: Path) -> list[Check]:
             checks.append(Check(f"data {name}", "ok", "whole, checked against its published checksums"))
             continue
         damaged = [path.name for path, fault in wrong.items() if fault == "damaged"]
-        found = f"damaged: {', '.join(damaged)}" if damaged else "not downloaded"
+        found = f"damaged: {', '.join(damaged)}" if damaged else "not there, or not unpacked"
         checks.append(
             Check(
                 f"data {name}", "missing", f"{found}; run: claimcheck data fetch {name}{where} (where a study uses it)"

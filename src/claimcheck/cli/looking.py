@@ -84,7 +84,7 @@ def cost(
             for name in studies or study_names(studies_dir):
                 log_line(f"rehearsing {name}")
                 study = study_of(name, studies_dir)
-                found[name] = reckon(study, here, CARDS[card]) if card else estimate(study, here, log_line)
+                found[name] = reckon(study, here, CARDS[card], log_line) if card else estimate(study, here, log_line)
     finally:  # what was rehearsed is told, even where a later study cannot be
         if found:
             _print_reckoned(found, card) if card else _print_costs(found)

@@ -67,7 +67,7 @@ def run(
     from claimcheck.running.devices import leased_device
 
     if missing or piece is not None:
-        with busy(results), listening(study) as listener, leased_device(device, listener.log) as leased:
+        with listening(study) as listener, leased_device(device, listener.log) as leased, busy(results):
             _warn_of_registration(results, listener.log)
             there = results if leased == device else results_of(name, device=leased, **options)
             if piece is not None:
@@ -102,7 +102,7 @@ def tune(part: PartName, device: str, force: bool, digest: str | None, **options
     name, wanted = one_part(part)
     results = results_of(name, device=device, **options)
     parts_of(results, wanted, digest)
-    with busy(results), listening(part) as listener, leased_device(device, listener.log) as leased:
+    with listening(part) as listener, leased_device(device, listener.log) as leased, busy(results):
         found = results_of(name, device=leased, **options)
         print(f"{part}: choice in {runner.tune_part(found, wanted, listener, again=force)}")
     if force and digest is None and not found.parts[wanted].missing():
@@ -265,7 +265,7 @@ def power(
     judged = _judged(results_of(study, device=device, scale=scale, **options))
     runner.check_that_some_run(results)
     if any(files.missing() for files in results.parts.values()):
-        with busy(results), listening(study) as listener, leased_device(device, listener.log) as leased:
+        with listening(study) as listener, leased_device(device, listener.log) as leased, busy(results):
             runner.run_parts(results_of(study, device=leased, **chosen), results.parts, listener)
     read = {name: files.read() for name, files in results.parts.items()}
     parts = {name: files.part for name, files in results.parts.items()}

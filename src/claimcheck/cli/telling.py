@@ -35,7 +35,7 @@ def slides(
 
 
 @app.command()
-@takes(*CHOICE, "results_dir", "studies_dir")
+@takes(*CHOICE, "results_dir", "studies_dir", "data_dir")
 def show(
     prediction: Annotated[str, typer.Argument(metavar="PREDICTION", help="A prediction's id, or STUDY/PREDICTION.")],
     **options: object,
@@ -47,7 +47,7 @@ def show(
     config = config_of(**options)
     seen = gather(config, all_results(**options))
     study, view = explain.find(seen, prediction)
-    chosen = {name: getattr(config, name) for name in ("device", "results_dir", "studies_dir")}
+    chosen = {name: getattr(config, name) for name in ("device", "results_dir", "studies_dir", "data_dir")}
     for line in explain.lines(explain.explained(study, view, seen, config.results.as_posix(), **chosen)):
         print(line)
 

@@ -145,7 +145,7 @@ def find(seen: ReportView, name: str) -> tuple[StudyView, PredictionView]:
     if found:
         raise ClaimcheckError("several studies have a prediction of this name", found=name, expected=" or ".join(found))
     hint = closest(name, [*names, *(full.partition("/")[2] for full in names)])
-    raise ClaimcheckError("no such prediction", found=name, hint=hint or "claimcheck list names the studies")
+    raise ClaimcheckError("no such prediction", found=name, hint=hint or "results/<scale>/verdicts.csv names all")
 
 
 def lines(found: Explained) -> list[str]:

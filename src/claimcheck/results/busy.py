@@ -17,12 +17,17 @@ from claimcheck.results.state import Results
 @contextlib.contextmanager
 def busy(results: Results) -> Iterator[None]:
     """Mark the study as being run, by any number of processes at once; the mark dies with the process, even killed."""
-    mark = make_folder(results.view / "parts") / f".busy-{socket.gethostname()}-{os.getpid()}.lock"
+    mark = results.view / "parts" / f".busy-{socket.gethostname()}-{os.getpid()}.lock"
+    made = [folder for folder in list(mark.parents)[:4] if not folder.exists()]
+    make_folder(mark.parent)
     with FileLock(mark, mode=0o666):  # other users may share the results
         try:
             yield
         finally:
             mark.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of a run that was refused nothing stays; others' folders are not empty
+                for folder in made:
+                    folder.rmdir()
 
 
 def is_busy(results: Results) -> bool:

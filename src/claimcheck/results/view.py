@@ -148,7 +148,8 @@ def _reported(collection: Collection) -> Collection:
     raise ClaimcheckError(
         f"the store holds no report of the present results of {', '.join(collection.results) or 'any study'}",
         where=collection.config.results / STORE,
-        hint=f"make it: {report_command(collection.config, collection.results)}",
+        hint="run the pipeline again where texts or code were changed while it ran; by hand: "
+        + report_command(collection.config, collection.results),
     )
 
 

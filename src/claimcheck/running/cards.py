@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from torch.autograd.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from claimcheck.engine.memory import keep_freed_memory
-from claimcheck.running.cost import parts_run, perform, pieces, some_of
+from claimcheck.running.cost import every_piece, perform, some_of
 from claimcheck.running.runner import context_for
 from claimcheck.spec import design
 from claimcheck.spec.config import Config
@@ -172,8 +172,11 @@ class Reckoning:
         )
 
 
-def reckon(study: Study, config: Config, card: Card) -> Reckoning:
+def reckon(study: Study, config: Config, card: Card, tell: Callable[[str], None] = lambda line: None) -> Reckoning:
     """Rehearse every ensemble of `study` at the configured scale on the CPU, and reckon what the card would take.
+
+    Args:
+        tell: is told now and then how many are rehearsed.
 
     Raises:
         ClaimcheckError: the study's code fails for want of data or by a fault that a run would meet too.
@@ -181,9 +184,8 @@ def reckon(study: Study, config: Config, card: Card) -> Reckoning:
     torch.set_num_threads(1)
     keep_freed_memory()
     found = Reckoning()
-    for part in parts_run(study, config, torch.device("cpu")):
-        for piece in pieces(part):
-            found += _reckoned(study, part, piece, config, card)
+    for part, piece in every_piece(study, config, torch.device("cpu"), tell):
+        found += _reckoned(study, part, piece, config, card)
     return found
 
 

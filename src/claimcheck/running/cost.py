@@ -143,12 +143,7 @@ def estimate(study: Study, config: Config, tell: Callable[[str], None] = lambda 
     before = settled_mib(device)
     seconds = flops = network_steps = sequential_steps = memory = 0.0
     runs = 0
-    wanted = [(part, piece) for part in parts_run(study, config, device) for piece in pieces(part)]
-    told = time.monotonic()
-    for number, (part, piece) in enumerate(wanted):
-        if time.monotonic() - told > SECONDS_OF_SILENCE:
-            told = time.monotonic()
-            tell(f"{study.name}: {number} of {len(wanted)} ensembles rehearsed")
+    for part, piece in every_piece(study, config, device, tell):
         members = len(piece.runs)
         found = _rehearsed(study, part, piece, config, device)
         last = found[-1]
@@ -172,6 +167,19 @@ def parts_run(study: Study, config: Config, device: torch.device) -> list[Scaled
         for part in study.at(config.scale, config.seeds).values()
         if part.seeds and (device.type == "cuda" or not part.needs_gpu) and (has_compiler() or not part.needs_compiler)
     ]
+
+
+def every_piece(
+    study: Study, config: Config, device: torch.device, tell: Callable[[str], None]
+) -> Iterator[tuple[ScaledPart, design.EnsembleDesign]]:
+    """Every ensemble that is run, with its part; `tell` is told now and then how many are done."""
+    wanted = [(part, piece) for part in parts_run(study, config, device) for piece in pieces(part)]
+    told = time.monotonic()
+    for number, each in enumerate(wanted):
+        if time.monotonic() - told > SECONDS_OF_SILENCE:
+            told = time.monotonic()
+            tell(f"{study.name}: {number} of {len(wanted)} ensembles rehearsed")
+        yield each
 
 
 def pieces(part: ScaledPart) -> Iterator[design.EnsembleDesign]:
