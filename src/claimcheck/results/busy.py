@@ -46,7 +46,7 @@ def _marks(results: Results) -> list[Path]:
 
 def _held(mark: Path) -> bool:
     try:
-        with FileLock(mark, blocking=False):
+        with FileLock(mark, timeout=0):
             return False
     except Timeout:
         return True
