@@ -247,6 +247,7 @@ def test_foreign_results_that_are_not_whole_or_not_of_this_design_are_refused(co
         (["tune", "coin/tosses"], ["coin", "tosses", "tunes nothing"]),
         (["tune", "coin"], ["coin", "STUDY/PART"]),
         (["publish"], ["publish", "name a study, or give --report"]),
+        (["slides", "--claims", ","], ["--claims", "names nothing"]),
         (["run", "coin", "--device", "gpu"], ["device", "gpu"]),
         (["run"], ["STUDY"]),
         (["rnu", "coin"], ["rnu", "run"]),

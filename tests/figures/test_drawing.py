@@ -213,7 +213,10 @@ def test_only_what_was_drawn_last_is_left(results) -> None:
     toy = results(plot_first=plot, plot_second=plot)
     drawing.plot_study(toy)
     toy.study.figures.pop()
+    writing = toy.figures / ".first.1234.tmp.svg"
+    writing.touch()
     drawing.plot_study(toy)
+    assert writing.exists(), "another process is writing it"
     assert seals.figure_files(toy.figures, "claimcheck plot") == [
         toy.figures / f"first.{end}" for end in ("svg", "csv", "png")
     ]

@@ -248,6 +248,23 @@ def test_a_slide_shows_the_figure_of_what_decided_its_claim(part: str, chosen: s
     assert slides._figure(study, SimpleNamespace(id="a", deciding=deciding)) is None, "nothing decided it"
 
 
+@pytest.mark.parametrize(
+    ("part", "said"), [("first", ""), ("second", "Dots of runs\\."), (None, "Dots of runs\\.")], ids=str
+)
+def test_a_slide_says_what_its_figure_draws_where_that_is_not_what_decided(part: str | None, said: str) -> None:
+    figure = FigureSpec(id="dots", caption="Dots of runs. Dashed, theory.", alt="a", part=part, claims=["a"])
+    deciding = SimpleNamespace(spec=SimpleNamespace(part="first"))
+    assert slides.Slide(SimpleNamespace(deciding=deciding), None, None, figure).drawn == said
+
+
+def test_slides_of_studies_that_are_left_out_are_not_made(project: Path, find: Find) -> None:
+    config, results = find(project)
+    left = gather(config, {"hostile": results["hostile"]})
+    made = {slide.claim.id for slide in slides.choose(left, (), ())}
+    assert "noise-is-large" not in made
+    assert {slide.claim.id for slide in slides.choose(left, ("noise-is-large",), ())} == {"noise-is-large"}
+
+
 def test_a_claim_that_needs_a_gpu_says_so() -> None:
     deciding = SimpleNamespace(row={"note": "part cards: it needs a GPU"}, measured=False, is_fact=False)
     claim = SimpleNamespace(deciding=deciding, lecture=None, state="not run")

@@ -40,6 +40,20 @@ def test_it_shows_what_the_store_holds(locate, make, listed):
     view.check(walk)
 
 
+def test_publishing_what_is_current_touches_nothing_and_what_was_changed_is_put_right(locate, make):
+    walk = make(locate("walk"))
+    files = [walk.receipt, walk.view / "verdicts.json"]
+    before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files]
+    view.publish(walk)
+    assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files] == before, "not even for a moment"
+    files[1].write_text("edited")
+    view.publish(walk)
+    assert sha256(files[1]) == sha256(walk.verdicts)
+    (walk.view / ".view-0123456789abcdef").touch()
+    view.publish(walk)
+    assert receipts(walk) == [walk.receipt]
+
+
 def test_without_verdicts_or_figures_there_is_no_receipt(locate, make, listed):
     coin = locate("coin")
     for steps in (("run", "assemble"), ("judge",)):
