@@ -14,7 +14,7 @@ from claimcheck import load_records
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results import records, view
 from claimcheck.results.state import locate
-from claimcheck.running import runner
+from claimcheck.running import cost, runner
 from claimcheck.running.devices import machine_for
 from claimcheck.spec.reading import load_study
 
@@ -331,3 +331,20 @@ def test_progress_ends_at_all_of_it_and_never_goes_beyond(tuned):
         told = shares(work)
         assert told[-1] == 1.0
         assert max(told) == 1.0
+
+
+def test_a_data_set_that_is_not_there_is_told_before_anything_is_made(studies, edit, results_of):
+    def change(raw):
+        images = {"extends": "tosses", "settings": {"images": "fashion_mnist"}}
+        raw["parts"] = {"tosses": raw["parts"]["tosses"], "pictures": images}
+
+    edit("coin", change)
+    runs = studies / "coin" / "runs.py"
+    runs.write_text(runs.read_text() + "\n\nrun_pictures = run_tosses\n")
+    results = results_of()
+    with pytest.raises(ClaimcheckError, match="data set fashion_mnist: the file is missing"):
+        runner.run_parts(results, results.parts)
+    assert not list(results.view.glob("parts/*"))
+    assert runner.run_parts(results, ["tosses"]) == ["tosses"], "a part that does not read it"
+    with pytest.raises(ClaimcheckError, match="claimcheck data fetch fashion_mnist --data-dir"):
+        cost.estimate(results.study, results.config)

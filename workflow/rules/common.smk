@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, f"{workflow.basedir}/src")  # works without an installed package, too
 from claimcheck.data import downloads
 from claimcheck.errors import ClaimcheckError
-from claimcheck.results import state
+from claimcheck.results import digests, state
 from claimcheck.results.state import Collection, locate
 from claimcheck.running.devices import machine_for
 from claimcheck.spec import reading
@@ -196,7 +196,7 @@ def data_files(name):
 
 def data_of(parts):
     """The downloaded files that parts read."""
-    named = {name for files in parts for name in downloads.SOURCES if f"data {name}" in files.ingredients}
+    named = {name for files in parts for name in digests.downloads_in(files.ingredients)}
     return ancients(path for name in sorted(named) for path in data_files(name))
 
 

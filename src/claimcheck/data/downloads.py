@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -194,6 +194,12 @@ def check(name: str, data_dir: Path) -> None:
             expected=f"MD5 {source(name).files[path.name]}",
             hint=f"run: claimcheck data fetch {name} --data-dir {data_dir}",
         )
+
+
+def check_all(names: Iterable[str], data_dir: Path) -> None:
+    """Refuse what :func:`check` refuses of any of these data sets: before work begins that would end there."""
+    for name in sorted(set(names)):
+        check(name, data_dir)
 
 
 def fetch(

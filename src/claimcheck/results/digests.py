@@ -75,6 +75,11 @@ def part_ingredients(study: Study, part: ScaledPart) -> Ingredients:
     }
 
 
+def downloads_in(ingredients: Ingredients) -> list[str]:
+    """The data sets among them that are downloaded."""
+    return [name for name in downloads.SOURCES if f"data {name}" in ingredients]
+
+
 def design_of(part: ScaledPart) -> dict[str, Any]:
     """What of a part decides its runs: equal for two ways of writing the same design."""
     return {

@@ -21,9 +21,11 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from claimcheck.data.downloads import check_all
 from claimcheck.engine.context import Context
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
+from claimcheck.results.digests import downloads_in, part_ingredients
 from claimcheck.results.provenance import peak_memory_mib
 from claimcheck.running.devices import has_compiler, memory_limit, resolve_device
 from claimcheck.running.runner import context_for
@@ -140,6 +142,8 @@ def estimate(study: Study, config: Config, tell: Callable[[str], None] = lambda 
     torch.set_num_threads(1)
     keep_freed_memory()
     device = resolve_device(config.device)
+    reads = [part_ingredients(study, part) for part in parts_run(study, config, device)]
+    check_all((name for ingredients in reads for name in downloads_in(ingredients)), Path(config.data_dir))
     before = settled_mib(device)
     seconds = flops = network_steps = sequential_steps = memory = 0.0
     runs = 0

@@ -18,12 +18,14 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
+from claimcheck.data.downloads import check_all
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, make_folder, sha256
 from claimcheck.results import provenance
 from claimcheck.results import records as recording
+from claimcheck.results.digests import downloads_in
 from claimcheck.results.state import WORK, PartFiles, Results
 from claimcheck.running.devices import memory_limit, resolve_device
 from claimcheck.running.remarks import of_no_effect
@@ -83,18 +85,19 @@ class _Phase:
 def run_parts(
     results: Results, names: Iterable[str], listener: Listener | None = None, *, again: bool = False
 ) -> list[str]:
-    """Make the named parts of a study where they are missing or not whole.
+    """Make the named parts of a study where they are missing or not whole, and tell the names of those that were made.
 
     Args:
         again: make them even where they are there.
 
-    Returns:
-        The names of the parts that were made.
+    Raises:
+        ClaimcheckError: a data set that one of them reads is not there, before any is made; a run failed.
     """
     wanted = [results.parts[name] for name in names]
     missing = [files for files in wanted if again or files.missing()]
     if not missing:
         return []
+    check_all((name for files in missing for name in downloads_in(files.ingredients)), Path(results.config.data_dir))
     job = _job(results, listener, again)
     sizes = [judged_count(files.part) + _pilots(files, again) for files in missing]
     job.total = sum(sizes)
