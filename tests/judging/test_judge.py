@@ -212,6 +212,16 @@ def test_a_unit_without_a_number_is_not_true(plant, run_planted):
     assert read_json(results.verdicts)[0]["tests"][0]["values"][0] is None, "JSON has no NaN"
 
 
+def test_rounding_puts_no_number_inside_a_region_that_ends_where_it_is(plant, run_planted):
+    numbers = "dict(zip(sorted(set(records['seed'])), [0.1 + 0.2, 0.3, 0.1 * 3, 0.3 + 1e-9] * 6))"
+    statistic = f"return type(records['seed'])({numbers})"
+    planted = plant({"region: [0.0, null]\n": "region: [0.3, null]\n"}, {UP: statistic})
+    found = _test(judge(run_planted(planted)), "better")
+    assert 0.1 + 0.2 > 0.3, "in binary"
+    assert (found["k"], found["n"]) == (6, 24), "those that lie above by more than rounding"
+    assert set(found["values"]) == {0.3, 0.3 + 1e-9}
+
+
 def test_infinite_numbers_have_a_defined_verdict(plant, run_planted):
     results = run_planted(plant(statistics={UP: "return _difference(records, 'up') * np.inf"}))
     judge(results)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
+from claimcheck.judging import rule
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records as recording
 from claimcheck.results.fitting import check_fit, some
@@ -25,6 +26,9 @@ from claimcheck.spec.parts import ScaledPart
 
 if TYPE_CHECKING:
     from claimcheck.results.state import Results
+
+ROUNDING = 1e-12
+"""Numbers that differ by no more, relative to an end of a region (or to 1), are the same number."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,22 @@ def values_of(evidence: Evidence, prediction: Prediction, data: str | None = Non
         raise ClaimcheckError("must return a pandas Series indexed by seed", where=where, found=type(values).__name__)
     _check_seeds(list(values.index), _expected_seeds(evidence, prediction, data), where)
     try:
-        return values.astype("float64").sort_index()
+        numbers = values.astype("float64").sort_index()
     except (TypeError, ValueError) as error:
         raise ClaimcheckError("is not a number for every seed", where=where, found=str(values.dtype)) from error
+    return numbers if prediction.kind == "fact" else settled(numbers, prediction.region)
+
+
+def settled(numbers: pd.Series, region: rule.Region) -> pd.Series:
+    """The numbers, where those that differ from an end of the region by rounding alone lie on it, and so not inside.
+
+    A measure that moves in steps (a share of examples, levels of a grid) may land on an end; whether a sum in binary
+    then lies a hair above or below it must decide nothing.
+    """
+    for end in region:
+        if end is not None:
+            numbers = numbers.mask((numbers - end).abs() <= ROUNDING * max(1.0, abs(end)), end)
+    return numbers
 
 
 def _expected_seeds(evidence: Evidence, prediction: Prediction, data: str | None) -> list[set[int]]:
