@@ -158,6 +158,10 @@ def test_controls_are_shown_and_one_that_passed_is_told(seen: ReportView, source
     asked = sum(len(outcome.controls) for study in seen.studies for v in study.predictions() for outcome in v.outcomes)
     assert (row["asked"], row["without"], row["count"]) == (asked, 1, 1)
     assert row["passed"] == r"[infinite](#prediction-planted-infinite) \(never\)"
+    assert 0 < row["by_form"] < asked
+    named = [v for v in seen.predictions() if v.spec.controls.never and v.spec.controls.against and v.outcomes]
+    assert named
+    assert not any(map(summary._by_form, named)), "what study.yaml names is not by form"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from typing import Any
 
 from claimcheck.data.names import title
 from claimcheck.report import text
-from claimcheck.report.gather import DECIDED, ReportView, StudyView
+from claimcheck.report.gather import DECIDED, PredictionView, ReportView, StudyView
 from claimcheck.report.pictures import FACTS
 from claimcheck.results.provenance import PartFacts
+from claimcheck.spec.controls import NAMES
 from claimcheck.streams import FIRST_BLOCK
 
 
@@ -76,12 +77,22 @@ def controls(view: ReportView) -> list[dict[str, Any]]:
                     "title": study.spec.title,
                     "judged": len(judged),
                     "asked": study.controls["asked"],
+                    "by_form": sum(map(_by_form, judged)),
                     "without": sum(each.spec.controls.none is not None for each in judged),
                     "count": len(study.controls["passed"]),
                     "passed": "; ".join(_passed(study, name) for name in study.controls["passed"]) or "none",
                 }
             )
     return rows
+
+
+def _by_form(view: PredictionView) -> int:
+    """How many of its controls nobody named: an arm against itself, and the arms swapped."""
+    return sum(
+        name in outcome.controls and getattr(view.spec.controls, name) is None
+        for outcome in view.outcomes
+        for name in NAMES
+    )
 
 
 def _passed(study: StudyView, told: str) -> str:
