@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from claimcheck.engine import measure, networks
 from claimcheck.engine.ensemble import Ensemble
+from claimcheck.engine.residual import Stack
 
 
 @pytest.fixture
@@ -117,3 +118,26 @@ def test_outputs_are_the_networks_own(ensemble, data) -> None:
     found = measure.outputs(ensemble, data)
     for run, own in zip(ensemble.runs, found, strict=True):
         torch.testing.assert_close(own, ensemble.network(run)(data["x"]))
+
+
+def test_sharpness_of_a_stack_is_the_same_whether_its_blocks_are_watched_or_not(runs_of, context) -> None:
+    """Unwatched blocks have a gradient by hand, which can be differentiated once only."""
+    generator = torch.Generator().manual_seed(1)
+    data = {
+        "x": torch.randn(20, 5, generator=generator, dtype=torch.float64),
+        "y": torch.randint(3, (20,), generator=generator),
+    }
+    found = [
+        measure.sharpness(
+            Ensemble.build(
+                runs_of([0, 1]),
+                lambda run, g, watched=watched: Stack(5, 6, 3, 4, "scaled", generator=g, watched=watched),
+                lambda seed: context.generator(seed, "init"),
+                dtype=torch.float64,
+            ),
+            data,
+            iterations=200,
+        )["sharpness"].to_numpy()
+        for watched in (True, False)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-9)

@@ -149,6 +149,7 @@ def test_shards_join_to_the_same_records_and_the_same_choice(tuned, shards):
     for i in range(1, shards + 1):
         runner.run_shard(tuned, "tosses", (i, shards))
     runner.join_shards(tuned, "tosses", shards)
+    assert not (tuned.view / "parts" / ".work").exists(), "finished ensembles of the pieces"
     joined, facts = files.read()
     pd.testing.assert_frame_equal(joined, whole)
     pd.testing.assert_frame_equal(records.read_sealed(files.tuning, "")[0], choice)

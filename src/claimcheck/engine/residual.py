@@ -104,7 +104,8 @@ class Stack(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """What the output layer reads, ``[B, width]``."""
         h = self.input(flattened(x, self.output.weight))
-        if torch.is_grad_enabled() and not self.watched:
+        # Differentiable once: what is looked into (curvature, in evaluation) takes the plain way.
+        if self.training and torch.is_grad_enabled() and not self.watched:
             return self._branch(Blocks.apply(h, self.blocks, self.skip, self.scale, Stream()))
         skip, scale = self.skip[..., None, None], self.scale[..., None, None]
         for weight in self.blocks.unbind(-3):

@@ -141,14 +141,13 @@ def run_shard(
 
 
 def join_shards(results: Results, name: str, shards: int) -> Path:
-    """Put a part's shards together: the same records, bit for bit, as of an uncut run."""
+    """Put a part's shards together: the same records as of an uncut run. Their finished ensembles are then forgotten."""
     files = results.parts[name]
     pieces = [
         recording.read_sealed(files.shard(i, shards), f"{files.remedy} --shard {i}/{shards}")
         for i in range(1, shards + 1)
     ]
-    frames = [frame for frame, _ in pieces if len(frame)]
-    facts = [facts for _, facts in pieces]
+    frames, facts = [frame for frame, _ in pieces if len(frame)], [each for _, each in pieces]
     total = {
         **facts[0],
         "start": min(fact["start"] for fact in facts),
@@ -159,6 +158,7 @@ def join_shards(results: Results, name: str, shards: int) -> Path:
     if files.tuning is not None:
         _add_pilots(total, files)
     recording.write_sealed(files.records, recording.assemble(frames, {name: files.part}), total)
+    forget_ensembles(results.view / "parts" / WORK, files)
     return files.records
 
 
