@@ -290,6 +290,8 @@ def test_duplicates_are_counted_and_one_in_a_hundred_is_let_pass():
     (finding,) = duplicates(x, torch.cat([x[:5], other[5:]]))
     assert finding.measured == "5 of 100"
     assert duplicates(x, torch.cat([x[:5] + 1e-6, other[5:]])) == [], "equal in every value, or not at all"
+    assert duplicates(x, x.double()), "whatever their precision"
+    assert duplicates(torch.zeros(50, 3), -torch.zeros(50, 3)), "there is one zero"
 
 
 def test_runs_of_labels_have_the_mean_and_variance_of_a_random_order():

@@ -56,6 +56,31 @@ def test_the_operation_is_named_and_where_it_ran(operation, name, when):
     assert when in finding.measured
 
 
+def log_into_a_column(h):
+    h = h.clone()
+    h[:, 0] = torch.log(h[:, 0] * 0)
+    return h
+
+
+def log_of_a_column_in_place(h):
+    h = h.clone()
+    h[:, 0].mul_(0).log_()
+    return h
+
+
+def cleaned_and_made_bad_again(h):
+    h = (h * 0).log()
+    return h.zero_().sub_(math.inf)
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [(log_into_a_column, "log"), (log_of_a_column_in_place, "log"), (cleaned_and_made_bad_again, "sub")],
+)
+def test_what_is_written_in_place_is_followed(operation, name):
+    assert trace(Faulty(operation), batch_of(), F.cross_entropy).what == name
+
+
 def test_a_bad_number_that_a_mask_keeps_from_every_parameter_is_not_told():
     """The logarithm's NaN at zero ends at the ReLU before it, whose backward pass replaces what comes in."""
     assert trace(Faulty(lambda h: torch.where(h > 0, h.relu().log(), 0.0)), batch_of(), F.cross_entropy) is None
@@ -67,3 +92,6 @@ def test_bad_numbers_that_were_given_are_told_as_such():
     model = small()
     nn.init.constant_(model[2].weight, math.nan)
     assert trace(model, (x, y), F.cross_entropy).where == "2.weight"
+    normed = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.Linear(16, 3)).eval()
+    normed[1].running_mean.fill_(math.nan)
+    assert trace(normed, (x, y), F.cross_entropy).where == "1.running_mean"

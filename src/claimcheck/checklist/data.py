@@ -95,10 +95,11 @@ def duplicates(train: Any, test: Any) -> list[Finding]:
 
 
 def _rows(value: Any) -> list[bytes]:
-    """Each example's values as bytes."""
-    columns = [tensor.detach().cpu().flatten(1) for _, tensor in tensors_of(value, "inputs") if tensor.dim() > 1]
-    if not columns:
-        columns = [tensor.detach().cpu()[:, None] for _, tensor in tensors_of(value, "inputs") if tensor.dim() == 1]
+    """Each example's values as bytes, alike where the values are: numbers in single precision, and one zero."""
+    given = [tensor.detach().cpu() for _, tensor in tensors_of(value, "inputs")]
+    given = [tensor.float() + 0.0 if tensor.is_floating_point() else tensor for tensor in given]
+    columns = [tensor.flatten(1) for tensor in given if tensor.dim() > 1]
+    columns = columns or [tensor[:, None] for tensor in given if tensor.dim() == 1]
     tables = [column.contiguous().view(torch.uint8).numpy() for column in columns]
     return [b"".join(parts) for parts in zip(*([row.tobytes() for row in table] for table in tables))]
 

@@ -23,7 +23,8 @@ def trace(model: nn.Module, batch: Batch, loss: Loss) -> Finding | None:
     ``SqrtBackward0``), `where` the module that called it, or that its forward operation ran in.
     """
     model = own_copy(model)
-    for name, values in [*tensors_of(batch[0], "inputs"), *tensors_of(batch[1], "targets"), *model.named_parameters()]:
+    given = [*tensors_of(batch[0], "inputs"), *tensors_of(batch[1], "targets")]
+    for name, values in [*given, *model.named_parameters(), *model.named_buffers()]:
         if values.is_floating_point() and not _finite(values):
             return _finding(
                 "not made by any operation", name, "in what the model is given", "look at the data and weights"
@@ -67,39 +68,53 @@ class _Place:
 
 
 class _Watch(TorchFunctionMode):
-    """Remembers of every tensor with bad numbers in it which operation they come from, and of every node its module."""
+    """Remembers of every tensor with bad numbers in it which operation they come from, and of every node its module.
+
+    Of its memory, that is: what writes into a view has written into the whole.
+    """
 
     def __init__(self, place: _Place) -> None:
         super().__init__()
         self._place = place
-        self._bad: dict[int, tuple[Tensor, tuple[str, str]]] = {}  # tensors are kept, so that no other gets their id
+        self._bad: dict[int, tuple[Tensor, tuple[str, str]]] = {}  # tensors are kept, so that no other gets their place
         self.modules: dict[Any, str] = {}
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         here, origin = (_name_of(function), self._place.now), None
-        for _, tensor in tensors_of(result, ""):
+        written = [args[0]] if _writes(function) else []
+        for _, tensor in tensors_of([result, written], ""):
             if tensor.grad_fn is not None:
                 self.modules.setdefault(tensor.grad_fn, self._place.now)
             if tensor.is_floating_point() and not _finite(tensor):
                 origin = origin or self._before([args, kwargs or {}]) or here
-                self._bad[id(tensor)] = tensor, origin
+                self._bad[_place_of(tensor)] = tensor, origin
+            elif written and tensor.nbytes == tensor.untyped_storage().nbytes():
+                self._bad.pop(_place_of(tensor), None)  # overwritten with what is finite
         return result
 
     def _before(self, arguments: Any) -> tuple[str, str] | None:
         """Where the bad numbers among the arguments began, if there are any."""
         for _, tensor in tensors_of(arguments, ""):
-            if id(tensor) in self._bad:
-                return self._bad[id(tensor)][1]
+            if _place_of(tensor) in self._bad and not _finite(tensor):
+                return self._bad[_place_of(tensor)][1]
         return None
 
     def origin_of(self, tensor: Tensor) -> tuple[str, str]:
         """Operation and module in which the bad numbers of a tensor began."""
-        return (
-            self._bad[id(tensor)][1]
-            if id(tensor) in self._bad
-            else ("an operation that is no function of PyTorch", "loss")
-        )
+        unknown = "an operation that is no function of PyTorch", "loss"
+        return self._bad[_place_of(tensor)][1] if _place_of(tensor) in self._bad else unknown
+
+
+def _place_of(tensor: Tensor) -> int:
+    """Where a tensor's memory begins: the same of all its views."""
+    return tensor.untyped_storage().data_ptr()
+
+
+def _writes(function: Callable[..., Any]) -> bool:
+    """Whether a function of PyTorch changes its first argument: `__setitem__`, and those in place, such as `log_`."""
+    name = getattr(function, "__name__", "")
+    return name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
 
 
 def _backwards(model: nn.Module, value: Tensor, modules: dict[Any, str]) -> Finding | None:
