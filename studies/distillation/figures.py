@@ -91,16 +91,15 @@ def plot_across(records):
 
 
 def plot_gradient(records):
-    """Norms of the soft loss's gradient over temperature, with and without the factor, and of the label loss's."""
-    columns = {"norm": "T² KL", "norm_without": "KL", "hard_norm": "labels"}
-    for axis, _, own in style.panels(records, "dataset", TITLES, sharey=True):
-        style.column_curves(axis, own, x="temperature", columns=columns)
-        hot = own["temperature"].max()
-        limit = own[own["temperature"] == hot]["norm"].mean()
-        for end in (limit, limit / hot**2):
-            style.theory(axis, [1, hot], [limit, end], label="limit of high T")
-    labels = {"xlabel": "temperature", "ylabel": "norm of the weights' gradient"}
-    return style.finish(axis, records, log_ticks=sorted(records["temperature"].unique()), yscale="log", **labels)
+    """Norm of the soft loss's gradient over that of the label loss's, over steps, by temperature; hottest without T², too."""
+    hot = records[records["temperature"] == 20]
+    arms = {f"T = {t}": records[records["temperature"] == t].assign(soft=lambda rows: rows["norm"]) for t in (1, 4, 20)}
+    arms["T = 20, no T²"] = hot.assign(soft=hot["norm_without"])
+    rows = pd.concat([each.assign(arm=name, ratio=each["soft"] / each["hard_norm"]) for name, each in arms.items()])
+    for axis, _, own in style.panels(rows.reset_index(drop=True), "dataset", TITLES, sharey=True):
+        style.curves(axis, own, x="step", y="ratio", by="arm", labels={name: name for name in arms})
+        style.region(axis, 10**-0.5, 10**0.5)
+    return style.finish(axis, records, xlabel="step", ylabel="soft over hard gradient", yscale="log", ylim=(2e-3, 20))
 
 
 def plot_matching(records):

@@ -7,13 +7,12 @@ from its logits on examples of their own. Everything is judged at the last step.
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 
 from claimcheck.data.draws import draw_each
 from claimcheck.engine import measure, networks
-from claimcheck.engine.ensemble import for_ensembles, untrained
+from claimcheck.engine.ensemble import for_ensembles
 from claimcheck.engine.shifts import shifted
 from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, cross_entropy, softmax_cross_entropy, train
@@ -232,26 +231,32 @@ def _cosine(student, teacher, temperature):
     return float(cosine_to_logit_difference(student, teacher, float(temperature)).mean())
 
 
-def run_gradients(runs, context):
-    """Gradients of T^2 KL and of the label loss with respect to a new student's weights, and what the former is.
+def _gradients(ensemble, data):
+    """Norms of the gradients of T^2 KL and of the label loss with respect to each student's weights, and what the former is.
 
-    `imbalance` is how many decades the two norms are apart, in either direction, `imbalance_without` the same without T^2; `cosine` is that of the gradient with respect to the logits to the difference of logits.
+    `imbalance` is how many decades they are apart, in either direction, `imbalance_without` the same without T^2; `cosine` is that of the gradient with respect to the logits to the difference of logits.
     """
-    name, runs = runs["dataset"].iloc[0], runs.reset_index(drop=True)
-    drawn = _drawn(context, name, runs["seed"])
-    asked = drawn.pool.subset[:, : context.settings[name]["examples"]]
-    logits, _ = _taught(runs.assign(teacher="rich"), context, name, asked)
-    students = untrained(runs, context, _one_hidden_layer(drawn.pool, context.settings.width))
-    data = _of(drawn.pool, asked, logits=logits)
     soft, hard = (
-        measure.gradient_of(students, data, loss).double().norm(dim=1).cpu().numpy()
-        for loss in (_soft_loss, cross_entropy)
+        measure.gradient_of(ensemble, data, loss).double().norm(dim=1) for loss in (_soft_loss, cross_entropy)
     )
-    heat = runs["temperature"].to_numpy(dtype=float)
+    heat, logits = ensemble.hyper["temperature"], data.whole()[0]["logits"]
+    cosine = cosine_to_logit_difference(measure.outputs(ensemble, data), logits, heat[:, None, None]).mean(-1)
+    found = {"norm": soft, "norm_without": soft / heat**2, "hard_norm": hard, "cosine": cosine}
     off = {"imbalance": soft / hard, "imbalance_without": soft / hard / heat**2}
-    found = runs[["run"]].assign(norm=soft, norm_without=soft / heat**2, hard_norm=hard)
-    cosines = [_cosine(*each) for each in zip(measure.outputs(students, data), logits, heat, strict=True)]
-    return found.assign(cosine=cosines, **{column: np.abs(np.log10(value)) for column, value in off.items()})
+    return found | {column: value.log10().abs() for column, value in off.items()}
+
+
+def run_gradients(runs, context):
+    """Gradients of both losses, each alone, while students learn by the two together: at its start, on the way, at its end."""
+    name, settings = runs["dataset"].iloc[0], context.settings
+    sizes, drawn, runs = settings[name], _drawn(context, name, runs["seed"]), runs.reset_index(drop=True)
+    asked = drawn.pool.subset[:, : sizes["examples"]]
+    data = _of(drawn.pool, asked, logits=_taught(runs.assign(teacher="rich"), context, name, asked)[0])
+    return train(
+        runs.assign(learning_rate=settings.rates[name], label_share=settings.label_share), context,
+        network=_one_hidden_layer(drawn.pool, settings.width), data=data, loss=_student_loss, steps=sizes["steps"],
+        evaluate={"": (data, _gradients, "ensemble")}, evaluate_at={*settings.looked_at, sizes["steps"]},
+    ).records  # fmt: skip
 
 
 @per_run

@@ -2,6 +2,9 @@
 
 from functools import partial
 
+import numpy as np
+import pandas as pd
+
 from claimcheck.results.tables import by_seed
 from claimcheck.theory.logit_matching import expected_cosine
 
@@ -9,25 +12,26 @@ GUESS = 0.1
 """Accuracy of a guess among ten classes: what a student that diverged is charged with."""
 
 
-def gap_closed(records, temperature, of="soft", less="labels"):
-    """Gain of one way of teaching (`soft`, `labels`) over another as a share of the teacher's lead over labels.
+def _by_teaching(records, temperature, width):
+    """Accuracy of students of one width by what taught them: a teacher, `rich` or `equal`, labels, another unit's labels."""
+    column = partial(by_seed, records, "test_accuracy", if_diverged=GUESS, width=width)
+    labels = column(label_share=1.0)
+    soft = {kind: column(label_share=0.0, temperature=temperature, teacher=kind) for kind in ("rich", "equal")}
+    return {**soft, "labels": labels, "other labels": pd.Series(np.roll(labels, 1), labels.index)}
 
-    All widths are averaged. Without a lead there is no number.
-    """
-    column = partial(by_seed, records, over="width", if_diverged=GUESS, teacher="rich")
-    soft = column("test_accuracy", label_share=0.0, temperature=temperature).mean(axis=1)
-    taught = {"soft": soft, "labels": column("test_accuracy", label_share=1.0).mean(axis=1)}
-    lead = column("teacher_accuracy", label_share=1.0).max(axis=1) - taught["labels"]
+
+def gap_closed(records, temperature, width, of="rich", less="labels"):
+    """Gain of one way of teaching over another as a share of the rich teacher's lead over labels; no lead, no number."""
+    taught = _by_teaching(records, temperature, width)
+    teacher = by_seed(records, "teacher_accuracy", over="width", teacher="rich", label_share=1.0).max(axis=1)
+    lead = teacher - taught["labels"]
     return (taught[of] - taught[less]) / lead.where(lead > 0)
 
 
-def beyond_half_of_the_gain(records, temperature, teacher):
-    """Gain of the widest students from a teacher (or `labels`) over labels, less half of that from the rich teacher."""
-    column = partial(by_seed, records, "test_accuracy", if_diverged=GUESS, width=records["width"].max())
-    labels = column(label_share=1.0)
-    soft = partial(column, label_share=0.0, temperature=temperature)
-    gain = 0.0 * labels if teacher == "labels" else soft(teacher=teacher) - labels
-    return gain - (soft(teacher="rich") - labels) / 2
+def beyond_half_of_the_gain(records, temperature, width):
+    """Gain from an equal teacher over labels, less half of that from the rich one (or less nothing, where that is none)."""
+    taught = _by_teaching(records, temperature, width)
+    return taught["equal"] - taught["labels"] - (taught["rich"] - taught["labels"]).clip(lower=0) / 2
 
 
 def small_against_large(records, small="narrowest", large="widest"):

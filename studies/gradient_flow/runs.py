@@ -160,7 +160,8 @@ def run_dead(runs: pd.DataFrame, context) -> pd.DataFrame:
 
     A unit counts as dead when |phi'| < 0.01 on every example: for ReLU that is "never active", for Swish a
     pre-activation that stays below about -6.6 (or on the one root of its slope). Of ReLU networks also `revived`, the
-    share of units dead after half of the steps that are not dead at the end, and `kept`, that of units not dead then.
+    share of the last layer's units dead after half of the steps that are not dead at the end, and `kept`, that of its
+    units not dead then. (A dead unit of the first layer stays so: its inputs do not change.)
     """
     data, inputs = _training_set(runs, context)
     activation, network = runs["activation"].iloc[0], _plain(context.settings, inputs)
@@ -171,8 +172,9 @@ def run_dead(runs: pd.DataFrame, context) -> pd.DataFrame:
     if activation == "relu":
         half = context.settings.steps // 2  # the same steps as the first half of the above, from the same streams
         before = _dead(train(runs, context, network=network, data=data, steps=half), data, activation)
-        found["revived"] = (before & ~dead).sum((1, 2)) / before.sum((1, 2))
-        found["kept"] = (~before & ~dead).sum((1, 2)) / (~before).sum((1, 2))
+        before, after = before[:, -1], dead[:, -1]
+        found["revived"] = (before & ~after).sum(1) / before.sum(1)
+        found["kept"] = (~before & ~after).sum(1) / (~before).sum(1)
     return trained.records.assign(
         **{name: pd.Series(value.double().cpu().numpy()).where(fine) for name, value in found.items()}
     )

@@ -35,7 +35,7 @@ def plot_variance(records):
 def plot_scales(records):
     """Final loss over learning rates by gain, a panel for each activation and data set."""
     records = records.assign(
-        loss=capped_loss(records),
+        loss=capped_loss(records, 2 * GUESSING),
         panel=records["activation"].map(NAMES) + ", " + records["dataset"].map(DATA),
         decade=np.log10(records["learning_rate"]),
     )

@@ -28,7 +28,7 @@ def run_law(run, context) -> dict[str, float]:
     """Means over the layers of several untrained square networks, which make one unit.
 
     `forward`: mean square of a layer's pre-activations over that of the layer before; `backward`: the same of the
-    derivatives, on their way back from a random direction; `level`: mean square of the pre-activations.
+    derivatives, on their way back from a random direction.
     """
     settings, generator = context.settings, context.generator(run.seed, "law")
     count, width = settings.networks_per_unit, settings.width
@@ -46,10 +46,7 @@ def run_law(run, context) -> dict[str, float]:
         delta = (delta @ weight) * slope
         gradient.append(delta.square().mean((1, 2)))
     forward, backward = torch.stack(signal[settings.left_out :]).double(), torch.stack(gradient).double()
-    factors = {
-        name: float((each[1:] / each[:-1]).mean()) for name, each in (("forward", forward), ("backward", backward))
-    }
-    return {**factors, "level": float(forward.mean())}
+    return {name: float((each[1:] / each[:-1]).mean()) for name, each in (("forward", forward), ("backward", backward))}
 
 
 @per_run

@@ -1,4 +1,4 @@
-"""What no measure can say: levels beside theory, best variances in order, and how far losses range over gains."""
+"""What no measure can say: factors beside He's, best variances in order, and how far losses range over gains."""
 
 import math
 
@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from claimcheck.results.tables import by_seed
-from claimcheck.theory import mean_field
 from claimcheck.theory.slopes import bend, table
 
 GUESSING = math.log(10.0)
@@ -21,19 +20,14 @@ def factor_beside_he(records: pd.DataFrame, variance: float) -> pd.Series:
     return factors[0] / factors[1]
 
 
-def level_over_theory_tanh(records: pd.DataFrame, theory: float) -> pd.Series:
-    """Mean square of tanh's pre-activations over theory's fixed point at the weight variance `theory`."""
-    return by_seed(records, "level", activation="tanh") / mean_field.limit_variance("tanh", theory)
-
-
 def bend_of(records: pd.DataFrame, activation: str, variance: float, swapped: bool = False) -> pd.Series:
     """Slope of the signal's ln mean square over the deeper half of the layers less that over the first half."""
     return bend(table(records, activation, variance, "pre_activation")) * (-1 if swapped else 1)
 
 
-def capped_loss(records: pd.DataFrame) -> pd.Series:
-    """Final loss, at most 2 ln 10, which is also what a diverged run counts as."""
-    return records["train_loss"].fillna(2.0 * GUESSING).clip(upper=2.0 * GUESSING)
+def capped_loss(records: pd.DataFrame, most: float = GUESSING) -> pd.Series:
+    """Final loss, at most that of guessing (or `most`), which is also what a diverged run counts as."""
+    return records["train_loss"].fillna(most).clip(upper=most)
 
 
 def rise_of_best(records: pd.DataFrame, order: list[str]) -> pd.Series:

@@ -151,24 +151,43 @@ def run_speed(runs: pd.DataFrame, context) -> pd.DataFrame:
     return records.assign(updates=records["updates"].where(records["status"] == "ok"))
 
 
+def entering(ensemble: Ensemble, data: Data) -> pd.DataFrame:
+    """Root mean square of what enters each layer's norm, or its ReLU without one, in train mode: runs by layers.
+
+    In residual networks this is the stream.
+    """
+    layers = ensemble.skeleton.norms or ensemble.skeleton.activations
+
+    def scales(predict, batch, hyper):
+        found = []
+        seen = lambda _, inputs: found.append(inputs[0].square().mean().sqrt())  # noqa: E731
+        handles = [layer.register_forward_pre_hook(seen) for layer in layers]
+        try:
+            predict(batch["x"])
+        finally:
+            for handle in handles:
+                handle.remove()
+        return torch.stack(found)
+
+    return pd.DataFrame(ensemble.map(scales, data, mode="train").cpu().numpy(), index=ensemble.runs)
+
+
 def spread(before: Ensemble, after: Ensemble, probe: Data) -> pd.DataFrame:
     """Decades by which root mean squares differ, per run.
 
-    - ``activation_decades``, ``gradient_decades``: after training, between the layer that has most and the one that has
-      least of what leaves the ReLUs, and of the loss's gradient with respect to what enters them;
-    - ``activation_decades_before``, ``gradient_decades_before``: the same before training;
-    - ``shift``: between after and before training, of what leaves the ReLUs, mean over layers, either way.
+    - ``activation_decades``: after training, between the layer that has most and the one that has least of what enters
+      the norm (the ReLU, where there is none);
+    - ``gradient_decades``: the same of the loss's gradient with respect to what enters the ReLUs;
+    - ``shift``: between after and before training, of what enters the norm or the ReLU, mean over layers, either way.
     """
-    start, end = (measure.signals(each, probe).set_index(["run", "layer"]) for each in (before, after))
-    scales = {
-        f"{name}_decades{when}": signals[column]
-        for when, signals in (("", end), ("_before", start))
-        for name, column in (("activation", "activation"), ("gradient", "delta"))
-    }
     with np.errstate(divide="ignore", invalid="ignore"):
-        decades = {name: np.log10(each).groupby("run").agg(np.ptp) / 2 for name, each in scales.items()}
-        shift = (np.log10(end["activation"] / start["activation"]).abs() / 2).groupby("run").mean()
-    return pd.DataFrame({**decades, "shift": shift}).reset_index()
+        start, end = (np.log10(entering(each, probe)) for each in (before, after))
+        gradients = np.log10(measure.signals(after, probe).pivot(index="run", columns="layer", values="delta")) / 2
+        decades = {
+            f"{name}_decades": each.max(axis=1) - each.min(axis=1)
+            for name, each in (("activation", end), ("gradient", gradients))
+        }
+        return pd.DataFrame({**decades, "shift": (end - start).abs().mean(axis=1)}).rename_axis("run").reset_index()
 
 
 def run_batch(runs: pd.DataFrame, context) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What no measure can say: ranges over gains, slopes over layers, highest rates, gaps early and late, times."""
+"""What no measure can say: ranges and losses over gains, slopes over layers, highest rates, gaps early and late, times."""
 
 from __future__ import annotations
 
@@ -50,10 +50,19 @@ def gradient_growth(records: pd.DataFrame, norm: str) -> pd.Series:
     return last_or_slope(records, "slope")[norm, 1]
 
 
-def gain_range(records: pd.DataFrame, norm: str, than: str = "none") -> pd.Series:
-    """Range of the final loss over initial gains, with a norm / with another; 1 where neither learns at any gain."""
-    table = ranges(losses(records, "norm", "gain"))
-    return (table[norm] / table[than]).fillna(1.0)
+def progress_lost(records: pd.DataFrame, norms: Sequence[str], than: Sequence[str] = ("none",)) -> pd.Series:
+    """Share of the progress at gain 1 that the worst other gain loses, the largest among some norms / among others.
+
+    Progress is the loss below guessing; of none at all, all is lost. 1 where neither norms nor others lose anything.
+    """
+    table = losses(records, "norm", "gain")
+
+    def most(names: Sequence[str]) -> pd.Series:
+        right = table.xs(1.0, axis=1, level="gain")[[*names]]
+        worst = table.drop(columns=1.0, level="gain").T.groupby(level="norm").max().T[[*names]]
+        return ((worst - right).clip(lower=0.0) / (CHANCE - right)).fillna(1.0).max(axis=1)
+
+    return (most(norms) / most(than)).fillna(1.0)
 
 
 def stable_rate(records: pd.DataFrame, norm: str, architecture: str, than: str = "none") -> pd.Series:

@@ -88,15 +88,18 @@ def plot_recovery(records):
 
 
 def plot_remedies(records):
-    """Lost and failed runs against the learning rate, by remedy; a row for each data set."""
+    """Lost runs with usual and with large weights, and failed ones, against the rate; a row for each data set."""
     labels = {"none": "as it is", "warmup": "warmup", "norm": "layer norm"}
+    records = records[records["part"].isin(["remedies", "remedies_large"])]
     sets = [name for name in DATA if (records["dataset"] == name).any()]
-    _, axes = style.figure(len(sets), 2, sharex=True, sharey=True, squeeze=False)
-    for pair, name in zip(axes, sets):
-        for axis, (column, words) in zip(pair, {"lost": "not finite", "failed": "failed"}.items()):
-            rows = records[records["dataset"] == name].groupby(["seed", "remedy", "learning_rate"], as_index=False)
+    panels = {"lost": ("remedies", "lost"), "large": ("remedies_large", "lost"), "failed": ("remedies", "failed")}
+    _, axes = style.figure(len(sets), 3, sharex=True, sharey=True, squeeze=False)
+    for line, name in zip(axes, sets):
+        for axis, (words, (part, column)) in zip(line, panels.items()):
+            rows = records[(records["dataset"] == name) & (records["part"] == part)]
+            rows = rows.groupby(["seed", "remedy", "learning_rate"], as_index=False)[column].mean()
             how = {"by": "remedy", "labels": labels, "times": 100, "within": (0.0, 100.0)}
-            style.curves(axis, rows[column].mean(), x="learning_rate", y=column, **how)
+            style.curves(axis, rows, x="learning_rate", y=column, **how)
             axis.set_title(f"{words}, {DATA[name]}")
     ticks = sorted(records["learning_rate"].unique())
     labels = {"xlabel": "learning rate", "ylabel": "runs / %"}

@@ -37,6 +37,15 @@ def added_error(records, more, less):
     return error[of] - error[to]
 
 
+def useful_narrowing(records, method, examples):
+    """What a method takes off the gap between training and test error, or off the test error, whichever is less."""
+    gains = []
+    for column in ("gap", "test_error"):
+        values = by_seed(records, column, ["method", "examples"], if_diverged=GUESS)
+        gains.append(values["none"][examples] - values[method][examples])
+    return np.minimum(*gains)
+
+
 def worth_of_data(records, method, examples, than="none"):
     """How many times as many examples another method would need for the error that `method` has with `examples`.
 

@@ -36,9 +36,9 @@ def plot_train_loss_by_depth(records):
 
 def plot_change(records):
     """How much a trained block changes its input, and what its absence costs, against depth."""
-    change, left_out = style.side_by_side("size of F(h) / size of h", "train error added / %", height=2.8)
+    change, left_out = style.side_by_side("size of F(h) / size of h", "train loss added / nats", height=2.8)
     style.curves(change, records, x="depth", y="change", **BY_KIND)
-    style.curves(left_out, records, x="depth", y="left_out", times=100, **BY_KIND)
+    style.curves(left_out, records, x="depth", y="left_out", **BY_KIND)
     depths = sorted(records["depth"].unique())
     return style.finish(change, records, log_ticks=depths, xlabel="depth / hidden layers", ylim=(0, None))
 

@@ -84,8 +84,9 @@ def inside(stack: Stack, x: torch.Tensor, y: torch.Tensor, left_out: int) -> dic
 
     - ``gradient_decades``: log10 of the norm of the loss's gradient with respect to h_0, relative to that for h_L;
     - ``change``: norm of h_{l+1} - h_l relative to that of h_l, over examples and units, mean over blocks;
-    - ``left_out``: error with a block left out less that with all, mean over so many evenly spaced blocks;
-    - ``all_left_out``: the same with all blocks left out at once.
+    - ``left_out``: loss with a block left out less that with all, mean over so many evenly spaced blocks;
+    - ``all_left_out``: the same with all blocks left out at once;
+    - ``left_out_share``: the first of these over the second; missing where the second is not above zero.
     """
     weights = (stack.blocks * stack.scale).detach()
 
@@ -108,10 +109,9 @@ def inside(stack: Stack, x: torch.Tensor, y: torch.Tensor, left_out: int) -> dic
     if left_out:
         blocks = np.linspace(0, len(weights) - 1, left_out + 2).round().astype(int)[1:-1]
         without = [stream(all_h[block], weights[block + 1 :])[-1] for block in blocks]
-        whole, none, *others = (
-            (logits(h).argmax(1) != y).double().mean().item() for h in (all_h[-1], all_h[0], *without)
-        )
-        found |= {"left_out": float(np.mean(others)) - whole, "all_left_out": none - whole}
+        whole, none, *others = (F.cross_entropy(logits(h), y).item() for h in (all_h[-1], all_h[0], *without))
+        one, every = float(np.mean(others)) - whole, none - whole
+        found |= {"left_out": one, "all_left_out": every, "left_out_share": one / every if every > 0 else math.nan}
     return found
 
 

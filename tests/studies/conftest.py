@@ -71,8 +71,6 @@ TOO_SMALL = {
     },
     "normalization": {
         **dict.fromkeys((f"{norm}-norm-is-no-faster-shallow" for norm in ("batch", "layer", "rms")), "never, against"),
-        "activations-keep-their-scale-trained": "never, against",
-        "gradients-keep-their-scale-trained": "never, against",
         "batch-norm-fine-at-large-batches": "never, against",
         "rms-as-good-plain": "never, against",
         "rms-as-good-residual": "never, against",

@@ -79,11 +79,11 @@ def test_a_power_of_depth_bends_and_an_exponential_does_not():
 
 
 def test_a_wrong_theory_is_told_from_the_right_one():
-    cells = {"relu": 2.0, "swish": 2.0, "sigmoid": 4.0, "gelu": 4.0}
+    cells = {"relu": 2.0, "swish": 2.0, "sigmoid": 4.0, "gelu": 4.0, "tanh": 4.0}
     by_layer = {name: -math.log(mean_field.chi_1(name, variance)) for name, variance in cells.items()}
     slopes = [profile(name, cells[name], lambda layer, slope=slope: layer * slope) for name, slope in by_layer.items()]
     records = pd.concat([*slopes, profile("tanh", 1.0, lambda layer: 2 * math.log(layer))], ignore_index=True)
-    for identifier in (f"{name}-slope-error" for name in cells):
+    for identifier in ("swish-slope-error", "sigmoid-slope-error", "gelu-slope-error"):
         assert true_in(identifier, records) == 3
         assert [true_in(identifier, records, control=name) for name in ("never", "against")] == [0, 0]
 
@@ -125,6 +125,7 @@ def test_the_best_rate_of_each_unit_counts_and_a_diverged_run_is_infinite():
     exploding = swept("relu", **{"r1e-08": [GUESS, 1.0], "r0.01": [None, None]})
     assert answer("no-rate-trains", exploding).to_list() == [GUESS, 1.0]
     assert answer("nothing-is-learnt", exploding).to_list() == pytest.approx([GUESS / 5, 0.2])
+    assert true_in("nothing-is-learnt", exploding.assign(train_error=[0.81, 0.79, np.nan, np.nan])) == 1
     assert true_in("ordinary-rate-diverges", exploding) == 2
     assert true_in("huge-updates", exploding) == 2
 
@@ -202,7 +203,7 @@ def test_gains_are_positive_when_swish_is_better():
 
 
 def test_the_worst_nonlinear_fit_and_the_linear_one():
-    errors = {"relu": [0.0, 0.01], "tanh": [0.02, 0.0], "linear": [0.5, np.nan]}
+    errors = {"relu": [0.0, 0.01], "tanh": [0.02, 0.005], "linear": [0.5, np.nan]}
     records = pd.DataFrame(
         [
             (name, seed, e, "diverged" if np.isnan(e) else "ok")
@@ -212,6 +213,9 @@ def test_the_worst_nonlinear_fit_and_the_linear_one():
         columns=["activation", "seed", "train_error", "status"],
     )
     assert answer("nonlinear-fits", records).to_list() == pytest.approx([0.98, 0.99])
+    assert [true_in("nonlinear-fits", records, control=name) for name in ("never", "against")] == [0, 0]
+    assert answer("nonlinearity-adds", records).to_list()[:1] == pytest.approx([0.48])
+    assert true_in("nonlinearity-adds", records) == 1
     assert answer("linear-does-not-fit", records).to_list() == pytest.approx([0.5, 1.0])
     assert true_in("linear-does-not-fit", records) == 1  # a run that diverged shows nothing
 

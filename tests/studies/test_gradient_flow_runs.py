@@ -149,6 +149,18 @@ def test_half_of_the_steps_are_the_first_half_of_all_of_them():
     assert found["dead"].between(0, 1).all()
 
 
+def test_revival_is_counted_among_the_last_layers_units_alone(monkeypatch):
+    """Half-way one unit of the first layer and two of the second are dead; the first and one of the others come back."""
+    after, before = torch.zeros(1, 2, 4, dtype=torch.bool), torch.zeros(1, 2, 4, dtype=torch.bool)
+    before[0, 0, 0] = before[0, 1, 0] = before[0, 1, 1] = True
+    after[0, 1, 1] = after[0, 1, 2] = True
+    counted = iter([after, before])
+    monkeypatch.setattr(RUNS, "_dead", lambda trained, data, activation: next(counted))
+    runs = pd.DataFrame({"run": ["a"], "seed": 1, "dataset": "digits", "activation": "relu", "learning_rate": [0.1]})
+    found = RUNS.run_dead(runs, context("dead", steps=2, optimizer="sgd", **PLAIN)).iloc[0]
+    assert (found["dead"], found["revived"], found["kept"]) == (0.25, 0.5, 0.5)
+
+
 def test_a_unit_whose_bias_is_far_below_is_dead_and_the_others_are_not():
     runs = pd.DataFrame({"run": ["a", "b"], "seed": [1, 2]})
 

@@ -134,15 +134,29 @@ def cells(losses):
     )
 
 
-def test_range_over_gains_counts_a_failure_as_guessing():
+def test_progress_lost_at_the_worse_gain_counts_a_failure_as_guessing():
     none = {(0.25, 0.1): math.nan, (1.0, 0.1): math.log(10) - 1.0, (4.0, 0.1): 50.0}
-    batch = {(0.25, 0.1): 1.5, (1.0, 0.1): 1.3, (4.0, 0.1): 1.55}
+    batch = {(0.25, 0.1): 1.5, (1.0, 0.1): math.log(10) - 1.0, (4.0, 0.1): math.log(10) - 0.75}
     rows = cells({"none": none, "batch": batch})
     assert answer("batch-norm-forgives-init", rows) == {0: pytest.approx(0.25)}
     assert answer("batch-norm-forgives-init", rows, control="never") == {0: 1.0}
     assert answer("batch-norm-forgives-init", rows, control="against") == {0: pytest.approx(4.0)}
-    nothing = cells({"none": dict.fromkeys(none, math.nan), "batch": dict.fromkeys(none, math.nan)})
-    assert answer("batch-norm-forgives-init", nothing) == {0: 1.0}
+
+
+def test_a_norm_that_learns_nothing_at_gain_one_forgives_nothing():
+    none = {(0.25, 0.1): 1.5, (1.0, 0.1): math.log(10) - 1.0, (4.0, 0.1): math.log(10) - 0.5}
+    nothing = {(0.25, 0.1): math.nan, (1.0, 0.1): 2.4, (4.0, 0.1): 2.4}
+    assert answer("batch-norm-forgives-init", cells({"none": none, "batch": nothing})) == {0: pytest.approx(2.0)}
+    assert answer("batch-norm-forgives-init", cells({"none": nothing, "batch": nothing})) == {0: 1.0}
+    rows = cells({"none": none, "batch": none, "layer": none, "rms": nothing})
+    assert answer("any-norm-forgives-init-retuned", rows) == {0: pytest.approx(2.0)}
+    assert answer("any-norm-forgives-init-retuned", rows, control="against") == {0: pytest.approx(0.5)}
+
+
+def test_rates_over_gains_are_those_of_gain_one_unless_they_are_chosen_anew():
+    parts = STUDY.at("quick")
+    assert set(design.pilot_runs(parts["init"])["gain"]) == {1.0}
+    assert set(design.pilot_runs(parts["init_retuned"])["gain"]) == {0.25, 1.0, 4.0}
 
 
 @pytest.mark.parametrize("control", [None, *NAMES])
@@ -194,37 +208,54 @@ def test_a_norm_is_no_faster_in_a_shallow_network_unless_it_saves_a_fifth_or_has
 
 def test_gap_early_is_that_after_a_tenth_less_that_at_the_end_in_full():
     curves = {"none": [9.3, 2.2, 2.0, 1.5], "batch": [1.3, 1.0, 0.9, 0.8], "layer": [1.5] * 4, "rms": [1.7] * 4}
-    rows = pd.concat(
-        frame(
-            seed=0,
-            step=np.array([2, 8, 14, 20]),
-            norm=norm,
-            architecture="residual",
-            init_variance=2.0,
-            batch_loss=curve,
-        )
-        for norm, curve in curves.items()
-    )
-    other = rows.assign(architecture="plain", batch_loss=9.0)
-    rows = pd.concat([rows, other])
+    regime = {"seed": 0, "step": np.array([2, 8, 14, 20]), "architecture": "residual", "init_variance": 2.0}
+    rows = pd.concat(frame(norm=norm, batch_loss=curve, **regime) for norm, curve in curves.items())
+    rows = pd.concat([rows, rows.assign(architecture="plain", batch_loss=9.0)])
     expected = (9.3 - 1.5) - (1.5 - (0.8 + 1.5 + 1.7) / 3)
     assert answer("norm-gap-is-largest-early", rows) == {0: pytest.approx(expected)}
     assert answer("norm-gap-is-largest-early", rows, control="never") == {0: 0.0}
     assert answer("norm-gap-is-largest-early", rows, control="against") == {0: pytest.approx(-expected)}
 
 
-def test_spread_is_between_the_layers_that_have_most_and_least_and_the_shift_is_from_before_to_after():
-    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "norm": "none"})
+def ensembles(norm, gain, architecture="plain"):
+    """Two networks of three layers, and the same with all their parameters times `gain`; data for them."""
+    runs = pd.DataFrame({"run": ["a", "b"], "seed": [0, 1], "norm": norm, "architecture": architecture})
     network = RUNS.network_of(Context("n", "quick", "p", Settings({"width": 64, "depth": 3}), "cpu", Path()), 8)
     before, after = (Ensemble.build(runs, network, generator) for _ in range(2))
-    after.parameters = 2.0 * after.parameters  # biases are zero: layer l has 2^l of what it had
-    data = Data({"x": torch.randn(32, 8, generator=generator(1)), "y": torch.arange(32) % 10})
-    found = RUNS.spread(before, after, data)
+    after.parameters = gain * after.parameters
+    return before, after, Data({"x": torch.randn(32, 8, generator=generator(1)), "y": torch.arange(32) % 10})
+
+
+def test_spread_is_between_the_layers_that_have_most_and_least_and_the_shift_is_from_before_to_after():
+    found = RUNS.spread(*ensembles("none", 2.0))  # biases are zero: layer l has 2^l of what it had
     assert found["shift"].to_numpy() == pytest.approx(np.log10(2.0) * (1 + 2 + 3) / 3, abs=1e-5)
     assert found["activation_decades"].between(0.4, 0.8).all()
-    assert answer("activations-keep-their-scale-trained", speed({
-        ("batch", "plain", 2.0): 0.2, ("layer", "plain", 2.0): 1.2, ("rms", "plain", 2.0): 0.1, ("none", "plain", 2.0): 9.0,
-    }, activation_decades=None)) == {0: 1.2}  # fmt: skip
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "rms"])
+def test_activations_are_measured_before_the_norm_in_train_mode_and_leave_networks_as_they_are(norm):
+    before, _, data = ensembles(norm, 1.0, "residual")
+    kept = {name: buffer.clone() for name, buffer in before.buffers.items()}
+    found = RUNS.entering(before, data)
+    network, x = before.network("a").train(), data.shared["x"]
+    with torch.no_grad():
+        stream = [network.hidden[0](x)]
+        for layer in (1, 2):
+            normed = network.norms[layer - 1](stream[-1])
+            stream.append(stream[-1] + network.hidden[layer](normed.relu()))
+    assert found.loc["a"].to_numpy() == pytest.approx([float(h.square().mean().sqrt()) for h in stream], rel=1e-4)
+    assert all(torch.equal(before.buffers[name], buffer) for name, buffer in kept.items())
+
+
+def test_a_norm_narrows_by_what_the_worst_leaves_and_a_layer_without_signal_is_infinitely_far():
+    cells = {(norm, "plain", 2.0): decades for norm, decades in zip(FIGURES.LABELS, (1.0, 0.2, 0.9, 0.1), strict=True)}
+    rows, name = speed(cells, activation_decades=None), "norm-narrows-activations-plain-default"
+    found = [answer(name, rows, control=control)[0] for control in (None, *NAMES)]
+    assert found == [pytest.approx(0.1), 0.0, pytest.approx(-0.1)]
+    assert answer("activations-no-narrower-plain-he", rows) == {0: pytest.approx(0.9)}
+    for norm, lost, expected in (("none", math.nan, math.inf), ("rms", math.inf, -math.inf)):
+        rows = speed({**cells, (norm, "plain", 2.0): lost}, gradient_decades=None)
+        assert answer("norm-narrows-gradients-plain-default", rows) == {0: expected}
 
 
 def test_runs_that_differ_in_their_rate_alone_start_from_one_network():
@@ -246,6 +277,7 @@ def test_batch_size_statistics_are_batch_norm_minus_layer_norm():
     layer = frame(seed=0, norm="layer", batch_size=sizes, test_error=0.5, train_loss=1.5, batch_loss=1.6)
     rows = pd.concat([batch, layer])
     assert answer("batch-norm-suffers-small-batches", rows) == {0: pytest.approx(0.4)}
+    assert answer("batch-norm-suffers-at-four", rows) == {0: pytest.approx(0.01)}
     assert answer("batch-norm-fine-at-large-batches", rows) == {0: pytest.approx(-0.1)}
     assert answer("batch-norm-fine-at-large-batches", rows, control="against") == {0: pytest.approx(0.4)}
     assert answer("handicap-halves-from-two-to-four", rows) == {0: pytest.approx(0.2 - 0.01)}
@@ -282,9 +314,8 @@ def test_each_norm_is_timed_first_in_every_other_turn(monkeypatch):
 
 
 def test_timing_is_the_log_of_rms_over_layer_norm(monkeypatch):
-    monkeypatch.setattr(
-        norm_timing, "seconds", lambda norm, tensors, calls: 1.5 if norm is norm_timing.rms_norm else 3.0
-    )
+    times = {norm_timing.rms_norm: 1.5}
+    monkeypatch.setattr(norm_timing, "seconds", lambda norm, tensors, calls: times.get(norm, 3.0))
     context = context_of("timing", settings={"rows": 4, "turns": 3, "calls": 2})
     runs = pd.DataFrame({"run": ["a"], "seed": [0], "kernel": ["primitives"], "width": [8]})
     found = norm_timing.run_timing(runs, context).iloc[0]

@@ -100,9 +100,38 @@ def test_diverged_and_huge_losses_are_worth_guessing():
     assert answer("deep-residual-trains-better", rows) == pytest.approx(dict.fromkeys((0, 1), math.log(10) - 0.3))
 
 
-def test_small_slopes_compare_the_plain_stack_with_the_bare_skip():
-    rows = kinds({"plain": [math.nan, 2.0], "unscaled": [0.3, 0.5]})
-    assert answer("small-slopes-train-with-skips", rows) == pytest.approx({0: math.log(10) - 0.3, 1: 1.5})
+def test_small_slopes_ask_the_skip_alone_and_the_controls_are_the_plain_stack_and_the_best_bare_skip():
+    name, rows = "small-slopes-train-with-skips", kinds({"plain": [2.3, 2.0], "unscaled": [0.3, math.nan]})
+    assert answer(name, rows) == {0: 0.3, 1: math.inf}
+    assert answer(name, rows, control="against") == {0: 2.3, 1: 2.0}
+    bare = pd.concat(kinds({"unscaled": [loss, math.nan]}, learning_rate=rate) for loss, rate in ((4.0, 0.1), (3.0, 1)))
+    assert answer(name, bare, control="never") == {0: 3.0, 1: math.inf}
+    assert PREDICTIONS[name].region == (None, pytest.approx(math.log(10) - 0.1))
+
+
+def test_trained_gradient_is_that_of_the_worse_residual_stack_less_the_plain_ones():
+    name = "gradient-reaches-first-layer-trained"
+    rows = kinds({"plain": [-1.5, -0.5], "scaled": [0.25, -0.25], "zero_init": [0.0, 0.5]}, depth=64)
+    shallow = kinds({"plain": [0.0, 0.5], "scaled": [0.5, 0.5], "zero_init": [1.0, 0.25]}, depth=8)
+    rows = pd.concat([rows, shallow]).assign(gradient_decades=lambda table: table["train_loss"])
+    assert answer(name, rows) == {0: 1.5, 1: 0.25}
+    assert answer(name, rows, control="never") == {0: 0.5, 1: -0.25}
+    assert max(answer(name, rows, control="against").values()) < 0.0
+    assert answer("plain-gradient-survives-training", rows) == {0: -1.5, 1: -0.5}
+    dead = rows.assign(gradient_decades=rows["gradient_decades"].mask(rows["kind"] == "plain"))
+    assert answer(name, dead) == dict.fromkeys((0, 1), math.inf)
+
+
+def test_a_stack_that_loses_nothing_without_its_blocks_does_not_count_as_one_that_can_miss_a_block():
+    name = "a-block-can-be-left-out"
+    rows = kinds({"zero_init": [1.0, 1.0], "scaled": [2.0, 2.0]}, depth=64)
+    rows = pd.concat([rows, kinds({"plain": [0.5, 0.75]}, depth=8)])
+    rows["all_left_out"] = np.where(rows["seed"] == 0, rows["train_loss"], -0.1)
+    rows["left_out_share"] = np.where(rows["kind"] == "plain", rows["train_loss"], 0.02 / rows["train_loss"])
+    rows.loc[(rows["seed"] == 1) & (rows["depth"] == 64), "left_out_share"] = math.nan
+    assert answer(name, rows) == {0: 0.02, 1: math.inf}
+    assert answer(name, rows, control="never") == {0: 0.5, 1: 0.75}
+    assert answer(name, rows, control="against") == {0: 1.0, 1: -0.1}
 
 
 def test_accuracy_of_a_thousand_layers_is_that_after_training_and_the_control_is_that_before():
@@ -113,7 +142,7 @@ def test_accuracy_of_a_thousand_layers_is_that_after_training_and_the_control_is
     assert answer("thousand-layers-train", rows) == pytest.approx({0: 0.95, 1: 0.92})
     for control in NAMES:
         assert answer("thousand-layers-train", rows, control=control) == pytest.approx({0: 0.1, 1: 0.1})
-    plain = kinds({"plain": [math.nan, 0.9], "scaled": [0.1, 0.1]})
+    plain = kinds({"plain": [math.nan, 0.9], "scaled": [0.1, 0.1]}, dataset="digits")
     assert answer("thousand-plain-layers-do-not", plain) == pytest.approx({0: 0.0, 1: 0.1})
 
 
@@ -159,14 +188,20 @@ def test_inside_of_a_stack_is_what_brute_force_finds():
         stream.append(stream[-1] + 0.5 * torch.relu(stream[-1]) @ weight.T)
     changes = [((after - h).norm() / h.norm()).item() for h, after in pairwise(stream)]
     assert found["change"] == pytest.approx(np.mean(changes), rel=1e-5)
+
+    def loss():
+        return float(torch.nn.functional.cross_entropy(stack(x), y))
+
     with torch.no_grad():
-        whole = float((stack(x).argmax(1) != y).double().mean())
+        whole = loss()
         stack.blocks[2] = 0.0  # block round(1.5) of 0 ... 3
-        without = float((stack(x).argmax(1) != y).double().mean())
+        without = loss()
         stack.blocks[:] = 0.0
-        none = float((stack(x).argmax(1) != y).double().mean())
-    assert found["left_out"] == pytest.approx(without - whole)
-    assert found["all_left_out"] == pytest.approx(none - whole)
+        none = loss()
+    assert found["left_out"] == pytest.approx(without - whole, rel=1e-4)
+    assert found["all_left_out"] == pytest.approx(none - whole, rel=1e-4)
+    share = (without - whole) / (none - whole)
+    assert found["left_out_share"] == pytest.approx(share if none > whole else math.nan, rel=1e-3, nan_ok=True)
     assert 0.0 < found["gradient_decades"] < 1.0
 
 
