@@ -47,7 +47,8 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.RUN_INFO:
             self.display.plan(record.stats)
         elif event == LogEvent.JOB_INFO:
-            self.display.start(record.jobid, record.rule_name, list(record.log), list(record.output))
+            wildcards = dict(getattr(record, "wildcards", None) or {})
+            self.display.start(record.jobid, record.rule_name, list(record.log), list(record.output), wildcards)
         elif event == LogEvent.JOB_FINISHED:
             self.display.finish(record.job_id)
         elif event is None and str(record.msg).startswith("Nothing to be done"):

@@ -61,6 +61,38 @@ def test_in_a_log_each_step_is_a_line_without_signs_for_terminals(display: Displ
     assert "\x1b" not in display.console.file.getvalue()
 
 
+def test_of_studies_cut_into_pieces_every_piece_is_told_under_its_study(display: Display) -> None:
+    display.plan({"tune": 1, "piece": 2, "join": 1, "assemble_walk": 1, "judge_walk": 1, "total": 6})
+    walks = {"study": "walk", "part": "walks", "digest": "0123456789abcdef"}
+    pieces = [("piece", {**walks, "piece": number}) for number in "12"]
+    for job, (rule, wildcards) in enumerate([("tune", walks), *pieces, ("join", walks), ("assemble_walk", {})]):
+        display.start(job, rule, [], [], wildcards)
+        display.plan_.clock.now += 10
+        display.finish(job)
+        state = display._state(display.plan_.rows()["walk"])
+        assert state == ["1 piece trained", "2 pieces trained", *["3 pieces trained"] * 2, "trained"][job]
+    assert said(display) == [
+        "6 steps; 3 pieces to train",
+        "walk/walks: tuned in 10 s, 1 of 3, about 20 s left",
+        "walk/walks, piece 1: trained in 10 s, 2 of 3, about 10 s left",
+        "walk/walks, piece 2: trained in 10 s, 3 of 3",
+        "walk/walks: joined",
+        "walk: trained",
+    ]
+
+
+def test_a_training_that_failed_is_not_done_and_says_nothing_of_how_long_others_take(display: Display) -> None:
+    display.plan({"run_walk": 1, "run_coin": 1, "run_third": 1, "total": 1})
+    for job, study in enumerate(("coin", "walk")):
+        display.start(job, f"run_{study}", [], [])
+    display.plan_.clock.now += 2
+    display.fail(0)
+    assert display.plan_.seconds_left() is None
+    display.plan_.clock.now += 88
+    display.finish(1)
+    assert said(display) == ["1 step; 3 studies to train", "walk: trained in 90 s, 1 of 3, about 90 s left"]
+
+
 @pytest.mark.parametrize(("percent", "left"), [(None, None), (2, None), (25, 30 + 40)])
 def test_the_time_left_follows_from_what_the_steps_tell(
     display: Display, tmp_path: Path, percent: float | None, left: float | None

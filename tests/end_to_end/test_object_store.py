@@ -7,7 +7,7 @@ import pytest
 
 from claimcheck.files import sha256
 
-from .conftest import clone
+from .conftest import clone, edit
 from .object_store import install, store
 
 
@@ -47,8 +47,14 @@ def test_an_object_store_and_jobs_in_folders_of_their_own_give_the_same_records(
         page = (here.folder / "reports/smoke/report.html").read_text()
         assert "has not been run" not in page, "what a report shows is fetched for it"
         assert "walk/figures/ends" in page
+        before = page.encode()
         again = here.snakemake(*kept.words, *kept.elsewhere, **settings)
         assert "Nothing to be done" in again.stdout, again.stdout
+        edit(here.studies / "walk/runs.py", "    ends = ", '    raise RuntimeError("lost")\n    ends = ')
+        failed = here.snakemake(*kept.words, **settings)
+        assert failed.returncode != 0
+        assert "the report in reports/smoke is left as it is" in failed.stdout, failed.stdout
+        assert (here.folder / "reports/smoke/report.html").read_bytes() == before, "of what lies in the store, not here"
         other = listed_by_git(tmp_path / "other")
         planned = other.planned(*kept.words, **settings)
         assert planned == {"publish_walk", "publish_report"}, "another clone asks the store"

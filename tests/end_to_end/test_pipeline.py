@@ -36,7 +36,8 @@ def test_the_pages_of_the_document_render(finished, tmp_path):
 
 def test_each_step_leaves_a_log(finished):
     for step in ("run", "judge", "plot"):
-        assert (finished.results("coin") / f"{step}.log").read_text()
+        log = (finished.results("coin") / f"{step}.log").read_text()
+        assert log.endswith(f"\n{step}: done\n"), "as `reasons` reads it"
 
 
 def test_a_study_is_a_target_by_its_name(fresh):

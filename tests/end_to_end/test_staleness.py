@@ -1,8 +1,10 @@
 """Makes again what changed, all of it, and nothing else; and says why. Times of files decide nothing."""
 
 import os
+import re
 import shutil
 import time
+from urllib.parse import unquote
 
 import pytest
 
@@ -42,6 +44,16 @@ def test_a_second_call_makes_nothing(finished):
         "plot: up to date",
         "report: up to date",
     ]
+
+
+def test_a_report_that_is_to_lie_elsewhere_is_written_anew_for_its_links_lead_to_the_results(project):
+    assert project.planned(reports_dir="deep/er/rep") == REPORT
+    assert project.snakemake(reports_dir="deep/er/rep").returncode == 0
+    page = project.folder / "deep/er/rep/smoke/report.html"
+    links = re.findall(r'href="([^"#:]+)"', page.read_text(encoding="utf-8"))
+    assert links
+    assert all((page.parent / unquote(link)).is_file() for link in links)
+    assert project.planned(reports_dir="deep/er/rep") == set()
 
 
 def test_touched_files_in_another_place_without_snakemakes_memory_make_nothing(project):

@@ -13,6 +13,7 @@ import pytest
 from claimcheck.errors import ClaimcheckError
 from claimcheck.figures import drawing, style
 from claimcheck.figures.averages import proportion_interval, relative, summary
+from claimcheck.figures.look import WIDTH
 from claimcheck.results import seals
 from claimcheck.spec.models import FigureSpec
 
@@ -25,14 +26,11 @@ def records() -> pd.DataFrame:
 
 
 def plot(records: pd.DataFrame):
-    figure, axis = style.figure()
+    axis = style.axis()
     style.curves(axis, records, x="step", y="x", by="arm", looks=style.looks("ab"))
     style.theory(axis, [0, 3], [2, 5])
     style.region(axis, None, 3.0)
-    style.legend(axis)
-    style.count(axis, records)
-    axis.set(xlabel="step", ylabel=r"value $\chi_1$ / nats")
-    return figure
+    return style.finish(axis, records, xlabel="step", ylabel=r"value $\chi_1$ / nats")
 
 
 def test_a_sound_figure_has_no_problems_and_the_same_bytes_twice(records: pd.DataFrame, tmp_path: Path) -> None:
@@ -44,7 +42,7 @@ def test_a_sound_figure_has_no_problems_and_the_same_bytes_twice(records: pd.Dat
     for first, second in zip(*made):
         assert first.read_bytes() == second.read_bytes()
     root = ElementTree.parse(made[0][0]).getroot()
-    assert root.get("width") == f"{style.WIDTH * 72:g}pt"
+    assert root.get("width") == f"{WIDTH * 72:g}pt"
     assert not [path for path in tmp_path.iterdir() if path.suffix not in (".svg", ".csv")]
 
 
@@ -165,13 +163,22 @@ def test_faults_of_layout_are_told(records: pd.DataFrame) -> None:
     assert any("lyph" in problem for problem in problems)
 
 
+def test_a_colour_bar_is_no_panel(records: pd.DataFrame) -> None:
+    def coloured(records: pd.DataFrame):
+        figure, axis = style.figure()
+        figure.colorbar(axis.scatter(records["step"], records["x"], c=records["x"]), ax=axis, label="x")
+        return style.finish(axis, records, xlabel="step", ylabel="x")
+
+    figure, problems = drawing.draw(coloured, records)
+    assert ([axis.get_xlabel() for axis in figure.axes], problems) == (["step", ""], [])
+
+
 @pytest.mark.parametrize("raised", [False, True])
 def test_a_remark_on_a_long_title_is_told(records: pd.DataFrame, raised: bool) -> None:
     def titled(records: pd.DataFrame):
-        figure, axis = style.figure()
+        axis = style.axis()
         axis.set_title("a title that leaves no room for anything else beside it, which it should have left")
-        style.count(axis, records, raised=raised)
-        return figure
+        return style.finish(axis, records, raised=raised)
 
     _, problems = drawing.draw(titled, records)
     assert any("lie on one another" in problem for problem in problems) is not raised

@@ -87,7 +87,7 @@ def test_a_panel_with_a_legend_of_its_own_is_left_alone_and_one_run_is_no_runs()
     left, right = style.side_by_side("loss", "error")
     style.curves(left, RECORDS, x="step", y="x", by="arm")
     style.curves(right, RECORDS, x="step", y="x")
-    style.legend(left, outside=False)
+    left.legend()
     style.finish(right, RECORDS[RECORDS["seed"] == 1], xlabel="step")
     assert left.get_legend() is not None
     assert right.get_legend() is None

@@ -187,6 +187,43 @@ def test_a_reader_predicts_first_then_sees_how_many_answers_hold(project: Path, 
 
 
 @needs_chromium
+def test_nothing_that_was_sorted_or_filtered_gives_a_verdict_away(project: Path, tmp_path: Path) -> None:
+    script = """
+      const rows = () => [...document.querySelectorAll(".table-outline tbody tr")].filter((r) => !r.hidden);
+      const all = rows().map((r) => r.cells[0].textContent);
+      document.querySelectorAll(".table-outline th button")[1].click();
+      document.getElementById("filter-text").value = "noise";
+      document.getElementById("filter-state").value = "supported";
+      document.getElementById("filter-state").dispatchEvent(new Event("change"));
+      const few = rows().length;
+      document.querySelector(".predict button").click();
+      const answer = document.activeElement;
+      for (const from of document.querySelectorAll(".from[hidden]")) from.remove();
+      finish({few, same: JSON.stringify(rows().map((r) => r.cells[0].textContent)) === JSON.stringify(all),
+        focus: answer.type, seen: answer.checkVisibility(), sorted: document.querySelectorAll("th[aria-sort]").length});
+    """
+    found = ask(project / "reports/quick/report.html", script, tmp_path)
+    assert found == {"few": 1, "same": True, "focus": "radio", "seen": True, "sorted": 0}
+
+
+@needs_chromium
+def test_on_a_phone_a_keyboard_sees_which_button_sorts(project: Path, tmp_path: Path) -> None:
+    script = """
+      const head = document.querySelector(".table-outline thead");
+      const size = () => [getComputedStyle(head).clipPath, head.getBoundingClientRect().height > 20];
+      const before = size();
+      head.querySelector("button").focus();
+      const box = document.activeElement.getBoundingClientRect();
+      finish({before, focused: size(), inside: box.width > 20 && box.right <= innerWidth,
+        wide: document.documentElement.scrollWidth > innerWidth});
+    """
+    found = ask(project / "reports/quick/report.html", script, tmp_path, "--window-size=500,800")
+    assert found["before"] == ["inset(50%)", False]
+    assert found["focused"] == ["none", True]
+    assert (found["inside"], found["wide"]) == (True, False)
+
+
+@needs_chromium
 @needs_axe
 def test_axe_finds_nothing_while_the_reader_predicts(project: Path, tmp_path: Path) -> None:
     axe = (TOOLS / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8").replace("</script", "<\\/script")

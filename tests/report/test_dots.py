@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -59,6 +60,17 @@ def test_every_unit_is_drawn_once_and_inside_the_picture(values, ends) -> None:
             assert 0 <= y <= float(root.get("height"))
         left, right = band(drawn)
         assert 0 <= left < right <= float(root.get("width"))
+
+
+def test_the_page_leaves_to_the_style_sheet_how_its_pictures_look(project: Path) -> None:
+    page = (project / "reports/quick/report.html").read_text(encoding="utf-8")
+    drawn = re.findall(r'<svg [^>]*class="(?:region|strip)".*?</svg>', page, re.DOTALL)
+    assert drawn
+    looks = re.compile(r' (?:fill|stroke)(?:-\w+)?="')
+    for tag in re.findall(r"<(?:rect|path|text)[^>]*>", "".join(drawn)):
+        assert bool(looks.search(tag)) == ('class="unit ' in tag), tag
+    for name in ("band", "wall", "axis", "median", "value"):
+        assert re.search(rf"\.region \.{name}\b[^}}]*(?:fill|stroke):", page), "the sheet says it"
 
 
 @given(st.lists(st.floats(), max_size=40), st.sampled_from(REGIONS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,8 +153,52 @@ def test_the_first_page_opens_with_the_figure_that_the_lecture_names_where_there
     seen = gather(*find(project, studies=tmp_path / "studies"))
     for template in ("report.md.j2", "brief.md.j2"):
         first_page = build.markdown(template, build._names(seen, Path("results"))).partition("{#outline}")[0]
-        assert ("What each ingredient is worth" in first_page) == shown
+        assert ("### Coins {#headline}" in first_page) == shown
         assert ("(figures/coins/by-step.svg)" in first_page) == shown
+    lecture.write_text(words + f"headline: {named}\nheadline_says: What noise does\n", encoding="utf-8")
+    if shown:
+        seen = gather(*find(project, studies=tmp_path / "studies"))
+        assert "### What noise does {#headline}" in build.markdown("brief.md.j2", build._names(seen, Path("results")))
+
+
+def test_a_lecture_that_explains_its_words_has_them_in_the_report_and_another_has_none(
+    project: Path, find: Callable, tmp_path: Path
+) -> None:
+    seen = gather(*find(project))
+    assert build.glossary(tmp_path) == ""
+    assert "{#words}" not in build.markdown("report.md.j2", build._names(seen, Path("results")))
+    (tmp_path / "words.md").write_text("A *coin* falls.\n", encoding="utf-8")
+    names = build._names(seen, Path("results"), None, build.glossary(tmp_path))
+    assert "## Words {#words}\n\n``` {.study-text}\nA *coin* falls.\n```" in build.markdown("report.md.j2", names)
+
+
+def test_one_claim_one_prediction_and_one_unit_are_told_in_the_singular() -> None:
+    view = prediction([1.0] * 32, "points")
+    alone = claim("alone", "supported", view)
+    first_page = build.markdown("brief.md.j2", build._names(report(alone), Path("results"))).partition("{#outline}")[0]
+    said = " ".join(first_page.split())
+    assert (
+        "makes **1 claim** that can be written down. **1** of them was put to the test here, with 1 prediction" in said
+    )
+    assert phrases.size_line(view).startswith("median **1** point")
+    assert "(median 1 point, wanted" in phrases.found(alone)
+    several = prediction([2.0] * 32, "points")
+    assert phrases.size_line(several).startswith("median **2** points")
+
+
+def test_a_limit_that_is_out_of_date_is_not_told_to_be_not_run() -> None:
+    limit = prediction(truths(32, 32), kind="limit")
+    old = PredictionView(limit.spec, "out of date", limit.row, limit.state)
+    assert phrases.outline_limits(claim("a", "supported", limit, old, old)) == "1 supported, 2 out of date"
+
+
+def test_a_title_and_an_alternative_text_with_signs_of_markdown_are_shown_as_they_are_written() -> None:
+    seen = report(claim("alone", "supported", prediction([1.0] * 32)))
+    seen = replace(seen, lecture=seen.lecture.model_copy(update={"title": "A *star*"}))
+    for template in ("report.md.j2", "brief.md.j2"):
+        head = build.markdown(template, build._names(seen, Path("results"))).partition("{#glance}")[0]
+        assert head.count(r"A \\*star\\*") == 2, "title and pagetitle"
+    assert phrases.attribute('a < b &lt; "c"') == 'a < b &amp;lt; \\"c\\"'
 
 
 def test_what_turns_with_size_is_told_of_predictions_that_decide_and_are_decided() -> None:

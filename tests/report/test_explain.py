@@ -107,13 +107,14 @@ def test_runs_that_are_too_few_are_called_so(project: Path, find: Find) -> None:
 
 def test_the_command_prints_it(project: Path, capsys: pytest.CaptureFixture) -> None:
     folders = [f"--results-dir={project / 'results'}", f"--studies-dir={project / 'studies'}", "--device=cpu"]
-    app(["show", "coins/mean-is-zero", *folders], standalone_mode=False)
+    app(["show", "coins/mean-is-zero", *folders, "--data-dir=my data"], standalone_mode=False)
     said = capsys.readouterr().out
     assert said.startswith("The mean $\\bar x$ is zero.")
     assert len(re.findall(r"^  seed \d+ ", said, re.MULTILINE)) == 16
     assert "of 16 runs, supported; median" in said
     (steps,) = [line.split(" && ") for line in said.splitlines() if line.startswith("  claimcheck run")]
     where = f"--scale quick --device cpu --results-dir {project / 'results'} --studies-dir {project / 'studies'}"
-    assert [step.strip().removesuffix(" --force") for step in steps] == [
-        f"claimcheck {step} {where}" for step in ("run coins/tosses", "assemble coins", "judge coins")
-    ], "what made these results, not others"
+    assert [step.strip() for step in steps] == [
+        f"claimcheck run coins/tosses {where} --data-dir 'my data' --force",
+        *(f"claimcheck {step} coins {where}" for step in ("assemble", "judge")),
+    ], "what made these results, not others; and each with options that it has"

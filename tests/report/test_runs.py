@@ -20,6 +20,7 @@ from claimcheck.judging import rule
 from claimcheck.report import notes, pages, phrases, rule_page, summary
 from claimcheck.report.gather import PartView, PredictionView, ReportView, gather
 from claimcheck.results.provenance import PartFacts
+from claimcheck.results.state import Results
 
 SVG = "{http://www.w3.org/2000/svg}"
 JUDGED = ["effect", "infinite", "law", "mean-is-zero", "arms-differ", "mean-is-large", "sign-decides"]
@@ -58,9 +59,8 @@ def words(markup: str) -> str:
 
 
 def drawings(markup: str, kind: str) -> list[ElementTree.Element]:
-    return [
-        ElementTree.fromstring(each) for each in re.findall(rf'<svg [^>]*class="{kind}".*?</svg>', markup, re.DOTALL)
-    ]
+    found = re.findall(rf'<svg [^>]*class="{kind}".*?</svg>', markup, re.DOTALL)
+    return [ElementTree.fromstring(each.replace("<svg", f'<svg xmlns="{SVG[1:-1]}"', 1)) for each in found]
 
 
 def counted(picture: ElementTree.Element, row: int, height: int) -> tuple[int, int]:
@@ -195,11 +195,25 @@ def test_every_registration_of_every_study_is_listed(source: str, seen: ReportVi
     assert [row["number"] for row in summary.registrations(seen)] == [1, 2]
 
 
+def test_the_first_page_counts_the_predictions_of_the_lectures_claims_and_earlier_ones_that_were_decided(
+    seen: ReportView,
+) -> None:
+    told = summary.facts(seen)
+    mine = [view for claim in seen.claims.values() for view in claim.predictions if view.decided]
+    assert named(seen, "ones").decided, "of a claim beyond the lecture"
+    assert named(seen, "ones") not in mine
+    assert (told["decided"], told["before"], told["pilots"]) == (len(mine), 4, False)
+    planted = next(study for study in seen.studies if study.spec.name == "planted")
+    earlier = planted.spec.registrations[0].model_copy(update={"verdicts": {"mixed": 1, "holds": 5, "not run": 2}})
+    spec = planted.spec.model_copy(update={"registrations": [earlier, planted.spec.registrations[1]]})
+    assert summary.facts(replace(seen, studies=(replace(planted, spec=spec),)))["before"] == 1
+
+
 def test_the_chance_of_any_wrong_verdict_is_that_of_all_tests(seen: ReportView, source: str) -> None:
     tests = [
         o for view in seen.predictions() for o in view.outcomes if view.spec.kind != "fact" and o.verdict != "not run"
     ]
-    assert seen.judged_tests() == len(tests) == 10
+    assert len(rule_page.tests_of(seen)) == len(tests) == 10
     assert (
         f"at most {phrases.percent(len(tests) * rule.LEVEL)} ({len(tests)} × {phrases.percent(rule.LEVEL)})"
         in words(source).replace("\N{NO-BREAK SPACE}", " ").replace(" %", "\N{NO-BREAK SPACE}%")
@@ -253,6 +267,16 @@ def test_arms_of_tuning_at_an_edge_or_failed_are_counted() -> None:
     facts = PartFacts.model_construct(arms=12, arms_at_edge=3, arms_failed=1)
     view = PartView(SimpleNamespace(factors={}, tune=tune), facts)
     assert "3 of 12 arms chose an end of the grid; 1 of 12 arms failed at every value" in pages.varied(view)
+    assert "(tuned on 8 other runs;" in pages.varied(view)
+    tune.seeds = 1
+    assert "(tuned on 1 other run;" in pages.varied(view)
+
+
+def test_what_results_took_that_are_out_of_date_is_not_known_and_they_were_run(seen: ReportView) -> None:
+    old = next(study for study in seen.studies if study.spec.name == "old")
+    assert pages.cost(old).startswith("What it took is not known of the present sources.")
+    never = next(study for study in seen.studies if study.spec.name == "never")
+    assert pages.cost(never).startswith("It has not been run here.")
 
 
 def test_arms_of_tuning_at_an_edge_are_named() -> None:
@@ -300,6 +324,19 @@ def test_notes_that_ask_a_claim_for_what_only_a_prediction_has_are_refused(seen:
     function = notes.functions(study)[name]
     with pytest.raises(notes.ClaimcheckError, match=r"planted/notes\.md: the notes name an unknown prediction.*'dep"):
         function("depends-on-data", "digits")
+
+
+def test_figures_that_were_not_drawn_are_told_beside_verdicts_that_are_current(
+    project: Path, find: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Results, "drawn", lambda results: False)
+    log = project / "results/quick/coins/plot.log"
+    log.write_text("claimcheck: figures.py: no ink\n", encoding="utf-8")
+    study = next(each for each in gather(*find(project)).studies if each.spec.name == "coins")
+    log.unlink()
+    assert study.current
+    assert study.problem.startswith("Its figures have not been drawn. The last attempt to plot it did not end well")
+    assert study.problem.endswith("which ends: figures.py: no ink")
 
 
 def test_verdicts_and_report_count_alike(project: Path, seen: ReportView) -> None:

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.report import convert, phrases, slides
+from claimcheck.report import build, convert, phrases, slides
 from claimcheck.report.gather import ReportView, gather
 from claimcheck.report.slides import build_slides
 from claimcheck.results.state import Collection, Results
@@ -209,15 +209,26 @@ def test_slides_of_another_report_are_taken_away(project: Path, find: Find, tmp_
     collection = Collection(config, results).as_it_is()
     config.reports.mkdir(parents=True)
     (config.reports / "slides.pdf").write_text("of an earlier report")
-    kept = [(collection.report / name).rename(tmp_path / name) for name in ("slides.pptx", "slides.pdf")]
-    try:
-        view.publish_report(collection)
-        assert not (config.reports / "slides.pdf").exists()
-    finally:
-        for path in kept:
-            path.rename(collection.report / path.name)
+    build.build(config, results)
+    assert not (config.reports / "slides.pdf").exists()
+    build_slides(config, results, publish=False)
     view.publish_report(collection)
     assert (config.reports / "slides.pdf").read_bytes() == (collection.report / "slides.pdf").read_bytes()
+
+
+def test_a_report_in_another_folder_is_another_one_for_its_links_lead_elsewhere(
+    project: Path, find: Find, tmp_path: Path
+) -> None:
+    config, results = find(project)
+    there = Collection(config, results)
+    moved, stored = (config.model_copy(update={f"{key}_dir": tmp_path / key}) for key in ("reports", "results"))
+    others = Collection(moved, results), Collection(config, results, into=tmp_path), Collection(stored, results)
+    assert len({each.report_digest for each in (there, *others)}) == 4
+    job = Collection(stored, results, into=config.results_dir)
+    assert job.report_digest == there.report_digest, "a job with its files elsewhere makes the one that was planned"
+    assert [each.report.name for each in job.forms()] == [each.report.name for each in there.forms()]
+    made = [path for make in (build.build, build_slides) for path in make(moved, results, publish=False, into=tmp_path)]
+    assert {path.parent for path in made} == {Collection(moved, results, into=tmp_path).as_it_is().report}
 
 
 def test_a_slide_says_what_was_measured_and_what_came_out(deck: Deck, pages: list[str]) -> None:

@@ -29,6 +29,14 @@ def test_every_option_that_decides_which_results_are_meant_is_spelled():
     )
 
 
+def test_the_pipelines_command_makes_the_results_that_were_asked_for():
+    assert commands.pipeline_command(Config()) == "snakemake --cores all"
+    chosen = {"scale": "smoke", "seeds": 3, "registration_offset": 1, "device": "cpu", "reports_dir": Path("told")}
+    assert commands.pipeline_command(Config(**chosen)) == (
+        "snakemake --cores all --config scale=smoke seeds=3 registration_offset=1 device=cpu reports_dir=told"
+    )
+
+
 def test_pilots_for_power_are_made_by_their_own_command():
     config = PilotConfig(scale="smoke", seeds=4)
     assert commands.command("run", "walk", config, "aimed") == "claimcheck power walk --scale smoke --units 4"

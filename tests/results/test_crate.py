@@ -9,6 +9,8 @@ import pytest
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_text
+from claimcheck.results import crate as crating
+from claimcheck.results.provenance import PartFacts, Provenance
 
 pytest.importorskip("rocrate", reason="rocrate is not installed")
 
@@ -100,6 +102,15 @@ def test_crate_holds_files_and_an_action_for_each_run(crate):
     assert all((crate / name).is_file() for name in made)
     assert graph["#run-coin"]["startTime"] < graph["#run-coin"]["endTime"]
     assert graph["#run"]["instrument"] == {"@id": "Snakefile"}
+
+
+def test_a_run_ends_with_the_part_that_ends_last():
+    parts = {
+        "first": PartFacts.model_construct(start="2026-11-20T10:00:00+00:00", seconds=7200.0),
+        "kept": PartFacts.model_construct(start="2026-11-24T10:00:00+00:00", seconds=60.0),
+    }
+    ends = crating._times(Provenance.model_construct(parts=parts))
+    assert [end.isoformat() for end in ends] == ["2026-11-20T10:00:00+00:00", "2026-11-24T10:01:00+00:00"]
 
 
 def test_a_result_that_was_not_published_is_not_packed(pack, crate):

@@ -209,7 +209,7 @@ def test_a_crate_says_what_it_lacks(locate, make, config, tmp_path):
     make(locate("coin"))
     lacking = left_out(config, {name: locate(name) for name in ("coin", "walk")})
     assert [line.partition(":")[0] for line in lacking[:1]] == ["walk"]
-    assert "claimcheck run walk --scale smoke" in lacking[0]
+    assert all(f"claimcheck {step} walk --scale smoke" in lacking[0] for step in ("run", "judge", "plot"))
     named = ("report.html", "report.pdf", "evidence.pdf")
     assert all(name in line for name, line in zip(named, lacking[1:], strict=True))
 
@@ -231,6 +231,24 @@ def test_a_report_that_was_edited_is_not_packed(locate, make, config, tmp_path):
     assert packed == ["evidence.pdf", "report.pdf"]
     (line,) = left_out(config, found.results)
     assert line.startswith(f"{page}: not as the pipeline published it, left out (make it again: claimcheck report")
+
+
+def test_a_report_of_earlier_results_is_not_packed_beside_those_that_followed(locate, make, config, change, tmp_path):
+    pytest.importorskip("rocrate", reason="rocrate is not installed")
+    from claimcheck.results.crate import export
+
+    config = config.model_copy(update={"reports_dir": tmp_path / "reports"})
+    found = Collection(config, {"coin": make(locate("coin"))})
+    found.report.mkdir(parents=True)
+    for name in ("report.html", "report.pdf", "evidence.pdf", "verdicts.csv"):
+        (found.report / name).write_text(name)
+    view.publish_report(found)
+    change("coin/study.yaml", "[0.4, 0.6]", "[0.4, 0.7]")
+    now = {"coin": make(locate("coin"))}
+    export(config, now, tmp_path / "crate")
+    assert not (tmp_path / "crate/reports").exists()
+    lacking = [line.partition(": ")[2] for line in left_out(config, now)]
+    assert len([line for line in lacking if line.startswith("not known to show the present results, ")]) == 3
 
 
 def test_a_crate_packs_every_file_that_a_run_may_have_read(locate, make, config, studies, tmp_path):

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.results.reasons import explain, last_failure
+from claimcheck.results.reasons import DONE, explain, last_failure
 from claimcheck.results.state import Machine
 
 FARTHER = ("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
@@ -205,6 +205,15 @@ def test_a_step_that_ended_is_not_told(locate, make):
     coin = make(locate("coin"), "run", "assemble")
     _log(coin, "run", "coin: records in results\n")
     assert last_failure(coin) == ""
+
+
+@pytest.mark.parametrize("step", ["run", "judge", "plot"])
+def test_a_step_that_ended_well_is_not_told_to_have_failed_when_a_source_is_changed(locate, make, change, step):
+    _log(make(locate("walk")), step, f"walk: records in results\n{step}{DONE}\n")
+    change(*FARTHER)
+    assert last_failure(locate("walk")) == ""
+    _log(locate("walk"), step, "")
+    assert f"to {step} it did not end well" in last_failure(locate("walk"))
 
 
 def test_a_study_never_tried_has_not_failed(locate):

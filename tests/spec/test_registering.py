@@ -82,7 +82,7 @@ def test_the_next_block_leaves_room_for_checks_on_fresh_seeds(coin):
 
 
 def test_counts_of_verdicts_are_noted_in_the_one_that_stands(coin, studies):
-    with pytest.raises(ClaimcheckError, match=r"no registration stands; claimcheck register coin first"):
+    with pytest.raises(ClaimcheckError, match=r"no registration stands; register first what is judged: --says TEXT"):
         note_verdicts(coin(), {"supported": 1}, {"asked": 2, "passed": []})
     assert not (studies / "coin" / "registrations.yaml").exists()
     registered(coin)
@@ -110,3 +110,12 @@ def test_an_empty_text_is_refused_before_anything_is_written(coin, says, superse
     with pytest.raises(ClaimcheckError, match="must not be empty"):
         registered(coin, says, superseded)
     assert (coin().folder / "registrations.yaml").read_text() == before
+
+
+def test_who_changed_what_is_registered_is_told_the_command_that_finds_the_study(coin, studies, locate):
+    study, _ = registered(coin)
+    text = study.yaml_path.read_text()
+    study.yaml_path.write_text(text.replace("[0.4, 0.6]", "[0.4, 0.7]"))
+    with pytest.raises(ClaimcheckError) as caught:
+        locate("coin").check_registration()
+    assert f"claimcheck register coin --studies-dir {studies} --says ... --superseded ..." in str(caught.value)

@@ -4,7 +4,9 @@ import pytest
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results.sources import reach
+from claimcheck.spec.config import Config
 from claimcheck.spec.reading import load_study
+from claimcheck.spec.validation import validated
 
 SETTING, LEVELS = "seconds: 0.0", "[0.5, 0.7]"
 
@@ -21,6 +23,13 @@ def load(studies):
         return load_study(studies, "coin")
 
     return changed
+
+
+@pytest.mark.parametrize(("shards", "said"), [(1, "(1 more fault)"), (0, "(2 more faults)")])
+def test_of_several_faults_one_is_told_and_the_others_are_counted(shards, said):
+    with pytest.raises(ClaimcheckError, match=r"config: scale: ") as caught:
+        validated(Config, {"scale": "large", "seeds": 0, "shards": shards}, "config")
+    assert str(caught.value).endswith(said)
 
 
 def refused(load, old, new):

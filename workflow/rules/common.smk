@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, f"{workflow.basedir}/src")  # works without an installed package, too
 from claimcheck.data import downloads
 from claimcheck.errors import ClaimcheckError
-from claimcheck.results import digests, state
+from claimcheck.results import digests, reasons, state
 from claimcheck.results.state import Collection, locate
 from claimcheck.running.devices import machine_for
 from claimcheck.spec import reading
@@ -150,7 +150,8 @@ def options(*names):
 # environment is activated; -P: no file of the working folder is taken for one of Python's modules. With storage
 # elsewhere, files lie below a folder of Snakemake's: `results_above FILES` is the folder where results begin, and
 # `data_above FILES` the one in which data sets lie. `again STUDY` is --force where all that a job makes was there when
-# the pipeline was planned: it runs because somebody forces it.
+# the pipeline was planned: it runs because somebody forces it. A step that did its work says so in the last line of its
+# log: after a kill it does not.
 def shell_functions(everything_again=False):
     """What every shell line begins with."""
     program = shlex.quote(f"{workflow.basedir}/src/claimcheck/__main__.py")
@@ -168,7 +169,7 @@ def shell_functions(everything_again=False):
     lines = [
         "set -euo pipefail",
         f'claimcheck() {{ {shlex.quote(sys.executable)} -P {program} "$@"; }}',
-        f'step() {{ claimcheck "$@" {where}; }}',
+        f'step() {{ claimcheck "$@" {where} && echo "$1{reasons.DONE}"; }}',
         f'training() {{ step "$@" {options("memory_limit_mb")}; }}',
         f"publishing() {{ step \"$@\" {options('reports_dir')} {shlex.quote(f'--into={CONFIG.results_dir}')}; }}",
         f"shards={CONFIG.shards}",
@@ -282,5 +283,10 @@ def hold_lock():
 def report_what_there_is():
     """After a failure, unless single studies were asked for: the report of what there is, naming what there is not."""
     asked = set(map(str, workflow.dag_settings.targets))
-    if not asked or asked - set(EVERY):
+    if asked and not asked - set(EVERY):
+        return
+    if STORAGE:
+        kept = "is left as it is: what it would show of this run lies in the storage, not here"
+        print(f"claimcheck: the report in {CONFIG.reports} {kept}", file=sys.stderr)
+    else:
         shell('publishing report "${{shown[@]}}" --results-dir={CONFIG.results_dir:q} || true')

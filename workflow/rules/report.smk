@@ -42,4 +42,4 @@ rule slides:
         mem_mb=2000,
         runtime=30,
     shell:
-        'step slides --keep-view "${{shown[@]}}" --results-dir="$(results_above {output:q})" > {log:q} 2>&1'
+        'publishing slides --keep-view "${{shown[@]}}" --results-dir="$(results_above {output:q})" > {log:q} 2>&1'

@@ -84,7 +84,7 @@ def crate(
 
 
 @app.command()
-@takes(*CHOICE, "dry_run", "results_dir", "studies_dir")
+@takes(*CHOICE, "dry_run", "results_dir", "reports_dir", "studies_dir")
 def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
     **options: object,

@@ -52,10 +52,11 @@ def why(study: StudyName, **options: object) -> None:
     """Say what of a study would be made again, and because of what."""
     from claimcheck.results.reasons import explain
     from claimcheck.results.state import Collection
+    from claimcheck.results.view import shown_in_report
 
     for line in explain(results_of(study, **options)):
         print(line)
-    written = any(each.receipt.is_file() for each in Collection(config_of(**options), all_results(**options)).forms())
+    written = shown_in_report(Collection(config_of(**options), all_results(**options)))
     print("report: up to date" if written else "report: would be written again")
 
 

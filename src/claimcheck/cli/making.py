@@ -218,7 +218,7 @@ def publish(
     else:
         chosen = only_known(only, studies_dir)
         found = {name: each for name, each in all_results(**options).items() if not chosen or name in chosen}
-        made = view.publish_report(Collection(config_of(**options), found), into)
+        made = view.publish_report(Collection(config_of(**options), found, into=into), into)
     for path in made:
         print(path)
 

@@ -17,8 +17,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.table import Table
 
-STEPS = {"run": "trained", "judge": "judged", "plot": "drawn", "publish": "published"}
+STEPS = {
+    "tune": "tuned", "piece": "trained", "join": "joined", "assemble": "trained",
+    "run": "trained", "judge": "judged", "plot": "drawn", "publish": "published",
+}  # fmt: skip
 """What a study's rules do, by the first word of their names."""
+
+PIECES = ("tune", "piece", "join")
+"""Rules that serve every study, where a job is a part or a piece of one: the wildcards say of which."""
+
+TRAINS = ("run", "tune", "piece")
+"""Kinds that train: what takes time."""
 
 REPORT = {"report": "report", "slides": "slides", "publish_report": "published"}
 """Rules of what gathers the studies."""
@@ -37,19 +46,29 @@ EVERY = 60.0
 
 @dataclass
 class Step:
-    """One job: its rule's first word, the row that it belongs to, and when it began and ended."""
+    """One job: its rule's first word, the row that it belongs to, and when it began and ended.
+
+    Attributes:
+        piece: which part of the row's study it is of, and which piece of that, where a job is not the whole study.
+    """
 
     kind: str
     row: str
+    piece: str = ""
     log: Path | None = None
     output: Sequence[str] = ()
     began: float | None = None
     ended: float | None = None
     failed: bool = False
 
+    @property
+    def done(self) -> bool:
+        """Whether it has done its work."""
+        return self.ended is not None and not self.failed
+
     def share(self) -> float:
         """How much of it is done, as its log says."""
-        if self.ended is not None:
+        if self.done:
             return 1.0
         try:
             told = _SHARE.findall(self.log.read_text(encoding="utf-8", errors="replace")) if self.log else []
@@ -62,30 +81,42 @@ class Step:
         if self.began is None:
             return None, 0.0
         if self.ended is not None:
-            return self.ended - self.began, self.ended - self.began
+            spent = self.ended - self.began
+            return (None if self.failed else spent), spent
         share, spent = self.share(), now - self.began
         return (spent / share if share >= ENOUGH else None), spent
 
 
-def place(rule: str) -> tuple[str, str] | None:
-    """Kind and row of a rule, or None for one that is not shown."""
+def place(rule: str, wildcards: Mapping[str, str] | None = None) -> tuple[str, str, str] | None:
+    """Kind, row and piece of a job of a rule, or None for one that is not shown."""
     kind, _, study = rule.partition("_")
     if rule in REPORT:
-        return rule, "report"
-    return (kind, study) if kind in STEPS and study else None
+        return rule, "report", ""
+    if rule in PIECES:
+        if not wildcards:
+            return None
+        piece = f", piece {wildcards['piece']}" if "piece" in wildcards else ""
+        return rule, wildcards["study"], f"{wildcards['part']}{piece}"
+    return (kind, study, "") if kind in STEPS and study else None
 
 
 @dataclass
 class Plan:
-    """The steps of a call, as far as they are known, and how long they will take."""
+    """The steps of a call, as far as they are known, and how long they will take.
+
+    Attributes:
+        counts: how many jobs of each of `PIECES` there will be; of which study is known when they begin.
+    """
 
     clock: Callable[[], float] = time.monotonic
-    steps: dict[tuple[str, str], Step] = field(default_factory=dict)
+    steps: dict[tuple[str, str, str], Step] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     jobs: dict[int, Step] = field(default_factory=dict)
     lanes: int = 1
 
     def expect(self, counts: Mapping[str, Any]) -> None:
         """Note the rules that will run."""
+        self.counts = {rule: int(counts.get(rule, 0)) for rule in PIECES}
         for rule in counts:
             if (found := place(str(rule))) is not None:
                 self.steps.setdefault(found, Step(*found))
@@ -102,8 +133,13 @@ class Plan:
         }
 
     def runs(self) -> list[Step]:
-        """The steps that train."""
-        return [step for step in self.steps.values() if step.kind == "run"]
+        """The steps that train, as far as it is known of which study they are."""
+        return [step for step in self.steps.values() if step.kind in TRAINS]
+
+    def to_train(self) -> int:
+        """How many steps train in all."""
+        pieces = sum(self.counts.get(kind, 0) for kind in TRAINS)
+        return pieces + sum(step.kind == "run" for step in self.steps.values())
 
     def running(self) -> list[Step]:
         """Steps that have begun and not ended."""
@@ -125,6 +161,7 @@ class Plan:
             whole, spent = times[id(step)]
             if step.ended is None and not step.failed:
                 left.append(max(0.0, (usual if whole is None else whole) - spent))
+        left += [usual] * (self.to_train() - len(times))
         return max(sum(left) / self.lanes, max(left, default=0.0))
 
 
@@ -145,24 +182,32 @@ class Display:
         """The steps that Snakemake will take: rule -> how many."""
         with self.lock:
             self.plan_.expect(counts)
-        runs = len(self.plan_.runs())
+        runs, pieces = self.plan_.to_train(), any(self.plan_.counts.values())
         total = counts.get("total", sum(value for value in counts.values() if isinstance(value, int)))
         if self.console.is_terminal:
             self._begin()
         else:
-            self.tell(f"{total} steps; {runs} {'study' if runs == 1 else 'studies'} to train")
+            what = ("piece", "pieces") if pieces else ("study", "studies")
+            self.tell(f"{_counted(total, 'step', 'steps')}; {_counted(runs, *what)} to train")
             threading.Thread(target=self._tell_now_and_then, daemon=True).start()
 
-    def start(self, job: int, rule: str, logs: Sequence[str], output: Sequence[str]) -> None:
+    def start(
+        self,
+        job: int,
+        rule: str,
+        logs: Sequence[str],
+        output: Sequence[str],
+        wildcards: Mapping[str, str] | None = None,
+    ) -> None:
         """A job begins."""
-        found = place(rule)
+        found = place(rule, wildcards)
         if found is None:
             return
         with self.lock:
             step = self.plan_.steps.setdefault(found, Step(*found))
             step.log, step.output, step.began = (Path(logs[0]) if logs else None), output, self.plan_.clock()
             self.plan_.jobs[job] = step
-            self.plan_.lanes = max(self.plan_.lanes, sum(each.kind == "run" for each in self.plan_.running()))
+            self.plan_.lanes = max(self.plan_.lanes, sum(each.kind in TRAINS for each in self.plan_.running()))
 
     def finish(self, job: int) -> None:
         """A job has done its work."""
@@ -213,17 +258,17 @@ class Display:
             pages = (re.search(r"\S.*report\.html", path) for path in step.output)  # a remark of Snakemake's may follow
             page = next((found[0] for found in pages if found), "the report")
             return f"{page}, after {_words(self.plan_.clock() - self.began)}"
-        line = f"{step.row}: {STEPS[step.kind]}"
-        if step.kind != "run":
+        line = f"{_named(step)}: {STEPS[step.kind]}"
+        if step.kind not in TRAINS:
             return line
-        runs, left = self.plan_.runs(), self.plan_.seconds_left()
-        line += f" in {_words((step.ended or 0) - (step.began or 0))}, {sum(each.ended is not None for each in runs)} of {len(runs)}"
-        return f"{line}{_left(left)}"
+        took = _words((step.ended or 0) - (step.began or 0))
+        done = sum(each.done for each in self.plan_.runs())
+        return f"{line} in {took}, {done} of {self.plan_.to_train()}{_left(self.plan_.seconds_left())}"
 
     def _tell_now_and_then(self) -> None:
         while not self.ended.wait(EVERY):
             with self.lock:
-                now = [f"{step.row} {step.share():.0%}" for step in self.plan_.running() if step.kind == "run"]
+                now = [f"{_named(step)} {step.share():.0%}" for step in self.plan_.running() if step.kind in TRAINS]
                 left = self.plan_.seconds_left()
             if now:
                 self.tell(f"training {', '.join(now)}{_left(left)}")
@@ -235,9 +280,11 @@ class Display:
         with self.lock:
             table = Table.grid(padding=(0, 2))
             for row, steps in self.plan_.rows().items():
-                train = next((step for step in steps if step.kind == "run"), None)
+                train = next((step for step in steps if step.kind in ("run", "assemble")), None)
                 share = train.share() if train else float(all(step.ended is not None for step in steps))
-                table.add_row(row, ProgressBar(total=1.0, completed=share, width=24), self._state(steps))
+                in_pieces = any(step.kind in PIECES for step in steps) and not share  # nobody knows of how many
+                bar = ProgressBar(total=1.0, completed=share, width=24, pulse=in_pieces)
+                table.add_row(row, bar, self._state(steps))
             left = self.plan_.seconds_left()
             if left is not None and left >= 1:
                 table.add_row("", "", f"training takes about {_words(left)} more")
@@ -253,8 +300,20 @@ class Display:
             if step.kind == "run" and step.began is not None and step.ended is None:
                 whole, spent = step.times(now)
                 return f"{step.share():.0%}{_left(None if whole is None else whole - spent)}" if whole else "begins"
-        done = [names[step.kind] for step in steps if step.ended is not None]
-        return ", ".join(done) or ("in work" if any(step.began is not None for step in steps) else "waiting")
+        done = [names[step.kind] for step in steps if step.done and step.kind not in PIECES]
+        pieces = sum(step.done for step in steps if step.kind in ("tune", "piece"))
+        running = sum(step.began is not None and not step.done for step in steps)
+        if pieces and not done:
+            return f"{_counted(pieces, 'piece', 'pieces')} trained{f', {running} in work' if running else ''}"
+        return ", ".join(done) or ("in work" if running else "waiting")
+
+
+def _named(step: Step) -> str:
+    return f"{step.row}/{step.piece}" if step.piece else step.row
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _left(seconds: float | None) -> str:

@@ -15,10 +15,11 @@ Ids = list[str] | None
 
 
 @app.command()
-@takes("claims", "sections", *CHOICE, "keep_view", "only", "results_dir", "reports_dir", "studies_dir")
+@takes("claims", "sections", *CHOICE, "keep_view", "only", "into", "results_dir", "reports_dir", "studies_dir")
 def slides(
     keep_view: bool,
     only: Ids,
+    into: Path | None,
     studies_dir: Path,
     claims: Annotated[Ids, typer.Option(help="Slides of these claims alone: ids of lecture.yaml, with commas.")] = None,
     sections: Annotated[Ids, typer.Option(help="Slides of these sections' claims alone, with commas.")] = None,
@@ -30,7 +31,7 @@ def slides(
     options["studies_dir"] = studies_dir
     chosen, found = only_known(only, studies_dir), all_results(**options)
     some = {"claims": _split("--claims", claims), "sections": _split("--sections", sections)}
-    for path in build_slides(config_of(**options), found, chosen, publish=not keep_view, **some):
+    for path in build_slides(config_of(**options), found, chosen, publish=not keep_view, into=into, **some):
         print(path)
 
 

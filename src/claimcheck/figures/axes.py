@@ -103,7 +103,7 @@ def finish(
     """The figure of `axis` with what stands around its panels: labels, one legend, the number of runs.
 
     The legend names what is drawn in any panel once, beside the top right one, above which the number of runs stands.
-    There is none where a panel has a legend of its own.
+    There is none where a panel has a legend of its own. Axes that are no panel, such as a colour bar's, are left alone.
 
     Args:
         axis: any panel of the figure.
@@ -114,8 +114,7 @@ def finish(
         ylabel: beside the first panel of each row.
         settings: of every panel, as in `Axes.set`, such as `ylim` or `yscale`.
     """
-    axes = axis.figure.axes
-    places = {one: one.get_subplotspec() for one in axes}
+    places = {one: place for one in axis.figure.axes if (place := one.get_subplotspec()) is not None}
     lowest = {place.colspan.start: one for one, place in places.items()}
     for one, place in places.items():
         if log_ticks is not None:
@@ -126,8 +125,8 @@ def finish(
             one.set_ylabel(ylabel)
         one.set(**settings)
     corner = [one for one, place in places.items() if place.is_first_row()][-1]
-    if not any(one.get_legend() for one in axes):
-        legend(corner, title, of=axes)
+    if not any(one.get_legend() for one in axis.figure.axes):
+        legend(corner, title, of=places)
     count(corner, records, extra, raised=raised)
     return axis.figure
 
@@ -170,10 +169,8 @@ def note(axis: Axes, text: str, *, place: str = "right", raised: bool = False) -
     axis.annotate(text, corner, (0, lift), xycoords="axes fraction", textcoords="offset points", ha=place, **look)
 
 
-def legend(
-    axis: Axes, title: str | None = None, *, outside: bool = True, of: Iterable[Axes] = (), **settings: Any
-) -> None:
-    """A legend beside the axes (or, `outside=False` and on slides, inside where matplotlib finds room), without doubles.
+def legend(axis: Axes, title: str | None = None, *, of: Iterable[Axes] = ()) -> None:
+    """A legend beside the axes (on slides inside, where matplotlib finds room), without doubles.
 
     Args:
         of: the axes whose curves it names; those of `axis` by default. Nothing is drawn where they have no names.
@@ -185,12 +182,9 @@ def legend(
         named.setdefault(name, handle)
     if not named:
         return
-    if projected():
-        outside = False
-        settings.pop("fontsize", None)
-    where = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0} if outside else {"loc": "best"}
-    look = {"title": title, "handlelength": 2.6, "alignment": "left", **where, **settings}
-    axis.legend(named.values(), named.keys(), **look)
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+    where = {"loc": "best"} if projected() else beside
+    axis.legend(named.values(), named.keys(), title=title, handlelength=2.6, alignment="left", **where)
 
 
 def log_axis(axis: Axes, ticks: Iterable[float], labels: Sequence[str] | None = None, *, across: str = "x") -> None:

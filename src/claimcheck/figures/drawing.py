@@ -37,19 +37,17 @@ if TYPE_CHECKING:
 _COMPLAINTS = re.compile(r"glyph|constrained_layout|tight_layout|font family", re.IGNORECASE)
 
 
-def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
+def plot_study(results: Results) -> list[Path]:
     """Draw every figure of a study from its records into the store, with their checksums.
 
-    Every figure is tried before an error is raised, so that one bad figure does not hide the others.
-
-    Args:
-        strict: problems of layout are errors; otherwise they are written to standard error.
+    Every figure is tried before an error is raised, so that one bad figure does not hide the others. Problems of layout
+    are written to standard error.
 
     Returns:
         the files written.
 
     Raises:
-        ClaimcheckError: no records, no such function, an error inside it, or (strict) a problem of layout.
+        ClaimcheckError: no records, no such function, or an error inside it.
     """
     study, scale = results.study, results.config.scale
     records = results.read_records()
@@ -64,8 +62,6 @@ def plot_study(results: Results, *, strict: bool = False) -> list[Path]:
         try:
             plot = getattr(study_module(study.folder, "figures"), spec.function)
             figure, problems = draw(plot, rows)
-            if problems and strict:
-                raise ClaimcheckError("; ".join(problems))
             written += save(figure, target / spec.id)
             figure, others = draw(plot, rows, projected=True)
             problems += [f"on a slide, {problem}" for problem in others]

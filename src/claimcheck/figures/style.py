@@ -21,10 +21,8 @@ from claimcheck.figures.averages import relative
 from claimcheck.figures.axes import (
     Panel,
     axis,
-    count,
     figure,
     finish,
-    legend,
     log_axis,
     note,
     panels,
@@ -33,21 +31,18 @@ from claimcheck.figures.axes import (
     threshold,
 )
 from claimcheck.figures.curves import column_curves, curves, level, points, theory
-from claimcheck.figures.look import COLOURS, GREY, WIDTH, applied, looks, shown
+from claimcheck.figures.look import COLOURS, GREY, applied, looks, shown
 
 __all__ = [
     "COLOURS",
     "GREY",
-    "WIDTH",
     "Panel",
     "applied",
     "axis",
     "column_curves",
-    "count",
     "curves",
     "figure",
     "finish",
-    "legend",
     "level",
     "log_axis",
     "looks",

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import write_atomically, write_text
+from claimcheck.files import read_text, write_atomically, write_text
 from claimcheck.judging import rule
 from claimcheck.report import (
     convert,
@@ -48,6 +48,9 @@ from claimcheck.spec.references import BIBLIOGRAPHY
 
 EPOCH = 1_000_000_000
 """The PDF's date, in seconds since 1970, where nothing was run (2001-09-09)."""
+
+GLOSSARY = "words.md"
+"""Beside lecture.yaml: what the words mean that its studies use."""
 
 SIZE_LIMIT = 8_000_000
 """Bytes of report.html above which a remark is made: a page that opens at once on a phone."""
@@ -77,18 +80,17 @@ def build(
         ClaimcheckError: a study or result cannot be read, notes name something unknown, or a text cannot be set.
     """
     chosen = named_in(results, only)
-    collection = Collection(config, chosen).as_it_is()
+    collection = Collection(config, chosen, into=into).as_it_is()
     if publish:
         for each in collection.results.values():
             view.check(each)
     seen = gather(config, chosen)
-    readable = config.results if into is None else Path(into) / config.scale
     try:
-        html, *pdfs = _make(seen, Path(os.path.relpath(readable, config.reports)), config.studies_dir)
+        html, *pdfs = _make(seen, Path(os.path.relpath(config.readable(into), config.reports)), config.studies_dir)
     except OSError as error:
         raise ClaimcheckError(f"cannot write the report ({error.strerror or error})", where=config.reports) from error
-    if len(html) > SIZE_LIMIT:
-        print(f"report.html is large ({len(html) / 1e6:.1f} MB); rasterise dense figures", file=sys.stderr)
+    if (size := len(html.encode())) > SIZE_LIMIT:
+        print(f"report.html is large ({size / 1e6:.1f} MB); rasterise dense figures", file=sys.stderr)
     target = collection.report
     write_text(target / "report.html", html)
     for name, pdf in zip(REPORT[1:], pdfs, strict=True):
@@ -120,7 +122,7 @@ def _make(seen: ReportView, results: Path, studies_dir: Path) -> list[Any]:
         folder, time = Path(name), timestamp(seen)
         write_pictures(seen, folder)
         copy_bibliography(studies_dir, folder)
-        names = _names(seen, results, works.listed(seen, studies_dir))
+        names = _names(seen, results, works.listed(seen, studies_dir), glossary(studies_dir))
         for stem in ("report", "brief"):
             (folder / f"{stem}.md").write_text(markdown(f"{stem}.md.j2", names), encoding="utf-8")
         with ThreadPoolExecutor(max_workers=3) as all_three:
@@ -166,6 +168,12 @@ def timestamp(seen: ReportView) -> int:
     """Seconds since 1970 of the newest result (its start), which is the report's date."""
     starts = [datetime.fromisoformat(part.start) for part in seen.provenances()]
     return int(max(starts).timestamp()) if starts else EPOCH
+
+
+def glossary(studies_dir: Path) -> str:
+    """What the lecture's words mean, in the studies' words.md; empty where there is none."""
+    path = Path(studies_dir) / GLOSSARY
+    return read_text(path) if path.is_file() else ""
 
 
 def copy_bibliography(studies_dir: Path, folder: Path) -> None:
@@ -225,7 +233,6 @@ def _filters() -> dict[str, Any]:
         "cell": text.cell,
         "block": text.block,
         "number": text.number,
-        "percent": phrases.percent,
         "mark": phrases.mark,
         "prediction_mark": phrases.prediction_mark,
         "attribute": phrases.attribute,
@@ -233,7 +240,9 @@ def _filters() -> dict[str, Any]:
     }
 
 
-def _names(seen: ReportView, results: Path, found_works: works.Works | None = None) -> dict[str, Any]:
+def _names(
+    seen: ReportView, results: Path, found_works: works.Works | None = None, words_meant: str = ""
+) -> dict[str, Any]:
     """What the templates see beside the seen."""
     found_works = found_works or works.Works()
     facts = summary.facts(seen)
@@ -273,6 +282,7 @@ def _names(seen: ReportView, results: Path, found_works: works.Works | None = No
         "tuning": summary.tuning(seen),
         "environment": summary.environment(seen),
         "runtime": summary.runtime(seen),
+        "glossary": words_meant,
         "works": found_works,
         "work_links": found_works.links(),
         "picture_alt": rows.picture_alt,

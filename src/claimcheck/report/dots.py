@@ -152,11 +152,11 @@ def _axis(frame: _Frame, middle: float) -> str:
 def _band(frame: _Frame, ends: Ends, middle: float, half: float) -> str:
     left, right = frame.ends(ends)
     rect = (
-        f'<rect class="band" x="{left:.1f}" y="{middle - half:g}" width="{right - left:.1f}" height="{2 * half:g}" '
-        f'fill="#009E73" fill-opacity="0.2"/>'
+        f'<rect class="band" x="{_tenth(left)}" y="{middle - half:g}" width="{_tenth(right - left)}" '
+        f'height="{2 * half:g}" fill="#009E73" fill-opacity="0.2"/>'
     )
     walls = "".join(
-        f"M{x:.1f} {middle - half - 1:g}V{middle + half + 1:g}"
+        f"M{_tenth(x)} {middle - half - 1:g}V{middle + half + 1:g}"
         for x, end in ((left, ends[0]), (right, ends[1]))
         if end is not None
     )
@@ -183,13 +183,18 @@ def _marks(frame: _Frame, row: Row, walls: list[float], middle: float, half: flo
     )
 
 
+def _tenth(place: float) -> str:
+    """A place to a tenth."""
+    return f"{place:.1f}".removesuffix(".0")
+
+
 def _mark(kind: str, x: float, y: float, r: float) -> str:
     """One mark of radius `r`; a dot is a point of a pen with a round tip."""
     if kind == "dot":
-        return f"M{x:.1f} {y:.1f}h.01"
+        return f"M{_tenth(x)} {_tenth(y)}h.01"
     if kind == "cross":
-        return f"M{x - r:.1f} {y - r:.1f}l{2 * r:g} {2 * r:g}m0-{2 * r:g}l-{2 * r:g} {2 * r:g}"
-    return f"M{x - r:.1f} {y:.1f}a{r:g} {r:g} 0 1 0 {2 * r:g} 0a{r:g} {r:g} 0 1 0-{2 * r:g} 0"
+        return f"M{_tenth(x - r)} {_tenth(y - r)}l{2 * r:g} {2 * r:g}m0-{2 * r:g}l-{2 * r:g} {2 * r:g}"
+    return f"M{_tenth(x - r)} {_tenth(y)}a{r:g} {r:g} 0 1 0 {2 * r:g} 0a{r:g} {r:g} 0 1 0-{2 * r:g} 0"
 
 
 def _swarm(
@@ -232,9 +237,9 @@ def _interval(frame: _Frame, row: Row, height: float) -> str:
     median, low, high = row.interval
     if median is None:
         return ""
-    drawn = f"M{frame.at(median):.1f} {height - 4:g}v8"
+    drawn = f"M{_tenth(frame.at(median))} {height - 4:g}v8"
     if low is not None and high is not None:
-        drawn += f"M{frame.at(low):.1f} {height:g}H{frame.at(high):.1f}"
+        drawn += f"M{_tenth(frame.at(low))} {height:g}H{_tenth(frame.at(high))}"
     return f'<path class="median" d="{drawn}" stroke="#333" stroke-width="1.8" fill="none"/>'
 
 

@@ -97,9 +97,10 @@ def _plain(value: Any) -> str:
 
 def _again(study: StudyView, view: PredictionView, seen: ReportView, chosen: Mapping[str, Any]) -> str:
     """The commands that make the number again, from networks to verdict."""
-    options = commands.options({"scale": seen.scale, "seeds": seen.seeds, "registration_offset": seen.offset, **chosen})
+    every = {"scale": seen.scale, "seeds": seen.seeds, "registration_offset": seen.offset, **chosen}
+    options = commands.options({name: value for name, value in every.items() if name != "data_dir"})
     part = f"/{view.spec.part}" if view.spec.part else ""
-    forced = f"claimcheck run {study.spec.name}{part} {options} --force"
+    forced = f"claimcheck run {study.spec.name}{part} {commands.options(every)} --force"
     assembled = [f"claimcheck assemble {study.spec.name} {options}"] if part else []
     return " && ".join([forced, *assembled, f"claimcheck judge {study.spec.name} {options}"])
 

@@ -199,7 +199,7 @@ class PartView:
 
 @dataclass(frozen=True)
 class StudyView:
-    """A study's page. `problem` says in words why there are no current verdicts, or is empty."""
+    """A study's page. `problem` says in words why there are no current verdicts or figures, or is empty."""
 
     spec: Study
     claims: tuple[ClaimView, ...]
@@ -241,10 +241,6 @@ class ReportView:
         """The lecture's claims by state, in a fixed order."""
         found = Counter(claim.state for claim in self.claims.values())
         return {state: found.get(state, 0) for state in STATES}
-
-    def judged_tests(self) -> int:
-        """Tests that could decide: one for each data set of each prediction; every one may err by chance."""
-        return sum(each.p is not None for view in self.predictions() for each in view.outcomes)
 
     def predictions(self) -> list[PredictionView]:
         """Every prediction of every study."""
@@ -341,9 +337,10 @@ def _at_ends(part: ScaledPart, facts: Mapping[str, PartFacts], results: Results)
 
 def _found(results: Results) -> _Found:
     """A study's present results; else what the view shows of earlier ones, and in words what is wrong."""
-    if results.judged():
-        return _Found(tuple(results.read_verdicts()), results.read_provenance())
     failure = last_failure(results)
+    if results.judged():
+        problem = "" if results.drawn() else f"Its figures have not been drawn. {failure}".strip()
+        return _Found(tuple(results.read_verdicts()), results.read_provenance(), (), problem)
     missing = "failed" if failure else "not run"
     earlier = results.view / "verdicts.json"
     if earlier.is_file():

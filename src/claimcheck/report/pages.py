@@ -99,7 +99,8 @@ def varied(part: PartView) -> str:
             )
             if count
         ]
-        pieces.append(f"{_name(tune.factor)} (tuned on {tune.seeds} other runs{''.join(told)}): {_values(tune.values)}")
+        runs = f"{tune.seeds} other run{'s' if tune.seeds != 1 else ''}"
+        pieces.append(f"{_name(tune.factor)} (tuned on {runs}{''.join(told)}): {_values(tune.values)}")
     return "; ".join(pieces) or "–"
 
 
@@ -154,6 +155,8 @@ def _plain(setting: Any, unused: set[str]) -> str:
 def cost(study: StudyView) -> str:
     """What the study took, and on what."""
     facts = study.provenance
+    if not facts and study.changed:
+        return "What it took is not known of the present sources. These commands run it:"
     if not facts:
         return "It has not been run here. These commands do:"
     parts = list(facts.parts.values())

@@ -33,7 +33,7 @@ def prediction_mark(view: PredictionView, state: str | None = None) -> str:
 
 def attribute(value: Any) -> str:
     """Text as the value of a Markdown attribute in double quotes."""
-    return " ".join(str(value).split()).replace("\\", "\\\\").replace('"', '\\"')
+    return " ".join(str(value).split()).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
 
 
 def percent(value: float) -> str:
@@ -242,9 +242,9 @@ def found(claim: ClaimView) -> str:
         return f"A fact: {_each(view)}, wanted {region_of(view.spec)}."
     sizes = text.escape("; ".join(estimate_of(view, each) for each in view.outcomes))
     endless = any(without_end(view, each.median) for each in view.outcomes)
-    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit and not endless else ""
+    sizes = text.with_unit(sizes, "" if endless else _unit(view.spec))
     more = "".join(f"; {each}" for each in (depends(view), _others(claim)) if each)
-    return f"True in {_each(view)} (median {sizes}{unit}, wanted {region_of(view.spec)}){more}."
+    return f"True in {_each(view)} (median {sizes}, wanted {region_of(view.spec)}){more}."
 
 
 def outline_brief(claim: ClaimView) -> str:
@@ -269,7 +269,7 @@ def doubt_line(doubt: Doubt) -> str:
 
 def outline_limits(claim: ClaimView) -> str:
     """How many of a claim's limits got which verdict."""
-    states = Counter(view.state if view.decided else "not run" for view in claim.limits)
+    states = Counter(view.state for view in claim.limits)
     return ", ".join(f"{count} {state}" for state, count in states.items())
 
 
@@ -313,8 +313,8 @@ def _needed(n: int, share: float, named: bool) -> str:
 def size_line(view: PredictionView) -> str:
     """The median with its interval, the value of a fact."""
     outcome = view.outcomes[0]
-    unit = f" {text.inline(view.spec.unit)}" if view.spec.unit and not without_end(view, outcome.median) else ""
-    number = f"**{text.escape(estimate_of(view, outcome))}**{unit}"
+    unit = "" if without_end(view, outcome.median) else _unit(view.spec)
+    number = text.with_unit(f"**{text.escape(estimate_of(view, outcome))}**", unit)
     if view.is_fact:
         values = [value for value in outcome.values if not math.isnan(value)]
         spread = len(outcome.values) > 1 and min(values, default=0.0) < max(values, default=0.0)

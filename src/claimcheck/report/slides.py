@@ -76,6 +76,7 @@ def build_slides(
     claims: Sequence[str] = (),
     sections: Sequence[str] = (),
     publish: bool = True,
+    into: Path | None = None,
 ) -> list[Path]:
     """Write the slides, to the store and beside the report; of some claims alone only beside the report, under their names.
 
@@ -85,6 +86,7 @@ def build_slides(
         claims, sections: ids of what gets a slide; every claim but those of studies that are not shown or not written yet,
             when left out.
         publish: put them where people read; else the store alone has them.
+        into: the folder of all results that people read, if not the configured one: the report beside them links to it.
 
     Returns:
         The files written: a pptx and a pdf.
@@ -100,7 +102,7 @@ def build_slides(
         stem = config.reports / f"slides-{'-'.join([*sections, *claims])[:80]}"
         targets = [stem.with_name(f"{stem.name}{Path(name).suffix}") for name in SLIDES]
     else:
-        collection = Collection(config, shown).as_it_is()
+        collection = Collection(config, shown, into=into).as_it_is()
         targets = [collection.report / name for name in SLIDES]
     for target, content in zip(targets, (pptx, pdf), strict=True):
         if (claims or sections) and target.suffix == ".pptx":

@@ -180,7 +180,7 @@ def runtime(view: ReportView) -> list[dict[str, str]]:
 
 def facts(view: ReportView) -> dict[str, Any]:
     """Figures and lines of the first page."""
-    made, predictions = view.provenances(), view.predictions()
+    made = view.provenances()
     lines = [("Registration", words)] if (words := registration_line(view)) else []
     if made:
         lines += [
@@ -189,16 +189,16 @@ def facts(view: ReportView) -> dict[str, Any]:
             ("Wall time", text.duration(sum(fact.seconds for fact in made))),
             ("Code", _code(made)),
         ]
-    decided = [prediction for prediction in predictions if prediction.decided]
-    limits = [prediction for prediction in decided if prediction.spec.kind == "limit"]
+    tested = [claim for claim in view.claims.values() if claim.state in DECIDED]
+    decided = [prediction for claim in tested for prediction in claim.predictions if prediction.decided]
+    earlier = [entry.verdicts for study in view.studies for entry in study.spec.registrations[:-1]]
     return {
+        "tested": len(tested),
         "decided": len(decided),
-        "tests": view.judged_tests(),
-        "limits": len(limits),
-        "before": sum(
-            sum(entry.verdicts.values()) for study in view.studies for entry in study.spec.registrations[:-1]
-        ),
+        "limits": sum(prediction.spec.kind == "limit" for prediction in decided),
+        "before": sum(count for verdicts in earlier for state, count in verdicts.items() if state in DECIDED),
         "models": sum(entry.runs for fact in made for entry in fact.ensembles),
+        "pilots": any(part.part.tune for study in view.studies if study.provenance for part in study.parts),
         "lines": lines,
     }
 

@@ -194,7 +194,7 @@ def with_unit(words: str, unit: str) -> str:
     """A number and its unit, in the singular after a lone 1: "above 1 point", "between 0 and 1 points"."""
     if not unit:
         return words
-    one = re.search(rf"(?:^|(?:above|below|at least|at most) ){_MINUS}?1$", words)
+    one = re.search(rf"(?:^|(?:above|below|at least|at most) ){_MINUS}?1$", words.replace("**", ""))
     return f"{words} {_PLURAL.sub(_singular, unit) if one else unit}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from claimcheck.spec.config import Config, PilotConfig
@@ -24,6 +25,17 @@ def command(step: str, study: str, config: Config, part: str | None = None) -> s
     return f"claimcheck {step} {study}{f'/{part}' if part else ''} {options(chosen)}"
 
 
+def study_commands(study: str, config: Config) -> str:
+    """The commands that make all of a study, one after the other."""
+    return " && ".join(command(step, study, config) for step in ("run", "judge", "plot"))
+
+
+def register_command(study: str, studies_dir: Path) -> str:
+    """The command that registers a study anew, but for what it is to say."""
+    where = options({"studies_dir": studies_dir})
+    return " ".join(filter(None, ["claimcheck register", study, where, "--says ... --superseded ..."]))
+
+
 def report_command(config: Config, studies: Iterable[str]) -> str:
     """The command that makes a report of some studies, or of all."""
     chosen, every = list(studies), study_names(config.studies_dir)
@@ -32,9 +44,9 @@ def report_command(config: Config, studies: Iterable[str]) -> str:
 
 
 def pipeline_command(config: Config) -> str:
-    """The command that makes everything at a scale, in folders of one's own where they are."""
+    """The command that makes everything that a configuration asks for."""
     usual = {name: field.default for name, field in Config.model_fields.items()}
-    named = {"scale": config.scale} | {name: getattr(config, name) for name in ("results_dir", "reports_dir", "studies_dir")}
+    named = {name: getattr(config, name) for name in (*CHOICE, "reports_dir")}
     spelled = [f"{name}={value}" for name, value in named.items() if value != usual[name]]
     return shlex.join(["snakemake", "--cores", "all", *(["--config", *spelled] if spelled else [])])
 

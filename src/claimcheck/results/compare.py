@@ -16,6 +16,7 @@ import pandas as pd
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
 from claimcheck.results import records as recording
+from claimcheck.results.fitting import some
 from claimcheck.results.provenance import Provenance, read_provenance
 from claimcheck.results.verdicts import read_verdicts
 
@@ -27,8 +28,8 @@ LEVELS = ("same bits", "same numbers", "same verdicts", "different")
 TOLERANCE = 1e-6
 """Relative (and, below 1, absolute) difference up to which two numbers count as the same."""
 
-MOST = 5
-"""Differences listed per kind."""
+MOST = 10
+"""Differences of a study that are listed."""
 
 
 @dataclass
@@ -119,7 +120,7 @@ def _facts(folder: Path) -> Provenance | None:
 
 def _compare_records(outcome: Comparison, first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> None:
     if absent := sorted(set(first.columns) ^ set(second.columns)):
-        outcome.worsen("same verdicts", f"columns only on one side: {_some(absent)}")
+        outcome.worsen("same verdicts", f"columns only on one side: {some(absent)}")
         return
     kinds = [{name: _kind(frame[name]) for name in first.columns} for frame in (first, second)]
     unlike = [name for name in first.columns if kinds[0][name] != kinds[1][name]]
@@ -206,7 +207,7 @@ def _compare_verdicts(outcome: Comparison, first: Path, second: Path, tolerance:
         return
     sides = [{entry["prediction"]: entry for entry in read_verdicts(path, REMEDY)} for path in (first, second)]
     if alone := sorted(set(sides[0]) ^ set(sides[1])):
-        outcome.worsen("different", f"predictions only on one side: {_some(alone)}")
+        outcome.worsen("different", f"predictions only on one side: {some(alone)}")
     for name in (name for name in sides[0] if name in sides[1]):
         one, other = sides[0][name], sides[1][name]
         if one["verdict"] != other["verdict"]:
@@ -254,21 +255,17 @@ def _all(facts: Provenance | None, topic: str) -> dict[str, str]:
     return {key: ", ".join(values) for key, values in occurring.items()}
 
 
-def _some(things: list[str]) -> str:
-    return ", ".join(things[:MOST]) + (f" and {len(things) - MOST} more" if len(things) > MOST else "")
-
-
 def main(first: Path, second: Path) -> int:
     """Print the comparison; the exit status is 0 when every verdict is the same, 1 when not."""
     found = compare(first, second)
     for outcome in found:
         print(f"{outcome.study}: {outcome.level}")
-        for line in outcome.differences[: 2 * MOST]:
+        for line in outcome.differences[:MOST]:
             print(f"  {line}")
-        if len(outcome.differences) > 2 * MOST:
-            print(f"  and {len(outcome.differences) - 2 * MOST} more differences")
+        if len(outcome.differences) > MOST:
+            print(f"  and {len(outcome.differences) - MOST} more differences")
         if outcome.machines:
-            print(f"  made with: {_some(outcome.machines)}")
+            print(f"  made with: {some(outcome.machines)}")
     worst = LEVELS[max(LEVELS.index(outcome.level) for outcome in found)]
     print(f"{len(found)} {'study' if len(found) == 1 else 'studies'}: {worst}")
     return 1 if worst == "different" else 0

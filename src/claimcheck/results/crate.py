@@ -16,9 +16,9 @@ from typing import Any
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import make_folder
 from claimcheck.results import digests, view
-from claimcheck.results.commands import pipeline_command, report_command
+from claimcheck.results.commands import pipeline_command, report_command, study_commands
 from claimcheck.results.provenance import Provenance
-from claimcheck.results.state import REPORT, Results
+from claimcheck.results.state import REPORT, Collection, Results
 from claimcheck.spec.config import Config
 
 PROFILES = {
@@ -72,7 +72,7 @@ def export(config: Config, results: Mapping[str, Results], target: Path) -> Path
     made = []
     for name, each in packed.items():
         made += _study(crate, each, runs[name])
-    for path in view.report_of_pipeline(config):
+    for path in view.report_of_pipeline(Collection(config, results)):
         made.append(_file(crate, path, f"reports/{config.scale}/{path.name}", f"The report, {path.suffix[1:].upper()}"))
     _whole_run(crate, workflow, runs, made)
     make_folder(target.parent)
@@ -93,11 +93,13 @@ def export(config: Config, results: Mapping[str, Results], target: Path) -> Path
 def left_out(config: Config, results: Mapping[str, Results]) -> list[str]:
     """What `export` does not find, in a sentence each, with the command that makes it."""
     missing = [name for name in results if name not in _published(results)]
-    lines = [f"{name}: no judged and published results, left out ({results[name].remedy('run')})" for name in missing]
-    packed = view.report_of_pipeline(config)
+    lines = [f"{name}: no judged and published results, left out ({study_commands(name, config)})" for name in missing]
+    collection = Collection(config, results)
+    packed, vouched = view.report_of_pipeline(collection), view.shown_in_report(collection) is not None
     for path in (config.reports / name for name in REPORT):
         if path not in packed:
-            fault = "not as the pipeline published it" if path.is_file() else "not there"
+            shown = "not as the pipeline published it" if vouched else "not known to show the present results"
+            fault = shown if path.is_file() else "not there"
             lines.append(f"{path}: {fault}, left out (make it again: {report_command(config, results)})")
     return lines
 
@@ -188,5 +190,6 @@ def _file(crate: Any, path: Path, inside: str, name: str) -> Any:
 
 
 def _times(facts: Provenance) -> tuple[datetime, datetime]:
-    start = datetime.fromisoformat(facts.start)
-    return start, start + timedelta(seconds=facts.seconds)
+    """When a study's first part was begun, and when the last one to end had ended."""
+    spans = [(datetime.fromisoformat(part.start), timedelta(seconds=part.seconds)) for part in facts.parts.values()]
+    return min(start for start, _ in spans), max(start + took for start, took in spans)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -135,11 +135,12 @@ def plot_ingredients(study: Study, records: str) -> Ingredients:
     }
 
 
-def report_ingredients(studies_dir: Path, results: Mapping[str, Any]) -> Ingredients:
+def report_ingredients(studies_dir: Path, results: Mapping[str, Any], folders: Sequence[Path]) -> Ingredients:
     """What the report depends on: the results that it shows, every text of the studies, the templates and the code.
 
     Args:
         results: digests of verdicts and figures, by study.
+        folders: of results and report, where people read them: its links lead from the one to the other.
     """
     modules, packages = sources.closure(REPORT_MODULES)
     texts = sorted(path for path in Path(studies_dir).glob("**/*") if path.suffix in (".yaml", ".md", ".bib"))
@@ -152,6 +153,7 @@ def report_ingredients(studies_dir: Path, results: Mapping[str, Any]) -> Ingredi
     }
     return {
         "results": hash_of(dict(results)),
+        "folders": hash_of([folder.as_posix() for folder in folders]),
         "texts": hash_of(files),
         **{f"claimcheck.{name}": each for name, each in modules.items()},
         **_versions({*packages, "pypandoc_binary", "typst"}),

@@ -11,6 +11,9 @@ from claimcheck.results.provenance import read_provenance
 from claimcheck.results.seals import FIGURES, read_sealed
 from claimcheck.results.state import PartFiles, Results
 
+DONE = ": done"
+"""How the pipeline ends the log of a step that did its work, after the step's name."""
+
 
 def explain(results: Results) -> list[str]:
     """Sentences: what of the study would be made again, and because of what; or that all is up to date."""
@@ -73,7 +76,8 @@ def _step(step: str, there: bool, upstream: bool, reason: str) -> str:
 def last_failure(results: Results) -> str:
     """One sentence on the first step whose last attempt did not end, from the logs that the pipeline leaves; or empty.
 
-    A step that ends leaves what it makes; one that does not (an error, a kill, a machine that went away) leaves its log.
+    A step that ends says so in its log; one that does not (an error, a kill, a machine that went away) leaves it as it
+    was. What a step made may be gone, or of other sources by now, and the step has ended well all the same.
     """
     made = {"run": results.has_records(), "judge": results.judged(), "plot": results.drawn()}
     for step, there in made.items():
@@ -87,12 +91,12 @@ def last_failure(results: Results) -> str:
 
 
 def _log_of(results: Results, step: str) -> Path | None:
-    """The log of a step; of a run that was cut into jobs the newest of a part that is not there, errors first."""
+    """The log of a step that did not end; of a run in pieces the newest of a part that is not there, errors first."""
     logs = [results.view / f"{step}.log"]
     for name, files in results.parts.items() if step == "run" else ():
         if not all(path.is_file() for path in files.files):
             logs += results.view.glob(f"*-{name}-{files.digest}*.log")
-    found = [log for log in logs if log.is_file()]
+    found = [log for log in logs if log.is_file() and not _last_line(log).endswith(DONE)]
     return max(found, key=lambda log: (_last_line(log).startswith("claimcheck: "), log.stat().st_mtime), default=None)
 
 

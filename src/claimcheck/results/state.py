@@ -8,7 +8,7 @@ current under the names that people read. Clocks and modification times decide n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
 from claimcheck.results import digests, outdated, seals
-from claimcheck.results.commands import command
+from claimcheck.results.commands import command, register_command
 from claimcheck.results.parts import PartFiles
 from claimcheck.results.provenance import Provenance, read_provenance
 from claimcheck.results.verdicts import read_controls, read_verdicts
@@ -170,8 +170,8 @@ class Results:
                 where=f"{self.study.folder / 'registrations.yaml'}: {registration.number}.digest",
                 found=now,
                 expected=registration.digest,
-                hint=f"take the change back, or register anew: claimcheck register {self.study.name} --says ... "
-                "--superseded ...",
+                hint="take the change back, or register anew: "
+                + register_command(self.study.name, self.config.studies_dir),
             )
 
     def registration_facts(self) -> dict[str, Any]:
@@ -359,20 +359,21 @@ class Collection:
     Attributes:
         results: by study; of others the report says that they are no part of it.
         lacking: studies of which it says how far they are, because they are not judged and drawn yet.
+        into: the folder of all results that people read, where it is not the one that the store is in.
     """
 
     config: Config
     results: Mapping[str, Results]
     lacking: tuple[str, ...] = ()
+    into: Path | None = None
 
     @cached_property
     def report_digest(self) -> str:
         """Digest of the report."""
-        shown: dict[str, Any] = {
-            name: [each.verdicts_digest, each.figures_digest] for name, each in self.results.items()
-        }
+        shown: dict[str, Any] = {name: [one.verdicts_digest, one.figures_digest] for name, one in self.results.items()}
         shown |= dict.fromkeys(self.lacking, "not made")
-        return digests.digest(digests.report_ingredients(self.config.studies_dir, shown))
+        folders = self.config.readable(self.into), self.config.reports
+        return digests.digest(digests.report_ingredients(self.config.studies_dir, shown, folders))
 
     @property
     def report(self) -> Path:
@@ -385,12 +386,12 @@ class Collection:
         It is another report than the one of all of them, so that it does not pass for that one once they are made.
         """
         made = {name: each for name, each in self.results.items() if each.judged() and each.drawn()}
-        return Collection(self.config, made, tuple(sorted({*self.lacking, *self.results} - {*made})))
+        return replace(self, results=made, lacking=tuple(sorted({*self.lacking, *self.results} - {*made})))
 
     def forms(self) -> list[Collection]:
         """The reports that there may be: of all, of those that are made with word of the others, and without."""
         now = self.as_it_is()
-        return [self, now, Collection(self.config, now.results)]
+        return [self, now, replace(now, lacking=())]
 
     @property
     def receipt(self) -> Path:

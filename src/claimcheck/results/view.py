@@ -18,7 +18,6 @@ from claimcheck.files import make_folder, read_json, read_text, sha256, write_at
 from claimcheck.results.commands import report_command
 from claimcheck.results.seals import FIGURES
 from claimcheck.results.state import REPORT, SLIDES, STORE, Collection, Results
-from claimcheck.spec.config import Config
 
 NAMES = ("records.parquet", "tuning.parquet", "provenance.json", "verdicts.json", "controls.json")
 """A study's files in the view, beside its figures."""
@@ -185,12 +184,17 @@ def _keep_edited(path: Path, store: Path) -> None:
         _rename(path, "edited")
 
 
-def report_of_pipeline(config: Config) -> list[Path]:
-    """The published report's files, where they are as the store holds them under the digest that their receipt names."""
-    folders = [config.results / STORE / path.name.replace(".view-", "report-") for path in config.reports.glob(".view-*")]
-    named = [(config.reports / name, folder / name) for name in REPORT for folder in folders]
-    there = [(path, made) for path, made in named if path.is_file() and made.is_file()]
-    return [path for path, made in there if sha256(path) == sha256(made)]
+def shown_in_report(collection: Collection) -> Collection | None:
+    """What the published report shows, where that is the present results, as its receipt vouches."""
+    return next((each for each in collection.forms() if each.receipt.is_file()), None)
+
+
+def report_of_pipeline(collection: Collection) -> list[Path]:
+    """The published report's files, where they show the present results and are as the store holds them."""
+    if (shown := shown_in_report(collection)) is None:
+        return []
+    there = [(collection.config.reports / name, shown.report / name) for name in REPORT]
+    return [path for path, made in there if path.is_file() and made.is_file() and sha256(path) == sha256(made)]
 
 
 def keep_earlier(path: Path, content: bytes) -> None:

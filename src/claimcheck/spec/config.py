@@ -63,6 +63,10 @@ class Config(Model):
         """Folder of the report of this scale."""
         return self.reports_dir / self.scale
 
+    def readable(self, into: Path | None = None) -> Path:
+        """Folder where people read the results at this scale: in `into`, where that is another one than the configured."""
+        return self.results if into is None else Path(into) / self.scale
+
 
 class PilotConfig(Config):
     """The configuration of `claimcheck power`, which runs pilot seeds in place of judged ones.

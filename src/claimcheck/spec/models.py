@@ -327,6 +327,7 @@ class Lecture(Model):
     title: Text
     author: Text
     headline: Annotated[str, BeforeValidator(_study_and_figure)] | None = None  # what the report's first page shows
+    headline_says: Text | None = None  # what stands above it; the study's title without it
     lines: int | None = Field(None, ge=1, le=MOST_LINES)
     stating_nothing: Lines = ()
     sections: list[Section] = Field(min_length=1)

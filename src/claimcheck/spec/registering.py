@@ -53,7 +53,7 @@ def note_verdicts(study: Study, counts: dict[str, int], controls: dict[str, Any]
     """
     path = study.folder / "registrations.yaml"
     if study.registration is None:
-        raise ClaimcheckError("no registration stands", where=path, hint=f"claimcheck register {study.name} first")
+        raise ClaimcheckError("no registration stands", where=path, hint="register first what is judged: --says TEXT")
     entries = [entry.model_dump(exclude_defaults=True) for entry in study.registrations]
     noted = entries[-1].get("verdicts")
     if noted and noted != counts:

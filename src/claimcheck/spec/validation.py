@@ -57,7 +57,8 @@ def as_claimcheck_error(
         message, found = "this key is missing", None
     shown = None if isinstance(found, BaseModel) or not fault["loc"] else found
     shown = repr(shown)[:120] if isinstance(shown, dict | list | tuple) else shown
-    rest = f"({len(faults) - 1} more faults)" if len(faults) > 1 else None
+    more = len(faults) - 1
+    rest = f"({more} more fault{'s' if more > 1 else ''})" if more else None
     return ClaimcheckError(
         message, where=f"{path}: {key}", found=shown, hint=" ".join(filter(None, [hint, rest])) or None
     )

@@ -34,13 +34,25 @@ function Span(span)
   end
 end
 
+-- Of these pictures there are hundreds: the style sheet says how they look. Marks, whose pens differ, say it themselves.
+local IDLE = { "fill", "fill%-opacity", "stroke", "stroke%-width" }
+local function without_looks(picture)
+  picture = picture:gsub(' xmlns="[^"]*"', "", 1):gsub(' font%-family="[^"]*" font%-size="11"', "", 1)
+  return (picture:gsub("<%a+ class=[^>]*>", function(tag)
+    if tag:match('^<%a+ class="unit') then
+      return tag
+    end
+    for _, name in ipairs(IDLE) do
+      tag = tag:gsub(" " .. name .. '="[^"]*"', "")
+    end
+    return tag
+  end))
+end
+
 function Image(image)
   if image.classes:includes("region") or image.classes:includes("share") or image.classes:includes("strip") then
     local picture = read(image.src)
-    if not image.classes:includes("share") then -- of these there are hundreds; the style sheet has their font
-      picture = picture:gsub(' font%-family="[^"]*" font%-size="11"', "", 1)
-    end
-    return pandoc.RawInline("html", picture)
+    return pandoc.RawInline("html", image.classes:includes("share") and picture or without_looks(picture))
   end
 end
 

@@ -51,8 +51,13 @@
     offer.hidden = on;
     bar.hidden = !on;
   };
+  const lay = () => { // as the lecture has it: what is filtered or sorted by verdict tells it
+    for (const id of ["filter-text", "filter-state"]) document.getElementById(id).value = "";
+    document.getElementById("lecture-order").click();
+  };
   start.addEventListener("click", () => {
     said.clear();
+    lay();
     score.hidden = true;
     for (const mark of document.querySelectorAll(".guessed")) mark.remove();
     rows.forEach((row, number) => {

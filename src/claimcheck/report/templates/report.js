@@ -26,7 +26,7 @@
     const search = make("input", { type: "search", id: "filter-text" });
     const choice = make("select", { id: "filter-state" }, make("option", { value: "", textContent: "all verdicts" }));
     for (const name of states) choice.append(make("option", { value: name, textContent: name }));
-    const reset = make("button", { type: "button", textContent: "Lecture order", hidden: true });
+    const reset = make("button", { type: "button", id: "lecture-order", textContent: "Lecture order", hidden: true });
     const told = make("output", {});
     table.closest(".table").before(make("div", { className: "tools" },
       make("label", {}, "Find a claim", search), make("label", {}, "Verdict", choice), reset, told));
