@@ -39,8 +39,9 @@ def plot_change(records):
     change, left_out = style.side_by_side("size of F(h) / size of h", "train loss added / nats", height=2.8)
     style.curves(change, records, x="depth", y="change", **BY_KIND)
     style.curves(left_out, records, x="depth", y="left_out", **BY_KIND)
+    change.set_ylim(0, None)
     depths = sorted(records["depth"].unique())
-    return style.finish(change, records, log_ticks=depths, xlabel="depth / hidden layers", ylim=(0, None))
+    return style.finish(change, records, log_ticks=depths, xlabel="depth / hidden layers")
 
 
 def plot_convolutional(records):
