@@ -254,3 +254,22 @@ def test_the_functional_step_is_the_eager_step(kind, runs_of, make_context, monk
     assert (trained[0].diverged_at == trained[1].diverged_at).all()
     torch.testing.assert_close(functional.parameters, eager.parameters, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(functional.buffers, eager.buffers, rtol=1e-4, atol=1e-6)
+
+
+def test_want_of_gpu_memory_is_not_taken_for_a_step_that_does_not_compile(
+    series, runs_of, make_context, monkeypatch
+) -> None:
+    """Fewer networks are tried at once; eager steps, which round otherwise, would make results depend on the memory."""
+
+    def full(*args):
+        raise torch.cuda.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(acceleration, "compile_step", full)
+    context = make_context()
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        train(
+            runs_of([0, 1], learning_rate=0.01), context, compile=True, data=series(), steps=2, batch_size=24,
+            network=lambda run, generator: networks.MLP(20, [16], 10, generator=generator), optimizer="momentum",
+        )  # fmt: skip
+    assert any("trying 1" in line for line in context.lines)
+    assert not any("eager after all" in line for line in context.lines)

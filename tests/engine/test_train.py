@@ -9,6 +9,7 @@ import torch
 
 from claimcheck.engine import measure, networks
 from claimcheck.engine.data import Data, noisy_labels
+from claimcheck.engine.optimizers import clip
 from claimcheck.engine.train import classification, train
 from claimcheck.errors import ClaimcheckError
 
@@ -207,3 +208,21 @@ def test_global_random_state_is_left_alone(records, runs_of) -> None:
     before = torch.get_rng_state()
     records(runs_of([0, 1], learning_rate=0.01))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_networks_that_differ_in_what_their_modules_keep_to_themselves_are_refused(records, runs_of) -> None:
+    """Their layers are alike, but the forward pass of one would serve for all."""
+
+    def network(run, generator):
+        return networks.MLP(20, [16, 16], 10, residual=run.residual, generator=generator)
+
+    runs = runs_of([0, 1], learning_rate=0.1).assign(residual=["none", "unscaled"])
+    with pytest.raises(ClaimcheckError, match="differ in shape or layers"):
+        records(runs, network=network)
+
+
+def test_who_is_not_clipped_is_left_alone_even_where_the_norm_overflows() -> None:
+    gradient = torch.full((2, 3), 1e25)
+    found = clip(gradient, torch.tensor([[torch.inf], [1.0]]))
+    assert torch.equal(found[0], gradient[0])
+    assert torch.equal(found[1], torch.zeros(3)), "a norm that is infinite leaves nothing"

@@ -149,6 +149,8 @@ class Compiled(Tried):
             try:
                 self.take(self.numbers[number : number + 1], positions)
                 return self.state.losses
+            except torch.cuda.OutOfMemoryError:  # fewer networks at once, not other arithmetic
+                raise
             except Exception as error:
                 if self.blocks:
                     raise
@@ -312,6 +314,8 @@ class Recorded(Tried):
                 _copy(self.inputs, tensors)
                 self.replay()
                 return self.state.losses.clone()
+            except torch.cuda.OutOfMemoryError:
+                raise
             except RuntimeError as error:
                 if self.replay is not None:
                     raise
@@ -324,6 +328,8 @@ class Recorded(Tried):
         if self.compiled is not None:
             try:
                 self.compiled.prepare(*self.inputs)
+            except torch.cuda.OutOfMemoryError:
+                raise
             except Exception as error:
                 self.log(
                     f"not compiled after all: the step does not compile ({type(error).__name__}: {first_line(error)})"

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import expanded
-from claimcheck.engine.optimizers import State, init_state, update_
+from claimcheck.engine.optimizers import State, init_state, share_kept, update_
 from claimcheck.engine.step import Batch, Recipe, Step, Table, TrainState, overflowed
 
 SMALL = 256
@@ -142,7 +142,7 @@ class Eager(Step):
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         """As :func:`claimcheck.engine.optimizers.clip` does for a matrix."""
         norm = total([gradient.square() for gradient in gradients]).sqrt()
-        share = (self.recipe.ensemble.hyper["clip"] / (norm + 1e-6)).clamp(max=1.0)
+        share = share_kept(norm, self.recipe.ensemble.hyper["clip"])
         return [gradient * beside(share, gradient) for gradient in gradients]
 
     def _update(self, gradients: list[Tensor], number: int) -> None:

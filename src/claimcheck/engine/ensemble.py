@@ -30,6 +30,19 @@ DATA_BYTES = 1 << 28
 """How much data is evaluated at a time, counted once for each member: a network's activations are about as large."""
 
 
+PLAIN = (bool, int, float, str, type(None))
+
+
+def structure_of(module: nn.Module) -> tuple[str, list[dict[str, Any]]]:
+    """What members of an ensemble must have in common: layers, and what modules keep in plain attributes.
+
+    The members' forward pass is that of one of them, which would decide for all.
+    """
+    return repr(module), [
+        {name: value for name, value in vars(each).items() if isinstance(value, PLAIN)} for each in module.modules()
+    ]
+
+
 class Layout:
     """Where each parameter lies in a network's row of P numbers."""
 
@@ -102,8 +115,8 @@ class Ensemble:
             module = network(run, generator(int(run.seed)))
             trained = {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
             if skeleton is None:
-                skeleton, layout, structure = module, Layout(trained), repr(module)
-            if repr(module) != structure or {k: tuple(v.shape) for k, v in trained.items()} != layout.shapes:
+                skeleton, layout, structure = module, Layout(trained), structure_of(module)
+            if structure_of(module) != structure or {k: tuple(v.shape) for k, v in trained.items()} != layout.shapes:
                 raise ClaimcheckError(
                     "networks of one ensemble differ in shape or layers",
                     where=f"run {run.run}",

@@ -59,8 +59,12 @@ def clip(gradient: Tensor, threshold: Tensor) -> Tensor:
 
     As ``torch.nn.utils.clip_grad_norm_`` does for one network, with its 1e-6; infinity leaves a member alone.
     """
-    norm = gradient.square().sum(1, keepdim=True).sqrt()
-    return gradient * (threshold / (norm + 1e-6)).clamp(max=1.0)
+    return gradient * share_kept(gradient.square().sum(1, keepdim=True).sqrt(), threshold)
+
+
+def share_kept(norm: Tensor, threshold: Tensor) -> Tensor:
+    """What a gradient of such a norm is multiplied by; 1 without a threshold, even where the norm overflows."""
+    return torch.where(threshold.isinf(), 1.0, (threshold / (norm + 1e-6)).clamp(max=1.0))
 
 
 def update(
