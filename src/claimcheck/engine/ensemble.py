@@ -36,10 +36,12 @@ PLAIN = (bool, int, float, str, type(None))
 def structure_of(module: nn.Module) -> tuple[str, list[dict[str, Any]]]:
     """What members of an ensemble must have in common: layers, and what modules keep in plain attributes.
 
-    The members' forward pass is that of one of them, which would decide for all.
+    The members' forward pass is that of one of them, which would decide for all; whether it is in training is not theirs
+    to say.
     """
     return repr(module), [
-        {name: value for name, value in vars(each).items() if isinstance(value, PLAIN)} for each in module.modules()
+        {name: value for name, value in vars(each).items() if isinstance(value, PLAIN) and name != "training"}
+        for each in module.modules()
     ]
 
 
