@@ -63,7 +63,7 @@ def test_a_file_that_is_not_of_today_is_made_again(tmp_path, monkeypatch, harm):
     if harm == "other versions":
         monkeypatch.setitem(downloads.PACKAGED, "breast_cancer", ("numpy",))
     if harm == "other code":
-        monkeypatch.setattr(pools, "_code", lambda: "another")
+        monkeypatch.setattr(words, "__file__", __file__)
     times, make = [], pools.MADE["breast_cancer"]
     monkeypatch.setitem(pools.MADE, "breast_cancer", lambda: times.append(1) or make())
     again = loaded("breast_cancer", tmp_path)

@@ -155,3 +155,14 @@ def test_labels_that_differ_are_set_on_two_lines() -> None:
         "signals: share of\ndead units / %",
     ]
     assert problems == []
+
+
+@pytest.mark.parametrize("linestyle", ["", "-"])
+def test_the_edge_of_a_mark_is_seen(linestyle) -> None:
+    figure, axes = style.figure()
+    axes.plot([0.5], [0.5], marker="o", markersize=20, linestyle=linestyle)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    figure.draw_without_rendering()
+    (x, y), pixels = axes.transData.transform((0.5, 0.5)), figure.dpi / 72
+    assert projection.covers(axes, projection.Bbox([(x - 50, y + 9 * pixels), (x + 50, y + 99 * pixels)]))
+    assert not projection.covers(axes, projection.Bbox([(x - 50, y + 11 * pixels), (x + 50, y + 99 * pixels)]))

@@ -2,13 +2,14 @@
 
 Nothing is fetched here: `claimcheck data fetch` does that; what was fetched is checked before it is used. What is made
 here takes a second in each process, so it is kept beside the downloads, with a checksum, and made again where the file
-is missing or not whole.
+is missing, not whole, or was written by other code or other versions of the packages.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,11 +64,7 @@ def load(name: str, data_dir: Path) -> Dataset:
         ClaimcheckError: unknown name, or a downloaded one of which `data_dir` has not the published files.
     """
     if name in MADE:
-        path = Path(data_dir) / f"{name}.npz"
-        arrays = _kept(name, path)
-        if arrays is None:
-            arrays = MADE[name]()
-            _keep(name, path, arrays)
+        arrays = made(name, MADE[name], data_dir, __file__)
         x, y = _inputs(arrays["x"]), _labels(arrays["y"])
         return Dataset(x, y, _inputs(arrays["x_test"]), _labels(arrays["y_test"]))
     if name in downloads.SOURCES:
@@ -99,29 +96,45 @@ def _mnist1d() -> dict[str, numpy.ndarray]:
     return {name: numpy.asarray(raw[name]) for name in ("x", "y", "x_test", "y_test")}
 
 
-def _kept(name: str, path: Path) -> dict[str, numpy.ndarray] | None:
-    """Arrays that `_keep` wrote, or None: no file, one that is not whole, or one that other packages made."""
+def made(name: str, make: Callable[[], dict[str, numpy.ndarray]], data_dir: Path, *modules: str) -> dict:
+    """The arrays that `make` gives, from the file that keeps them in `data_dir` where it is whole and of today.
+
+    Args:
+        modules: files of the code that makes them; where they or the packages' versions changed, so may the arrays.
+    """
+    path = Path(data_dir) / f"{name}.npz"
+    sources = [repr(downloads.versions_of(name)).encode(), *(Path(module).read_bytes() for module in modules)]
+    origin = hashlib.sha256(b"".join(sources)).hexdigest()
+    arrays = _kept(path, origin)
+    if arrays is None:
+        arrays = make()
+        _keep(path, origin, arrays)
+    return arrays
+
+
+def _kept(path: Path, origin: str) -> dict[str, numpy.ndarray] | None:
+    """Arrays that `_keep` wrote, or None: no file, one that is not whole, or one of another origin."""
     try:
         with path.open("rb") as file, numpy.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
     except Exception:  # whatever damaged bytes make the readers of archives and of their headers stumble over
         return None
     seal = arrays.pop("seal", None)
-    return arrays if seal is not None and str(seal) == _seal(name, arrays) else None
+    return arrays if seal is not None and str(seal) == _seal(origin, arrays) else None
 
 
-def _keep(name: str, path: Path, arrays: dict[str, numpy.ndarray]) -> None:
+def _keep(path: Path, origin: str, arrays: dict[str, numpy.ndarray]) -> None:
     """Write arrays for the next process; where the folder cannot be written, that one makes them again."""
     try:
         with write_atomically(path) as temporary, temporary.open("wb") as file:
-            numpy.savez(file, seal=numpy.array(_seal(name, arrays)), **arrays)
+            numpy.savez(file, seal=numpy.array(_seal(origin, arrays)), **arrays)
     except ClaimcheckError:
         return
 
 
-def _seal(name: str, arrays: dict[str, numpy.ndarray]) -> str:
-    """Checksum of arrays, and of the versions of the packages that make them."""
-    digest = hashlib.sha256(repr(downloads.versions_of(name)).encode())
+def _seal(origin: str, arrays: dict[str, numpy.ndarray]) -> str:
+    """Checksum of arrays and of where they come from."""
+    digest = hashlib.sha256(origin.encode())
     for column, array in sorted(arrays.items()):
         digest.update(f"{column} {array.dtype} {array.shape}".encode())
         digest.update(numpy.ascontiguousarray(array))

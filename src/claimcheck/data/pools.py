@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import gzip
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,27 +71,11 @@ def load(name: str, data_dir: Path) -> Examples:
         ClaimcheckError: unknown name, a package that is not installed, or a download that is not whole.
     """
     if name in MADE:
-        return _examples(name, _arrays(name, Path(data_dir) / f"{name}.npz"))
+        return _examples(name, datasets.made(name, MADE[name], data_dir, __file__, signals.__file__, words.__file__))
     data = datasets.load(name, data_dir)
     if name != "digits":
         return Examples(data.x_train, data.y_train, data.x_test, data.y_test, data.classes)
     return _undivided(torch.cat([data.x_train, data.x_test]), torch.cat([data.y_train, data.y_test]), data.classes)
-
-
-def _arrays(name: str, path: Path) -> dict[str, ndarray]:
-    """Arrays from the file, or made anew where it is not whole or was written by other code or other packages."""
-    arrays, code = datasets._kept(name, path), _code()
-    if arrays is None or str(arrays.get("code")) != code:
-        arrays = MADE[name]() | {"code": numpy.array(code)}
-        datasets._keep(name, path, arrays)
-    return arrays
-
-
-@functools.cache
-def _code() -> str:
-    """Checksum of the modules that make the arrays."""
-    modules = (__file__, signals.__file__, words.__file__)
-    return hashlib.sha256(b"".join(Path(module).read_bytes() for module in modules)).hexdigest()
 
 
 def _examples(name: str, arrays: dict[str, ndarray]) -> Examples:

@@ -59,9 +59,10 @@ def covers(axes: Axes, box: Bbox) -> bool:
         if line.get_visible():
             path = line.get_transform().transform_path(line.get_path())
             numbers = path.vertices[np.isfinite(path.vertices).all(axis=1)]
-            marked = line.get_linestyle() in ("None", "", " ")
+            marked, pixels = line.get_linestyle() in ("None", "", " "), axes.figure.dpi / 72
+            radius = line.get_markersize() / 2 * pixels if line.get_marker() not in ("None", "", " ", None) else 0.0
             if len(numbers) and (
-                box.count_contains(numbers) or (not marked and path.intersects_bbox(box, filled=False))
+                box.padded(radius).count_contains(numbers) or (not marked and path.intersects_bbox(box, filled=False))
             ):
                 return True
     for marks in axes.collections:
