@@ -210,7 +210,7 @@ def test_what_turns_with_size_is_told_of_predictions_that_decide_and_are_decided
     )
     ((told, view),) = seen.turning()
     assert (told.id, view) == ("turned", told.predictions[1])
-    assert "Part of it [turns with size](#turns)." in phrases.contradiction(told)
+    assert "Part of it [turns with size or machine](#turns)." in phrases.contradiction(told)
 
 
 def test_what_turns_is_told_of_a_prediction_that_is_decided_on_one_data_set_alone() -> None:
@@ -246,7 +246,7 @@ def test_the_first_page_and_the_prediction_say_what_turns_and_nothing_is_judged_
     for template in ("report.md.j2", "brief.md.j2"):
         first_page, _, rest = build.markdown(template, build._names(seen, Path("results"))).partition("{#outline}")
         assert ("turn with size" in first_page) == turned
-        assert ("It [turns with size](#turns)." in first_page) == turned
+        assert ("It [turns with size or machine](#turns)." in first_page) == turned
         assert (r"The mean is above ten\. Of larger coins it is\." in " ".join(first_page.split())) == turned
         if template == "report.md.j2":
             assert ("Turns\n:   Of larger coins it is" in rest) == turned

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binom
 
 from claimcheck.judging import rule
-from claimcheck.report import notes, pages, phrases, rule_page, summary
+from claimcheck.report import build, notes, pages, phrases, rule_page, summary
 from claimcheck.report.gather import PartView, PredictionView, ReportView, gather
 from claimcheck.results.provenance import PartFacts
 from claimcheck.results.state import Results
@@ -193,6 +195,29 @@ def test_every_registration_of_every_study_is_listed(source: str, seen: ReportVi
     assert "seeds from 100,000" in shown
     assert "registration 2 of 2, judged on seeds that nothing had used (1 study)" in shown
     assert [row["number"] for row in summary.registrations(seen)] == [1, 2]
+
+
+def test_a_run_that_came_to_other_verdicts_than_the_judged_one_says_so(seen: ReportView) -> None:
+    planted = next(study for study in seen.studies if study.spec.name == "planted")
+    judged = dict(Counter(view.row["verdict"] for view in planted.predictions()))
+
+    def with_noted(verdicts: dict[str, int], **changes: object) -> ReportView:
+        entry = planted.spec.registrations[1].model_copy(update={"verdicts": verdicts, "machine": "a processor, AVX9"})
+        spec = planted.spec.model_copy(update={"registrations": [planted.spec.registrations[0], entry]})
+        studies = [replace(each, spec=spec) if each is planted else each for each in seen.studies]
+        return replace(seen, studies=tuple(studies), **changes)
+
+    other = {**judged, "supported": judged["supported"] + 1, "inconclusive": judged["inconclusive"] - 1}
+    there = with_noted(other)
+    told = summary.other_verdicts(there)["planted"]
+    counts = [f"{judged[name]} {name} ({other[name]})" for name in ("inconclusive", "supported")]
+    assert told.startswith(f"{', '.join(counts)}. Judged on a processor, AVX9, this run was made on ")
+    assert torch.backends.cpu.get_cpu_capability() in told.partition("made on")[2]
+    for template in ("report.md.j2", "brief.md.j2"):
+        page = " ".join(build.markdown(template, build._names(there, Path("results"))).split())
+        assert "In 1 study this run of the registered seeds came to" in page
+    for quiet in (seen, with_noted(judged), with_noted(other, offset=1), with_noted(other, seeds=3)):
+        assert summary.other_verdicts(quiet) == {}
 
 
 def test_the_first_page_counts_the_predictions_of_the_lectures_claims_and_earlier_ones_that_were_decided(

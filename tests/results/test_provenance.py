@@ -98,7 +98,7 @@ def test_versions_name_what_changes_numbers():
 
 
 def test_nothing_names_the_machines_owner():
-    assert set(machine()) == {"system", "architecture", "processor", "cores", "memory_gib", "device"}
+    assert set(machine()) == {"system", "architecture", "processor", "instructions", "cores", "memory_gib", "device"}
 
 
 def test_a_studys_provenance_is_that_of_its_parts(locate, make):

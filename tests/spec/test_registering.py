@@ -83,10 +83,11 @@ def test_the_next_block_leaves_room_for_checks_on_fresh_seeds(coin):
 
 def test_counts_of_verdicts_are_noted_in_the_one_that_stands(coin, studies):
     with pytest.raises(ClaimcheckError, match=r"no registration stands; register first what is judged: --says TEXT"):
-        note_verdicts(coin(), {"supported": 1}, {"asked": 2, "passed": []})
+        note_verdicts(coin(), {"supported": 1}, {"asked": 2, "passed": []}, "AVX2")
     assert not (studies / "coin" / "registrations.yaml").exists()
     registered(coin)
-    note_verdicts(coin(), {"supported": 3, "mixed": 1}, {"asked": 8, "passed": ["heads (never)"]})
+    note_verdicts(coin(), {"supported": 3, "mixed": 1}, {"asked": 8, "passed": ["heads (never)"]}, "AVX2")
+    assert coin().registration.machine == "AVX2"
     assert coin().registration.verdicts == {"supported": 3, "mixed": 1}
     assert coin().registration.controls.model_dump() == {"asked": 8, "passed": ["heads (never)"]}
     study, entries = registered(coin, "Fixed anew.", "It was wrong.")
@@ -95,11 +96,11 @@ def test_counts_of_verdicts_are_noted_in_the_one_that_stands(coin, studies):
 
 def test_other_verdicts_than_those_that_are_noted_are_refused_and_the_same_are_not(coin):
     registered(coin)
-    for _ in range(2):
-        note_verdicts(coin(), {"supported": 3}, {"asked": 8, "passed": []})
+    for machine in ("AVX512", "AVX2"):
+        note_verdicts(coin(), {"supported": 3}, {"asked": 8, "passed": []}, machine)
     before = (coin().folder / "registrations.yaml").read_text()
-    with pytest.raises(ClaimcheckError, match=r"1\.verdicts: the judged run is made once, and came to other verdicts"):
-        note_verdicts(coin(), {"contradicted": 3}, {"asked": 8, "passed": []})
+    with pytest.raises(ClaimcheckError, match=r"1\.verdicts: .* came to other verdicts.*\(AVX512 there, AVX2 here\)"):
+        note_verdicts(coin(), {"contradicted": 3}, {"asked": 8, "passed": []}, "AVX2")
     assert (coin().folder / "registrations.yaml").read_text() == before
 
 

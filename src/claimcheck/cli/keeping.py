@@ -135,6 +135,7 @@ def register(
     from collections import Counter
 
     from claimcheck.judging.controls import summary
+    from claimcheck.results import provenance
     from claimcheck.results.digests import registration_digest
     from claimcheck.spec import registering
 
@@ -145,7 +146,9 @@ def register(
     if counts:
         found = results_of(study, studies_dir=studies_dir, **options)
         entries = found.read_verdicts()
-        print(registering.note_verdicts(spec, dict(Counter(entry["verdict"] for entry in entries)), summary(entries)))
+        verdicts = dict(Counter(entry["verdict"] for entry in entries))
+        machines = provenance.machines(found.read_provenance().parts.values())
+        print(registering.note_verdicts(spec, verdicts, summary(entries), machines))
         return
     if says is None:
         raise ClaimcheckError("say what is registered", where="register", hint="--says TEXT")

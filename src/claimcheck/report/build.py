@@ -278,6 +278,7 @@ def _names(
         "registration_line": summary.registration_line(seen),
         "registrations": summary.registrations(seen),
         "registration_words": summary.registration_words,
+        "other_verdicts": summary.other_verdicts(seen),
         "controls": summary.controls(seen),
         "tuning": summary.tuning(seen),
         "environment": summary.environment(seen),

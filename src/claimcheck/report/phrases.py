@@ -211,7 +211,11 @@ def contradiction(claim: ClaimView, brief: bool = False) -> str:
         "" if view.is_fact else f" (median {text.escape('; '.join(number_of(view, each) for each in view.outcomes))})"
     )
     more = "".join(f"; {each}" for each in (depends(view), _others(claim)) if each)
-    turned = f" {'It' if view in claim.turning else 'Part of it'} [turns with size](#turns)." if claim.turning else ""
+    turned = (
+        f" {'It' if view in claim.turning else 'Part of it'} [turns with size or machine](#turns)."
+        if claim.turning
+        else ""
+    )
     but = against(claim) + turned
     if brief:
         more = f"; {depends(view)}" if depends(view) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from claimcheck.data.names import title
 from claimcheck.report import text
 from claimcheck.report.gather import DECIDED, PredictionView, ReportView, StudyView
 from claimcheck.report.pictures import FACTS
-from claimcheck.results.provenance import PartFacts
+from claimcheck.results.provenance import PartFacts, machines, processor_of
 from claimcheck.spec.controls import NAMES
 from claimcheck.streams import FIRST_BLOCK
 
@@ -64,6 +65,26 @@ def registrations(view: ReportView) -> list[dict[str, Any]]:
         for study in view.studies
         for number, entry in enumerate(study.spec.registrations)
     ]
+
+
+def other_verdicts(view: ReportView) -> dict[str, str]:
+    """Of each study, by name, whose registered seeds came to other counts of verdicts here than in the run that was
+    judged: which, those of that run in brackets, and where the two were made.
+    """
+    if view.scale != "quick" or view.seeds is not None or view.offset:
+        return {}
+    found = {}
+    for study in view.studies:
+        entry, rows = study.spec.registration, [each.row for each in study.predictions()]
+        if entry is None or study.provenance is None or not all(row and row["registration"]["number"] for row in rows):
+            continue
+        now = Counter(row["verdict"] for row in rows)
+        other = [name for name in sorted({*now, *entry.verdicts}) if now[name] != entry.verdicts.get(name, 0)]
+        if entry.verdicts and other:
+            words = ", ".join(f"{now[name]} {name} ({entry.verdicts.get(name, 0)})" for name in other)
+            there, here = entry.machine or "another machine", machines(study.provenance.parts.values())
+            found[study.spec.name] = f"{words}. Judged on {there}, this run was made on {here}"
+    return found
 
 
 def controls(view: ReportView) -> list[dict[str, Any]]:
@@ -144,8 +165,7 @@ def _all(facts: list[PartFacts], read: Callable[[PartFacts], str]) -> str:
 
 def _machine(fact: PartFacts) -> str:
     machine = fact.machine
-    processor = machine.get("processor", "unknown processor")
-    words = f"{processor}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB"
+    words = f"{processor_of(fact)}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB"
     if machine.get("accelerator"):
         words += f"; {machine['accelerator']}, {machine.get('accelerator_memory_gib')} GiB"
     return words

@@ -10,6 +10,7 @@ import os
 import platform
 import resource
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -199,6 +200,7 @@ def machine(device: Any = None) -> dict[str, Any]:
         "system": platform.system(),
         "architecture": platform.machine(),
         "processor": _processor(),
+        "instructions": _instructions(),
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "device": str(device) if device is not None else "cpu",
@@ -211,6 +213,18 @@ def machine(device: Any = None) -> dict[str, Any]:
     return facts
 
 
+def processor_of(fact: PartFacts) -> str:
+    """The processor that made a part's records, with the vectors that PyTorch used on it, where they were noted."""
+    known = (fact.machine.get(name) for name in ("processor", "instructions"))
+    return ", ".join(str(each) for each in known if each) or "unknown processor"
+
+
+def machines(facts: Iterable[PartFacts]) -> str:
+    """The processors, and accelerators, that made some parts' records."""
+    found = (", ".join(filter(None, (processor_of(fact), fact.machine.get("accelerator")))) for fact in facts)
+    return "; ".join(dict.fromkeys(found))
+
+
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -219,6 +233,13 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or "unknown"
+
+
+def _instructions() -> str:
+    """The widest vectors that PyTorch's kernels use on this processor, such as AVX2: others add in another order."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
 
 
 def peak_memory_mib() -> float:

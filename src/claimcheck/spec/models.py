@@ -95,7 +95,8 @@ class Prediction(Model):
     undecidable: Text | None = Field(None, description="why it is kept though its units cannot decide it")
     turns: Text | None = Field(
         None,
-        description="where pilot units of larger networks, more data or longer training come out otherwise than at quick",
+        description="where pilot units of larger networks, more data, longer training or another machine's times come "
+        "out otherwise than at quick",
     )
     reference: list[Reference] = Field([], description="published or theoretical values beside it")
 
@@ -182,6 +183,7 @@ class Registration(Model):
     says: Text = Field(description="what it was, in a few sentences")
     superseded: Text | None = Field(None, description="what was wrong with it, once another one takes its place")
     verdicts: dict[str, int] = Field({}, description="how many verdicts of each kind came out")
+    machine: str | None = Field(None, description="what the judged run was made on, where it is known")
     controls: ControlCount | None = Field(None, description="how many controls were asked, and which passed")
 
     @field_validator("date", mode="before")

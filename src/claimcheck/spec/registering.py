@@ -44,12 +44,13 @@ def register(study: Study, digest: str, says: str, superseded: str | None = None
     return path
 
 
-def note_verdicts(study: Study, counts: dict[str, int], controls: dict[str, Any]) -> Path:
+def note_verdicts(study: Study, counts: dict[str, int], controls: dict[str, Any], machine: str) -> Path:
     """Write what the judged run came to into the registration that stands.
 
     Args:
         counts: of verdicts.
         controls: how many were `asked`, and which `passed` though they must not.
+        machine: what the run was made on.
     """
     path = study.folder / "registrations.yaml"
     if study.registration is None:
@@ -62,9 +63,13 @@ def note_verdicts(study: Study, counts: dict[str, int], controls: dict[str, Any]
             where=f"{path}: {study.registration.number}.verdicts",
             found=counts,
             expected=noted,
-            hint="what the runs do was changed since: take it back, or register anew",
+            hint=f"where it was made on another machine ({entries[-1].get('machine') or 'not noted'} there, {machine} "
+            "here), rounding and times differ, and what is noted stands; else what the runs do was changed since: take "
+            "it back, or register anew",
         )
-    entries[-1] |= {"verdicts": counts, "controls": controls}
+    if not noted:
+        entries[-1] |= {"verdicts": counts, "machine": machine}
+    entries[-1]["controls"] = controls
     _write(path, entries)
     return path
 
