@@ -129,6 +129,21 @@ NULLS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("main", "facts", "whole"),
+    [
+        ([], [], "not run"),
+        ([], ["not run"], "not run"),
+        ([], ["holds", "not run"], "holds"),
+        ([], ["holds", "does not hold"], "does not hold"),
+        (["not run"], ["holds"], "not run"),
+        (["supported"], ["does not hold"], "supported"),
+    ],
+)
+def test_facts_decide_a_claim_that_has_nothing_else(main, facts, whole):
+    assert rule.of_claim(main, facts) == whole
+
+
 @pytest.mark.parametrize("name", NULLS)
 @pytest.mark.parametrize("n", [14, 32])
 def test_whole_reports_under_the_null_keep_their_bound(name, n):

@@ -82,7 +82,7 @@ def other_verdicts(view: ReportView) -> dict[str, str]:
         other = [name for name in sorted({*now, *entry.verdicts}) if now[name] != entry.verdicts.get(name, 0)]
         if entry.verdicts and other:
             words = ", ".join(f"{now[name]} {name} ({entry.verdicts.get(name, 0)})" for name in other)
-            there, here = entry.machine or "another machine", machines(study.provenance.parts.values())
+            there, here = entry.machine or "a machine that is not noted", machines(study.provenance.parts.values())
             found[study.spec.name] = f"{words}. Judged on {there}, this run was made on {here}"
     return found
 
