@@ -166,3 +166,18 @@ def test_the_edge_of_a_mark_is_seen(linestyle) -> None:
     (x, y), pixels = axes.transData.transform((0.5, 0.5)), figure.dpi / 72
     assert projection.covers(axes, projection.Bbox([(x - 50, y + 9 * pixels), (x + 50, y + 99 * pixels)]))
     assert not projection.covers(axes, projection.Bbox([(x - 50, y + 11 * pixels), (x + 50, y + 99 * pixels)]))
+
+
+def test_what_comes_too_near_once_the_rest_was_put_right_is_put_right_too() -> None:
+    def plane(records: pd.DataFrame):
+        _, axes = style.figure(1, 2, height=3.4)
+        for one, name in zip(axes, ("before", "after")):
+            one.scatter(np.linspace(-0.7, 0.85, 40), np.linspace(-0.7, 0.7, 40))
+            one.plot(np.linspace(-0.7, 0.85, 40), np.linspace(-0.7, 0.7, 40), "x")
+            for entry in range(12):
+                one.plot([], [], "s", label=f"entry {entry}")
+            one.set_title(name)
+        return style.finish(axes[0], records, xlabel="first component", ylabel="second component")
+
+    figure, _ = drawing.draw(plane, RECORDS, projected=True)
+    assert not projection.settle(figure, figure.canvas.get_renderer())

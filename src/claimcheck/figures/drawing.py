@@ -121,7 +121,9 @@ def _drawn(plot: Callable[[pd.DataFrame], Figure], records: pd.DataFrame) -> tup
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
     canvas.draw()
-    if is_projected() and projection.settle(figure, canvas.get_renderer()):
+    for _ in range(3 if is_projected() else 0):  # what is put right in one drawing may be too near in the next
+        if not projection.settle(figure, canvas.get_renderer()):
+            break
         canvas.draw()
     return figure, canvas
 
