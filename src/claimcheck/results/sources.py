@@ -68,7 +68,7 @@ def reach(folder: Path, module: str, roots: Iterable[str], package_modules: Iter
         file = _own_file(folder, name)
         statements = _statements(file, frozenset(wanted))
         found.hashes[file.relative_to(folder).as_posix()] = _hash(statements)
-        found.words |= set().union(*map(_texts_in, statements))
+        found.words |= set().union(*(_names_and_texts(node)[1] for node in statements))
         above = name.rpartition(".")[0]
         own, imported, packages = _imports(statements, name if file.name == "__init__.py" else above)
         if above and _own_file(folder, above).is_file():  # Python executes it first
@@ -143,7 +143,7 @@ def reached(tree: ast.Module, roots: Iterable[str]) -> list[ast.stmt]:
                 bound.setdefault(name, []).append(node)
         elif not isinstance(node, ast.Pass):
             found.append(node)
-    waiting = [*roots, *(name for node in found for name in _names_in(node))]
+    waiting = [*roots, *(name for node in found for name in _names_and_texts(node)[0])]
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -153,7 +153,7 @@ def reached(tree: ast.Module, roots: Iterable[str]) -> list[ast.stmt]:
         for node in bound.get(name, []):
             if node not in found:
                 found.append(node)
-                waiting += _names_in(node)
+                waiting += _names_and_texts(node)[0]
     found = [_needed(node, seen) for node in found]
     return sorted(found, key=lambda node: (node.lineno, node.col_offset))
 
@@ -198,13 +198,10 @@ def _is_text(node: ast.AST) -> bool:
 
 
 @lru_cache(maxsize=8192)
-def _names_in(node: ast.stmt) -> tuple[str, ...]:
-    return tuple(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
-
-
-@lru_cache(maxsize=8192)
-def _texts_in(node: ast.stmt) -> frozenset[str]:
-    return frozenset(inner.value for inner in ast.walk(node) if _is_text(inner))
+def _names_and_texts(node: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
+    inside = list(ast.walk(node))
+    names = frozenset(inner.id for inner in inside if isinstance(inner, ast.Name))
+    return names, frozenset(inner.value for inner in inside if _is_text(inner))
 
 
 def _hash(nodes: Iterable[ast.stmt], *more: bytes) -> str:

@@ -10,6 +10,7 @@ import itertools
 import math
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -231,6 +232,10 @@ class Design(Model):
 
     def cells(self) -> list[dict[str, Scalar]]:
         """Every combination of the factors' values, less `exclude`, plus `include`, each once, in the file's order."""
+        return [dict(cell) for cell in self._grid]
+
+    @cached_property
+    def _grid(self) -> list[dict[str, Scalar]]:
         names = list(self.factors)
         values = itertools.product(*(self.factors[name].values for name in names))
         grid = [dict(zip(names, combination, strict=True)) for combination in values]
@@ -240,6 +245,12 @@ class Design(Model):
             if cell not in kept:
                 kept.append(cell)
         return kept
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, with a grid of its own: that one copies what was kept, too."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("_grid", None)
+        return copied
 
     def pilot_cells(self) -> list[dict[str, Scalar]]:
         """Those of the cells that are run to tune: all, or what `tune.only` keeps."""

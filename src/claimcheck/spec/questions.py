@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.spec.controls import NAMES, applied, control_of, missing
@@ -18,23 +19,33 @@ def check(study: Study) -> None:
         ClaimcheckError: a measure, data set or control does not fit.
     """
     scales = [study.at(scale) for scale in study.scales]
-    parts = {name: _distinct(scale[name] for scale in scales) for name in study.parts}
+    parts = _Parts({name: _distinct(scale[name] for scale in scales) for name in study.parts})
     _check_measures(study, parts)
     _check_data_sets(study, scales)
     _check_controls(study, parts)
 
 
-Parts = dict[str, list[ScaledPart]]
-"""Each part as the scales have it."""
+@dataclass
+class _Parts:
+    """Each part as the scales have it, and those on one data set, which many questions share."""
+
+    every: dict[str, list[ScaledPart]]
+    narrowed: dict[tuple[str, str | None], list[ScaledPart]] = field(default_factory=dict)
+
+    def on(self, name: str, data: str | None) -> list[ScaledPart]:
+        """A part as the scales have it, on one data set."""
+        if (name, data) not in self.narrowed:
+            self.narrowed[name, data] = [part.on(data) for part in self.every[name]]
+        return self.narrowed[name, data]
 
 
-def _check_measures(study: Study, parts: Parts) -> None:
+def _check_measures(study: Study, parts: _Parts) -> None:
     """Measures name factors, levels and index columns that their part has."""
     for _, prediction in study.predictions():
         if prediction.measure is None or prediction.part not in study.parts:
             continue
         for data in prediction.on or [None]:
-            if found := faults(prediction.measure, *(part.on(data) for part in parts[prediction.part])):
+            if found := faults(prediction.measure, *parts.on(prediction.part, data)):
                 raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.measure")
 
 
@@ -72,7 +83,7 @@ def _check_data_sets(study: Study, scales: list[dict[str, ScaledPart]]) -> None:
                     )
 
 
-def _check_controls(study: Study, parts: Parts) -> None:
+def _check_controls(study: Study, parts: _Parts) -> None:
     """Every prediction could fail: it has its two controls, or says why there can be none."""
     for _, prediction in study.predictions():
         if absent := missing(prediction):
@@ -94,5 +105,5 @@ def _check_controls(study: Study, parts: Parts) -> None:
             if asked.measure is None or (asked.measure, asked.part) == (prediction.measure, prediction.part):
                 continue
             for data in prediction.on or [None]:
-                if found := faults(asked.measure, *(part.on(data) for part in parts[asked.part])):
+                if found := faults(asked.measure, *parts.on(asked.part, data)):
                     raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.controls.{name}")
