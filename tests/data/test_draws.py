@@ -160,6 +160,15 @@ def test_more_than_there_is_or_no_number_is_one_line(context, name, train, test,
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "train", "test", "tested"),
+    [("digits", 1797, None, 0), ("digits", 1, 1796, 1796), ("digits", 9, 0, 0), ("mnist1d_pool", 100_000, 10_000, 10_000)],
+)
+def test_all_there_is_can_be_asked_for(context, name, train, test, tested):
+    own = draw_each(context, name, [0], train=train, test=test)
+    assert [len(set(rows[0].tolist())) for rows in (own.train, own.test)] == [train, tested]
+
+
 def test_vectors_are_the_same_draws_averaged_and_scaled(context):
     plain = draw_each(context, "mnist5k", [3], train=100)
     vectors = draw_vectors(context, "mnist5k", [3], train={"mnist5k": 100, "digits": 7}, average_pooling=2)

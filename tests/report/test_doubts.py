@@ -101,6 +101,16 @@ def test_of_verdicts_that_as_many_runs_could_overturn_the_one_nearer_to_its_regi
     assert [each.claim.id for each in least_certain(seen)[0]] == ["near", "far"]
 
 
+def test_runs_without_spread_are_the_farthest_from_a_regions_end() -> None:
+    views = {"same": [1.0] * 32, "spread": [3 + place / 10 for place in range(32)], "endless": [math.inf] * 32}
+    seen = report(*(claim(name, "supported", prediction(values)) for name, values in views.items()))
+    assert [(each.claim.id, each.gap == math.inf) for each in least_certain(seen)[0]] == [
+        ("spread", False),
+        ("same", True),
+        ("endless", True),
+    ]
+
+
 def test_claims_that_as_few_runs_could_overturn_as_the_last_shown_are_counted() -> None:
     names = {"one": 27, "two": 27, "three": 28, "four": 28, "five": 28, "six": 29}
     shown, as_few = least_certain(report(*(claim(n, "supported", prediction(truths(k, 32))) for n, k in names.items())))
