@@ -14,7 +14,7 @@ from claimcheck.engine import acceleration, networks, noise, torch_private, tree
 from claimcheck.engine import train as training
 from claimcheck.engine.acceleration import pays
 from claimcheck.engine.memory import Footprint
-from claimcheck.engine.train import classification, train
+from claimcheck.engine.train import classification, cross_entropy, train
 
 SMALL = Footprint(saved=20_000, parameters=2_700, batch=4_000, operations=25)
 DEEP = Footprint(saved=500_000, parameters=260_000, batch=4_000, operations=4_000)
@@ -142,6 +142,25 @@ def test_an_update_that_overflows_is_marked_before_it_is_measured(runs_of, conte
     )
     assert list(trained.diverged_at) == [-1, 1]
     assert list(trained.records["status"]) == ["ok", "diverged"]
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("faulty", [{"pull": [1.0, 0.0]}, {"shift": [0.0, float("inf")]}])
+def test_a_gradient_or_a_loss_alone_that_is_not_finite_is_a_divergence(
+    runs_of, context, series, monkeypatch, faulty, recorded
+) -> None:
+    """The root's slope at zero is infinite where the loss is not; a constant has no gradient, whatever its size."""
+
+    def loss(predict, batch, hyper):
+        root = (hyper["pull"] * predict(batch["x"])).square().sum().sqrt()
+        return cross_entropy(predict, batch, hyper) + root + hyper["shift"]
+
+    if recorded:
+        monkeypatch.setattr(acceleration, "captured", lambda body: body)
+        monkeypatch.setattr(training, "choose", lambda parts, *_: acceleration.Recorded(parts, context.log, None))
+    runs = runs_of([0, 1], **{"pull": [1.0, 1.0], "shift": [0.0, 0.0], **faulty})
+    trained = train(runs, context, network=network, data=series(), steps=2, loss=loss, hyper={"learning_rate": 0.01})
+    assert list(trained.diverged_at) == [-1, 1]
 
 
 def test_progress_is_the_share_that_is_done(runs_of, context, series) -> None:

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from claimcheck.errors import ClaimcheckError
 from claimcheck.figures import style
 
 RECORDS = pd.DataFrame({"arm": list("aabb"), "seed": [1, 2] * 2, "step": [1, 1, 8, 8], "x": [0.0, 2.0, 1.0, 3.0]})
@@ -28,6 +29,30 @@ def test_curves_that_are_not_joined_have_intervals_and_no_line_or_band():
     drawn = [[low, high] for (_, low), (_, high) in ends.get_segments()]
     assert drawn == [pytest.approx([low, high]) for low, high in zip(table["low"], table["high"], strict=True)]
     assert list(axis.collections) == [ends]
+
+
+@pytest.mark.parametrize("horizontal", [False, True])
+def test_panels_that_share_an_axis_of_categories_have_the_same_ones_or_are_refused(horizontal):
+    def draw(levels, **shared):
+        _, panels = style.figure(1, 2, **shared)
+        for panel, names, there in zip(panels, levels, ("ab", "b"), strict=True):
+            rows = RECORDS[RECORDS["arm"].isin(list(there))]
+            style.points(panel, rows, x="arm", y="x", levels=list(names), horizontal=horizontal)
+        marks = [[bar.lines[0].get_xydata()[0] for bar in panel.containers] for panel in panels]
+        return [[int(each[int(horizontal)]) for each in own] for own in marks]
+
+    shared = {"sharey" if horizontal else "sharex": True}
+    assert draw(["ab", "ab"], **shared) == [[0, 1], [1]], "a row is left empty where a panel has no runs"
+    assert draw(["ab", "b"]) == [[0, 1], [0]]
+    with pytest.raises(ClaimcheckError, match="other categories already.*found 'b beside a, b'; give every panel"):
+        draw(["ab", "b"], **shared)
+
+
+def test_two_series_may_share_a_row_of_categories():
+    axis = style.axis()
+    for aside in (-0.1, 0.1):
+        style.points(axis, RECORDS, x="arm", y="x", aside=aside)
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b"]
 
 
 def test_a_threshold_stands_below_the_data_and_in_the_legend():

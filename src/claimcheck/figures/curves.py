@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, Ticker
 from matplotlib.ticker import MaxNLocator
 
+from claimcheck.errors import ClaimcheckError
 from claimcheck.figures.averages import summary
 from claimcheck.figures.axes import tell_left_out
 from claimcheck.figures.look import looks as looks_of
@@ -125,6 +127,7 @@ def points(
     records = _bounded(records, y, lost, cut)
     table = _multiplied(summary(records, x, y, average=average), times).set_index(x)
     places = list(levels or labels or sorted(records[x].unique()))
+    _share_categories(axis.yaxis if horizontal else axis.xaxis, places)
     look = looks or looks_of([*(labels or []), *places])
     for place, level in zip(np.arange(len(places)) + aside, places):
         values = times * records[records[x] == level].groupby("seed")[y].mean().to_numpy(dtype=float)
@@ -175,6 +178,20 @@ def _whole_ticks(axis: Axis, values: pd.Series) -> None:
     ticks = axis.get_major_locator()
     if isinstance(ticks, MaxNLocator) and bool((values.astype(float) % 1 == 0).all()):
         ticks.set_params(integer=True)
+
+
+_CATEGORIES: WeakKeyDictionary[Ticker, list[Hashable]] = WeakKeyDictionary()
+"""What is drawn where on an axis; panels that share an axis share its ticker."""
+
+
+def _share_categories(axis: Axis, levels: list[Hashable]) -> None:
+    """Refuse other categories than the axis has: the names of the last would stand beside the marks of the first."""
+    if (there := _CATEGORIES.setdefault(axis.major, levels)) != levels:
+        raise ClaimcheckError(
+            "an axis has other categories already, perhaps in a panel that shares it",
+            found=f"{', '.join(map(str, levels))} beside {', '.join(map(str, there))}",
+            hint="give every panel the same `levels`, or do not share the axis",
+        )
 
 
 def _category_axis(axis: Axes, names: Sequence[str], horizontal: bool) -> None:
