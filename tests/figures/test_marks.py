@@ -44,7 +44,7 @@ def test_panels_that_share_an_axis_of_categories_have_the_same_ones_or_are_refus
     shared = {"sharey" if horizontal else "sharex": True}
     assert draw(["ab", "ab"], **shared) == [[0, 1], [1]], "a row is left empty where a panel has no runs"
     assert draw(["ab", "b"]) == [[0, 1], [0]]
-    with pytest.raises(ClaimcheckError, match="other categories already.*found 'b beside a, b'; give every panel"):
+    with pytest.raises(ClaimcheckError, match=r"other categories already.*found 'b beside a, b'; give every panel"):
         draw(["ab", "b"], **shared)
 
 
