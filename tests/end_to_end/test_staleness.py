@@ -83,38 +83,55 @@ def test_a_dry_run_writes_no_file(project, fresh):
     assert {path.name for path in fresh.folder.iterdir()} <= {"studies", ".snakemake"}
 
 
+RESULTS = "verdicts or figures of walk changed"
 EDITS = {
     "function of a part": (
         ("walk/runs.py", "distances.append(abs(", "distances.append(1.0 * abs("),
         again("walk", "run", "judge", "plot"),
         ["part aimed: would run: runs.py (run_aimed and what it reaches) changed"],
+        RESULTS,
     ),
     "design": (
         ("walk/study.yaml", "smoke: {seeds: 14, walks: {steps: 200}}", "smoke: {seeds: 14, walks: {steps: 201}}"),
         again("walk", "run", "judge", "plot"),
         ["part walks: would run: design changed"],
+        f"{RESULTS}; walk/study.yaml changed",
     ),
     "statistic": (
         ("walk/statistics.py", '.set_index("seed")["end"]', '.set_index("seed").end'),
         again("walk", "judge"),
         ["judge: would run: statistics.py changed"],
+        RESULTS,
     ),
     "region": (
         ("walk/study.yaml", "region: [-4, 4]", "region: [-5, 5]"),
         again("walk", "judge"),
         ["judge: would run: claims changed"],
+        f"{RESULTS}; walk/study.yaml changed",
     ),
     "figure": (
         ("walk/figures.py", 'xlabel="drift"', 'xlabel="drift of the walk"'),
         again("walk", "plot"),
         ["plot: would run: figures.py changed"],
+        RESULTS,
     ),
-    "caption": (("walk/study.yaml", "caption: Ends of walks.", "caption: Where walks end."), REPORT, []),
-    "notes": (("walk/notes.md", "The spread was", "The measured spread was"), REPORT, []),
-    "another scale": (("walk/study.yaml", "quick: {seeds: 16}", "quick: {seeds: 17}"), REPORT, []),
+    "caption": (
+        ("walk/study.yaml", "caption: Ends of walks.", "caption: Where walks end."),
+        REPORT,
+        [],
+        "walk/study.yaml changed",
+    ),
+    "notes": (("walk/notes.md", "The spread was", "The measured spread was"), REPORT, [], "walk/notes.md changed"),
+    "another scale": (
+        ("walk/study.yaml", "quick: {seeds: 16}", "quick: {seeds: 17}"),
+        REPORT,
+        [],
+        "walk/study.yaml changed",
+    ),
     "comment": (
         ("walk/runs.py", "    steps, distances", "    # how long, how near\n    steps, distances"),
         set(),
+        None,
         None,
     ),
 }
@@ -122,13 +139,13 @@ EDITS = {
 
 @pytest.mark.parametrize("what", EDITS)
 def test_an_edit_makes_again_what_it_reaches_and_why_names_it(project, what):
-    (name, old, new), expected, reasons = EDITS[what]
+    (name, old, new), expected, reasons, written = EDITS[what]
     edit(project.studies / name, old, new)
     assert project.planned() == expected
     said = why(project, "walk")
     named = [line for line in said if "would run" in line and "made again" not in line]
     assert named == (reasons or [])
-    assert ("report: would be written again" in said) == (reasons is not None)
+    assert said[-1] == ("report: up to date" if written is None else f"report: would be written again: {written}")
     assert all("up to date" in line for line in why(project, "coin")[:-1]), "the other study stays as it is"
 
 

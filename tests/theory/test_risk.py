@@ -113,3 +113,23 @@ def test_decomposition_closes_for_a_learner_made_by_hand():
     assert found["variance"] == pytest.approx(0.12, rel=0.03)
     total = found["squared_bias"] + found["variance"] + found["noise"]
     assert found["error"] == pytest.approx(total, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("p", "excess", "left"),
+    [(20, 0.5 * 20 / 29, 0.5 * (1 - 20 / 50)), (80, 1 - 50 / 80 + 0.5 * 50 / 29, 0.0)],
+)
+def test_simulated_least_squares_have_the_risk_and_the_train_error_of_their_size(p, excess, left):
+    """n = 50, signal 1, noise 1/2: in expectation noise p / (n - p - 1) below the threshold, with noise (1 - p / n) left
+    of the noise; above it the signal not seen and noise n / (p - n - 1), and nothing left."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape):
+        return torch.randn(shape, dtype=torch.float64, generator=generator)
+
+    problem = risk.Problem(signal=1.0, noise=0.5)
+    found = [problem.measured(normal(50, 100), p, normal(100, 400), normal(50, 400)) for _ in range(40)]
+    plain, ridged = (np.mean([each[ridge] for each in found], axis=0) for ridge in (False, True))
+    assert plain == pytest.approx([excess, left], rel=0.05, abs=1e-9)
+    assert ridged[0] < plain[0], "the best penalty helps the test"
+    assert ridged[1] > plain[1], "and costs the fit"

@@ -50,14 +50,12 @@ def list_studies(studies_dir: Path) -> None:
 @takes(*CHOICE, "results_dir", "reports_dir", "studies_dir")
 def why(study: StudyName, **options: object) -> None:
     """Say what of a study would be made again, and because of what."""
-    from claimcheck.results.reasons import explain
+    from claimcheck.results.reasons import explain, explain_report
     from claimcheck.results.state import Collection
-    from claimcheck.results.view import shown_in_report
 
     for line in explain(results_of(study, **options)):
         print(line)
-    written = shown_in_report(Collection(config_of(**options), all_results(**options)))
-    print("report: up to date" if written else "report: would be written again")
+    print(explain_report(Collection(config_of(**options), all_results(**options))))
 
 
 @app.command()

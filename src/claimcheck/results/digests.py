@@ -152,9 +152,9 @@ def report_ingredients(studies_dir: Path, results: Mapping[str, Any], folders: S
         if path.is_file()
     }
     return {
-        "results": hash_of(dict(results)),
-        "folders": hash_of([folder.as_posix() for folder in folders]),
-        "texts": hash_of(files),
+        **{f"verdicts or figures of {name}": hash_of(value) for name, value in sorted(results.items())},
+        "the folder of results or of reports": hash_of([folder.as_posix() for folder in folders]),
+        **files,
         **{f"claimcheck.{name}": each for name, each in modules.items()},
         **_versions({*packages, "pypandoc_binary", "typst"}),
     }

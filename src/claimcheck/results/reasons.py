@@ -9,10 +9,14 @@ from claimcheck.errors import ClaimcheckError
 from claimcheck.results import digests
 from claimcheck.results.provenance import read_provenance
 from claimcheck.results.seals import FIGURES, read_sealed
-from claimcheck.results.state import PartFiles, Results
+from claimcheck.results.state import Collection, PartFiles, Results
+from claimcheck.results.view import shown_in_report
 
 DONE = ": done"
 """How the pipeline ends the log of a step that did its work, after the step's name."""
+
+
+_NONE = "there {} of these sources"
 
 
 def explain(results: Results) -> list[str]:
@@ -27,9 +31,9 @@ def explain(results: Results) -> list[str]:
     retrained = any(line.startswith("part ") and "would run" in line for line in lines)
     lines.append(_step("assemble", results.has_records(), retrained, "there are no records of these parts"))
     remade = retrained or not results.has_records()
-    judged = _why_not(results.view / "controls.json", results.verdicts_ingredients, "verdicts")
+    judged = _why_not(results.view / "controls.json", results.verdicts_ingredients, _NONE.format("are no verdicts"))
     lines.append(_step("judge", results.judged(), remade, judged))
-    drawn = _why_not(results.view / "figures" / FIGURES, results.figures_ingredients, "figures")
+    drawn = _why_not(results.view / "figures" / FIGURES, results.figures_ingredients, _NONE.format("are no figures"))
     lines.append(_step("plot", results.drawn(), remade, drawn))
     return lines
 
@@ -57,14 +61,24 @@ def _ingredients_of_last(results: Results, name: str) -> Mapping[str, str] | Non
     return part.ingredients if part else None
 
 
-def _why_not(published: Path, now: Mapping[str, str], what: str) -> str:
-    """What changed since the view's verdicts or figures were made, or that there are none."""
+def explain_report(collection: Collection) -> str:
+    """A sentence: whether the published report is of these results, or because of what it would be written again."""
+    if shown_in_report(collection):
+        return "report: up to date"
+    reason = _NONE.format("is none")
+    for receipt in collection.config.reports.glob(".view-*"):
+        reason = _why_not(receipt, collection.report_ingredients, reason)
+    return f"report: would be written again: {reason}"
+
+
+def _why_not(published: Path, now: Mapping[str, str], none: str) -> str:
+    """What changed since the view's verdicts, figures or report were made, or `none`."""
     try:
         kept = read_sealed(published, "").get("ingredients")
     except ClaimcheckError:
         kept = None
     changed = digests.differences(kept, now) if isinstance(kept, dict) else []
-    return "; ".join(changed) or f"there are no {what} of these sources"
+    return "; ".join(changed) or none
 
 
 def _step(step: str, there: bool, upstream: bool, reason: str) -> str:

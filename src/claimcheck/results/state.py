@@ -274,11 +274,8 @@ class Results:
     def _check_noted(self, name: str, path: Path) -> None:
         """Refuse a file that is not the one of which the provenance notes the checksum under `name`."""
         if self.read_provenance().files.get(name) != sha256(path):
-            raise ClaimcheckError(
-                "was cut off or changed after it was written",
-                where=path,
-                hint=f"make it again: {self.remedy('run')}",
-            )
+            hint = f"make it again: {self.remedy('run')}"
+            raise ClaimcheckError("was cut off or changed after it was written", where=path, hint=hint)
 
     def read_verdicts(self) -> list[dict]:
         """The verdicts, checked.
@@ -302,9 +299,8 @@ class Results:
 
     def _check_made_from(self, how: str, checksum: str | None, path: Path, step: str) -> None:
         if self._of_others(checksum):
-            raise ClaimcheckError(
-                f"{how} from other records than are there now", where=path, hint=f"make it again: {self.remedy(step)}"
-            )
+            hint = f"make it again: {self.remedy(step)}"
+            raise ClaimcheckError(f"{how} from other records than are there now", where=path, hint=hint)
 
 
 def first_seed_of(study: Study, config: Config) -> int:
@@ -357,7 +353,7 @@ class Collection:
     """The studies' results that one report shows, and the files made of all of them.
 
     Attributes:
-        results: by study; of others the report says that they are no part of it.
+        results: by study; others are no part of the report, which says so.
         lacking: studies of which it says how far they are, because they are not judged and drawn yet.
         into: the folder of all results that people read, where it is not the one that the store is in.
     """
@@ -368,12 +364,17 @@ class Collection:
     into: Path | None = None
 
     @cached_property
-    def report_digest(self) -> str:
-        """Digest of the report."""
+    def report_ingredients(self) -> digests.Ingredients:
+        """What the report is made from."""
         shown: dict[str, Any] = {name: [one.verdicts_digest, one.figures_digest] for name, one in self.results.items()}
         shown |= dict.fromkeys(self.lacking, "not made")
         folders = self.config.readable(self.into), self.config.reports
-        return digests.digest(digests.report_ingredients(self.config.studies_dir, shown, folders))
+        return digests.report_ingredients(self.config.studies_dir, shown, folders)
+
+    @cached_property
+    def report_digest(self) -> str:
+        """Digest of the report."""
+        return digests.digest(self.report_ingredients)
 
     @property
     def report(self) -> Path:

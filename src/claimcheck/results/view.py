@@ -14,9 +14,9 @@ import shutil
 from pathlib import Path
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import make_folder, read_json, read_text, sha256, write_atomically, write_text
+from claimcheck.files import make_folder, read_json, read_text, sha256, write_atomically, write_json, write_text
 from claimcheck.results.commands import report_command
-from claimcheck.results.seals import FIGURES
+from claimcheck.results.seals import FIGURES, sealed
 from claimcheck.results.state import REPORT, SLIDES, STORE, Collection, Results
 
 NAMES = ("records.parquet", "tuning.parquet", "provenance.json", "verdicts.json", "controls.json")
@@ -134,7 +134,8 @@ def publish_report(collection: Collection, into: Path | None = None) -> list[Pat
     for target in stale:
         target.unlink(missing_ok=True)
     _note_slides(config.reports)
-    write_text(collection.receipt, "This folder shows the report of the digest in this file's name.\n")
+    says = "This folder shows the report of the digest in this file's name."
+    write_json(collection.receipt, sealed({"says": says, "ingredients": collection.report_ingredients}))
     return list(named.values())
 
 
