@@ -155,7 +155,7 @@ def plot_dead_law(records):
 
 
 def plot_fit(records):
-    """Training error by activation, a panel for each data set; the dashed line is what a fit is allowed."""
+    """Training error by activation, a panel for each data set; the dotted line is what a fit is allowed."""
     names = {**NAMES, "linear": "none"}
     for axis, _, rows in style.panels(records, "dataset", DATA, height=3.0, sharey=True):
         how = {"levels": list(names), "labels": names, "times": 100, "lost": 1.0, "horizontal": True}

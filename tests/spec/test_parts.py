@@ -133,3 +133,14 @@ def test_pilots_run_the_cells_that_tuning_keeps_and_no_arm_is_left_out():
     for wrong, said in (({"gain": 2.0}, "all cells of an arm"), ({"depth": 2}, "tune.only names")):
         with pytest.raises(ValueError, match=said):
             Part.model_validate({**BASE, "tune": {**tune, "only": wrong}})
+
+
+def test_a_copy_has_cells_of_its_own_and_nobody_changes_those_of_another():
+    whole = scaled("base", parts(), {})
+    for cell in whole.cells():
+        cell["norm"] = "layer"
+    assert [cell["norm"] for cell in whole.cells()] == ["none"] * 3 + ["batch"] * 3
+    fewer = whole.model_copy(update={"factors": {"gain": whole.factors["gain"]}})
+    assert fewer.cells() == [{"gain": 0.25}, {"gain": 1.0}, {"gain": 4.0}]
+    assert fewer.model_dump(exclude={"factors"}) == whole.model_dump(exclude={"factors"})
+    assert whole == scaled("base", parts(), {}), "what was counted out is no part of the design"
