@@ -157,7 +157,7 @@ def plot_dead_law(records):
 def plot_fit(records):
     """Training error by activation, a panel for each data set; the dotted line is what a fit is allowed."""
     names = {**NAMES, "linear": "none"}
-    for axis, _, rows in style.panels(records, "dataset", DATA, height=3.0, sharey=True):
+    for axis, _, rows in style.panels(records, "dataset", DATA, height=2.5, sharey=True):
         how = {"levels": list(names), "labels": names, "times": 100, "lost": 1.0, "horizontal": True}
         style.points(axis, rows, x="activation", y="train_error", **how)
         axis.axvline(1, color=style.GREY, linewidth=1, linestyle=":", label="one in a hundred")
