@@ -122,5 +122,6 @@ def test_the_studies_cite_by_key_and_every_entry_is_cited(find: Callable) -> Non
     listed = works.listed(gather(config, results), config.studies_dir)
     studies = [load_study(config.studies_dir, name) for name in study_names(config.studies_dir)]
     assert set(listed.keys) == set(references.keys(config.studies_dir))
+    assert listed.plain == (), "works in words, in another style than the rest of the list"
     assert len(listed.keys) > 40
     assert sum(bool(study.references) for study in studies) >= 8
