@@ -28,10 +28,10 @@ sections:
     title: Depth
     chapter: Basics
     claims:
-      - {id: noise-is-centred, study: coins, says: "Noise has mean zero, $E[\\epsilon] = 0$."}
+      - {id: noise-is-centred, study: coins, found_by: i.i.d. IID, says: "Noise has mean zero, $E[\\epsilon] = 0$."}
       - {id: noise-is-large, study: coins, says: Noise is large.}
       - {id: noise-decides, study: coins, says: Noise decides.}
-      - {id: a-matter-of-taste, says: Deep is beautiful., not_testable: "A judgement, no measurement decides it."}
+      - {id: a-matter-of-taste, says: Deep is beautiful., found_by: good-looking U-shaped, not_testable: "A judgement, no measurement decides it."}
   - id: width
     title: "Width # 2"
     chapter: Basics

@@ -124,6 +124,11 @@ def test_the_first_table_sorts_filters_and_goes_back(project: Path, tmp_path: Pa
       document.getElementById("filter-text").value = "BEAUTIFUL";
       document.getElementById("filter-text").dispatchEvent(new Event("input"));
       seen.searched = shown();
+      for (const term of ["u shaped", "iid", "I.I.D."]) {
+        document.getElementById("filter-text").value = term;
+        document.getElementById("filter-text").dispatchEvent(new Event("input"));
+        seen[term] = [shown(), claims().find((r) => !r.hidden)?.cells[0].innerText ?? ""];
+      }
       document.getElementById("filter-text").value = "mean-is-zero";
       document.getElementById("filter-text").dispatchEvent(new Event("input"));
       seen.behind = [shown(), document.querySelector(".tools:not(.predict) output").textContent];
@@ -138,6 +143,9 @@ def test_the_first_table_sorts_filters_and_goes_back(project: Path, tmp_path: Pa
     seen = ask(project / "reports/quick/report.html", script, tmp_path)
     assert seen["all"] == 11
     assert (seen["supported"], seen["searched"]) == (1, 1)
+    assert [seen[term][0] for term in ("u shaped", "iid", "I.I.D.")] == [1, 1, 1], "terms that are not shown"
+    assert seen["u shaped"][1].startswith("Deep is beautiful."), seen
+    assert "iid" not in seen["iid"][1].casefold(), seen
     assert seen["behind"] == [1, "1 of 11 claims, by what was tested of them"]
     assert seen["state"] == "ascending"
     assert seen["sorted"].startswith("<script>")

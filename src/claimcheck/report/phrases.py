@@ -124,6 +124,8 @@ def _listed(names: Sequence[str]) -> str:
 def outline_claim(claim: ClaimView) -> str:
     """A claim in the first table: a link to its card where there is one, and the reason where it cannot be tested."""
     says = text.inline(claim.says)
+    if claim.lecture and claim.lecture.found_by:
+        says = f'[{says}]{{found-by="{claim.lecture.found_by}"}}'
     if claim.study is not None:
         return f"[{says}](#{claim.anchor})"
     reason = claim.lecture.not_testable if claim.lecture else None

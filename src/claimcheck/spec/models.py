@@ -299,6 +299,7 @@ class LectureClaim(Model):
     says: Text
     study: Identifier | None = None
     not_testable: Text | None = None
+    found_by: Text | None = Field(None, pattern=r"^[\w .-]+$")  # more words for the report's search; shown nowhere
 
     @model_validator(mode="after")
     def _one_fate(self) -> LectureClaim:

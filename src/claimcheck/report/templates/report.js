@@ -19,7 +19,10 @@
     const card = (row) => document.getElementById(row.cells[0].querySelector("a")?.hash.slice(1) ?? "");
     for (const row of original) {
       if (row.classList.contains("section")) section = row;
-      else claims.push({ row, section, text: plain(`${row.textContent} ${section.textContent}`) });
+      else {
+        const unseen = row.querySelector("[data-found-by]")?.dataset.foundBy ?? "";
+        claims.push({ row, section, text: plain(`${row.textContent} ${section.textContent} ${unseen}`) });
+      }
     }
     const state = (row) => row.querySelector(".verdict").textContent.trim();
     const states = [...new Set(claims.map(({ row }) => state(row)))];
