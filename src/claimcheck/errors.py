@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_FOUND = 400  # characters of a value met where another was expected, such as a whole mapping for a number
+
 
 class ClaimcheckError(Exception):
     """Bad input or a broken result, told in one line.
@@ -29,7 +31,8 @@ class ClaimcheckError(Exception):
         self.what, self.where, self.found, self.expected, self.hint = what, where, found, expected, hint
         pieces = [f"{where}: {what}" if where is not None else what]
         if found is not None:
-            pieces.append(f"found {found!r}" if isinstance(found, str) else f"found {found}")
+            shown = " ".join((repr(found) if isinstance(found, str) else str(found)).split())
+            pieces.append(f"found {shown[:LONGEST_FOUND]}{' …' if len(shown) > LONGEST_FOUND else ''}")
         if expected is not None:
             pieces.append(f"expected {expected}")
         if hint:

@@ -12,6 +12,7 @@ OVERRIDES = {
     "a list for the tuning": ("aimed", {"tune": [1]}, [TUNED, "not a mapping", "[1]"]),
     "nothing for the tuning": ("aimed", {"tune": None}, [TUNED, "not a mapping"]),
     "a misspelt key of the tuning": ("aimed", {"tune": {"extnd": 1}}, [f"{TUNED}.extnd", "did you mean 'extend'"]),
+    "a number for a key of the tuning": ("aimed", {"tune": {1: 2}}, [TUNED, "1", "string"]),
     "a wrong grid": ("aimed", {"tune": {"values": 5}}, [f"{TUNED}.values", "5"]),
     "a level of the grid that is none": ("aimed", {"tune": {"values": [1.0, []]}}, [f"{TUNED}.values.1", "finite"]),
     "two goals": ("aimed", {"tune": {"maximise": "distance"}}, [TUNED, "exactly one of minimise and maximise"]),

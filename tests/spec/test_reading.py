@@ -98,6 +98,10 @@ FAULTS = {
         ["scales.smoke.tosses.bias", "list"],
     ),
     "negative seeds": (lambda raw: raw["scales"]["smoke"].update(seeds=-1), ["scales.smoke.seeds", "-1"]),
+    "a list for a number of seeds": (
+        lambda raw: raw["scales"]["smoke"].update(seeds=["seven"] * 1000),
+        ["scales.smoke.seeds", "'seven', 'seven'", " …"],
+    ),
     "seeds in words": (lambda raw: raw["scales"]["smoke"].update(seeds="many"), ["scales.smoke.seeds", "many"]),
     "no seeds on a data set": (
         lambda raw: raw["scales"]["smoke"]["tosses"].update(seeds={"digits": 0}),
@@ -165,6 +169,12 @@ FAULTS = {
     "no claims": (lambda raw: raw.update(claims=[]), ["claims"]),
     "empty title": (lambda raw: raw.update(title=" "), ["title", "empty"]),
     "control character": (lambda raw: raw.update(title="a\u0007b"), ["title", "control"]),
+    "a tuned factor that pandas takes for the table": (
+        lambda raw: raw["parts"]["tosses"].update(
+            tune={"factor": "self", "values": [1.0], "minimise": "heads", "seeds": 8}
+        ),
+        ["tosses.tune.factor", "self", "reserved"],
+    ),
     "reserved name": (lambda raw: raw["parts"]["tosses"]["factors"].update(seed={"values": [1]}), ["seed", "reserved"]),
     "kind": (lambda raw: raw["claims"][0]["predictions"][0].update(kind="mian"), ["kind", "main"]),
 }

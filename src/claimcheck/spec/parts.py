@@ -40,8 +40,9 @@ RESERVED = {
 }
 """Names that mean something else in a part or in its records."""
 
-TABLE = {"score", "diverged", "chosen", "at_edge", "failed"}
-"""Columns of the pilots' table, which hold beside it the tuned factor and those that make an arm."""
+TABLE = {"score", "diverged", "chosen", "at_edge", "failed", "self"}
+"""Columns of the pilots' table, which hold beside it the tuned factor and those that make an arm; and a word that pandas
+takes for the table itself where a column is added by name."""
 
 DEFAULT_SEEDS = 16
 

@@ -136,7 +136,7 @@ def _retuned(tune: Tune | None, said: Mapping[str, Any]) -> Tune:
     if {"seeds", "units"} <= set(said):
         raise ValueError("tune.seeds and tune.units are two names of one number: give one of them")
     renamed = {"seeds" if key == "units" else key: value for key, value in said.items()}
-    return Tune(**{**(tune.model_dump() if tune else {}), **renamed})
+    return Tune.model_validate({**(tune.model_dump() if tune else {}), **renamed})
 
 
 _REPLACED = ("describes", "index", "needs_gpu", "needs_compiler", "timing")
