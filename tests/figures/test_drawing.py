@@ -76,6 +76,34 @@ def test_the_band_of_fractional_shares_holds_that_of_the_rounded_counts() -> Non
     assert wide[0] < low < 0.5 < high < wide[1]
 
 
+@pytest.mark.parametrize(("n", "ends"), [(10, (2, 9)), (15, (4, 12)), (20, (6, 15)), (30, (10, 21)), (50, (18, 33))])
+def test_the_band_of_a_median_lies_between_the_tabled_order_statistics(n: int, ends: tuple[int, int]) -> None:
+    numbers = pd.DataFrame({"seed": range(n), "x": 1, "y": np.random.default_rng(0).permutation(n) + 1.0})
+    row = summary(numbers, "x", "y", average="median").iloc[0]
+    assert (row["low"], row["high"]) == ends, "of n ordered numbers; the tables of the sign test"
+    assert row["centre"] == (n + 1) / 2
+
+
+def test_five_numbers_have_no_band_of_a_median_and_six_have_their_ends() -> None:
+    rows = {n: pd.DataFrame({"seed": range(n), "x": 1, "y": np.arange(n) ** 2.0}) for n in (5, 6)}
+    bands = {n: summary(each, "x", "y", average="median").iloc[0] for n, each in rows.items()}
+    assert np.isnan([bands[5]["low"], bands[5]["high"]]).all(), "all five lie on one side in 1 of 16 cases"
+    assert (bands[6]["low"], bands[6]["high"]) == (0, 25)
+
+
+@pytest.mark.parametrize("across", ["x", "y"])
+def test_a_region_moves_no_end_of_the_axis(across: str) -> None:
+    _, axis = style.figure()
+    axis.plot([1, 2], [1, 2])
+    before = axis.get_xlim(), axis.get_ylim()
+    style.region(axis, 0.0, 9.0, across=across)
+    style.region(axis, None, 1.5, across=across)
+    assert (axis.get_xlim(), axis.get_ylim()) == before
+    boxes = [patch.get_extents().transformed(axis.transData.inverted()) for patch in axis.patches]
+    ends = [(box.x0, box.x1) if across == "x" else (box.y0, box.y1) for box in boxes]
+    assert ends == [pytest.approx((0.0, 9.0)), pytest.approx((before[across == "y"][0], 1.5))]
+
+
 def test_averages_are_multiplied_and_the_band_with_them(records) -> None:
     _, axis = style.figure()
     how = {"x": "step", "y": "x", "by": "arm", "looks": style.looks("ab")}
