@@ -31,6 +31,14 @@ def test_curves_that_are_not_joined_have_intervals_and_no_line_or_band():
     assert list(axis.collections) == [ends]
 
 
+@pytest.mark.parametrize(("steps", "whole"), [([1, 2], True), ([1.0, 1.5], False), ([0.5, 1.5], False)])
+def test_what_is_counted_has_ticks_at_whole_numbers_alone(steps, whole):
+    axis = style.axis()
+    style.curves(axis, RECORDS.assign(step=[steps[0]] * 2 + [steps[1]] * 2), x="step", y="x")
+    axis.figure.canvas.draw()
+    assert all(tick % 1 == 0 for tick in axis.get_xticks()) is whole, axis.get_xticks()
+
+
 @pytest.mark.parametrize("horizontal", [False, True])
 def test_panels_that_share_an_axis_of_categories_have_the_same_ones_or_are_refused(horizontal):
     def draw(levels, **shared):
