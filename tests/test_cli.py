@@ -329,8 +329,9 @@ def test_power_runs_pilots_of_its_own_and_judges_nothing(command, tmp_path):
     assert pd.read_parquet(part)["seed"].min() == 20_000
 
 
-def test_doctor_tells_a_broken_study(command, studies):
-    (studies / "walk" / "runs.py").write_text("def run(:")
+@pytest.mark.parametrize("file", ["runs.py", "formats.py"])
+def test_doctor_tells_a_broken_study(command, studies, file):
+    (studies / "walk" / file).write_text("def run(:")
     status, output, _ = command("doctor")
     assert status == 1
     assert re.search(r"study walk +broken .*not valid Python", output)

@@ -153,6 +153,14 @@ def test_a_wrong_study_is_one_clear_line(fresh, fault):
     refused(fresh, expected)
 
 
+def test_a_module_of_a_study_that_is_not_python_is_one_clear_line(fresh):
+    runs, own = fresh.studies / "coin/runs.py", fresh.studies / "coin/pauses.py"
+    edit(runs, "import pandas as pd", "import pandas as pd\n\nfrom . import pauses")
+    edit(runs, "context.settings.seconds", "context.settings.seconds * pauses.TIMES")
+    own.write_text("TIMES = (1\n")
+    refused(fresh, ["coin/pauses.py", "not valid Python in line 1"])
+
+
 def test_a_study_without_its_runs_is_one_clear_line(fresh):
     (fresh.studies / "coin/runs.py").unlink()
     refused(fresh, ["coin/runs.py", "no function run_tosses"])

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from claimcheck.errors import ClaimcheckError
 from claimcheck.results import sources
 
 CODE = '''
@@ -123,6 +124,24 @@ def test_another_module_of_the_study_counts_as_far_as_it_is_reached(folder):
     assert reached(folder, "rounded")["formats.py"] != before["formats.py"]
     assert reached(folder, "rounded")["runs.py"] == before["runs.py"]
     assert "formats.py" not in reached(folder, "judged")
+
+
+NOT_PYTHON = {
+    "a slip": (b"def width(count:\n    return count\n", r" in line 1 \("),
+    "an indent, further down": (b"FORMATS = 1\n\n  WIDTHS = 2\n", r" in line 3 \("),
+    "another encoding": (b'FORMATS = "\xff"\n', r" in line 1 \(.*utf-8"),
+    "a null byte": (b"FORMATS = 1\x00\n", r".* null bytes"),
+}
+
+
+@pytest.mark.parametrize("what", NOT_PYTHON)
+def test_a_reached_module_that_is_not_python_is_told_in_one_line(folder, what):
+    content, said = NOT_PYTHON[what]
+    (folder / "formats.py").write_bytes(content)
+    with pytest.raises(ClaimcheckError, match=rf"formats\.py: is not valid Python{said}") as caught:
+        reached(folder, "rounded")
+    assert "\n" not in str(caught.value)
+    assert reached(folder, "judged"), "what does not reach it is told nothing"
 
 
 def test_a_module_imported_whole_counts_whole(folder):

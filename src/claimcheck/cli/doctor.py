@@ -127,10 +127,17 @@ def _studies(studies_dir: Path) -> list[Check]:
 
 
 def _faults(study: Study) -> list[str]:
-    """What of a study cannot be judged: too few units at a scale that decides, or not what was registered."""
+    """What of a study cannot be judged: too few units at a scale that decides, or not what was registered.
+
+    Raises:
+        ClaimcheckError: a file of its folder is not Python.
+    """
     from claimcheck.judging.power import undecidable
     from claimcheck.results.digests import registration_digest
+    from claimcheck.spec.modules import syntax_tree
 
+    for path in sorted(study.folder.glob("**/*.py")):
+        syntax_tree(path.read_bytes(), path)
     found = []
     for scale in [scale for scale in ("quick", "full") if scale in study.scales]:
         remark = "give its part more, or say why it is kept: undecidable"

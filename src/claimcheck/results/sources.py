@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from claimcheck.spec.modules import syntax_tree
+
 PACKAGE = Path(__file__).parents[1]
 
 WITHOUT_EFFECT = frozenset(
@@ -113,7 +115,7 @@ def _statements(path: Path, roots: frozenset[str]) -> tuple[ast.stmt, ...]:
 
 @lru_cache(maxsize=512)
 def _tree(path: Path, content: bytes) -> ast.Module:
-    tree = ast.parse(content, filename=str(path))
+    tree = syntax_tree(content, path)
     for node in _statements_in(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             node.body = [inner for inner in node.body if not _is_docstring(inner)] or [ast.Pass()]

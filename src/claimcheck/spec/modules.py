@@ -91,14 +91,26 @@ def defined_names(folder: Path, name: str) -> set[str]:
     return _names_in(path.read_bytes(), path) if path.is_file() else set()
 
 
+@lru_cache(maxsize=512)
+def syntax_tree(code: bytes, path: Path) -> ast.Module:
+    """The syntax tree of a file's content, read once; in bytes, since a byte-order mark and a line that names the encoding
+    count, as for Python itself.
+
+    Raises:
+        ClaimcheckError: it is not Python.
+    """
+    try:
+        return ast.parse(code, filename=str(path))
+    except SyntaxError as error:
+        place = f" in line {error.lineno}" if error.lineno else ""
+        raise ClaimcheckError(f"is not valid Python{place} ({error.msg})", where=path) from None
+    except ValueError as error:
+        raise ClaimcheckError(f"is not valid Python ({error})", where=path) from None
+
+
 @lru_cache(maxsize=64)
 def _names_in(code: bytes, path: Path) -> set[str]:
-    try:
-        tree = ast.parse(
-            code
-        )  # bytes: a byte-order mark and a line that names the encoding count, as for Python itself
-    except (SyntaxError, ValueError) as error:
-        raise ClaimcheckError(f"is not valid Python ({error})", where=path) from None
+    tree = syntax_tree(code, path)
     names: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
