@@ -118,9 +118,7 @@ def _path(data: str) -> str:
         said = "" if command == last and command != "m" else command
         for step in steps:
             number = _written(step)
-            said += (
-                number if (said == "" and number[0] == "-") or said[-1:].isalpha() or number[0] == "-" else f" {number}"
-            )
+            said += number if said[-1:].isalpha() or number[0] == "-" else f" {number}"
         written, last = written + said, command
         x, y = points[-1]
     return written
