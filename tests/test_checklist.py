@@ -212,6 +212,8 @@ def all_zero(model):
         (small, lambda z, y: F.cross_entropy(z, y, reduction="none"), ("no scalar", "loss")),
         (small, lambda z, y: (z.argmax(-1) - y).float().mean(), ("does not depend", "loss")),
         (small, lambda z, y: F.cross_entropy(z, y + 1), ("model or loss fails", "IndexError")),
+        (small, lambda z, y: F.cross_entropy(z, y).item(), ("model or loss fails", "TypeError")),
+        (small, lambda z, y: print(end=""), ("model or loss fails", "TypeError")),
         (small, lambda z, y: F.cross_entropy(z, y) / 0, ("loss is not finite", "loss")),
         (small, lambda z, y: (z - z.detach()).square().sum().sqrt(), ("gradient is not finite", "0.weight")),
         (lambda: Partly([small(), nn.Linear(2, 2)]), F.cross_entropy, ("no gradient reaches", "parts.1.weight")),

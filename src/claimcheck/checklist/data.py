@@ -6,6 +6,7 @@ The first is on the lecture's list; duplicates and order of labels are not.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -33,11 +34,17 @@ def data(inputs: Any, targets: Any = None) -> list[Finding]:
     Integer inputs (tokens) are looked through for negative numbers only.
     """
     found = []
-    for name, values in tensors_of(inputs, "inputs"):
+    for name, values in _real_tensors(inputs, "inputs"):
         found += _floating(name, values, scale=True) if values.is_floating_point() else _tokens(name, values)
-    for name, values in tensors_of(targets, "targets"):
+    for name, values in _real_tensors(targets, "targets"):
         found += _floating(name, values, scale=False) if values.is_floating_point() else []
     return found
+
+
+def _real_tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """As `tensors_of`, a complex one as its real and imaginary parts."""
+    for where, tensor in tensors_of(value, name):
+        yield where, torch.view_as_real(tensor.detach().resolve_conj()) if tensor.is_complex() else tensor
 
 
 def _floating(name: str, values: Tensor, *, scale: bool) -> list[Finding]:

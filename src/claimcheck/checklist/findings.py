@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -56,7 +57,11 @@ def own_copy(model: nn.Module) -> nn.Module:
 
 
 def loss_of(model: nn.Module, batch: Batch, loss: Loss) -> Tensor:
-    """The loss of a model on a batch."""
+    """The loss of a model on a batch.
+
+    Raises:
+        TypeError: the loss is no tensor.
+    """
     inputs, targets = batch
     if isinstance(inputs, Tensor):
         outputs = model(inputs)
@@ -64,7 +69,15 @@ def loss_of(model: nn.Module, batch: Batch, loss: Loss) -> Tensor:
         outputs = model(**inputs)
     else:
         outputs = model(*inputs)
-    return loss(outputs, targets)
+    value = loss(outputs, targets)
+    if not isinstance(value, Tensor):
+        raise TypeError(f"the loss is of type {type(value).__name__}, not a tensor: leave out float and .item")
+    return value
+
+
+def dense(gradient: Tensor) -> Tensor:
+    """A gradient with every element of it, also where an embedding keeps those of its rows alone (``sparse=True``)."""
+    return gradient.detach() if gradient.layout == torch.strided else gradient.detach().to_dense()
 
 
 def tensors_of(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from claimcheck.checklist.findings import Batch, Finding, Loss, loss_of, names_of, own_copy
+from claimcheck.checklist.findings import Batch, Finding, Loss, dense, loss_of, names_of, own_copy
 
 
 def gradient(model: nn.Module, batch: Batch, loss: Loss) -> list[Finding]:
@@ -55,7 +55,7 @@ def _backward(model: nn.Module, batch: Batch, loss: Loss) -> tuple[list[Finding]
                 "and layers that are never called",
             )
         ], []  # fmt: skip
-    sizes = torch.stack([each.grad.detach().abs().amax() for _, each in wanted if each.numel()]).tolist()
+    sizes = torch.stack([dense(each.grad).abs().amax() for _, each in wanted if each.numel()]).tolist()
     names = [name for name, each in wanted if each.numel()]
     bad = [name for name, size in zip(names, sizes) if not size < float("inf")]
     if bad:
@@ -68,10 +68,10 @@ def _backward(model: nn.Module, batch: Batch, loss: Loss) -> tuple[list[Finding]
     return [], [name for name, size in zip(names, sizes) if size == 0]
 
 
-def _fault_of(value: object) -> Finding | None:
+def _fault_of(value: Tensor) -> Finding | None:
     """What is wrong with the loss itself."""
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        seen = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+    if value.numel() != 1:
+        seen = f"shape {tuple(value.shape)}"
         return Finding("gradient", "the loss is no scalar", "loss", seen, "one number", "take its mean over examples")
     if not value.requires_grad:
         return Finding(
@@ -98,7 +98,7 @@ def _not_run(what: str, error: Exception) -> Finding:
 def _small_step(model: nn.Module) -> None:
     """Move every parameter against its gradient, by a hundredth of a unit in all."""
     own = [each for each in model.parameters() if each.grad is not None]
-    norm = torch.stack([each.grad.norm() for each in own]).norm()
+    norm = torch.stack([dense(each.grad).norm() for each in own]).norm()
     if float(norm) > 0:
         for each in own:
-            each.sub_(each.grad * (1e-2 / norm))
+            each.sub_(dense(each.grad) * (1e-2 / norm))

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from claimcheck.checklist.findings import Batch, Finding, Loss, loss_of, own_copy, tensors_of
+from claimcheck.checklist.findings import Batch, Finding, Loss, dense, loss_of, own_copy, tensors_of
 
 
 def trace(model: nn.Module, batch: Batch, loss: Loss) -> Finding | None:
@@ -23,6 +24,8 @@ def trace(model: nn.Module, batch: Batch, loss: Loss) -> Finding | None:
     ``SqrtBackward0``), `where` the module that called it, or that its forward operation ran in.
     """
     model = own_copy(model)
+    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        loss_of(model, batch, loss)  # which gives these layers their shapes
     given = [*tensors_of(batch[0], "inputs"), *tensors_of(batch[1], "targets")]
     for name, values in [*given, *model.named_parameters(), *model.named_buffers()]:
         if values.is_floating_point() and not _finite(values):
@@ -160,7 +163,7 @@ def _all_finite(tensors: Any) -> bool:
 
 
 def _finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor.detach()).all())
+    return bool(torch.isfinite(dense(tensor)).all())
 
 
 def _name_of(function: Any) -> str:

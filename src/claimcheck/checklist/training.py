@@ -8,7 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from claimcheck.checklist.findings import Batch, Finding, Loss, OptimizerOf, adam, first_examples, loss_of, own_copy
+from claimcheck.checklist.findings import (
+    Batch,
+    Finding,
+    Loss,
+    OptimizerOf,
+    adam,
+    dense,
+    first_examples,
+    loss_of,
+    own_copy,
+)
 
 EXAMPLES = 16
 STEPS = 100
@@ -161,7 +171,7 @@ def early_norms(model: nn.Module, batch: Batch, loss: Loss, optimizer: Optimizer
         value = loss_of(model, batch, loss)
         losses.append(float(value.detach()))
         _update(optimizer, value)
-        own = [each.grad.detach().norm() for each in model.parameters() if each.grad is not None]
+        own = [dense(each.grad).norm() for each in model.parameters() if each.grad is not None]
         norms.append(float(torch.stack(own).norm()) if own else 0.0)
         if not math.isfinite(norms[-1]):
             break
