@@ -40,6 +40,31 @@ def test_an_embedding_with_sparse_gradients_is_healthy_and_one_without_any_is_to
     assert (finding.what, finding.where) == ("the gradient is zero in every element", "0.weight")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_scripted_model_is_refused_and_left_alone():
+    model = nn.Sequential(torch.jit.script(nn.Linear(8, 3)))
+    findings = check(model, batch_of(), F.cross_entropy)
+    assert found(findings) == {"gradient", "overfit", "learning_rate", "gradient_norms"}
+    assert {finding.measured for finding in findings} == {
+        "a scripted model cannot be copied: give the one that it was made of"
+    }
+    assert [each.grad for each in model.parameters()] == [None, None]
+
+
+def test_a_compiled_model_is_copied_whole():
+    model = torch.compile(small(), backend="eager")
+    before = [each.detach().clone() for each in model.parameters()]
+    assert check(model, batch_of(), F.cross_entropy, checks=["gradient", "overfit"], steps=400) == []
+    assert all(map(torch.equal, before, model.parameters()))
+    assert [each.grad for each in model.parameters() if each.grad is not None] == []
+
+
+def test_a_loss_without_a_graph_is_traced_forwards():
+    x, y = batch_of()
+    assert trace(small(), (x, y), lambda z, y: F.cross_entropy(z.detach(), y)) is None
+    assert trace(small(), (x, y), lambda z, y: (z.detach() - z.detach()).log().sum()).what == "log"
+
+
 def test_lazy_layers_can_be_traced():
     model, (x, y) = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 4)), batch_of()
     assert trace(model, (x, y), F.cross_entropy) is None

@@ -50,7 +50,13 @@ def adam(model: nn.Module) -> Optimizer:
 
 
 def own_copy(model: nn.Module) -> nn.Module:
-    """A copy to train, without gradients; the model itself is never changed."""
+    """A copy to train, without gradients; the model itself is never changed.
+
+    Raises:
+        TypeError: a part of it was scripted, and so would be trained itself: its copy runs on its own parameters.
+    """
+    if any(isinstance(each, torch.jit.ScriptModule) for each in model.modules()):
+        raise TypeError("a scripted model cannot be copied: give the one that it was made of")
     made = copy.deepcopy(model)
     made.zero_grad(set_to_none=True)
     return made

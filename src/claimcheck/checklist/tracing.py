@@ -41,7 +41,7 @@ def trace(model: nn.Module, batch: Batch, loss: Loss) -> Finding | None:
     if not _finite(value):
         operation, module = watch.origin_of(value)
         return _finding(operation, module, "forwards", "keep its argument away from zero, or its size down")
-    return _backwards(model, value, watch.modules)
+    return _backwards(model, value, watch.modules) if value.requires_grad else None  # else there is no way back
 
 
 class _Place:
