@@ -53,7 +53,7 @@ def own_copy(model: nn.Module) -> nn.Module:
     """A copy to train, without gradients; the model itself is never changed.
 
     Raises:
-        TypeError: a part of it was scripted, and so would be trained itself: its copy runs on its own parameters.
+        TypeError: a part of it is scripted: the copy of such a part goes on using the original's parameters.
     """
     if any(isinstance(each, torch.jit.ScriptModule) for each in model.modules()):
         raise TypeError("a scripted model cannot be copied: give the one that it was made of")
