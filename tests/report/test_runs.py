@@ -199,24 +199,31 @@ def test_every_registration_of_every_study_is_listed(source: str, seen: ReportVi
 
 def test_a_run_that_came_to_other_verdicts_than_the_judged_one_says_so(seen: ReportView) -> None:
     planted = next(study for study in seen.studies if study.spec.name == "planted")
-    judged = dict(Counter(view.row["verdict"] for view in planted.predictions()))
+    each = {view.row["prediction"]: view.row["verdict"] for view in planted.predictions()}
+    judged = dict(Counter(each.values()))
 
-    def with_noted(verdicts: dict[str, int], **changes: object) -> ReportView:
-        entry = planted.spec.registrations[1].model_copy(update={"verdicts": verdicts, "machine": "a processor, AVX9"})
+    def with_noted(verdicts: dict[str, int], each: dict[str, str], **changes: object) -> ReportView:
+        noted = {"verdicts": verdicts, "predictions": each, "machine": "a processor, AVX9"}
+        entry = planted.spec.registrations[1].model_copy(update=noted)
         spec = planted.spec.model_copy(update={"registrations": [planted.spec.registrations[0], entry]})
         studies = [replace(each, spec=spec) if each is planted else each for each in seen.studies]
         return replace(seen, studies=tuple(studies), **changes)
 
     other = {**judged, "supported": judged["supported"] + 1, "inconclusive": judged["inconclusive"] - 1}
-    there = with_noted(other)
-    told = summary.other_verdicts(there)["planted"]
-    counts = [f"{judged[name]} {name} ({other[name]})" for name in ("inconclusive", "supported")]
-    assert told.startswith(f"{', '.join(counts)}. Judged on a processor, AVX9, this run was made on ")
-    assert torch.backends.cpu.get_cpu_capability() in told.partition("made on")[2]
-    for template in ("report.md.j2", "brief.md.j2"):
-        page = " ".join(build.markdown(template, build._names(there, Path("results"))).split())
-        assert "In 1 study this run of the registered seeds came to" in page
-    for quiet in (seen, with_noted(judged), with_noted(other, offset=1), with_noted(other, seeds=3)):
+    counts = ", ".join(f"{judged[name]} {name} ({other[name]})" for name in ("inconclusive", "supported"))
+    # Two that change places leave the counts as they are.
+    one, two = (next(name for name in each if each[name] == verdict) for verdict in ("supported", "inconclusive"))
+    swapped = {**each, one: "inconclusive", two: "supported"}
+    places = [f"{name} {each[name]} ({swapped[name]})" for name in each if name in (one, two)]
+    for there, said in ((with_noted(other, {}), counts), (with_noted(judged, swapped), ", ".join(places))):
+        told = summary.other_verdicts(there)["planted"]
+        assert told.startswith(f"{said}. Judged on a processor, AVX9, this run was made on ")
+        assert torch.backends.cpu.get_cpu_capability() in told.partition("made on")[2]
+        for template in ("report.md.j2", "brief.md.j2"):
+            page = " ".join(build.markdown(template, build._names(there, Path("results"))).split())
+            assert "In 1 study this run of the registered seeds came to" in page
+    alike = (with_noted(judged, {}), with_noted(judged, each))
+    for quiet in (seen, *alike, with_noted(other, {}, offset=1), with_noted(judged, swapped, seeds=3)):
         assert summary.other_verdicts(quiet) == {}
 
 

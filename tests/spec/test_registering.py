@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_yaml
@@ -81,27 +82,37 @@ def test_the_next_block_leaves_room_for_checks_on_fresh_seeds(coin):
     assert entries[1]["first_seed"] == FIRST_BLOCK + ROOM * BLOCK > max(used)
 
 
-def test_counts_of_verdicts_are_noted_in_the_one_that_stands(coin, studies):
+def test_what_a_judged_run_came_to_is_noted_in_the_one_that_stands(coin, studies):
     with pytest.raises(ClaimcheckError, match=r"no registration stands; register first what is judged: --says TEXT"):
-        note_verdicts(coin(), {"supported": 1}, {"asked": 2, "passed": []}, "AVX2")
+        note_verdicts(coin(), {"heads": "supported"}, {"asked": 2, "passed": []}, "AVX2")
     assert not (studies / "coin" / "registrations.yaml").exists()
     registered(coin)
-    note_verdicts(coin(), {"supported": 3, "mixed": 1}, {"asked": 8, "passed": ["heads (never)"]}, "AVX2")
+    each = {"heads": "supported", "tails": "mixed", "edge": "supported"}
+    note_verdicts(coin(), each, {"asked": 8, "passed": ["heads (never)"]}, "AVX2")
     assert coin().registration.machine == "AVX2"
-    assert coin().registration.verdicts == {"supported": 3, "mixed": 1}
+    assert (coin().registration.verdicts, coin().registration.predictions) == ({"supported": 2, "mixed": 1}, each)
     assert coin().registration.controls.model_dump() == {"asked": 8, "passed": ["heads (never)"]}
     study, entries = registered(coin, "Fixed anew.", "It was wrong.")
-    assert (entries[0]["verdicts"], study.registration.verdicts) == ({"supported": 3, "mixed": 1}, {})
+    assert (entries[0]["verdicts"], entries[0]["predictions"]) == ({"supported": 2, "mixed": 1}, each)
+    assert (study.registration.verdicts, study.registration.predictions) == ({}, {})
 
 
-def test_other_verdicts_than_those_that_are_noted_are_refused_and_the_same_are_not(coin):
+def test_other_verdicts_than_those_that_are_noted_are_refused_and_the_same_are_not(coin, studies):
     registered(coin)
+    path, controls = studies / "coin" / "registrations.yaml", {"asked": 8, "passed": []}
     for machine in ("AVX512", "AVX2"):
-        note_verdicts(coin(), {"supported": 3}, {"asked": 8, "passed": []}, machine)
-    before = (coin().folder / "registrations.yaml").read_text()
-    with pytest.raises(ClaimcheckError, match=r"1\.verdicts: .* came to other verdicts.*\(AVX512 there, AVX2 here\)"):
-        note_verdicts(coin(), {"contradicted": 3}, {"asked": 8, "passed": []}, "AVX2")
-    assert (coin().folder / "registrations.yaml").read_text() == before
+        note_verdicts(coin(), {"heads": "supported", "tails": "mixed"}, controls, machine)
+    before = path.read_text()
+    told = r"1\.verdicts: .* came to other verdicts.*'heads': 'mixed'.*\(AVX512 there, AVX2 here\)"
+    with pytest.raises(ClaimcheckError, match=told):  # as many of each kind
+        note_verdicts(coin(), {"heads": "mixed", "tails": "supported"}, controls, "AVX2")
+    assert path.read_text() == before
+    del (entries := read_yaml(path))[-1]["predictions"]  # as earlier versions noted them
+    path.write_text(yaml.safe_dump(entries))
+    note_verdicts(coin(), {"heads": "mixed", "tails": "supported"}, controls, "AVX2")
+    with pytest.raises(ClaimcheckError, match=r"came to other verdicts.*'supported': 2"):
+        note_verdicts(coin(), {"heads": "supported", "tails": "supported"}, controls, "AVX2")
+    assert coin().registration.verdicts == {"supported": 1, "mixed": 1}
 
 
 @pytest.mark.parametrize(("says", "superseded"), [("", None), (" ", None), ("So.", "")])

@@ -132,8 +132,6 @@ def register(
     **options: object,
 ) -> None:
     """Write down, before the judged run, what it will hold the study to; seeds of its own are chosen."""
-    from collections import Counter
-
     from claimcheck.judging.controls import summary
     from claimcheck.results import provenance
     from claimcheck.results.digests import registration_digest
@@ -146,7 +144,7 @@ def register(
     if counts:
         found = results_of(study, studies_dir=studies_dir, **options)
         entries = found.read_verdicts()
-        verdicts = dict(Counter(entry["verdict"] for entry in entries))
+        verdicts = {entry["prediction"]: entry["verdict"] for entry in entries}
         machines = provenance.machines(found.read_provenance().parts.values())
         print(registering.note_verdicts(spec, verdicts, summary(entries), machines))
         return

@@ -68,8 +68,8 @@ def registrations(view: ReportView) -> list[dict[str, Any]]:
 
 
 def other_verdicts(view: ReportView) -> dict[str, str]:
-    """Of each study, by name, whose registered seeds came to other counts of verdicts here than in the run that was
-    judged: which, those of that run in brackets, and where the two were made.
+    """Of each study, by name, whose registered seeds came to other verdicts here than in the run that was judged:
+    which, those of that run in brackets, and where the two were made.
     """
     if view.scale != "quick" or view.seeds is not None or view.offset:
         return {}
@@ -78,13 +78,24 @@ def other_verdicts(view: ReportView) -> dict[str, str]:
         entry, rows = study.spec.registration, [each.row for each in study.predictions()]
         if entry is None or study.provenance is None or not all(row and row["registration"]["number"] for row in rows):
             continue
-        now = Counter(row["verdict"] for row in rows)
-        other = [name for name in sorted({*now, *entry.verdicts}) if now[name] != entry.verdicts.get(name, 0)]
-        if entry.verdicts and other:
-            words = ", ".join(f"{now[name]} {name} ({entry.verdicts.get(name, 0)})" for name in other)
+        words = _moved(rows, entry.predictions) if entry.predictions else _counted(rows, entry.verdicts)
+        if words:
             there, here = entry.machine or "a machine that is not noted", machines(study.provenance.parts.values())
             found[study.spec.name] = f"{words}. Judged on {there}, this run was made on {here}"
     return found
+
+
+def _moved(rows: list[dict[str, Any]], judged: dict[str, str]) -> str:
+    """Predictions on which the verdict is another one than the judged run's, which is in brackets."""
+    other = [row for row in rows if row["verdict"] != judged.get(row["prediction"], row["verdict"])]
+    return ", ".join(f"{row['prediction']} {row['verdict']} ({judged[row['prediction']]})" for row in other)
+
+
+def _counted(rows: list[dict[str, Any]], judged: dict[str, int]) -> str:
+    """Verdicts of which there are more or fewer than in the judged run, whose count is in brackets."""
+    now = Counter(row["verdict"] for row in rows)
+    other = [name for name in sorted({*now, *judged}) if judged and now[name] != judged.get(name, 0)]
+    return ", ".join(f"{now[name]} {name} ({judged.get(name, 0)})" for name in other)
 
 
 def controls(view: ReportView) -> list[dict[str, Any]]:

@@ -183,6 +183,7 @@ class Registration(Model):
     says: Text = Field(description="what it was, in a few sentences")
     superseded: Text | None = Field(None, description="what was wrong with it, once another one takes its place")
     verdicts: dict[str, int] = Field({}, description="how many verdicts of each kind came out")
+    predictions: dict[str, str] = Field({}, description="the verdict on each prediction, where it was noted")
     machine: str | None = Field(None, description="what the judged run was made on, where it is known")
     controls: ControlCount | None = Field(None, description="how many controls were asked, and which passed")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,11 @@ def register(study: Study, digest: str, says: str, superseded: str | None = None
     return path
 
 
-def note_verdicts(study: Study, counts: dict[str, int], controls: dict[str, Any], machine: str) -> Path:
+def note_verdicts(study: Study, verdicts: dict[str, str], controls: dict[str, Any], machine: str) -> Path:
     """Write what the judged run came to into the registration that stands.
 
     Args:
-        counts: of verdicts.
+        verdicts: of each prediction, by its id.
         controls: how many were `asked`, and which `passed` though they must not.
         machine: what the run was made on.
     """
@@ -56,19 +57,21 @@ def note_verdicts(study: Study, counts: dict[str, int], controls: dict[str, Any]
     if study.registration is None:
         raise ClaimcheckError("no registration stands", where=path, hint="register first what is judged: --says TEXT")
     entries = [entry.model_dump(exclude_defaults=True) for entry in study.registrations]
-    noted = entries[-1].get("verdicts")
-    if noted and noted != counts:
+    counts = dict(Counter(verdicts.values()))
+    noted, each = entries[-1].get("verdicts"), entries[-1].get("predictions", verdicts)
+    if noted and (noted, each) != (counts, verdicts):
+        other = {name: verdict for name, verdict in verdicts.items() if each.get(name) != verdict}
         raise ClaimcheckError(
             "the judged run is made once, and came to other verdicts",
             where=f"{path}: {study.registration.number}.verdicts",
-            found=counts,
-            expected=noted,
+            found=other or counts,
+            expected={name: each.get(name) for name in other} or noted,
             hint=f"where it was made on another machine ({entries[-1].get('machine') or 'not noted'} there, {machine} "
             "here), rounding and times differ, and what is noted stands; else what the runs do was changed since: take "
             "it back, or register anew",
         )
     if not noted:
-        entries[-1] |= {"verdicts": counts, "machine": machine}
+        entries[-1] |= {"verdicts": counts, "predictions": verdicts, "machine": machine}
     entries[-1]["controls"] = controls
     _write(path, entries)
     return path
