@@ -30,6 +30,8 @@ def load_records(folder: str | Path, part: str | None = None) -> pd.DataFrame:
     from claimcheck.results.provenance import read_provenance
 
     path, remedy = Path(folder) / "records.parquet", "run the study again"
+    if Path(folder).is_file():
+        raise ClaimcheckError("is a file", where=folder, expected=f"a study's results: {Path(folder).parent}")
     frame = records.read(path)
     if read_provenance(Path(folder) / "provenance.json", remedy).files.get(path.name) != sha256(path):
         raise ClaimcheckError("was changed after the run", where=path, hint=remedy)

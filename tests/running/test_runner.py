@@ -2,6 +2,7 @@
 
 import dataclasses
 import getpass
+import re
 import shutil
 import socket
 import threading
@@ -300,6 +301,10 @@ def test_records_that_were_edited_or_have_no_such_part_are_not_read(results_of):
     path = results.view / "records.parquet"
     with pytest.raises(ClaimcheckError, match="no such part; found 'nosuch'"):
         load_records(results.view, "nosuch")
+    with pytest.raises(
+        ClaimcheckError, match=rf"is a file; expected a study's results: {re.escape(str(results.view))}$"
+    ):
+        load_records(path)
     frame = pd.read_parquet(path)
     frame.assign(heads=99.0).to_parquet(path)
     with pytest.raises(ClaimcheckError, match="was changed after the run"):
