@@ -8,6 +8,7 @@ import torch
 
 from claimcheck.data.draws import draw_each
 from claimcheck.engine import measure, schedules
+from claimcheck.engine.curves import blown_up
 from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import untrained
 from claimcheck.engine.networks import MLP
@@ -120,23 +121,23 @@ def run_drops(runs: pd.DataFrame, context) -> pd.DataFrame:
 def run_grid(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train at constant rates, by half decades around the best one, from weights of three sizes.
 
-    A plateau: finite, less than half-way from guessing to zero, and over the last quarter of the steps the loss falls by
-    less than 1 % from the quarter before. Diverged: not finite, or above both its first value and twice that of guessing.
+    A plateau: never blown up, in the end less than half-way from guessing to zero, and over the last quarter of the
+    steps the loss falls by less than 1 % from the quarter before.
     """
     s, dataset, optimizer = context.settings, runs["dataset"].iloc[0], runs["optimizer"].iloc[0]
     runs = runs.assign(learning_rate=s.best_rates[optimizer][dataset] * 10.0 ** (runs["half_decades"] / 2.0))
-    quarter = s.steps // 4
-    how = {"evaluate_at": [0, s.steps - quarter, s.steps], "batch_loss_window": quarter}
-    by_step = _fit(runs, context, optimizer=optimizer, **how).records.pivot(index="run", columns="step")
-    loss, late = by_step["train_loss"][s.steps].fillna(np.inf), by_step["batch_loss"]
-    still = late[s.steps] > 0.99 * late[s.steps - quarter]
-    highest = np.maximum(by_step["train_loss"][0], 2.0 * GUESSING)
-    found = {
-        "train_loss": loss,
-        "plateau": still & (loss > 0.5 * GUESSING) & (loss <= highest),
-        "blown_up": loss > highest,
-    }
-    return pd.DataFrame(found).astype(float).reset_index().merge(runs[["run", "learning_rate"]], on="run")
+    trained, quarter = _fit(runs, context, optimizer=optimizer, batch_loss_window=s.steps), s.steps // 4
+    records, losses = trained.records, trained.batch_losses
+    high = blown_up(trained, records["train_loss"].to_numpy(), GUESSING)
+    still = losses[:, -quarter:].mean(1) > 0.99 * losses[:, -2 * quarter : -quarter].mean(1)
+    plateau = still & (records["train_loss"] > 0.5 * GUESSING) & ~high
+    return (
+        records[["run", "train_loss"]]
+        .fillna(np.inf)
+        .assign(
+            learning_rate=runs["learning_rate"].to_numpy(), plateau=plateau.astype(float), blown_up=high.astype(float)
+        )
+    )
 
 
 def run_patience(runs: pd.DataFrame, context) -> pd.DataFrame:

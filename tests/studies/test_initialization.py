@@ -147,6 +147,8 @@ def test_a_network_fails_that_diverges_or_gets_four_in_five_wrong_at_its_best_ra
         assert answer(f"{activation}-large-gain-fails", records).to_list() == [1.0, 0.7]
         assert true_in(f"{activation}-large-gain-fails", records) == 1
         assert true_in(f"{activation}-small-gain-fails", records, control="against") == 0
+    assert answer("relu-large-gain-costs", records).to_list() == pytest.approx([80.0, 10.0])
+    assert true_in("relu-large-gain-costs", records) == 1
     assert answer("relu-large-gain-keeps-loss-high", records).to_list() == [math.inf, 9e5]
     assert answer("matched-trains", records).to_list() == [0.5, 1.5]
 

@@ -128,6 +128,17 @@ def test_grid_tells_plateaus_from_runs_that_blow_up():
     assert found["blown_up"].to_dict() == {"still": 0.0, "best": 0.0, "lost": 1.0}
 
 
+def test_a_run_whose_loss_shoots_up_and_comes_back_to_guessing_has_blown_up():
+    runs = pd.DataFrame({"run": ["best", "high"], "seed": 5, "dataset": "digits", "optimizer": "adam"})
+    runs = runs.assign(gain=1.0, half_decades=[0, 5])
+    examples = {"digits": {"train": 200, "valid": 0, "test": 50}}
+    how = {"width": 32, "depth": 4, "batch_size": 50, "steps": 160, "best_rates": {"adam": {"digits": 0.01}}}
+    found = RUNS.run_grid(runs, context_of("grid", examples=examples, **how)).set_index("run")
+    assert found.loc["high", "train_loss"] < 2 * math.log(10.0), "by the last loss alone nothing is seen"
+    assert found["blown_up"].to_dict() == {"best": 0.0, "high": 1.0}
+    assert found.loc["high", "plateau"] == 0.0
+
+
 # ---- range test ----
 
 

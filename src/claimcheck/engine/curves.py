@@ -1,4 +1,4 @@
-"""Curves of the training loss by update, from the losses of every minibatch."""
+"""The training loss by update, from the losses of every minibatch: its curve, and whether it blew up."""
 
 from __future__ import annotations
 
@@ -26,3 +26,17 @@ def loss_curves(found: Trained, window: int, every: int) -> pd.DataFrame:
     rows = pd.MultiIndex.from_product([found.ensemble.runs, steps], names=["run", "step"])
     status = np.where(np.isnan(losses), "diverged", "ok")
     return pd.DataFrame({"batch_loss": losses.ravel(), "status": status.ravel()}, index=rows).reset_index()
+
+
+def blown_up(found: Trained, last: np.ndarray, guessing: float) -> np.ndarray:
+    """Whether the loss was at any time not finite, or above twice its first value and twice that of guessing, ``[R]``.
+
+    A network that this has left dead sits near guessing in the end, so that the last loss alone does not tell.
+
+    Args:
+        found: trained with the losses of all its minibatches kept (``batch_loss_window`` is the number of steps).
+        last: loss after the last update, ``[R]``.
+        guessing: loss of guessing among the classes, nats.
+    """
+    losses = np.column_stack([found.batch_losses, last])
+    return ~(losses.max(axis=1) <= 2.0 * np.maximum(losses[:, 0], guessing))  # not finite: no comparison holds
