@@ -12,12 +12,8 @@ WAYS = {"none": "none", "head": "head", "rank1": "rank 1", "rank2": "rank 2",
         "rank2_same_rate": "rank 2, same rate", "rank4": "rank 4", "whole": "whole",
         "scratch": "scratch"}  # fmt: skip
 LOOKS = style.looks(WAYS)
-FEW = {
-    "none": "none",
-    "head 50": "head, 50",
-    "head scrambled 50": "head, 50,\nscrambled",
-    "scratch 500": "scratch,\n500",
-}
+FEW = {"none": "none", "head scrambled 50": "head, 50,\nscrambled", "head 50": "head, 50", "scratch 50": "scratch, 50",
+       "scratch 500": "scratch, 500"}  # fmt: skip
 COLUMNS = {"accuracy": "untuned_accuracy", "loss": "untuned_loss"}
 
 
@@ -42,15 +38,15 @@ def plot_ways(records):
 
 
 def plot_few_examples(records):
-    """What 50 examples give with features that fit, and with such that do not, beside 500 from scratch."""
+    """What 50 examples give with features that fit, with such that do not and with none, beside 500 from scratch."""
     rows = _with_untuned(records[records["shift"].isin(["renamed", "scrambled"])], "accuracy")
     shift = np.where(rows["shift"] == "scrambled", " scrambled", "")
     arms = rows["tuned"] + shift + " " + rows["examples"].astype(int).astype(str)
     rows = rows.assign(arm=arms.replace("none 0", "none"))
     for axis, _, own in style.panels(rows[rows["arm"].isin(FEW)], "dataset", TITLES, height=3.0):
         looks = {arm: LOOKS[arm.split()[0]] for arm in FEW}
-        style.points(axis, own, x="arm", y="accuracy", looks=looks, labels=FEW, times=100, lost=0.1)
-    return style.finish(axis, rows, ylabel="test accuracy / %")
+        style.points(axis, own, x="arm", y="accuracy", looks=looks, labels=FEW, times=100, lost=0.1, horizontal=True)
+    return style.finish(axis, rows, xlabel="test accuracy / %", xlim=(0, 102))
 
 
 def plot_forgetting(records):

@@ -112,7 +112,7 @@ def _trials(runs: pd.DataFrame, context, first: First, shifted: Callable[[str], 
     table = pd.concat(frames, ignore_index=True)
     costs, lead = table["source_accuracy"] - table["untuned_accuracy"], table["untuned_accuracy"] - table["accuracy"]
     gain, forgotten = table["untuned_loss"] - table["loss"], table["source_accuracy"] - table["kept_accuracy"]
-    return table.assign(shift_costs=costs, gap_closed=-lead / costs, untuned_lead=lead, gain=gain, forgotten=forgotten)
+    return table.assign(shift_costs=costs, untuned_lead=lead, gain=gain, forgotten=forgotten)
 
 
 def _untuned(first: First, task: Mapping[str, Data]) -> pd.DataFrame:

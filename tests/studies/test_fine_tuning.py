@@ -204,15 +204,14 @@ def tuned(run):
     """Records as the claims have them."""
     arm, few = (run.shift, run.tuned), run.examples == 50
     accuracy = {
-        ("renamed", "head"): 0.85 if few else 0.895, ("renamed", "rank2"): 0.885, ("renamed", "scratch"): 0.8,
-        ("renamed", "rank2_same_rate"): 0.87,
+        ("renamed", "head"): 0.85 if few else 0.895, ("renamed", "scratch"): 0.55 if few else 0.8,
+        ("renamed", "rank2"): 0.885, ("renamed", "rank2_same_rate"): 0.87,
         ("scrambled", "rank1"): 0.6, ("scrambled", "rank2"): 0.7, ("scrambled", "head"): 0.5,
     }.get(arm, 0.9)  # fmt: skip
     kept = 0.5 if run.tuned == "rank1" and not few else 0.3
     return {"accuracy": accuracy, "kept_accuracy": kept, "source_accuracy": 0.95, "untuned_accuracy": 0.12,
-            "forgotten": 0.95 - kept,
-            "gap_closed": (accuracy - 0.12) / 0.83, "untuned_lead": 0.12 - accuracy, "noise_costs": 0.01,
-            "shift_costs": 0.83, "share": SHARES.get(run.tuned, 1.0)}  # fmt: skip
+            "forgotten": 0.95 - kept, "untuned_lead": 0.12 - accuracy, "noise_costs": 0.01, "shift_costs": 0.83,
+            "share": SHARES.get(run.tuned, 1.0)}  # fmt: skip
 
 
 def read(run):
@@ -239,7 +238,7 @@ def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(predic
     ASKED.told_from_controls(prediction, made(prediction.part, scale), scale)
 
 
-def test_shares_of_the_gap_and_gains_are_those_done_by_hand(smoke):
+def test_gains_and_what_is_lost_are_those_done_by_hand(smoke):
     for part in ("classifiers", "words"):
         rows = records.part_of(smoke, part)
         gain = rows["accuracy"] - rows["untuned_accuracy"]
@@ -247,9 +246,8 @@ def test_shares_of_the_gap_and_gains_are_those_done_by_hand(smoke):
         assert rows["gain"].to_numpy() == pytest.approx((rows["untuned_loss"] - rows["loss"]).to_numpy())
         lost = rows["source_accuracy"] - rows["kept_accuracy"]
         assert rows["forgotten"].to_numpy() == pytest.approx(lost.to_numpy())
-        gap = rows["source_accuracy"] - rows["untuned_accuracy"]
-        there = gap != 0
-        assert rows["gap_closed"][there].to_numpy() == pytest.approx((gain / gap)[there].to_numpy())
+        costs = rows["source_accuracy"] - rows["untuned_accuracy"]
+        assert rows["shift_costs"].to_numpy() == pytest.approx(costs.to_numpy())
 
 
 def test_every_prediction_gives_each_seed_a_number(smoke):
@@ -258,7 +256,7 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
         for data in (prediction.on or [None]) if len(rows) else []:
             values = answer(prediction, rows, "smoke", data=data)
             assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
-            if prediction.measure.value != "gap_closed":  # none where so small a network loses nothing to a shift
+            if prediction.id != "fifty-gain-most":  # none where so small a network gains nothing
                 assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 
 
