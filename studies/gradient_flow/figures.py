@@ -81,7 +81,7 @@ def plot_fading(records):
 
 def plot_simplification(records):
     """Updates to half the loss of guessing by depth and activation, a panel for each data set."""
-    records = records[records["part"].isin(["training", "signals"]) & (records["weight_variance"] != 64.0)]
+    records = records[records["part"].isin(["training", "signals"])]
     budget = records["part"].map({"training": 180.0, "signals": 400.0})
     records = records.assign(reached=records["updates"].where(np.isfinite(records["updates"]), budget))
     how = {"x": "depth", "y": "reached", "by": "activation", "looks": LOOKS, "labels": NAMES, "average": "median"}

@@ -12,6 +12,7 @@ from claimcheck.engine.single import per_run
 from claimcheck.engine.train import Data, Trained, train
 
 from .fading import Fading
+from .steep import Steep
 
 SLOPES = {
     "relu": lambda x: (x > 0).to(x.dtype),
@@ -212,8 +213,10 @@ def _plain(settings, inputs: int):
     def network(run, generator) -> networks.MLP:
         init = getattr(run, "weight_variance", "he" if run.activation in ("relu", "swish", "gelu") else "xavier")
         how = {"activation": run.activation, "init": init, "output_init": settings.output_variance}
-        depth = getattr(run, "depth", settings.get("depth"))
-        return networks.MLP(inputs, settings.width, 10, depth=depth, generator=generator, **how)
+        how |= {"depth": getattr(run, "depth", settings.get("depth")), "generator": generator}
+        if hasattr(run, "multiplier"):
+            return Steep(inputs, settings.width, 10, multiplier=run.multiplier, **how)
+        return networks.MLP(inputs, settings.width, 10, **how)
 
     return network
 

@@ -193,3 +193,26 @@ def test_updates_are_counted_to_half_the_loss_of_guessing():
     assert found["updates"]["b"] == math.inf
     assert found["train_loss"]["a"] < found["course"]["a"] < GUESS
     assert found["relative_gradient"]["a"] == found["relative_gradient"]["b"] > 0
+
+
+def test_a_multiplier_saturates_as_much_as_weights_that_are_as_much_larger():
+    """A network's function is that of the product of multiplier and weights; at 8 most units saturate, at 1 few."""
+    x = torch.randn(200, 64, generator=torch.Generator().manual_seed(2))
+
+    def network(multiplier, variance):
+        runs = pd.DataFrame({
+            "run": ["a"], "activation": "tanh", "depth": 2, "weight_variance": variance, "multiplier": multiplier,
+        })  # fmt: skip
+        make = RUNS._plain(Settings({"width": 32, "output_variance": 1.0}), 64)
+        return make(next(runs.itertuples()), torch.Generator().manual_seed(1))
+
+    usual, large = (network(1.0, variance) for variance in (1.0, 64.0))
+    plain = networks.MLP(
+        64, 32, 10, depth=2, activation="tanh", init=1.0, output_init=1.0, generator=torch.Generator().manual_seed(1)
+    )
+    assert torch.equal(usual(x), plain(x))
+    for same, steep in ((usual, network(8.0, 1 / 64)), (usual, network(0.125, 64.0)), (large, network(8.0, 1.0))):
+        assert torch.allclose(same(x), steep(x), atol=1e-5)
+    saturated = [float((each.features(x).abs() > 0.9).double().mean()) for each in (usual, large)]
+    assert saturated[0] < 0.1
+    assert saturated[1] > 0.7
