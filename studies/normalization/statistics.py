@@ -1,4 +1,4 @@
-"""What no measure can say: ranges and losses over gains, slopes over layers, highest rates, gaps early and late, times."""
+"""What no measure can say: ranges and losses over gains, slopes over layers, highest rates, scales, gaps, times."""
 
 from __future__ import annotations
 
@@ -76,20 +76,31 @@ def stable_rate(records: pd.DataFrame, norm: str, architecture: str, than: str =
     return np.log10(highest[norm] / highest[than])
 
 
-def early_gap(records: pd.DataFrame, norms: Sequence[str] = NORMS, times: float = 1.0) -> pd.Series:
+def scale_kept(records: pd.DataFrame, norm: str, least: float, untrained: bool = False) -> pd.Series:
+    """Decades by which training moves the scale of plain networks without norm, less those with one.
+
+    From the highest initial variance. A network whose loss is not `least` nats below guessing has learnt nothing and
+    counts as moving without end. `untrained` gives the norm's network its first loss and a scale that has not moved.
+    """
+    cell = {"architecture": "plain", "init_variance": records["init_variance"].max()}
+    step = records["step"].agg(["min", "max"])
+    moved = by_seed(records, "shift", "norm", step=step["max"], **cell)
+    loss = losses(records, "norm", "step", **cell)[norm, step["min" if untrained else "max"]]
+    own = moved[norm] * (0.0 if untrained else 1.0)
+    return moved["none"] - own.where(loss < CHANCE - least, np.inf)
+
+
+def early_gap(records: pd.DataFrame, norms: Sequence[str] = NORMS, frozen: bool = False) -> pd.Series:
     """Loss without norm less the norms' mean, after a tenth of the updates less at the end.
 
-    Of residual networks from the highest initial variance; a diverged run counts as guessing.
+    Of residual networks from the highest initial variance, no loss above guessing; `frozen`: without norm always that.
     """
     cell = {"architecture": "residual", "init_variance": records["init_variance"].max()}
-    table, steps = (
-        by_seed(records, "batch_loss", ["norm", "step"], if_diverged=CHANCE, **cell),
-        records["step"].unique(),
-    )
+    table, steps = losses(records, "norm", "step", **cell), records["step"].unique()
     early = steps[np.abs(steps - steps.max() / 10).argmin()]
     moments = [table.xs(step, axis=1, level="step") for step in (early, steps.max())]
-    gaps = [moment["none"] - moment[[*norms]].mean(axis=1) for moment in moments]
-    return times * (gaps[0] - gaps[1])
+    gaps = [(CHANCE if frozen else moment["none"]) - moment[[*norms]].mean(axis=1) for moment in moments]
+    return gaps[0] - gaps[1]
 
 
 def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: str) -> pd.DataFrame:

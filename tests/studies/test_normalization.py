@@ -206,15 +206,32 @@ def test_a_norm_is_no_faster_in_a_shallow_network_unless_it_saves_a_fifth_or_has
     assert found == {"never": pytest.approx(0.2), "against": pytest.approx(0.3)}
 
 
-def test_gap_early_is_that_after_a_tenth_less_that_at_the_end_in_full():
+def test_gap_early_is_that_after_a_tenth_less_that_at_the_end_and_no_loss_is_above_guessing():
     curves = {"none": [9.3, 2.2, 2.0, 1.5], "batch": [1.3, 1.0, 0.9, 0.8], "layer": [1.5] * 4, "rms": [1.7] * 4}
     regime = {"seed": 0, "step": np.array([2, 8, 14, 20]), "architecture": "residual", "init_variance": 2.0}
     rows = pd.concat(frame(norm=norm, batch_loss=curve, **regime) for norm, curve in curves.items())
     rows = pd.concat([rows, rows.assign(architecture="plain", batch_loss=9.0)])
-    expected = (9.3 - 1.5) - (1.5 - (0.8 + 1.5 + 1.7) / 3)
+    norms, guessing = [(1.3 + 1.5 + 1.7) / 3, (0.8 + 1.5 + 1.7) / 3], math.log(10.0)
+    expected = (guessing - norms[0]) - (1.5 - norms[1])
     assert answer("norm-gap-is-largest-early", rows) == {0: pytest.approx(expected)}
     assert answer("norm-gap-is-largest-early", rows, control="never") == {0: 0.0}
-    assert answer("norm-gap-is-largest-early", rows, control="against") == {0: pytest.approx(-expected)}
+    assert answer("norm-gap-is-largest-early", rows, control="against") == {0: pytest.approx(norms[1] - norms[0])}
+
+
+def test_scale_is_kept_by_a_norm_that_learns_and_moves_less():
+    regime = {"seed": 0, "step": np.array([4, 20]), "architecture": "plain", "init_variance": 2.0}
+    made = {
+        "none": ([2.3, 1.0], 0.3),
+        "batch": ([2.4, 1.2], 0.4),
+        "layer": ([2.3, 1.5], 0.1),
+        "rms": ([2.3, 2.28], 0.1),
+    }
+    rows = pd.concat(frame(norm=norm, batch_loss=loss, shift=shift, **regime) for norm, (loss, shift) in made.items())
+    rows = pd.concat([rows, rows.assign(architecture="residual", shift=9.0)])
+    found = {norm: answer(f"{norm}-norm-moves-scale-less", rows)[0] for norm in ("batch", "layer", "rms")}
+    assert found == {"batch": pytest.approx(-0.1), "layer": pytest.approx(0.2), "rms": -math.inf}
+    assert answer("layer-norm-moves-scale-less", rows, control="never") == {0: -math.inf}
+    assert answer("layer-norm-moves-scale-less", rows, control="against") == {0: pytest.approx(-0.3)}
 
 
 def ensembles(norm, gain, architecture="plain"):
