@@ -163,14 +163,14 @@ def plot_next(records):
 
 
 def plot_shift(records):
-    """Points lost to moved and to noisy inputs, with a tenth of the labels."""
+    """Accuracy on moved and on noisy inputs, with a tenth of the labels."""
     rows = records[(records["task"] == "class") & np.isclose(records["labels"], 0.1)]
     kinds = {"moved": "moved", "noisy": "noisy"}
-    rows = pd.concat([rows.assign(panel=rows["dataset"] + kind, lost=rows[f"{kind}_loss"]) for kind in kinds])
+    rows = pd.concat([rows.assign(panel=rows["dataset"] + kind, right=rows[f"{kind}_accuracy"]) for kind in kinds])
     titles = {data + kind: f"{DATA[data]}, {said}" for data in DATA for kind, said in kinds.items()}
     for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.6):
-        style.points(axis, own, x="arm", y="lost", labels=ARMS, times=100, horizontal=True)
-    return style.finish(axis, records, xlabel="accuracy lost / points", raised=True)
+        style.points(axis, own, x="arm", y="right", labels=ARMS, times=100, horizontal=True)
+    return style.finish(axis, records, xlabel="test accuracy / %", raised=True)
 
 
 def plot_transfer(records):

@@ -276,9 +276,7 @@ def run_pretraining(runs, context):
             else:
                 loss = losses.class_loss(losses.Views.of(how, context) if kind == "augmented" else None)
                 tables.append(_labelled(own, context, own_sets, network, loss))
-    found = pd.concat(tables, ignore_index=True)
-    lost = {f"{kind}_loss": found["test_accuracy"] - found[f"{kind}_accuracy"] for kind in ("moved", "noisy")}
-    return found.assign(**lost)
+    return pd.concat(tables, ignore_index=True)
 
 
 def run_transfer(runs, context):
