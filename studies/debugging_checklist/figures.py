@@ -50,6 +50,12 @@ BUGS = {
 }
 REMEDIES = {"none": "plain", "norm_residual": "norm, residuals"}
 SHAPES = {"wide": "2 layers of 64", "deep": "8 layers of 24"}
+SPIKES = {
+    "none/usual": "healthy, usual rate",
+    "none/high": "healthy, high rate",
+    "guarded log/usual": "zero in a logarithm",
+    "guarded divisor/usual": "zero in a divisor",
+}
 TOOLS = {
     "symptom": "first bad gradient",
     "last": "last bad gradient",
@@ -183,12 +189,12 @@ def plot_transfer(records):
 
 
 def plot_spikes(records):
-    """Spikes of a run, healthy at two rates."""
-    healthy = records[records["fault"] == "none"]
-    names = {"usual": "usual rate", "high": "high rate"}
-    for axis, _, rows in style.panels(healthy, "dataset", DATA, height=2.6, sharey=True):
-        style.points(axis, rows, x="speed", y="spikes", labels=names)
-    return style.finish(axis, healthy, ylabel="spikes a run", raised=True)
+    """Spikes of a run, healthy at two rates, and with guarded zeros."""
+    rows = records.assign(arm=records["fault"] + "/" + records["speed"])
+    rows = rows[rows["arm"].isin(SPIKES)]
+    for axis, _, own in style.panels(rows, "dataset", DATA, height=2.6, sharey=True):
+        style.points(axis, own, x="arm", y="spikes", labels=SPIKES, horizontal=True)
+    return style.finish(axis, rows, xlabel="spikes a run", raised=True)
 
 
 def plot_tools(records):

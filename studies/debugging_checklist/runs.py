@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.backends import mkldnn
@@ -19,7 +20,7 @@ from torch.optim import Adam
 from claimcheck.checklist import check
 from claimcheck.data.draws import draw, draw_each
 from claimcheck.engine import measure
-from claimcheck.engine.data import Data
+from claimcheck.engine.data import Data, Order
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import MLP
 from claimcheck.engine.single import per_seed
@@ -125,6 +126,7 @@ def run_trials(runs: pd.DataFrame, context) -> pd.DataFrame:
 
     watched = replace(data, subset=data.subset[:, : s.watched]), _gradient_norm, "ensemble"
     how = {"evaluate": {"watched": watched}, "evaluate_at": [*s.early, s.steps]}
+    how["streams"] = "again " if remedy == "again" else ""  # other weights and another order
     trained = train(runs, context, network=plain, data=data, optimizer=optimizer, **how)
     early = trained.records[trained.records["step"].isin(s.early)]
     norms = early.pivot(index="run", columns="step", values="watched_norm").loc[runs["run"]].fillna(np.inf).to_numpy()
@@ -171,24 +173,30 @@ def _plain(inputs: int, width: int, depth: int, style: dict, run, generator) -> 
 # ---- spikes ----
 
 
-def _read(x: Tensor, fault: str) -> Tensor:
-    """Inputs `[..., B, features]` as they are, over their own norm, or less the logarithm of their brightness."""
+def _read(x: Tensor, fault: str, tiny: float = 0.0) -> Tensor:
+    """Inputs `[..., B, features]` as they are, less the mean image over their own norm, or less their log brightness.
+
+    `tiny` is added to what is divided by or put into the logarithm.
+    """
     if fault == "divisor":
-        return x / x.norm(dim=-1, keepdim=True)
-    return x - x.mean(-1, keepdim=True).log() if fault == "log" else x
+        return (x - x.mean(-2, keepdim=True)) / (x.norm(dim=-1, keepdim=True) + tiny)
+    return x - (x.mean(-1, keepdim=True) + tiny).log() if fault == "log" else x
 
 
 def run_spikes(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Losses of every minibatch: how many are spikes, when the first one or a bad number comes, and whether one comes.
 
-    One training image is blank. The faults divide by its norm or take the logarithm of its brightness, both zero. A
-    spike: a loss above 1.5 times the median of the 20 before, plus half a nat. `epochs`: until a spike or a bad number.
+    A few training images are blank. The faults divide by their norm or take the logarithm of their brightness, both
+    zero, or nearly so where guarded. A spike: a loss above 1.5 times the median of the 20 before, plus half a nat.
+    `epochs`: until a spike or a bad number. `at_blank`, `at_others`: share of the spikes at updates that see a blank
+    image, or one of as many others; 0 where there are none.
     """
     s, fault = context.settings, runs["fault"].iloc[0]
     inputs, data = _data(runs, context)
     x, y = (data.shared[name][data.subset] for name in ("x", "y"))
-    x[:, 0] = 0.0
-    data = Data({}, per_member={"x": _read(x, fault), "y": y})
+    x[:, : s.blank] = 0.0
+    tiny = s.guard if fault.startswith("guarded") else 0.0
+    data = Data({}, per_member={"x": _read(x, fault.removeprefix("guarded "), tiny), "y": y})
     runs = runs.assign(learning_rate=runs["speed"].map(s.rates))
     network = partial(_plain, inputs, s.width, s.depth, {})
     trained = train(runs, context, network=network, data=data, batch_loss_window=s.steps, evaluate={})
@@ -203,7 +211,19 @@ def run_spikes(runs: pd.DataFrame, context) -> pd.DataFrame:
         "bad": np.isfinite(bad),
         "epochs": np.minimum(np.minimum(bad, first) / epoch, 1e6),
     }
+    seen = _seen(runs, context, len(data))
+    for name, first in (("at_blank", 0), ("at_others", s.blank)):
+        hit = ((seen >= first) & (seen < first + s.blank)).any(-1)
+        found[name] = (spikes & hit).sum(1) / np.maximum(spikes.sum(1), 1)
     return runs[["run"]].assign(**{name: np.asarray(value, dtype=float) for name, value in found.items()})
+
+
+def _seen(runs: pd.DataFrame, context, examples: int) -> np.ndarray:
+    """Images that each update sees, `[R, steps, B]`: the order in which `train` takes them, drawn once more."""
+    s = context.settings
+    generator = partial(context.generator, purpose="order")
+    order = iter(Order(list(runs["seed"]), generator, examples, s.batch_size, context.device))
+    return torch.stack([next(order) for _ in range(s.steps)], 1).cpu().numpy()
 
 
 # ---- tools ----

@@ -14,6 +14,9 @@ LECTURE = ("gradient", "data", "overfit", "learning_rate", "gradient_norms")
 LARGE = 100.0
 """Norm of the gradient, in nats, that counts as large in these networks, which begin with norms of a few nats."""
 
+LOST = 1e30
+"""Norm that stands for one that is not finite."""
+
 
 def found_by_any(records: pd.DataFrame, checks: list[str], bugs: list[str]) -> pd.Series:
     """Share of these bugs that at least one of the checks finds."""
@@ -55,6 +58,25 @@ def auc(records: pd.DataFrame, optimizer: str, score: str = "norm") -> pd.Series
     return pd.Series(areas).groupby(level=0).agg(lambda values: values.mean(skipna=False)).rename_axis("seed")
 
 
+def failures_where_large(records: pd.DataFrame, by: str = "norm") -> pd.Series:
+    """Share of a unit's plain trials with a large early norm that fail, less that of the others; 0 at most if not most.
+
+    Trials that have diverged by then, whose norm is not finite, are left out: they have failed already. NaN where no
+    trial of the unit has a large norm, or all have.
+
+    Args:
+        by: norm; next, that of the unit's next trial, which knows nothing; or small, where norms up to the threshold
+            change places with those above.
+    """
+    plain = records[(records["remedy"] == "none") & (records["norm"] < LOST)].sort_values(["seed", "trial"])
+    following = plain.groupby("seed")["norm"].transform(lambda norms: np.roll(norms, -1))
+    plain = plain.assign(next=following, small=LARGE**2 / plain["norm"])
+    failed, large = plain["trained"] < 0.5, plain[by] > LARGE
+    high, low = (failed[rows].groupby(plain["seed"]).mean() for rows in (large, ~large))
+    excess = (high - low).reindex(plain["seed"].unique())
+    return excess.where(~(high <= 0.5), excess.clip(upper=0.0))
+
+
 def rescued(records: pd.DataFrame, remedy: str) -> pd.Series:
     """Of the trials of all data sets that fail under momentum with a large early norm, the share that a remedy trains.
 
@@ -92,7 +114,7 @@ def rates_apart(records: pd.DataFrame, remedy: str, to: str = "deep") -> pd.Seri
     return pd.concat(each, axis=1).max(axis=1)
 
 
-def spikes_without_bad_numbers(records: pd.DataFrame, speed: str = "high") -> pd.Series:
-    """Spikes of the healthy runs on all data sets, where they meet no NaN and no infinity; -1 where one does."""
-    rows = records[(records["fault"] == "none") & (records["speed"] == speed)].groupby("seed")
+def spikes_without_bad_numbers(records: pd.DataFrame, speed: str = "high", fault: str = "none") -> pd.Series:
+    """Spikes of the runs on all data sets, where they meet no NaN and no infinity; -1 where one does."""
+    rows = records[(records["fault"] == fault) & (records["speed"] == speed)].groupby("seed")
     return rows["spikes"].sum().where(rows["bad"].max() == 0, -1.0)

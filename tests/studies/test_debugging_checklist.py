@@ -177,10 +177,13 @@ def test_no_tool_names_anything_in_a_healthy_network():
 def test_a_blank_image_has_no_norm_and_no_logarithm():
     x = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
     assert torch.equal(RUNS._read(x, "none"), x)
-    assert RUNS._read(x, "divisor")[1].tolist() == pytest.approx([0.6, 0.8])
+    assert RUNS._read(x, "divisor")[1].tolist() == pytest.approx([1.5 / 5, 2.0 / 5])  # less the mean image
     assert RUNS._read(x, "log")[1].tolist() == pytest.approx([3 - np.log(3.5), 4 - np.log(3.5)])
     for fault in ("divisor", "log"):
         assert not torch.isfinite(RUNS._read(x, fault)[0]).any()
+        assert torch.isfinite(RUNS._read(x, fault, 1e-6)).all()
+    assert RUNS._read(x, "divisor", 1e-6)[0].tolist() == pytest.approx([-1.5e6, -2.0e6])
+    assert RUNS._read(x, "log", 1e-6)[0].tolist() == pytest.approx([-np.log(1e-6)] * 2)
 
 
 # ---- statistics ----
@@ -212,6 +215,15 @@ def test_norms_that_foretell_failure_have_an_area_of_one_and_remedies_are_counte
     assert STATISTICS.auc(rows.assign(norm=-rows["norm"]), "adam")[0] == 0.0
     assert [STATISTICS.rescued(rows, remedy)[1] for remedy in ("none", "clip", "both")] == [0.0, 0.0, 1.0]
     assert np.isnan(STATISTICS.rescued(rows.assign(norm=1.0), "both")[0])
+
+
+def test_large_norms_count_where_most_of_them_fail_and_runs_that_are_lost_are_left_out():
+    rows = trials().query("dataset == 'digits' and optimizer == 'momentum'")  # norms of 1, 50 and 200 are finite
+    assert STATISTICS.failures_where_large(rows).to_dict() == {0: 1.0, 1: 1.0}
+    assert STATISTICS.failures_where_large(rows, by="small")[0] == -1.0
+    assert STATISTICS.failures_where_large(rows, by="next")[0] == -0.5  # that above 100 goes to one that trains
+    assert STATISTICS.failures_where_large(rows.assign(trained=1.0))[0] == 0.0
+    assert np.isnan(STATISTICS.failures_where_large(rows.assign(norm=1.0))[0])
 
 
 def test_shallow_networks_lead_and_best_rates_are_counted_in_steps():
