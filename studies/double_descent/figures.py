@@ -54,7 +54,7 @@ def plot_network(records):
     for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2, height=4.6):
         style.curves(axis, own, x="units", y="error", by="label_noise", labels=kinds, times=100)
         style.threshold(axis, _interpolation_width(own[own["label_noise"] > 0]), FITTED)
-        style.log_axis(axis, sorted(own["units"].unique()))
+        style.log_axis(axis, sorted(own["units"][own["label_noise"] > 0].unique()))
     return style.finish(axis, records, xlabel="hidden units", ylabel="error / %", raised=True)
 
 
