@@ -78,9 +78,18 @@ def moved(x, reach, generator):
     return x
 
 
-def inside_and_outside(source, inside, outside, generator):
-    """Rows in random order of the first sources of a random order, and of its last; `inside`, `outside` are shares."""
+def inside_and_outside(source, inside, outside, generator, classes=None):
+    """Rows in random order of the first sources of a random order, and of its last; `inside`, `outside` are shares.
+
+    Given the class of every row, of sources that hold one class each, the first begin with one of each class and go on
+    with as many of each as its share of them all.
+    """
     names = generator.permutation(np.unique(source))
     rows = generator.permutation(len(source))
-    chosen = names[: round(inside * len(names))], names[len(names) - round(outside * len(names)) :]
+    first, last = np.split(names, [len(names) - round(outside * len(names))])
+    if classes is not None:
+        own = np.array([classes[source == name][0] for name in first])
+        passed = [(own[:place] == label).sum() / (own == label).sum() for place, label in enumerate(own)]
+        first = first[np.argsort(passed, kind="stable")]
+    chosen = first[: round(inside * len(names))], last
     return tuple(rows[np.isin(source[rows], each)] for each in chosen)

@@ -100,7 +100,8 @@ def run_sources(run, context):
     source = np.arange(len(source)) if run.sources == "rows" else source
     share = settings.few if run.sources == "few" else settings.many
     rng = context.numpy_generator(run.seed, "sources")
-    inside, outside = collected.inside_and_outside(source, share, settings.outside, rng)
+    classes = y.numpy() if run.sources == "few" and "objects" in sizes else None  # one hand writes all classes
+    inside, outside = collected.inside_and_outside(source, share, settings.outside, rng, classes)
     sets = collected.cut(x[inside], y[inside], train=sizes["train"], validation=sizes["validation"])
     return {**sets, "test": {"x": x[outside][: sizes["test"]], "y": y[outside][: sizes["test"]]}}
 

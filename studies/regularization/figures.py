@@ -1,5 +1,7 @@
 """Figures of regularisation: few data and many, methods side by side, decay against L2, width against strength."""
 
+import numpy as np
+
 from claimcheck.data.names import title
 from claimcheck.figures import style
 
@@ -48,7 +50,8 @@ def plot_l2(records):
     style.curves(axis, records, x="strength", y="distance", by="dataset", labels=DATA)
     style.level(axis, 0.01, "hardly apart: 1 %")
     labels = {"xlabel": "strength of the penalty", "ylabel": "distance / norm of the weights"}
-    return style.finish(axis, records, log_ticks=sorted(records["strength"].unique()), yscale="log", **labels)
+    ticks = [strength for strength in sorted(records["strength"].unique()) if np.log10(strength) % 1 == 0]
+    return style.finish(axis, records, log_ticks=ticks, yscale="log", **labels)
 
 
 def plot_widths(records):

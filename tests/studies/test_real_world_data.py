@@ -60,6 +60,19 @@ def test_sources_inside_and_outside_never_meet():
     assert set(source[same]) == set(source[outside])
 
 
+def test_few_sources_hold_every_class_in_proportion_and_leave_the_test_alone():
+    classes = np.repeat([0, 1, 2], [60, 30, 10])
+    source, split = np.repeat(np.arange(100), 3), COLLECTED.inside_and_outside
+    for seed in range(5):
+        few, tested = split(source, 0.14, 0.286, np.random.default_rng(seed), np.repeat(classes, 3))
+        many, same = split(source, 0.714, 0.286, np.random.default_rng(seed))
+        own, whole = (np.bincount(classes[np.unique(source[rows])], minlength=3) for rows in (few, many))
+        assert (len(set(source[few])), own.min() > 0) == (14, True)
+        assert abs(own / 14 - whole / whole.sum()).max() < 0.1
+        assert set(source[few]) <= set(source[many])
+        assert tested.tolist() == same.tolist()
+
+
 def test_recordings_of_one_object_are_alike_and_of_one_class():
     x, y, source = COLLECTED.by_source(context_of("sources"), "mnist5k", 0)
     assert len(x) == 28 * 12
