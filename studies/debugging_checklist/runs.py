@@ -211,19 +211,18 @@ def run_spikes(runs: pd.DataFrame, context) -> pd.DataFrame:
         "bad": np.isfinite(bad),
         "epochs": np.minimum(np.minimum(bad, first) / epoch, 1e6),
     }
-    seen = _seen(runs, context, len(data))
-    for name, first in (("at_blank", 0), ("at_others", s.blank)):
-        hit = ((seen >= first) & (seen < first + s.blank)).any(-1)
+    seen = _seen(runs, context, len(data), updates=spikes.shape[1])
+    for name, image in (("at_blank", 0), ("at_others", s.blank)):
+        hit = ((seen >= image) & (seen < image + s.blank)).any(-1)
         found[name] = (spikes & hit).sum(1) / np.maximum(spikes.sum(1), 1)
     return runs[["run"]].assign(**{name: np.asarray(value, dtype=float) for name, value in found.items()})
 
 
-def _seen(runs: pd.DataFrame, context, examples: int) -> np.ndarray:
-    """Images that each update sees, `[R, steps, B]`: the order in which `train` takes them, drawn once more."""
-    s = context.settings
+def _seen(runs: pd.DataFrame, context, examples: int, updates: int) -> np.ndarray:
+    """Images that each update sees, `[R, updates, B]`: the order in which `train` takes them, drawn once more."""
     generator = partial(context.generator, purpose="order")
-    order = iter(Order(list(runs["seed"]), generator, examples, s.batch_size, context.device))
-    return torch.stack([next(order) for _ in range(s.steps)], 1).cpu().numpy()
+    order = iter(Order(list(runs["seed"]), generator, examples, context.settings.batch_size, context.device))
+    return torch.stack([next(order) for _ in range(updates)], 1).cpu().numpy()
 
 
 # ---- tools ----

@@ -127,9 +127,9 @@ def run_grid(runs: pd.DataFrame, context) -> pd.DataFrame:
     s, dataset, optimizer = context.settings, runs["dataset"].iloc[0], runs["optimizer"].iloc[0]
     runs = runs.assign(learning_rate=s.best_rates[optimizer][dataset] * 10.0 ** (runs["half_decades"] / 2.0))
     trained, quarter = _fit(runs, context, optimizer=optimizer, batch_loss_window=s.steps), s.steps // 4
-    records, losses = trained.records, trained.batch_losses
+    records, (before, late) = trained.records, np.array_split(trained.batch_losses[:, -2 * quarter :], 2, axis=1)
     high = blown_up(trained, records["train_loss"].to_numpy(), GUESSING)
-    still = losses[:, -quarter:].mean(1) > 0.99 * losses[:, -2 * quarter : -quarter].mean(1)
+    still = late.mean(1) > 0.99 * before.mean(1)
     plateau = still & (records["train_loss"] > 0.5 * GUESSING) & ~high
     return (
         records[["run", "train_loss"]]
