@@ -95,6 +95,17 @@ def test_a_decoder_of_no_depth_sees_one_token_and_its_place():
     torch.testing.assert_close(network.features(tokens), normed)
 
 
+def test_a_decoder_starts_as_its_docstring_says():
+    network = decoder("gelu", vocabulary=500, width=48, hidden=96, depth=3)
+    variances = {"embedding.weight": 0.5, "positions": 0.5, "output.weight": 1 / 48}
+    for block in range(3):
+        named = {"attention.inward": 1 / 48, "attention.outward": 1 / (48 * 6), "feed_forward.inward": 1 / 48}
+        named["feed_forward.outward"] = 1 / (96 * 6)
+        variances |= {f"blocks.{block}.{name}.weight": variance for name, variance in named.items()}
+    found = {name: value.detach().square().mean().item() for name, value in network.named_parameters()}
+    assert found == {name: pytest.approx(variance, rel=0.2) for name, variance in variances.items()}, "and no others"
+
+
 def test_what_does_not_fit_is_told():
     with pytest.raises(ClaimcheckError, match="heads; found 5"):
         transformers.Decoder(11, 12, 5, 1, 8, generator=draws())
