@@ -129,7 +129,7 @@ def plot_speed(records):
     axis.axhline(1, color=style.GREY, linewidth=1.0)
     style.level(axis, 1 / 6, "Krizhevsky et al. 2012")
     style.log_axis(axis, [0.125, 0.25, 0.5, 1, 2, 4], ["⅛", "¼", "½", "1", "2", "4"], across="y")
-    return style.finish(axis, rows, "median", ylabel="updates, ReLU / tanh")
+    return style.finish(axis, rows.assign(dataset=rows["group"]), "median", ylabel="updates, ReLU / tanh")
 
 
 def plot_batching(records):

@@ -222,6 +222,23 @@ def test_rounding_puts_no_number_inside_a_region_that_ends_where_it_is(plant, ru
     assert set(found["values"]) == {0.3, 0.3 + 1e-9}
 
 
+@pytest.mark.parametrize("said", ["in the records", "by the measure"])
+def test_small_numbers_are_numbers_and_no_rounding(plant, run_planted, said):
+    tiny = 1e-15 if said == "in the records" else 1.0
+    times = f"less: {{arm: a}}, times: {1e-15 / tiny}"
+    wide = "measure: {difference: same, of: {arm: b}, less: {arm: a}}\n        region: [-3.0, 3.0]"
+    small = plant({wide: wide.replace("less: {arm: a}", times).replace("3.0", "3.0e-15")})
+    counted = [
+        (each["k"], each["n"], each["median"])
+        for planted, size in ((plant(), 1.0), (small, tiny))
+        for each in [
+            _test(judge(run_planted(planted, lambda rows, size=size: rows.assign(same=rows["same"] * size))), "alike")
+        ]
+    ]
+    assert counted[0] == (24, 24, pytest.approx(counted[1][2] / 1e-15, rel=1e-9))
+    assert counted[1][:2] == (24, 24)
+
+
 def test_infinite_numbers_have_a_defined_verdict(plant, run_planted):
     results = run_planted(plant(statistics={UP: "return _difference(records, 'up') * np.inf"}))
     judge(results)

@@ -133,12 +133,15 @@ def finish(
 
 def count(axis: Axes, records: pd.DataFrame, extra: str = "", *, raised: bool = False) -> None:
     """Say above the axes' right corner how many runs the figure shows: "n = 16 runs", one for each seed, or "n = 28 to 48
-    runs" where data sets have other numbers.
+    runs" where parts or data sets have other numbers.
 
     On a slide, whose notes say it, stands instead how many of the curves it shows, where these are not all.
     """
-    groups = [own for _, own in records.groupby("dataset")] if "dataset" in records else [records]
-    runs = sorted({own["seed"].nunique() for own in groups}) or [0]
+    apart = [name for name in ("part", "dataset") if name in records]
+    counted = (
+        records.groupby(apart, dropna=False, observed=True)["seed"].nunique() if apart else [records["seed"].nunique()]
+    )
+    runs = sorted(set(counted)) or [0]
     between = f"{runs[0]} to {runs[-1]}" if len(runs) > 1 else f"{runs[0]}"
     words = [f"n = {between} run{'s' if runs[-1] != 1 else ''}"] if not projected() else []
     if axis.figure in _LEFT_OUT:

@@ -20,6 +20,7 @@ from claimcheck.judging import rule
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records as recording
 from claimcheck.results.fitting import check_fit, some
+from claimcheck.spec.measures import Measure
 from claimcheck.spec.models import Prediction, Study
 from claimcheck.spec.modules import answer, study_module
 from claimcheck.spec.parts import ScaledPart
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from claimcheck.results.state import Results
 
 ROUNDING = 1e-12
-"""Numbers that differ by no more, relative to an end of a region (or to 1), are the same number."""
+"""Numbers that differ by no more, relative to an end of a region or to what was measured, are the same number."""
 
 
 @dataclass(frozen=True)
@@ -112,19 +113,37 @@ def values_of(evidence: Evidence, prediction: Prediction, data: str | None = Non
         numbers = values.astype("float64").sort_index()
     except (TypeError, ValueError) as error:
         raise ClaimcheckError("is not a number for every seed", where=where, found=str(values.dtype)) from error
-    return numbers if prediction.kind == "fact" else settled(numbers, prediction.region)
+    return (
+        numbers if prediction.kind == "fact" else settled(numbers, prediction.region, _size(prediction.measure, rows))
+    )
 
 
-def settled(numbers: pd.Series, region: rule.Region) -> pd.Series:
+def settled(numbers: pd.Series, region: rule.Region, size: float = 1.0) -> pd.Series:
     """The numbers, where those that differ from an end of the region by rounding alone lie on it, and so not inside.
 
     A measure that moves in steps (a share of examples, levels of a grid) may land on an end; whether a sum in binary
     then lies a hair above or below it must decide nothing.
+
+    Args:
+        size: of what the numbers were computed from, and so of its rounding.
     """
     for end in region:
         if end is not None:
-            numbers = numbers.mask((numbers - end).abs() <= ROUNDING * max(1.0, abs(end)), end)
+            numbers = numbers.mask((numbers - end).abs() <= ROUNDING * max(size, abs(end)), end)
     return numbers
+
+
+def _size(measure: Measure | None, rows: pd.DataFrame) -> float:
+    """How large the values are whose rounding a prediction's numbers carry: 1, or less where a column is small."""
+    if measure is None or measure.form not in ("value", "difference") or measure.log is not None or _is_share(measure):
+        return 1.0
+    column = rows[measure.column].abs()
+    typical = column[np.isfinite(column)].median() * abs(1.0 if measure.times is None else measure.times)
+    return min(1.0, max(typical, abs(measure.plus or 0.0))) if typical > 0 else 1.0
+
+
+def _is_share(measure: Measure) -> bool:
+    return measure.above is not None or measure.below is not None
 
 
 def _expected_seeds(evidence: Evidence, prediction: Prediction, data: str | None) -> list[set[int]]:

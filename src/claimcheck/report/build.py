@@ -192,7 +192,7 @@ def write_pictures(seen: ReportView, folder: Path) -> None:
     for study in seen.studies:
         for prediction in study.predictions():
             if prediction.measured:
-                shown, ends = rows.picture_rows(prediction), prediction.spec.region
+                shown, ends = rows.picture_rows(prediction), rows.band(prediction)
                 name = f"{study.spec.name}.{prediction.spec.id}"
                 large = dots.region(shown, ends, rows.picture_alt(prediction))
                 (drawn / f"{name}.svg").write_text(large, encoding="utf-8")

@@ -179,20 +179,24 @@ class PartView:
 
     Attributes:
         ends: arms whose tuned value is an end of the grid, each with its factors' levels and the value.
+        missing: why it is not run here, or empty.
     """
 
     part: ScaledPart
     facts: PartFacts | None = None
     ends: tuple[dict[str, Any], ...] = ()
+    missing: str = ""
 
     @property
-    def models(self) -> int:
-        """Models that are judged: cells x units."""
-        return len(self.part.judged_runs)
+    def models(self) -> int | None:
+        """Models that are judged: cells x units; None where there are none."""
+        return len(self.part.judged_runs) if not self.missing else None
 
     @property
     def units(self) -> str:
-        """Units of a cell, in words where data sets differ in them."""
+        """Units of a cell, in words where data sets differ in them, or why there are none."""
+        if self.missing:
+            return f"not run: {self.missing}"
         each = self.part.seeds_on
         return ", ".join(f"{units} on {title(data)}" for data, units in each.items()) if each else str(self.part.seeds)
 
@@ -317,7 +321,10 @@ def _study(study: Study, results: Results | None, lecture: dict[str, LectureClai
     return StudyView(
         study,
         tuple(claims),
-        tuple(PartView(part, facts.get(part.name), _at_ends(part, facts, results)) for part in parts),
+        tuple(
+            PartView(part, facts.get(part.name), _at_ends(part, facts, results), results.not_run.get(part.name, ""))
+            for part in parts
+        ),
         tuple((figure, drawn.get(figure.id)) for figure in study.figures),
         found.provenance,
         results.read_controls() if current else None,

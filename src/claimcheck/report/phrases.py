@@ -49,8 +49,17 @@ def runs(outcome: Outcome) -> str:
 def region_of(spec: Prediction) -> str:
     """Where the number must lie, with its unit; a fact's region goes as far as its tolerance beyond its ends."""
     words = text.escape(text.region(spec.region, closed=spec.kind == "fact"))
-    within = f", within {text.escape(text.number(spec.tolerance, 3))}" if spec.tolerance is not None else ""
-    return f"{text.with_unit(words, _unit(spec))}{within}"
+    return f"{text.with_unit(words, _unit(spec))}{text.escape(_within(spec))}"
+
+
+def plain_region(spec: Prediction) -> str:
+    """The same as plain text."""
+    words = text.region(spec.region, closed=spec.kind == "fact")
+    return f"{text.with_unit(words, spec.unit or '')}{_within(spec)}"
+
+
+def _within(spec: Prediction) -> str:
+    return f", within {text.number(spec.tolerance, 3)}" if spec.tolerance is not None else ""
 
 
 def _unit(spec: Prediction) -> str:
@@ -284,7 +293,7 @@ def not_measured(view: PredictionView) -> str:
     if view.state == "out of date":
         return "not with the study as it stands now; run it again."
     note = view.row.get("note")
-    return f"not at this scale: {text.escape(note)}." if note else "not at this scale."
+    return f"not here: {text.escape(note)}." if note else "not at this scale."
 
 
 def true_in(view: PredictionView) -> str:
@@ -374,8 +383,9 @@ def _control(outcome: Outcome, control: dict[str, Any]) -> str:
 
 
 def hash_of(view: PredictionView) -> str:
-    """The hash of a prediction (measure, region, controls) and its design, as the verdict carries it."""
-    return f" [hash of prediction and design: {view.row['fixed']}]{{.aside}}" if view.row.get("fixed") else ""
+    """The hash of a prediction (measure, region, controls) and its design, as a verdict on them carries it."""
+    fixed = view.row.get("fixed") if view.state != "out of date" else None  # that of what stood there before
+    return f" [hash of prediction and design: {fixed}]{{.aside}}" if fixed else ""
 
 
 def reference_line(view: PredictionView, reference: Reference, works: text.Links = text.NO_LINKS) -> str:

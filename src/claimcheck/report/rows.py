@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from claimcheck.report import dots, phrases, text
+from claimcheck.report import dots, phrases
 from claimcheck.report.gather import PredictionView
 
 
@@ -24,10 +24,16 @@ def picture_rows(view: PredictionView) -> list[dots.Row]:
     return rows
 
 
+def band(view: PredictionView) -> dots.Ends:
+    """From where to where the pictures shade: the region, and of a fact as far beyond as its tolerance."""
+    low, high = view.spec.region
+    beyond = view.spec.tolerance or 0.0
+    return None if low is None else low - beyond, None if high is None else high + beyond
+
+
 def picture_alt(view: PredictionView) -> str:
     """The picture of a prediction in words."""
-    unit = f" {view.spec.unit}" if view.spec.unit else ""
-    told = [f"Region {text.region(view.spec.region, closed=view.is_fact)}{unit}"]
+    told = [f"Region {phrases.plain_region(view.spec)}"]
     for outcome, row in zip(view.outcomes, picture_rows(view), strict=True):
         without = sum(math.isnan(value) for value in outcome.values)
         told.append(f"{row.told[0]}, {row.told[1]}{f', {without} without a number' if without else ''}")

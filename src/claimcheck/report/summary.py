@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from claimcheck.data.names import title
@@ -217,7 +219,7 @@ def facts(view: ReportView) -> dict[str, Any]:
         lines += [
             ("Date", _days(made)),
             ("Machine", _all(made, _machine)),
-            ("Wall time", text.duration(sum(fact.seconds for fact in made))),
+            ("Wall time", text.duration(_wall_seconds(made))),
             ("Code", _code(made)),
         ]
     tested = [claim for claim in view.claims.values() if claim.state in DECIDED]
@@ -245,7 +247,7 @@ def groups(view: ReportView) -> list[dict[str, Any]]:
         ("Not tested", shown),
     )
     known = [each.state for each in view.predictions() if each.is_fact and each.measured]
-    note = f" (with those beside tested claims {len(known)}, of which {known.count('holds')} hold)" if known else ""
+    note = f" (with those beside tested claims {len(known)}, of which {_hold(known.count('holds'))})" if known else ""
     return [
         {
             "title": title,
@@ -259,6 +261,19 @@ def groups(view: ReportView) -> list[dict[str, Any]]:
 
 def _studies(count: int) -> str:
     return "1 study" if count == 1 else f"{count} studies"
+
+
+def _hold(count: int) -> str:
+    return "1 holds" if count == 1 else f"{count} hold"
+
+
+def _wall_seconds(made: list[PartFacts]) -> float:
+    """Time in which parts ran, those of several studies side by side."""
+    total, ended = 0.0, -math.inf
+    for start, seconds in sorted((datetime.fromisoformat(fact.start).timestamp(), fact.seconds) for fact in made):
+        total += max(0.0, start + seconds - max(start, ended))
+        ended = max(ended, start + seconds)
+    return total
 
 
 def _code(made: list[PartFacts]) -> str:

@@ -191,9 +191,14 @@ def region(ends: Iterable[float | None], closed: bool = False) -> str:
 
 
 def with_unit(words: str, unit: str) -> str:
-    """A number and its unit, in the singular after a lone 1: "above 1 point", "between 0 and 1 points"."""
+    """A number and its unit, in the singular after a lone 1: "above 1 point", "between 0 and 1 points".
+
+    Of a number that is not counted in its unit, but named by it, it stands in front: "share of examples above 0.9".
+    """
     if not unit:
         return words
+    if not _COUNTED.match(unit):
+        return f"{words} ({unit})" if "," in unit or unit[0].isdigit() else f"{unit} {words}"
     one = re.search(rf"(?:^|(?:above|below|at least|at most) ){_MINUS}?1$", words.replace("**", ""))
     return f"{words} {_PLURAL.sub(_singular, unit) if one else unit}"
 
@@ -202,7 +207,9 @@ def _singular(found: re.Match[str]) -> str:
     return found[1]
 
 
-_PLURAL = re.compile(r"^((?:percentage )?(?:point|decade|octave|nat|update|step|epoch|weight|factor|learning rate))s\b")
+_COUNTS = "point|decade|octave|nat|update|step|epoch|weight|factor|learning rate|doubling|spike"
+_PLURAL = re.compile(rf"^((?:percentage |skipped )?(?:{_COUNTS}))s\b")
+_COUNTED = re.compile(rf"{_PLURAL.pattern}|(?:cries|times|of|%|[mµ]?s|[KMG]i?B)\b")
 
 
 def value(entry: Any) -> str:

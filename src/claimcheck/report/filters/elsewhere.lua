@@ -14,8 +14,10 @@ function Pandoc(doc)
     Link = function(link)
       local id = link.target:match("^#(.+)$")
       if id and not here[id] then
-        link.target = "evidence.pdf#" .. id
-        if id:match("^figure%-") then
+        -- Of its places only headings have names that a link from without finds.
+        local study = id:match("^figure%-([^-]+)%-")
+        link.target = "evidence.pdf#" .. (study and "figures-" .. study or id)
+        if study then
           link.content:extend { pandoc.Space(), pandoc.Str("in"), pandoc.Space(), pandoc.Str("evidence.pdf") }
         end
         return link

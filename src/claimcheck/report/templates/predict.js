@@ -12,7 +12,7 @@
     return element;
   };
   const ANSWERS = ["true", "depends", "false"];
-  const HINT = "Is each claim true of most runs that could be made? “Depends”: on some data yes, on other data no. Claims without " +
+  const HINT = "Is each claim true of most runs that could be made? “Depends”: on some data or settings yes, on others no. Claims without " +
     "a question were not tested.";
   const RIGHT = { supported: "true", holds: "true", mixed: "depends", contradicted: "false", "does not hold": "false" };
   const state = (row) => row.querySelector(".verdict")?.textContent.trim();
