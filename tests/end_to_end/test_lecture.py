@@ -1,5 +1,7 @@
 """The lecture itself, at the smallest scale: every study from its networks to the report's pages."""
 
+import re
+import subprocess
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,6 +22,11 @@ def lecture(lecture_run):
         said = project.snakemake()
     assert said.returncode == 0, said.stdout
     return project
+
+
+def places_in(pdf, what):
+    """What pdfinfo tells of a PDF's links or places."""
+    return subprocess.run(["pdfinfo", what, pdf], capture_output=True, text=True, check=True).stdout
 
 
 @dataclass
@@ -55,4 +62,10 @@ def test_the_report_renders_and_nothing_is_left_to_do(lecture, tmp_path):
         "40 pages for sixteen studies"
     )
     assert (lecture.folder / "reports/smoke/report.html").stat().st_size > 50_000
+    led_to = set(re.findall(r"evidence\.pdf#(\S+)", places_in(lecture.folder / "reports/smoke/report.pdf", "-url")))
+    there = set(
+        re.findall(r'"(\S+)"$', places_in(lecture.folder / "reports/smoke/evidence.pdf", "-dests"), re.MULTILINE)
+    )
+    assert len(led_to) > len(study_names(REPOSITORY / "studies"))
+    assert led_to <= there
     assert "Nothing to be done" in lecture.snakemake().stdout

@@ -129,8 +129,11 @@ def test_a_panel_with_a_legend_of_its_own_is_left_alone_and_one_run_is_no_runs()
     assert [axis.get_xlabel() for axis in (left, right)] == ["step", "step"]
 
 
-def test_data_sets_with_other_numbers_of_runs_are_told_apart():
-    records = pd.DataFrame({"dataset": ["a"] * 3 + ["b"] * 5, "seed": [0, 1, 2, 0, 1, 2, 3, 4]})
-    for rows, said in ((records, "n = 3 to 5 runs"), (records[records["seed"] < 3], "n = 3 runs")):
+@pytest.mark.parametrize("apart", ["dataset", "part"])
+def test_data_sets_and_parts_with_other_numbers_of_runs_are_told_apart(apart):
+    records = pd.DataFrame({apart: ["a"] * 3 + ["b"] * 5, "seed": [0, 1, 2, 0, 1, 2, 3, 4]})
+    nowhere = records.assign(dataset=None if apart == "part" else records["dataset"])
+    few = records[records["seed"] < 3]
+    for rows, said in ((records, "n = 3 to 5 runs"), (nowhere, "n = 3 to 5 runs"), (few, "n = 3 runs")):
         figure = style.finish(style.axis(), rows)
         assert figure.axes[0].get_title(loc="right") == said

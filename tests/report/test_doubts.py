@@ -202,6 +202,13 @@ def test_a_limit_that_is_out_of_date_is_not_told_to_be_not_run() -> None:
     assert phrases.outline_limits(claim("a", "supported", limit, old, old)) == "1 supported, 2 out of date"
 
 
+def test_no_hash_of_what_stood_there_before_is_shown_beside_what_stands_there_now() -> None:
+    view = prediction(truths(32, 32))
+    view.row["fixed"] = "0123456789abcdef"
+    assert "0123456789abcdef" in phrases.hash_of(view)
+    assert phrases.hash_of(PredictionView(view.spec, "out of date", view.row, view.state)) == ""
+
+
 def test_a_title_and_an_alternative_text_with_signs_of_markdown_are_shown_as_they_are_written() -> None:
     seen = report(claim("alone", "supported", prediction([1.0] * 32)))
     seen = replace(seen, lecture=seen.lecture.model_copy(update={"title": "A *star*"}))

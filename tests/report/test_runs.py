@@ -19,7 +19,7 @@ import torch
 from scipy.stats import binom
 
 from claimcheck.judging import rule
-from claimcheck.report import build, notes, pages, phrases, rule_page, summary
+from claimcheck.report import build, notes, pages, phrases, rows, rule_page, summary, text
 from claimcheck.report.gather import PartView, PredictionView, ReportView, gather
 from claimcheck.results.provenance import PartFacts
 from claimcheck.results.state import Results
@@ -121,7 +121,12 @@ def test_a_fact_has_a_value_and_neither_runs_nor_p(name: str, seen: ReportView, 
         if prediction == name:
             assert (row["kind"], row["verdict"]) == ("fact", view.state)
             assert not row["k"] + row["n"] + row["p"]
+    (low, high), region, beyond = rows.band(view), view.spec.region, view.spec.tolerance
+    assert (low, high) == (pytest.approx(region[0] - beyond), pytest.approx(region[1] + beyond))
+    values = [value for outcome in view.outcomes for value in outcome.values]
+    assert all(low <= value <= high for value in values) == (view.state == "holds")
     (picture,) = drawings(card(source, name), "region")
+    assert f"within {text.number(beyond, 3)}" in picture.get("aria-label")
     holding = int(view.state == "holds")
     assert [counted(picture, place, 50) for place in range(len(view.outcomes))] == [(holding, 1)] * len(view.outcomes)
 
@@ -309,6 +314,25 @@ def test_what_results_took_that_are_out_of_date_is_not_known_and_they_were_run(s
     assert pages.cost(old).startswith("What it took is not known of the present sources.")
     never = next(study for study in seen.studies if study.spec.name == "never")
     assert pages.cost(never).startswith("It has not been run here.")
+
+
+def test_parts_that_ran_side_by_side_took_their_wall_time_together() -> None:
+    parts = [
+        ("2026-01-01T10:00:00+00:00", 60.0),
+        ("2026-01-01T10:00:30+00:00", 10.0),
+        ("2026-01-01T11:00:50+01:00", 20.0),
+    ]
+    made = [PartFacts.model_construct(start=start, seconds=seconds) for start, seconds in parts]
+    assert summary._wall_seconds(made) == 70.0
+    later = PartFacts.model_construct(start="2026-01-02T00:00:00+00:00", seconds=5.0)
+    assert summary._wall_seconds([later, *made]) == 75.0
+
+
+def test_a_part_that_is_not_run_here_says_why_and_has_no_models() -> None:
+    part = SimpleNamespace(seeds=22, seeds_on={}, judged_runs=range(88))
+    assert (PartView(part).units, PartView(part).models) == ("22", 88)
+    missing = PartView(part, missing="it needs a GPU")
+    assert (missing.units, missing.models) == ("not run: it needs a GPU", None)
 
 
 def test_arms_of_tuning_at_an_edge_are_named() -> None:

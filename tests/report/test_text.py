@@ -168,3 +168,21 @@ def test_an_interval_has_like_digits_and_no_more_than_four() -> None:
 )
 def test_a_lone_one_has_its_unit_in_the_singular(words: str, said: str) -> None:
     assert text.with_unit(words, "points of error") == said
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [
+        ("share of examples", "share of examples above 0.9"),
+        ("ratio", "ratio above 0.9"),
+        ("of the peak learning rate", "above 0.9 of the peak learning rate"),
+        ("nats a symbol", "above 0.9 nats a symbol"),
+        ("times as many", "above 0.9 times as many"),
+        ("spikes, all of them", "above 0.9 spikes, all of them"),
+        ("share, less a fifth", "above 0.9 (share, less a fifth)"),
+        ("1 where so", "above 0.9 (1 where so)"),
+        ("", "above 0.9"),
+    ],
+)
+def test_a_unit_that_is_counted_follows_and_one_that_names_the_number_stands_in_front(unit: str, said: str) -> None:
+    assert text.with_unit("above 0.9", unit) == said
