@@ -1,5 +1,6 @@
 """The command as a user meets it: in a process of its own, from words on the command line to exit status."""
 
+import csv
 import json
 import os
 import re
@@ -298,8 +299,14 @@ def test_a_registered_study_is_judged_on_its_own_seeds_and_beside_them_on_fresh_
             status, _, errors = command(step, "coin", "--scale", "smoke", *words)
             assert status == 0, errors
         (entry,) = _verdicts(tmp_path)
-        assert entry["registration"] == {"number": 1, "of": 1, "offset": bool(words), "first_seed": first}
+        offset = bool(words)
+        assert entry["registration"] == {"number": 1, "of": 1, "offset": offset, "first_seed": first, "seeds": None}
         assert entry["tests"][0]["seeds"] == list(range(first, first + 14))
+    for step in ("run", "judge", "report"):
+        assert command(step, *(["coin"] if step != "report" else []), "--scale", "smoke", "--seeds", "15")[0] == 0
+    assert "in place of the registered number" in (tmp_path / "reports/smoke/report.html").read_text(encoding="utf-8")
+    with (tmp_path / "results/smoke/verdicts.csv").open(encoding="utf-8") as table:
+        assert {row["registration"] for row in csv.DictReader(table) if row["study"] == "coin"} == {""}
     status, _, errors = command("register", "coin", "--counts", "--scale", "smoke")
     assert status == 0, errors
     assert "verdicts:\n    supported: 1\n" in (studies / "coin" / "registrations.yaml").read_text()

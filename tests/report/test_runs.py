@@ -19,7 +19,7 @@ import torch
 from scipy.stats import binom
 
 from claimcheck.judging import rule
-from claimcheck.report import build, notes, pages, phrases, rows, rule_page, summary, text
+from claimcheck.report import build, pages, phrases, rows, rule_page, summary, text
 from claimcheck.report.gather import PartView, PredictionView, ReportView, gather
 from claimcheck.results.provenance import PartFacts
 from claimcheck.results.state import Results
@@ -175,17 +175,24 @@ def test_controls_are_shown_and_one_that_passed_is_told(seen: ReportView, source
     ("facts", "said"),
     [
         (
-            {"number": 2, "of": 2, "offset": 0, "first_seed": 100_000},
+            {"number": 2, "of": 2, "offset": 0, "first_seed": 100_000, "seeds": None},
             "registration 2 of 2, judged on seeds that nothing had used",
         ),
         (
-            {"number": None, "of": 1, "offset": 0, "first_seed": 0},
+            {"number": None, "of": 1, "offset": 0, "first_seed": 0, "seeds": None},
             "draft: not registered as it stands; nothing vouches that its seeds had not been seen",
         ),
-        ({"number": 1, "of": 1, "offset": 0, "first_seed": 0}, "registration 1 of 1, judged on seeds from 0"),
         (
-            {"number": 2, "of": 2, "offset": 1, "first_seed": 105_000},
+            {"number": 1, "of": 1, "offset": 0, "first_seed": 0, "seeds": None},
+            "registration 1 of 1, judged on seeds from 0",
+        ),
+        (
+            {"number": 2, "of": 2, "offset": 1, "first_seed": 105_000, "seeds": None},
             "registration 2 of 2, judged on another block of seeds that nothing had used (number 1 after the registered one)",
+        ),
+        (
+            {"number": 2, "of": 3, "offset": 0, "first_seed": 100_000, "seeds": 200},
+            "not registered: the design is that of registration 2 of 3, but on 200 seeds in place of the registered number",
         ),
     ],
 )
@@ -347,39 +354,6 @@ def test_arms_of_tuning_at_an_edge_are_named() -> None:
     first, second = summary.tuning(SimpleNamespace(studies=(study,)))
     assert first["ends"] == "MNIST-1D, no norm, gain 4 (0.1); digits, no norm, gain 0.25 (0.0016)"
     assert second["ends"] == "all runs (2)"
-
-
-def test_notes_that_name_a_data_set_that_is_not_asked_are_refused(seen: ReportView) -> None:
-    study = next(each for each in seen.studies if each.spec.name == "planted")
-    functions = notes.functions(study)
-    assert functions["verdict"]("effect", "digits") == "contradicted"
-    assert functions["verdict"]("depends-on-data") == "mixed"
-    with pytest.raises(notes.ClaimcheckError, match=r"a data set that the prediction is not asked on.*mnist"):
-        functions["runs"]("effect", "mnist")
-
-
-def test_notes_on_a_data_set_that_was_not_run_say_so(seen: ReportView) -> None:
-    study = next(each for each in seen.studies if each.spec.name == "planted")
-    effect = named(seen, "effect")
-    row = {**effect.row, "tests": [test for test in effect.row["tests"] if test["data"] == "clear"]}
-
-    def said(view: PredictionView) -> dict[str, str]:
-        claim = replace(study.claims[0], predictions=(view,))
-        functions = notes.functions(replace(study, claims=(claim,)))
-        return {name: function("effect", "digits") for name, function in functions.items() if name != "figure"}
-
-    numbers = ("runs", "estimate", "interval", "size", "percent", "factor", "n")
-    assert said(replace(effect, row=row)) == {**dict.fromkeys(numbers, notes.NOTHING), "verdict": "not run"}
-    for state in ("not run", "out of date", "failed"):
-        assert said(replace(effect, row={}, state=state))["verdict"] == state
-
-
-@pytest.mark.parametrize("name", ["runs", "estimate", "interval", "size", "percent", "factor", "n", "verdict"])
-def test_notes_that_ask_a_claim_for_what_only_a_prediction_has_are_refused(seen: ReportView, name: str) -> None:
-    study = next(each for each in seen.studies if each.spec.name == "planted")
-    function = notes.functions(study)[name]
-    with pytest.raises(notes.ClaimcheckError, match=r"planted/notes\.md: the notes name an unknown prediction.*'dep"):
-        function("depends-on-data", "digits")
 
 
 def test_figures_that_were_not_drawn_are_told_beside_verdicts_that_are_current(

@@ -10,6 +10,7 @@ import yaml
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_yaml
 from claimcheck.results.digests import registration_digest
+from claimcheck.results.registration import check_registration
 from claimcheck.spec.parts import BLOCK, ROOM
 from claimcheck.spec.reading import load_study
 from claimcheck.spec.registering import note_verdicts, register
@@ -129,5 +130,5 @@ def test_who_changed_what_is_registered_is_told_the_command_that_finds_the_study
     text = study.yaml_path.read_text()
     study.yaml_path.write_text(text.replace("[0.4, 0.6]", "[0.4, 0.7]"))
     with pytest.raises(ClaimcheckError) as caught:
-        locate("coin").check_registration()
+        check_registration(coin(), locate("coin").config)
     assert f"claimcheck register coin --studies-dir {studies} --says ... --superseded ..." in str(caught.value)

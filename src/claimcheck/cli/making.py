@@ -85,8 +85,10 @@ def run(
 
 def _warn_of_registration(results: Results, log: Callable[[str], None]) -> None:
     """Say before the judged seeds are spent what the judge would refuse afterwards."""
+    from claimcheck.results.registration import check_registration
+
     try:
-        results.check_registration()
+        check_registration(results.study, results.config)
     except ClaimcheckError as error:
         log(f"the judge will refuse these runs: {error}")
 

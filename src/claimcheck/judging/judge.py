@@ -13,6 +13,7 @@ import numpy as np
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import write_json
 from claimcheck.judging import controls, evidence, rule
+from claimcheck.results.registration import check_registration, registration_facts
 from claimcheck.results.seals import sealed
 from claimcheck.results.verdicts import write_verdicts
 from claimcheck.spec.models import Claim, Prediction
@@ -28,9 +29,9 @@ def judge(results: Results) -> list[dict[str, Any]]:
         ClaimcheckError: the study is not what was registered; the records are missing, damaged or do not fit the
             design; or a statistic is at fault (all such statistics are told at once). Nothing is written then.
     """
-    results.check_registration()
+    check_registration(results.study, results.config)
     found = evidence.read(results)
-    fixed, registration = results.prediction_hashes(), results.registration_facts()
+    fixed, registration = results.prediction_hashes(), registration_facts(results.study, results.config)
     common = {"records_sha256": found.checksum, "digest": results.verdicts_digest, "registration": registration}
     sections = results.sections()
     entries, faults = [], []

@@ -22,6 +22,9 @@ def registration_words(registration: dict[str, Any]) -> str:
     number, offset = registration["number"], registration["offset"]
     if number is None:
         return "draft: not registered as it stands; nothing vouches that its seeds had not been seen"
+    if registration.get("seeds") is not None:
+        asked = f"{text.number(registration['seeds'], 9)} seeds in place of the registered number"
+        return f"not registered: the design is that of registration {number} of {registration['of']}, but on {asked}"
     words = f"registration {number} of {registration['of']}, judged on"
     if registration["first_seed"] < FIRST_BLOCK:
         return f"{words} seeds from {text.number(registration['first_seed'], 9)}"

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import sha256
 from claimcheck.results import digests, outdated, seals
-from claimcheck.results.commands import command, register_command
+from claimcheck.results.commands import command
 from claimcheck.results.parts import PartFiles
 from claimcheck.results.provenance import Provenance, read_provenance
+from claimcheck.results.registration import first_seed_of, registration_facts
 from claimcheck.results.verdicts import read_controls, read_verdicts
 from claimcheck.spec.config import Config, PilotConfig
 from claimcheck.spec.models import Study
 from claimcheck.spec.parts import ScaledPart
 from claimcheck.spec.scaling import multiplied
-from claimcheck.streams import POWER_SEED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ class Results:
         """What the verdicts are made from."""
         config = self.config
         made = digests.judge_ingredients(self.study, config.scale, config.seeds, self.records_digest)
-        return {**made, "registration": digests.digest(self.registration_facts())}
+        return {**made, "registration": digests.digest(registration_facts(self.study, self.config))}
 
     @cached_property
     def verdicts_digest(self) -> str:
@@ -153,36 +153,6 @@ class Results:
     def remedy(self, step: str) -> str:
         """The command that makes a step's results again."""
         return command(step, self.study.name, self.config)
-
-    def check_registration(self) -> None:
-        """Refuse to judge what is not what was registered.
-
-        Raises:
-            ClaimcheckError: design, predictions or rule changed after the registration that stands.
-        """
-        registration = self.study.registration
-        if registration is None or registration.digest is None:
-            return
-        now = digests.registration_digest(self.study)
-        if registration.digest != now:
-            raise ClaimcheckError(
-                "design, predictions or rule are not those that were registered",
-                where=f"{self.study.folder / 'registrations.yaml'}: {registration.number}.digest",
-                found=now,
-                expected=registration.digest,
-                hint="take the change back, or register anew: "
-                + register_command(self.study.name, self.config.studies_dir),
-            )
-
-    def registration_facts(self) -> dict[str, Any]:
-        """Which registration the verdicts are of; a draft has none."""
-        registration = self.study.registration
-        return {
-            "number": registration.number if registration else None,
-            "of": len(self.study.registrations),
-            "offset": self.config.registration_offset,
-            "first_seed": first_seed_of(self.study, self.config),
-        }
 
     def prediction_hashes(self) -> dict[str, str]:
         """For each prediction the hash of itself (measure, region, controls) and of its design."""
@@ -301,11 +271,6 @@ class Results:
         if self._of_others(checksum):
             hint = f"make it again: {self.remedy(step)}"
             raise ClaimcheckError(f"{how} from other records than are there now", where=path, hint=hint)
-
-
-def first_seed_of(study: Study, config: Config) -> int:
-    """The first seed of a run: of the registered block, of a later one, or of the pilots for power."""
-    return POWER_SEED if isinstance(config, PilotConfig) else study.first_seed(config.registration_offset)
 
 
 def locate(

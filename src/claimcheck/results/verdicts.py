@@ -68,6 +68,7 @@ class _Registration(_Shape):
     of: int
     offset: int
     first_seed: int
+    seeds: int | None = None
 
 
 class _Entry(_Shape):
@@ -154,15 +155,16 @@ def _float_again(test: dict[str, Any]) -> dict[str, Any]:
 def table(verdicts: Mapping[str, list[dict[str, Any]]]) -> str:
     """Every study's verdicts as CSV: columns `CSV_COLUMNS`, a row per prediction and data set, studies by name.
 
-    A region is written as JSON, such as [0.5, null]; a draft has no registration, a fact neither k, n, share nor
-    p.
+    A region is written as JSON, such as [0.5, null]; a draft has no registration, nor have other numbers of seeds than
+    those registered; a fact has neither k, n, share nor p.
     """
     buffer = io.StringIO()
     rows = csv.DictWriter(buffer, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
     rows.writeheader()
     for study, entries in sorted(verdicts.items()):
         for entry in entries:
-            whole = {**entry, "study": study, "registration": entry["registration"]["number"]}
+            of = entry["registration"]
+            whole = {**entry, "study": study, "registration": of["number"] if of.get("seeds") is None else None}
             whole["region"] = json.dumps(entry["region"])
             for test in entry["tests"] or [{"verdict": "not run", "controls": {}}]:
                 passed = sum(each["passed"] for each in test["controls"].values())
