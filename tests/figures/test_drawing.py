@@ -244,6 +244,17 @@ def test_one_bad_figure_does_not_hide_the_others(results) -> None:
     assert sorted(path.name for path in toy.figures.iterdir()) == ["good.csv", "good.png", "good.svg"]
 
 
+def test_a_figure_that_shows_nothing_is_told(records, results, capsys) -> None:
+    def plot_some(records):
+        axis = style.axis()
+        style.curves(axis, records, x="step", y="x")
+        return style.finish(axis, records)
+
+    drawing.plot_study(results(plot_some=plot_some, plot_none=lambda records: plot_some(records[records["step"] > 99])))
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["toy: figure 'none': shows no number: are its rows there?"]
+
+
 def test_only_what_was_drawn_last_is_left(results) -> None:
     toy = results(plot_first=plot, plot_second=plot)
     drawing.plot_study(toy)

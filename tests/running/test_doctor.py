@@ -141,6 +141,16 @@ def test_a_study_that_can_be_judged_is_whole(studies):
     assert _of(studies, "coin") == [("ok", "its yaml and code agree")]
 
 
+@pytest.mark.parametrize("said", ["{{ estimate('hlf') }}", "{{ estmate('half') }}", "{{ figure('share') }}", "{{ n("])
+def test_notes_that_name_what_is_not_there_are_told_before_anything_is_run(studies, said):
+    notes = studies / "coin" / "notes.md"
+    notes.write_text(f"It came to {said} of tosses.", encoding="utf-8")
+    ((state, found),) = _of(studies, "coin")
+    assert (state, found.startswith(str(notes))) == ("broken", True)
+    notes.write_text("It came to {{ estimate('half') }}, see the {{ figure('shares') }}.", encoding="utf-8")
+    assert _of(studies, "coin") == [("ok", "its yaml and code agree")]
+
+
 def test_too_few_units_to_support_a_prediction_are_told_at_the_scales_that_decide(studies, edit):
     edit("coin", lambda raw: raw["scales"].update(smoke={"seeds": 3}, quick={"seeds": 13}))
     ((state, found),) = _of(studies, "coin")

@@ -63,6 +63,9 @@ FAULTS = {
                      first(raw).update(on=["cents"]), first(raw)["controls"]["never"].update(part="other")),
         ["half.controls.never.part", "'cents'", "of part other: it has none"],
     ),
+    "controls and a reason for none": (
+        lambda raw: first(raw)["controls"].update(none="Nothing."), ["predictions.0.controls", "none stands in place of"],
+    ),
     "a control without words": (lambda raw: first(raw)["controls"]["never"].pop("says"), ["controls.never.says"]),
     "a control by a function that is not there": (
         lambda raw: first(raw)["controls"]["never"].update(statistic="peak"), ["statistics.py", "no function peak", "control of half"],

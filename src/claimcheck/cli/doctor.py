@@ -130,12 +130,14 @@ def _faults(study: Study) -> list[str]:
     """What of a study cannot be judged: too few units at a scale that decides, or not what was registered.
 
     Raises:
-        ClaimcheckError: a file of its folder is not Python.
+        ClaimcheckError: a file of its folder is not Python, or its notes name what is not there.
     """
     from claimcheck.judging.power import undecidable
+    from claimcheck.report import notes
     from claimcheck.results.digests import registration_digest
     from claimcheck.spec.modules import syntax_tree
 
+    notes.check(study)
     for path in sorted(study.folder.glob("**/*.py")):
         syntax_tree(path.read_bytes(), path)
     found = []

@@ -36,7 +36,8 @@ def summary(records: pd.DataFrame, x: str, y: str, by: str | None = None, *, ave
         key, numbers = key if isinstance(key, tuple) else (key,), values.to_numpy()
         finite = numbers[~np.isnan(numbers)]
         rows.append([*key, *_average(finite, average), len(finite), len(numbers) - len(finite)])
-    return pd.DataFrame(rows, columns=[*keys, "centre", "low", "high", "n", "missing"])
+    numbers = dict.fromkeys(("centre", "low", "high"), float)
+    return pd.DataFrame(rows, columns=[*keys, *numbers, "n", "missing"]).astype(numbers)  # also where there are no rows
 
 
 def _average(values: np.ndarray, average: str) -> tuple[float, float, float]:

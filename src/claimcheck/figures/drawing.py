@@ -62,7 +62,10 @@ def plot_study(results: Results) -> list[Path]:
         try:
             plot = getattr(study_module(study.folder, "figures"), spec.function)
             figure, problems = draw(plot, rows)
-            written += save(figure, target / spec.id)
+            drawn, table = save(figure, target / spec.id)
+            written += [drawn, table]
+            if table.read_text(encoding="utf-8").count("\n") == 1:
+                problems.append("shows no number: are its rows there?")
             figure, others = draw(plot, rows, projected=True)
             problems += [f"on a slide, {problem}" for problem in others]
             written.append(save_projected(figure, target / spec.id))

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.report import phrases, text
-from claimcheck.report.gather import Outcome, PredictionView, StudyView
+from claimcheck.report.gather import ClaimView, Outcome, PredictionView, StudyView
+from claimcheck.spec.models import Study
 
 NOTHING = "(not run)"
 
@@ -22,6 +23,20 @@ def notes_of(study: StudyView) -> str:
     if not study.spec.notes.strip():
         return ""
     return text.notes(study.spec.notes, functions(study), _file_of(study))
+
+
+def check(spec: Study) -> None:
+    """Whether notes can be filled in: what they name is there.
+
+    Raises:
+        ClaimcheckError: the template is broken or names something unknown.
+    """
+    claims = (
+        ClaimView(claim.id, "", "not run", spec, tuple(PredictionView(each, "not run") for each in claim.predictions))
+        for claim in spec.claims
+    )
+    figures = tuple((figure, None) for figure in spec.figures)
+    notes_of(StudyView(spec, tuple(claims), (), figures, None, None, ()))
 
 
 def _file_of(study: StudyView) -> str:

@@ -253,7 +253,9 @@ def notes(text: str, functions: dict[str, Callable[..., str]], where: str) -> st
         raise
     except TemplateError as error:
         line = f" (line {error.lineno})" if getattr(error, "lineno", None) else ""
-        raise ClaimcheckError(f"notes cannot be filled in{line}: {error.message}", where=where) from error
+        raise ClaimcheckError(
+            f"notes cannot be filled in{line}: {error.message}", where=where, expected=f"one of {', '.join(functions)}"
+        ) from error
     except Exception as error:
         raise ClaimcheckError(f"notes cannot be filled in: {error}", where=where) from error
 

@@ -63,6 +63,12 @@ class Controls(Model):
     against: Control | None = Field(None, description="must be contradicted: such as the arms swapped")
     none: Text | None = Field(None, description="why there can be none, in place of both")
 
+    @model_validator(mode="after")
+    def _none_or_some(self) -> Controls:
+        if self.none is not None and (self.never or self.against):
+            raise ValueError("none stands in place of never and against: give the reason or the controls")
+        return self
+
 
 class Prediction(Model):
     """Where a number must fall if the claim holds (kind `main`), where it stops holding (`limit`), or a fact."""
