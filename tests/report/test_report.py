@@ -264,6 +264,10 @@ def test_counts_add_up_and_states_are_honest(project: Path, find: Find) -> None:
     assert old.changed == ("judge: would run: claims changed",)
 
 
+def test_claims_beyond_the_lecture_are_counted_apart(page: Page) -> None:
+    assert re.findall(r"\(and \d beyond the lecture.*?\)", page.text) == ["(and 2 beyond the lecture: 2 supported)"]
+
+
 def test_an_old_verdict_is_never_shown_as_new(page: Page) -> None:
     assert "out of date was: supported" in page.text
     assert "This report is not complete." in page.text

@@ -239,6 +239,14 @@ def facts(view: ReportView) -> dict[str, Any]:
     }
 
 
+def _own_claims(view: ReportView) -> str:
+    """What became of claims that are not the lecture's, in words; empty where there are none."""
+    states = Counter(claim.state for study in view.studies for claim in study.claims if claim.lecture is None)
+    count = states.total()
+    told = ", ".join(f"{number} {state}" for state, number in states.items())
+    return f" (and {count} beyond the lecture: {told})" if count else ""
+
+
 def groups(view: ReportView) -> list[dict[str, Any]]:
     """The lecture's claims counted in three groups: tested, facts, not tested; with the states to show of each."""
     counts = view.counts()
@@ -250,13 +258,14 @@ def groups(view: ReportView) -> list[dict[str, Any]]:
         ("Not tested", shown),
     )
     known = [each.state for each in view.predictions() if each.is_fact and each.measured]
-    note = f" (with those beside tested claims {len(known)}, of which {_hold(known.count('holds'))})" if known else ""
+    beside = f" (with those beside tested claims {len(known)}, of which {_hold(known.count('holds'))})" if known else ""
+    notes = {DECIDED: _own_claims(view), FACTS: beside}
     return [
         {
             "title": title,
             "states": states,
             "count": sum(counts[state] for state in states),
-            "note": note if states == FACTS else "",
+            "note": notes.get(tuple(states), ""),
         }
         for title, states in named
     ]
