@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import struct
@@ -9,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from claimcheck.data import datasets, downloads
 from claimcheck.errors import ClaimcheckError
@@ -84,6 +86,41 @@ def test_a_published_file_that_is_another_is_refused_whatever_lies_beside_it(dat
     datasets.load.cache_clear()
     with pytest.raises(ClaimcheckError, match="the file is damaged"):
         datasets.load("mnist", data_dir)
+
+
+@pytest.fixture
+def old_torchvision(data_dir):
+    """Tensors as an old torchvision left them beside MNIST's files, and which a new one prefers to these."""
+    folder = data_dir / "MNIST" / "processed"
+    folder.mkdir()
+    for file in ("training.pt", "test.pt"):
+        torch.save((torch.full((3, 28, 28), 255, dtype=torch.uint8), torch.tensor([9, 9, 9])), folder / file)
+
+
+@pytest.mark.usefixtures("old_torchvision")
+def test_the_files_that_were_checked_are_those_that_are_read(data_dir):
+    loaded, raw = datasets.load("mnist", data_dir), data_dir / "MNIST" / "raw"
+    for inputs, labels, split in ((loaded.x_train, loaded.y_train, "train"), (loaded.x_test, loaded.y_test, "t10k")):
+        pixels = np.frombuffer((raw / f"{split}-images-idx3-ubyte").read_bytes()[16:], np.uint8)
+        assert (inputs.numpy() * 255).round().flatten().tolist() == pixels.tolist()
+        assert labels.tolist() == list((raw / f"{split}-labels-idx1-ubyte").read_bytes()[8:])
+
+
+@pytest.mark.usefixtures("old_torchvision")
+def test_the_published_files_are_made_whatever_an_old_torchvision_left(data_dir, monkeypatch):
+    source, archives = downloads.SOURCES["mnist"], {}
+    for file in source.files:
+        path = data_dir / source.folder / file
+        packed = path.with_name(f"{file}.gz")
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        archives[packed.name] = hashlib.md5(packed.read_bytes()).hexdigest()
+        path.unlink()
+    published = {f"{source.folder}/{name}": checksum for name, checksum in archives.items()}
+    monkeypatch.setitem(downloads.SOURCES, "mnist", replace(source, archives=published))
+    monkeypatch.setattr("torchvision.datasets.MNIST.resources", list(archives.items()))
+    monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", ["http://127.0.0.1:9/"])  # the archives are there already
+    downloads.fetch("mnist", data_dir, attempts=1, log=lambda text: None)
+    assert downloads.faults("mnist", data_dir) == {}
 
 
 @pytest.mark.parametrize("litter", [finder, explorer, own_notes])

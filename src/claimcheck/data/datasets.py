@@ -159,10 +159,8 @@ MADE = {"mnist1d": _mnist1d, "digits": _digits}
 
 
 def _torchvision(name: str, data_dir: Path) -> Dataset:
-    import torchvision
-
     downloads.check(name, data_dir)
-    kind = getattr(torchvision.datasets, downloads.SOURCES[name].torchvision)
+    kind = downloads.torchvision_class(downloads.SOURCES[name])
     splits = [kind(str(data_dir), train=train) for train in (True, False)]
     tensors = []
     for split in splits:

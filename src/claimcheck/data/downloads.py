@@ -272,14 +272,24 @@ def _clear_damage(name: str, data_dir: Path, log: Callable[[str], None]) -> None
             path.unlink()
 
 
-def _download(origin: Source, data_dir: Path) -> str | None:
-    """Let torchvision download and unpack; what went wrong, in words, or None."""
+def torchvision_class(origin: Source) -> type:
+    """The data set's class in torchvision, which takes `root`, `train` and `download`, bound to the published files.
+
+    MNIST's own takes `processed/training.pt` and `test.pt`, where an old torchvision left them, instead: nobody has
+    published their checksums, and nothing would be downloaded.
+    """
     import torchvision
 
+    kind = getattr(torchvision.datasets, origin.torchvision)
+    return type(kind.__name__, (kind,), {"_check_legacy_exist": lambda self: False})  # the name is that of the folder
+
+
+def _download(origin: Source, data_dir: Path) -> str | None:
+    """Let torchvision download and unpack; what went wrong, in words, or None."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(60)  # torchvision sets none and would wait for a silent server for ever
     try:
-        getattr(torchvision.datasets, origin.torchvision)(str(data_dir), download=True)
+        torchvision_class(origin)(str(data_dir), download=True)
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
     finally:
