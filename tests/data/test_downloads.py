@@ -225,13 +225,16 @@ def cifar10(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "train_list", [[name, files[name]] for name, _ in CIFAR10.train_list])
     monkeypatch.setattr(CIFAR10, "test_list", [[name, files[name]] for name, _ in CIFAR10.test_list])
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": files["batches.meta"]})
-    asked = []
+    asked, broken = [], []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.path)
-            with suppress(BrokenPipeError):  # torchvision asks once for the address alone and hangs up
-                super().do_GET()
+            with suppress(ConnectionError):  # torchvision asks once for the address alone and hangs up
+                if broken:
+                    self.wfile.write(broken.pop(0))
+                else:
+                    super().do_GET()
 
         def log_message(self, *_):
             """Says nothing."""
@@ -239,7 +242,7 @@ def cifar10(tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(place))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/{archive.name}")
-        yield SimpleNamespace(images=images, asked=asked, data=tmp_path / "data")
+        yield SimpleNamespace(images=images, asked=asked, broken=broken, data=tmp_path / "data")
         server.shutdown()
 
 
@@ -288,3 +291,26 @@ def test_a_damaged_file_of_cifar10_is_made_again(cifar10, damaged, downloaded):
     fetch("cifar10", cifar10.data)
     assert downloads.faults("cifar10", cifar10.data) == {}
     assert bool(cifar10.asked) == downloaded, "only where neither the batch nor its archive is whole"
+
+
+CUT_SHORT = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n100\r\nnot 256 bytes"
+
+
+@pytest.mark.parametrize(
+    ("answers", "fault"),
+    [([CUT_SHORT, CUT_SHORT], "IncompleteRead"), ([b"no status\r\n\r\n"], "BadStatusLine")],
+    ids=["a chunked reply is cut short", "a reply is not HTTP"],
+)
+def test_a_reply_that_breaks_off_or_is_not_http_is_tried_again(cifar10, answers, fault):
+    said = []
+    cifar10.broken.extend(answers)
+    downloads.fetch("cifar10", cifar10.data, attempts=2, pause=0.0, log=said.append)
+    assert downloads.faults("cifar10", cifar10.data) == {}
+    assert any(f"attempt 1 of 2 failed ({fault}" in line for line in said), said
+
+
+def test_a_server_that_always_breaks_off_is_told_in_one_line(cifar10):
+    cifar10.broken.extend(4 * [CUT_SHORT])
+    with pytest.raises(ClaimcheckError, match=r"could not be downloaded \(IncompleteRead") as told:
+        fetch("cifar10", cifar10.data, attempts=2)
+    assert "\n" not in str(told.value)

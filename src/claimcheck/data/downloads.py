@@ -8,6 +8,7 @@ unpickles CIFAR-10's. Checksums are MD5 because no other is published for all fi
 from __future__ import annotations
 
 import hashlib
+import http.client
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -290,7 +291,7 @@ def _download(origin: Source, data_dir: Path) -> str | None:
     socket.setdefaulttimeout(60)  # torchvision sets none and would wait for a silent server for ever
     try:
         torchvision_class(origin)(str(data_dir), download=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except (OSError, http.client.HTTPException, RuntimeError, EOFError, ValueError) as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
     finally:
         socket.setdefaulttimeout(before)
