@@ -82,11 +82,26 @@ def _edit(path, column, value):
     assert facts
 
 
+def _copied(source, target):
+    target.write_bytes(source.read_bytes())
+
+
+def _renamed(folder, part, digest="0123456789abcdef"):
+    for kind in ("records", "tuning"):
+        path = _first(folder, kind, part)
+        path.rename(path.with_name(f"{part}-{digest}.{kind}.parquet"))
+
+
 HARM = {
-    "records cut off": (lambda folder: _cut(_first(folder)), "was cut off or changed"),
+    "records cut off": (lambda folder: _cut(_first(folder)), "was cut off or changed after it was written; copy it again$"),
     "records edited": (lambda folder: _edit(_first(folder), "end", 0.0), "was cut off or changed"),
     "a pilots' table cut off": (lambda folder: _cut(_first(folder, "tuning", "aimed")), "was cut off or changed"),
-    "a pilots' table that is gone": (lambda folder: _first(folder, "tuning", "aimed").unlink(), "no such file"),
+    "a pilots' table that is gone": (lambda folder: _first(folder, "tuning", "aimed").unlink(), "no such file; copy it again$"),
+    "another part's records in the place of a pilots' table": (
+        lambda folder: _copied(_first(folder), _first(folder, "tuning", "aimed")),
+        r"tuning\.parquet: is not of this part; found 'walks'; expected aimed",
+    ),
+    "a part under another digest": (lambda folder: _renamed(folder, "aimed"), "is of another digest than its name says"),
     "no records": (lambda folder: [path.unlink() for path in (folder / "parts").iterdir()], "no parts here"),
 }  # fmt: skip
 
@@ -113,6 +128,16 @@ def test_parts_of_another_design_or_other_code_are_refused(elsewhere, locate, ch
     change(*alter)
     with pytest.raises(ClaimcheckError, match=words):
         import_parts(elsewhere, locate("walk"))
+    assert not config.results_dir.exists()
+
+
+def test_a_pilots_table_of_another_design_is_refused(elsewhere, locate, make, edit, config, tmp_path):
+    ours = locate("walk")
+    edit("walk", lambda raw: raw["parts"]["aimed"]["settings"].update(steps=60))
+    other = make(locate("walk", results_dir=tmp_path / "other"), "run").parts["aimed"].tuning
+    _copied(other, _first(elsewhere, "tuning", "aimed"))
+    with pytest.raises(ClaimcheckError, match=r"tuning\.parquet: is of another digest than its name says"):
+        import_parts(elsewhere, ours)
     assert not config.results_dir.exists()
 
 

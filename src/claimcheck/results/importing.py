@@ -7,11 +7,15 @@ here, from the records, by the judge and the plots of this checkout.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results import records
-from claimcheck.results.provenance import PACKAGES, PartFacts, part_facts
+from claimcheck.results.provenance import PACKAGES, part_facts
 from claimcheck.results.state import PartFiles, Results
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def import_parts(source: Path, results: Results) -> list[str]:
@@ -74,12 +78,25 @@ def _wanted(results: Results) -> dict[str, PartFiles]:
 
 
 def _check(path: Path, files: PartFiles, results: Results) -> list[str]:
-    """Check one part; the versions that differ, in words."""
-    remedy = "copy it again"
-    facts = _facts(path, remedy)
+    """Check one part's records, and its pilots' table where it tunes; the versions that differ, in words."""
+    differing = _check_file(path, files, results)
+    if files.tuning is not None:
+        differing |= _check_file(_tuning_beside(path), files, results)
+    return [f"{name} {version}" for name, version in sorted(differing.items())]
+
+
+def _check_file(path: Path, files: PartFiles, results: Results) -> dict[str, str]:
+    """Check a part's records or its pilots' table; which versions it was made with, where others are here."""
+    _, raw = _read(path)
+    facts = part_facts(raw, path, "make it again where it was made, with the version of claimcheck that is used here")
     for key, here in (("study", results.study.name), ("scale", results.config.scale), ("part", files.part.name)):
         if getattr(facts, key) != here:
             raise ClaimcheckError(f"is not of this {key}", where=path, found=getattr(facts, key), expected=here)
+    named = path.name.rpartition("-")[2].partition(".")[0]
+    if named not in (facts.digest, (facts.model_extra or {}).get("imported_as")):
+        raise ClaimcheckError(
+            "is of another digest than its name says", where=path, found=facts.digest, hint="copy it again"
+        )
     differing = [
         name
         for name in {*facts.ingredients, *files.ingredients}
@@ -91,15 +108,14 @@ def _check(path: Path, files: PartFiles, results: Results) -> list[str]:
             where=path,
             hint="check out the commit of its provenance, run it again, or check --seeds",
         )
-    tuning = _tuning_beside(path)
-    if files.tuning is not None:
-        _facts(tuning, remedy)
-    return [f"{name} {facts.ingredients.get(name, 'absent')}" for name in sorted(differing)]
+    return {name: facts.ingredients.get(name, "absent") for name in differing}
 
 
-def _facts(path: Path, remedy: str) -> PartFacts:
-    _, raw = records.read_sealed(path, remedy)
-    return part_facts(raw, path, "make it again where it was made, with the version of claimcheck that is used here")
+def _read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    try:
+        return records.read_sealed(path, "")
+    except ClaimcheckError as fault:
+        raise ClaimcheckError(fault.what, where=path, hint="copy it again") from fault
 
 
 def _versioned_data(name: str) -> bool:
@@ -117,5 +133,5 @@ def _take(path: Path, files: PartFiles) -> None:
     """Write a part under the present digest, which its facts then name beside their own."""
     for source, target in ((_tuning_beside(path), files.tuning), (path, files.records)):
         if target is not None:
-            frame, facts = records.read_sealed(source, "copy it again")
+            frame, facts = _read(source)
             records.write_sealed(target, frame, {**facts, "imported_as": files.digest})
