@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 
 import pytest
 
@@ -95,6 +96,26 @@ def test_a_part_under_another_digest_is_refused_with_the_command_that_makes_it(l
     after.records.write_bytes(before.records.read_bytes())
     with pytest.raises(ClaimcheckError, match=r"another digest than its name says.*claimcheck run walk/walks --scale"):
         after.read()
+
+
+def test_results_that_were_moved_along_with_a_renamed_study_are_refused_by_every_step(
+    locate, make, config, studies, change, listed
+):
+    make(locate("coin"))
+    (studies / "coin").rename(studies / "penny")
+    change("lecture.yaml", "study: coin", "study: penny")
+    for folder in (config.results, config.results / ".store"):
+        (folder / "coin").rename(folder / "penny")
+    before, penny = listed(config.results), locate("penny")
+    assert not penny.missing_parts()
+    for step in ("judge", "plot", "publish", "assemble"):
+        with pytest.raises(ClaimcheckError, match="is of another study.*found 'coin'; expected penny") as told:
+            make(penny, step)
+        assert "or delete its results, then: claimcheck run penny" in str(told.value), step
+    assert listed(config.results) == before
+    for folder in (config.results, config.results / ".store"):
+        shutil.rmtree(folder / "penny")
+    assert make(locate("penny")).read_provenance().study == "penny"
 
 
 def test_arms_whose_choice_is_an_end_of_the_grid_are_read_from_the_pilots_tables(locate, make, change):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results import digests
-from claimcheck.results.provenance import PartFacts, part_facts
+from claimcheck.results.provenance import PartFacts, check_study, part_facts
 from claimcheck.spec.parts import ScaledPart
 
 if TYPE_CHECKING:
@@ -66,14 +66,7 @@ class PartFiles:
 
         frame, raw = records.read_sealed(self.records, self.remedy)
         facts = part_facts(raw, self.records, f"make it again: {self.remedy}")
-        if facts.study != self.study:
-            raise ClaimcheckError(
-                "holds records of another study, whose name decides its random numbers",
-                where=self.records,
-                found=facts.study,
-                expected=self.study,
-                hint=f"delete it, then: {self.remedy}",
-            )
+        check_study(facts, self.study, self.records, self.remedy)
         if self.digest not in (facts.digest, (facts.model_extra or {}).get("imported_as")):
             raise ClaimcheckError(
                 "holds records of another digest than its name says",

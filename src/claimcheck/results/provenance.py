@@ -123,16 +123,39 @@ def write_provenance(path: Path, facts: Provenance) -> None:
     write_json(path, sealed(facts.model_dump()))
 
 
-def read_provenance(path: Path, remedy: str) -> Provenance:
+def read_provenance(path: Path, remedy: str, study: str | None = None) -> Provenance:
     """Read a sealed provenance.json.
 
     Args:
         remedy: the command that makes it again, for the error.
+        study: whose it must be; None: any study's.
 
     Raises:
-        ClaimcheckError: missing, not JSON, of a strange shape, or changed after the run.
+        ClaimcheckError: missing, not JSON, of a strange shape, of another study, or changed after the run.
     """
-    return _facts(Provenance, read_sealed(path, remedy), path, f"make it again: {remedy}")
+    found = _facts(Provenance, read_sealed(path, remedy), path, f"make it again: {remedy}")
+    if study is not None:
+        check_study(found, study, path, remedy)
+    return found
+
+
+def check_study(facts: PartFacts | Provenance, study: str, path: Path, remedy: str) -> None:
+    """Refuse what was made under another study's name, such as before the study was renamed.
+
+    Args:
+        remedy: the command that makes the study's own, for the error.
+
+    Raises:
+        ClaimcheckError: of another study.
+    """
+    if facts.study != study:
+        raise ClaimcheckError(
+            "is of another study, whose name decides its random numbers",
+            where=path,
+            found=facts.study,
+            expected=study,
+            hint=f"give the study its old name back, or delete its results, then: {remedy}",
+        )
 
 
 def part_facts(facts: object, path: Path, hint: str) -> PartFacts:

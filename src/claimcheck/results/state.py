@@ -213,7 +213,7 @@ class Results:
 
     def read_provenance(self) -> Provenance:
         """Where the records come from, checked."""
-        return read_provenance(self.provenance, self.remedy("run"))
+        return read_provenance(self.provenance, self.remedy("run"), self.study.name)
 
     def read_records(self) -> pd.DataFrame:
         """The study's records, checked against their provenance.

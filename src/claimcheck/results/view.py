@@ -86,6 +86,8 @@ def _remove_receipts_of_lost_reports(results: Results) -> None:
 
 
 def _check_store(results: Results) -> None:
+    if results.has_records():
+        results.read_provenance()  # what is wrong with it is told as such
     if results.has_records() and not results.whole():
         raise ClaimcheckError(
             "was cut off or changed after it was written, or a file beside it was",
