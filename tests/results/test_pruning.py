@@ -6,10 +6,15 @@ import os
 import re
 
 import pytest
+from filelock import FileLock
 
+from claimcheck.errors import ClaimcheckError
 from claimcheck.results.busy import busy
 from claimcheck.results.pruning import prune
-from claimcheck.results.state import Collection
+from claimcheck.results.state import Collection, Machine
+from claimcheck.results.state import locate as located
+from claimcheck.spec.config import PilotConfig
+from claimcheck.spec.reading import load_study
 
 FARTHER = ("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
 
@@ -115,6 +120,33 @@ def test_what_a_run_of_other_settings_has_finished_stays_while_it_runs(outdated,
     assert "walk: is being run, left alone" not in prune(collection())
     assert set(listed(walk.parts["walks"].folder)) < set(before), "what a killed process left holds nothing up"
     assert not list(walk.parts["walks"].folder.glob(".busy-*"))
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_while_a_pipeline_runs_nothing_is_removed(outdated, collection, locate, listed, config, dry_run):
+    with FileLock(config.results / ".lock"):  # as the pipeline holds it
+        before = listed(config.results_dir)
+        with pytest.raises(ClaimcheckError, match=r"smoke: a pipeline \(snakemake\) is writing these results; wait for"):
+            prune(collection(), dry_run=dry_run)
+        assert listed(config.results_dir) == before
+    assert f"{len(outdated)} files and folders" in prune(collection(), dry_run=dry_run)[-1], "the lock alone is no run"
+
+
+def test_a_dry_run_leaves_no_lock_behind(collection, config):
+    prune(collection(), dry_run=True)
+    assert not config.results_dir.exists()
+
+
+def test_finished_results_of_other_settings_go_and_so_do_pilots_for_power(collection, locate, make, config):
+    study = load_study(config.studies_dir, "coin")
+    others = [locate("coin", seeds=7), locate("coin", registration_offset=1)]
+    others.append(located(study, PilotConfig(**dict(config)), Machine()))
+    files = {path for each in others for path in make(each, "run").parts["tosses"].files}
+    kept = make(locate("coin"), "run").parts["tosses"].files
+    prune(collection())
+    assert not any(path.exists() for path in files)
+    assert all(path.is_file() for path in kept)
+    assert len(files) == len(others) * len(kept)
 
 
 def test_other_scales_strangers_and_the_view_are_left_alone(outdated, collection, locate, make, config):

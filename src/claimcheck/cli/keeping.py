@@ -89,7 +89,11 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
     **options: object,
 ) -> None:
-    """Remove results that the present sources and settings no longer ask for: what earlier versions left behind."""
+    """Remove results that the present sources and these settings do not ask for.
+
+    That is what earlier versions left behind, and finished results of present ones at other --seeds or another
+    --registration-offset, and the pilots of `claimcheck power`. Not while a pipeline or a study is running.
+    """
     from claimcheck.results import pruning
     from claimcheck.results.state import Collection
 

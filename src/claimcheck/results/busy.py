@@ -1,4 +1,4 @@
-"""Whether a process is making parts of a study: `prune` beside it must not clear away what it has finished so far."""
+"""Whether somebody is making results: `prune` beside them must not clear away what they have finished so far."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from claimcheck.errors import ClaimcheckError
 from claimcheck.files import make_folder
 from claimcheck.results.state import Results
 
@@ -28,6 +29,28 @@ def busy(results: Results) -> Iterator[None]:
             with contextlib.suppress(OSError):  # of a run that was refused nothing stays; others' folders are not empty
                 for folder in made:
                     folder.rmdir()
+
+
+@contextlib.contextmanager
+def no_pipeline(folder: Path) -> Iterator[None]:
+    """Keep pipelines away from a scale's results, whose lock each holds while it runs (`workflow/rules/common.smk`).
+
+    Between two steps, or while it judges and draws, a pipeline marks no study as being run.
+
+    Raises:
+        ClaimcheckError: a pipeline is running there.
+    """
+    lock = folder / ".lock"
+    if not lock.exists():  # no pipeline has run there; a dry run leaves no file of its own
+        yield
+        return
+    try:
+        held = FileLock(lock, mode=0o666).acquire(blocking=False)
+    except Timeout:
+        what = "a pipeline (snakemake) is writing these results"
+        raise ClaimcheckError(what, where=folder, hint="wait for it, or stop it") from None
+    with held:
+        yield
 
 
 def is_busy(results: Results) -> bool:

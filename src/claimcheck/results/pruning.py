@@ -10,7 +10,7 @@ import shutil
 import time
 from pathlib import Path
 
-from claimcheck.results.busy import is_busy, left_by_killed
+from claimcheck.results.busy import is_busy, left_by_killed, no_pipeline
 from claimcheck.results.state import STORE, WORK, Collection, Results
 
 _DIGEST = re.compile(r"-[0-9a-f]{16}(\.|$)")
@@ -22,11 +22,20 @@ A_DAY = 24 * 60 * 60.0
 def prune(collection: Collection, *, dry_run: bool = False) -> list[str]:
     """Remove parts and store entries of other digests than the present ones, at the collection's scale.
 
+    These are of earlier versions, and of present ones at other settings (seeds, registration_offset, pilots for power).
     Folders of studies that are not in the collection are somebody else's and are left alone.
 
     Returns:
         Lines that say what was (or would be) removed, and how much.
+
+    Raises:
+        ClaimcheckError: a pipeline is running at this scale; nothing is removed.
     """
+    with no_pipeline(collection.config.results):
+        return _prune(collection, dry_run)
+
+
+def _prune(collection: Collection, dry_run: bool) -> list[str]:
     going_on = [name for name, results in collection.results.items() if is_busy(results)]
     idle = [results for name, results in collection.results.items() if name not in going_on]
     found = [path for results in idle for path in (*superseded(results), *left_by_killed(results))]
