@@ -209,6 +209,63 @@ def test_other_regions_are_different_even_on_the_same_records(trees, plant):
     assert "better: judged by the region [0.0, None] here, [0.1, None] there" in found.differences
 
 
+def pass_never(entry):
+    entry["tests"][0]["controls"]["never"]["passed"] = True
+
+
+def judge_by(data, verdict):
+    """Give an entry a second test, on a data set that has a verdict of its own."""
+    return lambda entry: entry["tests"].append({**entry["tests"][0], "data": data, "verdict": verdict})
+
+
+JUDGED = {
+    "a control": (pass_never, "different", "better: control never inconclusive here, passed (it must not) there"),
+    "a control's verdict": (
+        lambda entry: entry["tests"][0]["controls"]["never"].update(verdict="contradicted"), "same verdicts",
+        "better: control never inconclusive here, contradicted there",
+    ),
+    "a control that is asked": (
+        lambda entry: entry["tests"][0]["controls"].pop("never"), "same verdicts",
+        "better: control never inconclusive here, not asked there",
+    ),
+    "a claim's verdict": (
+        lambda entry: entry.update(claim_verdict="mixed"), "different", "claim b-is-better: supported here, mixed there"
+    ),
+    "a kind": (lambda entry: entry.update(kind="limit"), "same verdicts", "better: kind main here, limit there"),
+    "a share": (lambda entry: entry.update(share=0.9), "same verdicts", "better: share 0.5 here, 0.9 there"),
+    "a statistic": (
+        lambda entry: entry.update(statistic="moved"), "same verdicts", "better: statistic moved_up here, moved there"
+    ),
+}  # fmt: skip
+
+
+def rewrite_better(side, change):
+    """Change what a tree says of the prediction `better`, and of its claim, as if it had been judged so."""
+    path = side / "planted" / "verdicts.json"
+    entries = [{k: v for k, v in each.items() if k != "checksum"} for each in read_json(path)]
+    for entry in entries:
+        if entry["prediction"] == "better":
+            change(entry)
+    entries = [each for each in entries if each["prediction"] == "better" or each["claim"] != "b-is-better"]
+    write_verdicts(path, entries)
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_what_was_asked_or_came_of_it_is_compared_on_the_same_records_too(trees, name):
+    change, level, words = JUDGED[name]
+    rewrite_better(trees.mine, lambda entry: None)
+    rewrite_better(trees.theirs, change)
+    found = verify.compare(trees.mine, trees.theirs)[0]
+    assert (found.level, found.differences) == (level, [words])
+
+
+def test_a_data_set_with_another_verdict_is_different_though_the_prediction_is_mixed_on_both_sides(trees):
+    rewrite_better(trees.mine, judge_by("cents", "supported"))
+    rewrite_better(trees.theirs, judge_by("cents", "contradicted"))
+    found = verify.compare(trees.mine, trees.theirs)[0]
+    assert (found.level, found.differences) == ("different", ["better on cents: supported here, contradicted there"])
+
+
 def test_a_study_or_its_verdicts_on_one_side_only_are_different(trees):
     shutil.copytree(trees.theirs / "planted", trees.theirs / "another")
     found = verify.compare(trees.mine, trees.theirs)

@@ -216,6 +216,43 @@ def _compare_verdicts(outcome: Comparison, first: Path, second: Path, tolerance:
             outcome.worsen("different", f"{name}: judged by the region {one['region']} here, {other['region']} there")
         elif not _alike(_values(one), _values(other), tolerance):
             outcome.worsen("same verdicts", f"{name}: {_in_words(one)} here, {_in_words(other)} there")
+        _compare_asked(outcome, name, one, other)
+        _compare_tests(outcome, name, *({test["data"]: test for test in entry["tests"]} for entry in (one, other)))
+    claims = [{entry["claim"]: entry.get("claim_verdict") for entry in side.values()} for side in sides]
+    for name in (name for name in claims[0] if name in claims[1]):
+        if claims[0][name] != claims[1][name]:
+            outcome.worsen("different", f"claim {name}: {claims[0][name]} here, {claims[1][name]} there")
+
+
+ASKED = ("kind", "share", "tolerance", "part", "measure", "statistic", "arguments")
+"""What of a prediction may be another though its records, region and verdict are the same."""
+
+
+def _compare_asked(outcome: Comparison, name: str, one: dict[str, Any], other: dict[str, Any]) -> None:
+    for key in ASKED:
+        if one.get(key) != other.get(key):
+            outcome.worsen("same verdicts", f"{name}: {key} {one.get(key)} here, {other.get(key)} there")
+
+
+def _compare_tests(outcome: Comparison, name: str, first: dict[str | None, Any], second: dict[str | None, Any]) -> None:
+    """Verdicts on single data sets, where there are several, and what came of the controls."""
+    for data in (data for data in first if data in second):
+        one, other = first[data], second[data]
+        where = f"{name} on {data}" if data else name
+        if data and one["verdict"] != other["verdict"]:
+            outcome.worsen("different", f"{where}: {one['verdict']} here, {other['verdict']} there")
+        for control in sorted({*one["controls"], *other["controls"]}):
+            came = [_came_of(side["controls"].get(control)) for side in (one, other)]
+            if came[0] != came[1]:
+                level = "different" if PASSED in came else "same verdicts"
+                outcome.worsen(level, f"{where}: control {control} {came[0]} here, {came[1]} there")
+
+
+PASSED = "passed (it must not)"
+
+
+def _came_of(control: dict[str, Any] | None) -> str:
+    return "not asked" if control is None else PASSED if control["passed"] else control["verdict"]
 
 
 def _alike(first: list[float], second: list[float], tolerance: float) -> bool:
