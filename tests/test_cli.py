@@ -307,8 +307,13 @@ def test_a_registered_study_is_judged_on_its_own_seeds_and_beside_them_on_fresh_
     assert "in place of the registered number" in (tmp_path / "reports/smoke/report.html").read_text(encoding="utf-8")
     with (tmp_path / "results/smoke/verdicts.csv").open(encoding="utf-8") as table:
         assert {row["registration"] for row in csv.DictReader(table) if row["study"] == "coin"} == {""}
+    before = (studies / "coin" / "registrations.yaml").read_text()
     status, _, errors = command("register", "coin", "--counts", "--scale", "smoke")
-    assert status == 0, errors
+    assert (status, "'smoke'; expected quick" in errors) == (2, True), "a trial run is not the judged one"
+    assert (studies / "coin" / "registrations.yaml").read_text() == before
+    for step in (("run",), ("judge",), ("register", "--counts")):
+        status, _, errors = command(*step, "coin", "--scale", "quick")
+        assert status == 0, errors
     assert "verdicts:\n    supported: 1\n" in (studies / "coin" / "registrations.yaml").read_text()
     assert command("register", "coin", "--says", "Anew.", "--superseded", "It was wrong.")[0] == 0
     assert "first_seed: 150000" in (studies / "coin" / "registrations.yaml").read_text()

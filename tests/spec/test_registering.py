@@ -132,3 +132,14 @@ def test_who_changed_what_is_registered_is_told_the_command_that_finds_the_study
     with pytest.raises(ClaimcheckError) as caught:
         check_registration(coin(), locate("coin").config)
     assert f"claimcheck register coin --studies-dir {studies} --says ... --superseded ..." in str(caught.value)
+
+
+def test_what_was_wrong_with_none_is_refused_and_not_dropped(coin, studies):
+    path = studies / "coin" / "registrations.yaml"
+    with pytest.raises(ClaimcheckError, match=r"registrations\.yaml: no registration stands .*leave out --superseded"):
+        registered(coin, superseded="It was wrong.")
+    assert not path.exists()
+    path.write_text(OLD)  # the last one is superseded by hand
+    with pytest.raises(ClaimcheckError, match="no registration stands"):
+        registered(coin, superseded="It was wrong.")
+    assert path.read_text() == OLD

@@ -132,7 +132,9 @@ def register(
     studies_dir: Path,
     says: Annotated[str | None, typer.Option(help="What is registered, in a few sentences.")] = None,
     superseded: Annotated[str | None, typer.Option(help="What was wrong with the registration that stands.")] = None,
-    counts: Annotated[bool, typer.Option("--counts", help="Note the verdicts of the judged run instead.")] = False,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Note the verdicts of the judged run, at scale quick, instead.")
+    ] = False,
     **options: object,
 ) -> None:
     """Write down, before the judged run, what it will hold the study to; seeds of its own are chosen."""
@@ -147,6 +149,9 @@ def register(
     spec = study_of(study, studies_dir)
     if counts:
         found = results_of(study, studies_dir=studies_dir, **options)
+        if found.config.scale != registering.JUDGED:
+            what, scale = "is not the scale of the judged run, whose verdicts are noted", found.config.scale
+            raise ClaimcheckError(what, where="register --counts --scale", found=scale, expected=registering.JUDGED)
         entries = found.read_verdicts()
         verdicts = {entry["prediction"]: entry["verdict"] for entry in entries}
         machines = provenance.machines(found.read_provenance().parts.values())

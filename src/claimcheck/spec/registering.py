@@ -15,6 +15,9 @@ from claimcheck.spec.models import Study
 from claimcheck.spec.parts import BLOCK, ROOM
 from claimcheck.streams import FIRST_BLOCK
 
+JUDGED = "quick"
+"""The scale of the judged run; others tell whether the code works, or how far a verdict carries."""
+
 
 def register(study: Study, digest: str, says: str, superseded: str | None = None) -> Path:
     """Add an entry to the study's registrations.yaml.
@@ -24,7 +27,8 @@ def register(study: Study, digest: str, says: str, superseded: str | None = None
         superseded: what was wrong with the registration that stands, which this one replaces.
 
     Raises:
-        ClaimcheckError: a registration stands and nothing is said of why it is replaced, or a text is empty.
+        ClaimcheckError: a registration stands and nothing is said of why it is replaced, or none stands that could be;
+            or a text is empty.
     """
     path = study.folder / "registrations.yaml"
     for option, text in (("says", says), ("superseded", superseded)):
@@ -34,6 +38,10 @@ def register(study: Study, digest: str, says: str, superseded: str | None = None
     if standing is not None and superseded is None:
         raise ClaimcheckError(
             f"registration {standing.number} stands", where=path, hint="say what was wrong with it: --superseded TEXT"
+        )
+    if standing is None and superseded is not None:
+        raise ClaimcheckError(
+            "no registration stands that this one replaces", where=path, hint="leave out --superseded"
         )
     entries = [entry.model_dump(exclude_defaults=True) for entry in study.registrations]
     if standing is not None:
