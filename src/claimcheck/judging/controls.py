@@ -21,7 +21,7 @@ def outcomes(found: Evidence, prediction: Prediction, verdict: str, data: str | 
     for name in NAMES if prediction.kind != "fact" and prediction.controls.none is None else ():
         control = control_of(prediction, name)
         asked = applied(prediction, control) if control else None
-        if control is None or asked is None or found.reason_not_run(asked):
+        if control is None or asked is None or data not in found.asked_on(asked):
             continue
         try:
             values = values_of(found, asked, data)

@@ -20,10 +20,11 @@ from claimcheck.judging import rule
 from claimcheck.judging.measures import evaluate
 from claimcheck.results import records as recording
 from claimcheck.results.fitting import check_fit, some
+from claimcheck.spec.cells import in_cell, in_words, resolved
 from claimcheck.spec.measures import Measure
 from claimcheck.spec.models import Prediction, Study
 from claimcheck.spec.modules import answer, study_module
-from claimcheck.spec.parts import ScaledPart
+from claimcheck.spec.parts import Scalar, ScaledPart
 
 if TYPE_CHECKING:
     from claimcheck.results.state import Results
@@ -64,15 +65,36 @@ class Evidence:
         return set(map(str, factor.values)) if factor else set()
 
     def asked_on(self, prediction: Prediction) -> list[str | None]:
-        """The data sets that the prediction is asked on and that the scale runs; [None] where it names none."""
-        there = self.datasets_of(prediction.part)
-        return [data for data in prediction.on if data in there] if prediction.on else [None]
+        """The data sets that the prediction is asked on, of those on which the scale runs what it measures; [None] where
+        it names none."""
+        return [data for data, missing in self._missing_cells(prediction).items() if missing is None]
 
     def reason_not_run(self, prediction: Prediction) -> str | None:
         """Why the prediction has nothing to be judged on, or None."""
         if prediction.part is None:
             return None if self.parts else "; ".join(sorted(set(self.absent.values())))
-        return f"part {prediction.part}: {self.absent[prediction.part]}" if prediction.part in self.absent else None
+        if prediction.part in self.absent:
+            return f"part {prediction.part}: {self.absent[prediction.part]}"
+        missing = list(self._missing_cells(prediction).values())
+        return f"its cell {missing[0]} is not run at scale {self.scale}" if missing and all(missing) else None
+
+    def _missing_cells(self, prediction: Prediction) -> dict[str | None, str | None]:
+        """For each data set that it is asked on here, or None, a cell that it names and the scale leaves out, in words.
+
+        A level that no scale has is an error before any run (`claimcheck.spec.measures.faults`).
+        """
+        part, there = self.parts.get(prediction.part or ""), self.datasets_of(prediction.part)
+        asked = [data for data in prediction.on if data in there] if prediction.on else [None]
+        if prediction.measure is None or part is None:
+            return dict.fromkeys(asked if prediction.part not in self.absent else [])
+        return {data: _missing_cell(prediction.measure, part.on(data).cells()) for data in asked}
+
+
+def _missing_cell(measure: Measure, cells: list[dict[str, Scalar]]) -> str | None:
+    first = resolved(measure.cell, cells)
+    second = None if measure.second is None else resolved({**first, **measure.second}, cells)
+    named = [levels for levels in (first, second) if levels is not None]
+    return next((in_words(each) for each in named if not any(in_cell(cell, each) for cell in cells)), None)
 
 
 def read(results: Results) -> Evidence:
