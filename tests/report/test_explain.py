@@ -68,6 +68,9 @@ def test_the_commands_name_seeds_and_block_where_they_are_not_the_studys_own(see
     assert told(other, "sign-decides").again == (
         f"claimcheck run coins {options} --force && claimcheck judge coins {options}"
     )
+    assert told(other, "sign-decides").publishing == f"claimcheck publish coins {options}"
+    assert f"  claimcheck publish coins {options}" in explain.lines(told(other, "sign-decides"))
+    assert not any("publish" in line for line in explain.lines(told(seen, "sign-decides")))
     study, _ = explain.find(other, "sign-decides")
     steps = [f"claimcheck {step} coins {options}" for step in ("run", "judge", "plot")]
     assert pages.commands(study, other).split("\n") == [*steps, f"claimcheck report {options}"]

@@ -39,7 +39,12 @@ class Series:
 
 @dataclass(frozen=True)
 class Explained:
-    """A prediction with all that stands behind its number, as plain text."""
+    """A prediction with all that stands behind its number, as plain text.
+
+    Attributes:
+        publishing: the command that puts these records where `reading` reads them, should those of other settings be
+            there; empty for the settings that a study has by itself.
+    """
 
     name: str
     says: str
@@ -49,6 +54,7 @@ class Explained:
     series: tuple[Series, ...]
     again: str
     reading: str
+    publishing: str = ""
 
 
 def explained(study: StudyView, view: PredictionView, seen: ReportView, results: str, **chosen: Any) -> Explained:
@@ -66,16 +72,16 @@ def explained(study: StudyView, view: PredictionView, seen: ReportView, results:
         number = f"{'value' if view.is_fact else 'median'} {phrases.number_of(view, outcome)}"
         runs = zip(test["seeds"], outcome.values, view.truths(outcome), strict=True)
         series.append(Series(outcome.on, f"{told}; {number}", tuple(runs)))
-    unit = f" {spec.unit}" if spec.unit else ""
     return Explained(
         f"{study.spec.name}/{spec.id}",
         " ".join(spec.says.split()),
         view.state,
-        f"{text.region(spec.region, closed=view.is_fact)}{unit}",
+        phrases.plain_region(spec),
         _measure(view),
         tuple(series),
         _again(study, view, seen, chosen),
         _reading(study, view, results),
+        _publishing(study, seen, chosen) if seen.seeds is not None or seen.offset else "",
     )
 
 
@@ -103,6 +109,13 @@ def _again(study: StudyView, view: PredictionView, seen: ReportView, chosen: Map
     forced = f"claimcheck run {study.spec.name}{part} {commands.options(every)} --force"
     assembled = [f"claimcheck assemble {study.spec.name} {options}"] if part else []
     return " && ".join([forced, *assembled, f"claimcheck judge {study.spec.name} {options}"])
+
+
+def _publishing(study: StudyView, seen: ReportView, chosen: Mapping[str, Any]) -> str:
+    every = {"scale": seen.scale, "seeds": seen.seeds, "registration_offset": seen.offset, **chosen}
+    return (
+        f"claimcheck publish {study.spec.name} {commands.options({k: v for k, v in every.items() if k != 'data_dir'})}"
+    )
 
 
 def _reading(study: StudyView, view: PredictionView, results: str) -> str:
@@ -161,5 +174,10 @@ def lines(found: Explained) -> list[str]:
         ]
     if not found.series:
         told += ["", "No numbers: it has not been judged as it stands now at this scale."]
-    told += ["", "Make it again:", f"  {found.again}", "", "Read its records:"]
+    told += ["", "Make it again:", f"  {found.again}", ""]
+    told += (
+        ["Read its records, once they are published:", f"  {found.publishing}"]
+        if found.publishing
+        else ["Read its records:"]
+    )
     return [*told, "  from claimcheck import load_records", f"  {found.reading}"]
