@@ -80,6 +80,11 @@ def test_data_sets_stand_apart_and_what_was_not_judged_says_so(seen: ReportView)
     assert [each.data for each in told(seen, "effect").series] == ["clear", "digits"]
     lines = explain.lines(told(seen, "never-run-mean"))
     assert "No numbers: it has not been judged as it stands now at this scale." in lines
+    study, view = explain.find(seen, "effect")
+    for note, words in (("part gpu: it needs a GPU",) * 2, ("", "its data are not run at this scale")):
+        idle = replace(view, state="not run", row={**view.row, "tests": [], "note": note})
+        lines = explain.lines(explain.explained(study, idle, seen, "results/quick"))
+        assert f"No numbers: {words}." in lines, "it was judged, and this came of it"
 
 
 def test_a_name_may_be_mistyped_or_of_two_studies(seen: ReportView) -> None:

@@ -44,6 +44,7 @@ class Explained:
     Attributes:
         publishing: the command that puts these records where `reading` reads them, should those of other settings be
             there; empty for the settings that a study has by itself.
+        lacking: why there are no numbers; empty where there are some.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Explained:
     again: str
     reading: str
     publishing: str = ""
+    lacking: str = ""
 
 
 def explained(study: StudyView, view: PredictionView, seen: ReportView, results: str, **chosen: Any) -> Explained:
@@ -82,7 +84,15 @@ def explained(study: StudyView, view: PredictionView, seen: ReportView, results:
         _again(study, view, seen, chosen),
         _reading(study, view, results),
         _publishing(study, seen, chosen) if seen.seeds is not None or seen.offset else "",
+        "" if series else _lacking(view),
     )
+
+
+def _lacking(view: PredictionView) -> str:
+    """Why there are no numbers: of what was judged, the reason that the judge noted."""
+    if view.state == "not run" and view.row:
+        return view.row.get("note") or "its data are not run at this scale"
+    return "it has not been judged as it stands now at this scale"
 
 
 def _measure(view: PredictionView) -> str:
@@ -172,8 +182,8 @@ def lines(found: Explained) -> list[str]:
             f"  seed {seed:<8} {text.number(value, 6):>14}  {'true' if true else 'not true'}"
             for seed, value, true in each.runs
         ]
-    if not found.series:
-        told += ["", "No numbers: it has not been judged as it stands now at this scale."]
+    if found.lacking:
+        told += ["", f"No numbers: {found.lacking}."]
     told += ["", "Make it again:", f"  {found.again}", ""]
     told += (
         ["Read its records, once they are published:", f"  {found.publishing}"]
