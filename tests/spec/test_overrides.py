@@ -3,6 +3,7 @@
 import pytest
 
 from claimcheck.errors import ClaimcheckError
+from claimcheck.results.digests import registration_digest
 from claimcheck.spec.reading import load_study
 
 TUNED = "scales.smoke.aimed.tune"
@@ -82,6 +83,16 @@ def test_what_is_wrong_without_any_scale_is_told_of_the_part(edit, refused):
 def test_nothing_said_of_a_part_changes_nothing(studies, edit):
     edit("walk", lambda raw: raw["scales"]["smoke"].update(walks=None, aimed={}))
     assert load_study(studies, "walk").at("smoke")["aimed"].tune.seeds == 8
+
+
+def test_a_scale_that_is_left_empty_takes_the_parts_as_they_are(studies, edit, refused):
+    edit("walk", lambda raw: raw["scales"].update(smoke={}))
+    bare = load_study(studies, "walk")
+    edit("walk", lambda raw: raw["scales"].update(smoke=None))
+    assert load_study(studies, "walk").at("smoke") == bare.at("smoke")
+    assert registration_digest(load_study(studies, "walk")) == registration_digest(bare)
+    edit("walk", lambda raw: raw["scales"].update(smoke=5))
+    assert "study.yaml: scales.smoke: Input should be a valid dictionary; found 5" in refused()
 
 
 def test_a_tuning_that_is_inherited_can_be_changed_and_one_that_is_taken_away_cannot(studies, edit, refused):

@@ -199,6 +199,12 @@ class Registration(Model):
         return str(value)
 
 
+Overrides = dict[Identifier, Setting]
+Scale = Annotated[
+    Overrides, BeforeValidator(lambda said: {} if said is None else said, json_schema_input_type=Overrides | None)
+]
+
+
 class StudyFile(Model):
     """A study.yaml."""
 
@@ -212,8 +218,8 @@ class StudyFile(Model):
         [], description="works that it rests on: keys of studies/references.bib (`@he2016deep`), or sources in words"
     )
     parts: dict[Identifier, Part] = Field(min_length=1, description="the experiments, by name")
-    scales: dict[ScaleName, dict[Identifier, Setting]] = Field(
-        min_length=1, description="for each scale what differs, part by part; `seeds` counts for all parts"
+    scales: dict[ScaleName, Scale] = Field(
+        min_length=1, description="for each scale what differs, if anything, part by part; `seeds` counts for all parts"
     )
     claims: list[Claim] = Field(min_length=1, description="claims with their predictions")
     figures: list[FigureSpec] = Field([], description="figures, in the report's order")
