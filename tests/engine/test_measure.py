@@ -8,8 +8,17 @@ import torch
 import torch.nn.functional as F
 
 from claimcheck.engine import measure, networks
+from claimcheck.engine.data import Data
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.residual import Stack
+from claimcheck.errors import ClaimcheckError
+
+
+def layerwise(ensemble, data):
+    return measure.layerwise(ensemble, data, {"mean": lambda entered, left: left.mean()})
+
+
+MEASURES = [measure.signals, layerwise, measure.outputs, measure.gradient_of, measure.sharpness]
 
 
 @pytest.fixture
@@ -49,7 +58,9 @@ def test_signals_are_the_layers_own(ensemble, data) -> None:
             torch.testing.assert_close(torch.tensor(values), torch.stack(expected).detach(), rtol=1e-10, atol=0)
 
 
-def test_sharpness_is_the_hessians_largest_eigenvalue(runs_of, context, series) -> None:
+@pytest.fixture
+def curved(runs_of, context) -> tuple[Ensemble, dict[str, torch.Tensor]]:
+    """Networks that are small enough for their Hessians, and data."""
     ensemble = Ensemble.build(
         runs_of([0, 1]),
         lambda run, g: networks.MLP(6, [5], 3, activation="tanh", generator=g),
@@ -61,7 +72,12 @@ def test_sharpness_is_the_hessians_largest_eigenvalue(runs_of, context, series) 
         "x": torch.randn(30, 6, generator=generator, dtype=torch.float64),
         "y": torch.randint(3, (30,), generator=generator),
     }
-    found = measure.sharpness(ensemble, data, iterations=400).set_index("run")
+    return ensemble, data
+
+
+def hessians(ensemble, data) -> list[torch.Tensor]:
+    """Each member's Hessian, written out."""
+    found = []
     for row, run in enumerate(ensemble.runs):
         module = ensemble.network(run)
         values = {name: value[row] for name, value in ensemble.named().items()}
@@ -71,19 +87,55 @@ def test_sharpness_is_the_hessians_largest_eigenvalue(runs_of, context, series) 
 
         blocks = torch.func.hessian(loss)(values)
         sizes = [value.numel() for value in values.values()]
-        matrix = torch.cat(
-            [torch.cat([blocks[a][b].reshape(n, m) for b, m in zip(values, sizes)], 1) for a, n in zip(values, sizes)]
-        )
+        found.append(
+            torch.cat([
+                torch.cat([blocks[a][b].reshape(n, m) for b, m in zip(values, sizes)], 1)
+                for a, n in zip(values, sizes)
+            ])
+        )  # fmt: skip
+    return found
+
+
+def test_sharpness_is_the_hessians_largest_eigenvalue(curved) -> None:
+    found = measure.sharpness(*curved, iterations=400)["sharpness"]
+    for value, matrix in zip(found, hessians(*curved), strict=True):
         eigenvalues = torch.linalg.eigvalsh(matrix)
         largest = eigenvalues[eigenvalues.abs().argmax()]
-        assert found.loc[run, "sharpness"] == pytest.approx(float(largest), rel=1e-4)
+        assert value == pytest.approx(float(largest), rel=1e-4)
 
 
-def test_measuring_leaves_no_trace(ensemble, data) -> None:
+@pytest.mark.parametrize("iterations", [1, 2, 5])
+def test_every_iterate_of_sharpness_is_of_a_unit_vector_and_its_residual_relative(curved, iterations) -> None:
+    """Power iteration on the Hessian written out, from the same vector."""
+    ensemble, data = curved
+    start = torch.randn(ensemble.parameters.shape[1], generator=torch.Generator().manual_seed(0)).double()
+    start = torch.cat([part.flatten() for part in ensemble.layout.views(start[None]).values()])
+    found = measure.sharpness(ensemble, data, iterations=iterations)
+    for (value, residual), matrix in zip(found[["sharpness", "residual"]].to_numpy(), hessians(*curved), strict=True):
+        vector = torch.linalg.matrix_power(matrix, iterations - 1) @ start
+        vector /= vector.norm()
+        rayleigh = vector @ matrix @ vector
+        assert value == pytest.approx(float(rayleigh), rel=1e-6)
+        assert residual == pytest.approx(float((matrix @ vector - rayleigh * vector).norm() / rayleigh.abs()), rel=1e-6)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("measured", MEASURES)
+def test_data_of_another_number_of_members_are_refused(measured, members, ensemble, data) -> None:
+    """With a row too many those of other members would be measured."""
+    own = Data({"x": data["x"]}, per_member={"y": data["y"].expand(members + 1, -1)})
+    with pytest.raises(ClaimcheckError, match=f"per-member data; .* {members} rows"):
+        measured(ensemble.members(range(members)), own)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("measured", MEASURES)
+def test_measuring_leaves_no_trace(measured, training, ensemble, data) -> None:
     before = ensemble.parameters.clone()
-    for measured in (measure.signals, measure.sharpness):
-        measured(ensemble, data)
+    ensemble.skeleton.train(training)
+    measured(ensemble, data)
     assert torch.equal(before, ensemble.parameters)
+    assert {module.training for module in ensemble.skeleton.modules()} == {training}
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in ensemble.skeleton.modules())
 
 

@@ -183,6 +183,39 @@ def test_data_for_another_number_of_runs_is_refused(runs_of, series, context) ->
         train(runs_of([0, 1]), context, network=small, data=wrong, steps=1)
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("own", ["columns", "subset"])
+@pytest.mark.parametrize("metrics", [(), (classification,)])
+def test_data_for_another_number_of_runs_are_no_more_evaluated_than_trained_on(
+    rows, own, metrics, runs_of, series, context
+) -> None:
+    """With a row too many those of other runs would be measured."""
+    data = series()
+    if own == "columns":
+        wrong = Data({"x": data.shared["x"]}, per_member={"y": data.shared["y"].expand(rows, -1)})
+    else:
+        wrong = Data(data.shared, subset=torch.arange(20).expand(rows, -1))
+    evaluate = {"train": data, "test": (wrong, *metrics) if metrics else wrong}
+    with pytest.raises(ClaimcheckError, match=rf"^evaluate\['test'\]: per-member data; found .*: {rows}}}; .* 2 rows"):
+        train(runs_of([0, 1]), context, network=small, data=data, steps=1, evaluate=evaluate)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"optimizer": "Adam"}, "unknown optimizer; found 'Adam'; .*adamw; did you mean 'adam'"),
+        ({"batch_size": 201}, "batch_size; found 201; expected 1 to 200"),
+        ({"batch_size": 0}, "batch_size; found 0; expected 1 to 200"),
+        ({"batch_size": -5}, "batch_size; found -5; expected 1 to 200"),
+    ],
+)
+def test_an_optimizer_that_is_not_there_and_batches_that_cannot_be_are_told(how, told, runs_of, series, context):
+    for settings in ({}, how):  # as a setting of the part, or as an argument
+        context.settings = settings
+        with pytest.raises(ClaimcheckError, match=told):
+            train(runs_of([0, 1]), context, network=small, data=series(), steps=1, **({} if settings else how))
+
+
 def test_an_epoch_shows_every_example_once(series, context) -> None:
     from claimcheck.engine.data import Order
 

@@ -74,13 +74,23 @@ class Data:
             self.shared, own, subset[index.to(subset.device)] if subset is not None and subset.dim() == 2 else subset
         )
 
-    def check(self, members: int) -> None:
-        """Refuse per-member columns that do not have a row for each member."""
+    def check(self, members: int, where: str | None = None) -> None:
+        """Refuse per-member columns that do not have a row for each member.
+
+        Raises:
+            ClaimcheckError: they have more or fewer; ``where`` says which data these are.
+        """
         rows = {name: column.shape[0] for name, column in self.per_member.items()}
         if self.subset is not None and self.subset.dim() == 2:
             rows["subset"] = self.subset.shape[0]
         if any(count != members for count in rows.values()):
-            raise ClaimcheckError("per-member data", found=rows, expected=f"{members} rows, one for each run")
+            raise ClaimcheckError(
+                "per-member data",
+                where=where,
+                found=rows,
+                expected=f"{members} rows, one for each run",
+                hint="Data.members(rows) takes those of some of the runs",
+            )
 
     def to(self, device: torch.device) -> Data:
         """The same data on a device; integer columns stay integer."""
@@ -131,6 +141,16 @@ class Data:
         return column.flatten(0, 1).index_select(0, (index + first).flatten()).view(*index.shape, *column.shape[2:])
 
 
+def check_batch_size(batch_size: int, examples: int) -> None:
+    """Refuse minibatches that are empty, or larger than what a member sees.
+
+    Raises:
+        ClaimcheckError: there is no such batch.
+    """
+    if not 0 < batch_size <= examples:
+        raise ClaimcheckError("batch_size", found=batch_size, expected=f"1 to {examples}, the number of examples")
+
+
 class Order:
     """Which examples each member sees at each step: epochs of permutations, the last partial batch dropped.
 
@@ -141,8 +161,7 @@ class Order:
     """
 
     def __init__(self, seeds: Sequence[int], generator, examples: int, batch_size: int, device: torch.device) -> None:
-        if not 0 < batch_size <= examples:
-            raise ClaimcheckError("batch_size", found=batch_size, expected=f"1 to {examples}, the number of examples")
+        check_batch_size(batch_size, examples)
         self.unique = sorted(set(seeds))
         self.generators = [generator(seed) for seed in self.unique]
         self.member = torch.tensor([self.unique.index(seed) for seed in seeds], device=device)

@@ -32,8 +32,9 @@ def _paired(function: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame
     def measured(ensemble: Ensemble, data: Batch, *rest: Any, **options: Any) -> pd.DataFrame:
         if len(ensemble) > 1:
             return function(ensemble, data, *rest, **options)
-        data = (data if isinstance(data, Data) else Data(data)).members([0, 0])
-        table = function(ensemble.members([0, 0]), data, *rest, **options)
+        data = data if isinstance(data, Data) else Data(data)
+        data.check(1)
+        table = function(ensemble.members([0, 0]), data.members([0, 0]), *rest, **options)
         named = [name for name in ("run", "layer") if name in table]
         return table.drop_duplicates(named, ignore_index=True)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from claimcheck.errors import ClaimcheckError
+from claimcheck.errors import ClaimcheckError, closest
 
 OPTIMIZERS = {"sgd": (), "momentum": ("momentum",), "adam": ("mean", "square"), "adamw": ("mean", "square")}
 """Name of the rule -> names of its state, each a matrix like the parameters."""
@@ -18,10 +18,23 @@ OPTIMIZERS = {"sgd": (), "momentum": ("momentum",), "adam": ("mean", "square"), 
 State = dict[str, Tensor]
 
 
+def check_optimizer(optimizer: str) -> None:
+    """Refuse the name of a rule that is not here.
+
+    Raises:
+        ClaimcheckError: it is not in :data:`OPTIMIZERS`.
+    """
+    if optimizer not in OPTIMIZERS:
+        raise ClaimcheckError(
+            "unknown optimizer",
+            found=optimizer,
+            expected=f"one of {', '.join(OPTIMIZERS)}",
+            hint=closest(optimizer, OPTIMIZERS),
+        )
+
+
 def init_state(optimizer: str, parameters: Tensor) -> State:
     """State of zeros, one ``[R, P]`` matrix per slot."""
-    if optimizer not in OPTIMIZERS:
-        raise ClaimcheckError("unknown optimizer", found=optimizer, expected=f"one of {', '.join(OPTIMIZERS)}")
     return {name: torch.zeros_like(parameters) for name in OPTIMIZERS[optimizer]}
 
 

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from claimcheck.engine import memory
 from claimcheck.engine.acceleration import block_size, choose, pays
-from claimcheck.engine.data import Data, Order, noisy_labels
+from claimcheck.engine.data import Data, Order, check_batch_size, noisy_labels
 from claimcheck.engine.ensemble import Ensemble, for_ensembles, hyper_of, join, twins
-from claimcheck.engine.optimizers import OPTIMIZERS
+from claimcheck.engine.optimizers import OPTIMIZERS, check_optimizer
 from claimcheck.engine.schedules import multipliers
 from claimcheck.engine.step import Loss, Recipe, Table, TrainState
 from claimcheck.errors import ClaimcheckError
@@ -149,6 +149,10 @@ def train(
         dtype: of parameters and arithmetic.
         milestones: shares of the way at which the schedule ``step`` decays by ``decay_factor``.
         compile: True or False where the study decides; None for the rule (:func:`claimcheck.engine.acceleration.pays`).
+
+    Raises:
+        ClaimcheckError: no such optimizer or schedule, batches or steps that cannot be, networks that differ in shape,
+            or data (to train on, or of ``evaluate``) whose per-member columns have not a row for each run.
     """
     said = context.settings
     steps = said.steps if steps is None else steps
@@ -172,7 +176,7 @@ def _evaluated_steps(evaluate_at: Iterable[int] | None, steps: int) -> tuple[int
 
 def _train(runs: pd.DataFrame, context: Any, data: Data, plan: Plan, compile: bool | None) -> Trained:
     """Decide how steps are taken, train tile by tile, and put the tiles together."""
-    data.check(len(runs))
+    _check(runs, data, plan)
     footprint = _footprint(runs, data, context, plan)
     wanted = (compile, f"compile={compile} by the study")
     if compile is None:
@@ -191,6 +195,16 @@ def _train(runs: pd.DataFrame, context: Any, data: Data, plan: Plan, compile: bo
         np.concatenate([part.diverged_at for part in parts]),
         np.concatenate([part.batch_losses for part in parts]),
     )
+
+
+def _check(runs: pd.DataFrame, data: Data, plan: Plan) -> None:
+    """Refuse what would otherwise measure the wrong examples in silence, or fail later with an error that says less."""
+    check_optimizer(plan.optimizer)
+    data.check(len(runs))
+    for prefix, (examined, *_) in plan.evaluate.items():
+        examined.check(len(runs), f"evaluate[{prefix!r}]")
+    if plan.batch_size is not None:
+        check_batch_size(plan.batch_size, len(data))
 
 
 def _first(members: int, trained: Trained) -> Trained:
