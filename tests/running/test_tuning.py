@@ -99,6 +99,31 @@ def test_it_extends_no_farther_than_the_bound(extend, last):
     assert (edge["arm"].tolist(), edge["rate"].tolist()) == (["b"], [last])
 
 
+@pytest.mark.parametrize(
+    ("values", "extend", "grid"),
+    [
+        ([2, 4, 8], 4, [1, 2, 4, 8, 16, 32]),
+        ([3, 10], 10, [1, 3, 10, 33]),
+        ([1, 2], 2, [1, 2, 4]),
+        ([10, 12], 1.5, [8, 10, 12, 14, 16, 18]),
+    ],
+)
+def test_whole_numbers_go_on_by_whole_ones_and_stay_whole(values, extend, grid):
+    """Half an epoch is none."""
+    one = part(values, extend=extend)
+    table, _ = tuned(one, valley(a=1e-9, b=1e9))
+    assert table[table["arm"] == "a"]["rate"].tolist() == grid
+    offered = beyond(choose(piloted(one, valley(a=1e-9, b=1e9)), one, "here"), one)
+    assert {type(value) for value in offered} == {int}
+    runs = with_choice(design.confirmatory_runs(one), table, one)
+    assert pd.api.types.is_integer_dtype(runs["rate"])
+
+
+def test_numbers_of_which_one_has_a_point_go_on_by_fractions():
+    table, _ = tuned(part([2, 4.0], extend=4), valley(a=1e-9, b=1e9))
+    assert table[table["arm"] == "a"]["rate"].tolist() == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
+
+
 def test_an_arm_of_which_all_rates_fail_has_failed_and_asks_for_lower_ones_alone():
     def loss(arm, rate):
         return math.nan if arm == "b" else abs(math.log(rate / 0.2))
@@ -141,6 +166,42 @@ def test_of_equals_the_first_is_taken_and_a_lost_run_is_the_worst():
     table = choose(lost, one, "here")
     assert chosen(table) == {"a": 0.2, "b": 0.2}
     assert table[table["rate"] == 0.1]["diverged"].tolist() == [0.5, 0.5]
+
+
+def losing(one, shares):
+    """Pilots of eight seeds that lose, at each rate, that number of them."""
+    one = one.model_copy(update={"tune": one.tune.model_copy(update={"seeds": 8})})
+    pilots = piloted(one, lambda arm, rate: rate)
+    lost = pilots["seed"] - pilots["seed"].min() < pilots["rate"].map(shares)
+    return choose(pilots.assign(status=np.where(lost, "diverged", "ok")), one, "here")
+
+
+@pytest.mark.parametrize(
+    ("shares", "best"),
+    [
+        ({0.1: 8, 0.2: 3, 0.4: 1}, 0.4),
+        ({0.1: 8, 0.2: 1, 0.4: 3}, 0.2),
+        ({0.1: 1, 0.2: 1, 0.4: 1}, 0.1),
+        ({0.1: 8, 0.2: 8, 0.4: 8}, 0.1),
+        ({0.1: 1, 0.2: 8, 0.4: 0}, 0.4),
+    ],
+)
+@pytest.mark.parametrize("goal", ["minimise", "maximise"])
+def test_where_every_rate_lost_a_pilot_the_one_that_lost_least_is_taken(shares, best, goal):
+    """A lost run is worse than any number, so all scores are alike; the grid then goes on towards what trains."""
+    one = part([0.1, 0.2, 0.4], **({"minimise": None} | {goal: "loss"}))
+    table = losing(one, shares)
+    assert chosen(table) == {"a": best, "b": best}
+    assert table["failed"].all() == (set(shares.values()) == {8})
+    assert beyond(table, one) == {0.1: [0.05], 0.2: [], 0.4: [0.8]}[best]
+
+
+def test_a_run_of_several_rows_needs_an_index():
+    """An outcome may hold whole numbers that nothing declares; which row is the last nobody knows then."""
+    one = part([0.1, 0.2])
+    pilots = pd.concat([piloted(one, lambda arm, rate: rate).assign(step=step) for step in (0, 5, 9)])
+    with pytest.raises(ClaimcheckError, match=r"^here: parts.main: a run has several rows.*`index`; found '3 rows"):
+        choose(pilots, one, "here")
 
 
 def test_the_last_row_of_a_run_counts():

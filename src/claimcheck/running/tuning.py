@@ -25,7 +25,11 @@ def choose(pilots: pd.DataFrame, part: ScaledPart, where: object) -> pd.DataFram
     """Choose the tuned factor's value per arm from pilot records.
 
     The column to optimise is read at each pilot run's last row (largest index), averaged over pilot seeds and, where an
-    arm spans other factors, over these; a diverged or non-finite run counts as worst. The first of equals is taken.
+    arm spans other factors, over these; a diverged or non-finite run counts as worst. Where every value lost a run, the
+    one that lost the smallest share is taken. The first of equals is taken.
+
+    Raises:
+        ClaimcheckError: the runs do not return the column, or have several rows and no index that tells the last one.
 
     Returns:
         One row per arm and value, in ascending order: arm columns, the value, `score`, `diverged` (share), `chosen`,
@@ -39,6 +43,13 @@ def choose(pilots: pd.DataFrame, part: ScaledPart, where: object) -> pd.DataFram
         raise ClaimcheckError("tune names a column that the runs do not return", where=where, found=column)
     index = [name for name in part.index if name in pilots]
     last = pilots.sort_values(index, kind="stable").groupby("run", sort=False).tail(1) if index else pilots
+    if last["run"].duplicated().any():
+        raise ClaimcheckError(
+            "a run has several rows: the part needs `index`",
+            where=f"{where}: parts.{part.name}",
+            found=f"{last['run'].value_counts().max()} rows of one pilot run",
+            hint=f"{'minimise' if tune.minimise else 'maximise'} reads the last one",
+        )
     lost = (last["status"] != "ok") | ~np.isfinite(last[column])
     last = last.assign(_score=np.where(lost, np.inf, sign * last[column]), _lost=lost.astype(float))
     arm = arm_columns(part)
@@ -52,7 +63,8 @@ def choose(pilots: pd.DataFrame, part: ScaledPart, where: object) -> pd.DataFram
     arms = table.groupby(arm, sort=False, dropna=False).ngroup() if arm else pd.Series(0, index=table.index)
     table = table.assign(_arm=arms, _place=place).sort_values(["_arm", "_place"], kind="stable", ignore_index=True)
     groups = table.groupby("_arm", sort=False)
-    table["chosen"] = table.index.isin(groups["score"].idxmin())
+    best = table.sort_values(["_arm", "score", "diverged", "_place"]).drop_duplicates("_arm")
+    table["chosen"] = table.index.isin(best.index)
     table["at_edge"] = table["chosen"] & table[tune.factor].isin([tried[0], tried[-1]])
     table["failed"] = groups["diverged"].transform("min") == 1.0
     table["score"] *= sign
@@ -68,8 +80,8 @@ def _grid(values: pd.Series) -> list[Scalar]:
 def beyond(table: pd.DataFrame, part: ScaledPart) -> list[float]:
     """Values to try next, one for each end of the grid at which an arm's choice sits; empty where there is none.
 
-    The grid goes on by the ratio of its last two values, as far as `tune.extend` times beyond the end that was given.
-    All arms get the new value, so that they have the same number of pilot runs. An arm that failed throughout asks for
+    The grid goes on by the ratio of its last two values, as far as `tune.extend` times beyond the end that was given;
+    whole numbers go on by whole ones. All arms get the new value, so that they have the same number of pilot runs. An arm that failed throughout asks for
     lower values alone.
     """
     tune = part.tune
@@ -83,6 +95,8 @@ def beyond(table: pd.DataFrame, part: ScaledPart) -> list[float]:
         (tried[-1], tried[-2], max(tune.values), (chosen[tune.factor] == tried[-1]) & ~chosen["failed"]),
     ):
         value = float(f"{end * (end / neighbour):.3g}")
+        if all(isinstance(each, int) for each in tune.values):
+            value = round(value)  # half an epoch is none
         if (
             asking.any()
             and value not in tried
