@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -43,6 +44,9 @@ RESERVED = {
 TABLE = {"score", "diverged", "chosen", "at_edge", "failed", "self"}
 """Columns of the pilots' table, which hold beside it the tuned factor and those that make an arm; and a word that pandas
 takes for the table itself where a column is added by name."""
+
+MAPPING = {"get", "items", "keys", "values"}
+"""What every mapping has: as an attribute of `context.settings` the mapping's own would be found."""
 
 DEFAULT_SEEDS = 16
 
@@ -88,6 +92,12 @@ def _identifier(name: str) -> str:
     return name
 
 
+def _setting_name(name: str) -> str:
+    if name in MAPPING:
+        raise ValueError(f"is a name that a setting cannot have: context.settings.{name} is the mapping's own")
+    return name
+
+
 def _text(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be empty")
@@ -98,6 +108,7 @@ def _text(value: str) -> str:
 
 Identifier = Annotated[str, BeforeValidator(lambda value: _identifier(value) if isinstance(value, str) else value)]
 Text = Annotated[str, BeforeValidator(lambda value: _text(value) if isinstance(value, str) else value)]
+SettingName = Annotated[Identifier, AfterValidator(_setting_name)]
 Setting = Annotated[Any, BeforeValidator(_plain)]
 Count = Annotated[int, Field(ge=1, le=BLOCK)]
 Cell = dict[Identifier, Scalar | list[Scalar]]
@@ -162,7 +173,7 @@ class Tune(Model):
         10.0, ge=1, description="how many times beyond either end the grid may be extended while a choice is at an end"
     )
     only: Cell = Field({}, description="the cells that pilots run, factor by factor; every arm has to be among them")
-    settings: dict[Identifier, Setting] = Field({}, description="settings of the pilots that differ from the part's")
+    settings: dict[SettingName, Setting] = Field({}, description="settings of the pilots that differ from the part's")
 
     _fit = field_validator("values")(_one_column)
 
@@ -203,7 +214,7 @@ class Design(Model):
     factors: dict[Identifier, Factor] = Field({}, description="what is varied")
     exclude: list[Cell] = Field([], description="cells left out of the grid; every key must match, a list matches any")
     include: list[dict[Identifier, Scalar]] = Field([], description="cells added to the grid; each gives every factor")
-    settings: dict[Identifier, Setting] = Field(
+    settings: dict[SettingName, Setting] = Field(
         {}, description="what the run function reads and the part does not vary"
     )
     index: list[Identifier] = Field([], description="columns that number the rows of a run, such as step or layer")
