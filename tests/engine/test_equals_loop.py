@@ -11,6 +11,7 @@ import torch
 
 from claimcheck.engine import networks
 from claimcheck.engine.data import Data, noisy_labels
+from claimcheck.engine.layers import for_ensembles, know_ensembles
 from claimcheck.engine.schedules import SCHEDULES
 from claimcheck.engine.train import train
 
@@ -79,6 +80,28 @@ def test_five_networks_that_share_nothing(optimizer, norm, runs_of, context, ser
 def test_every_kind_of_network(kind, runs_of, context) -> None:
     runs = runs_of([0, 1], learning_rate=[0.01, 0.02])
     assert_equals_loop(runs, context, kind.network, kind.data, batch_size=24, optimizer="momentum")
+
+
+class Tied(networks.MLP):
+    """Two hidden layers of one weight, each with its own bias."""
+
+    def __init__(self, generator: torch.Generator, **how) -> None:
+        super().__init__(20, [20, 20], 10, generator=generator, **how)
+        self.hidden[1].weight = self.hidden[0].weight
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_tied_weights_are_one_weight(activation, together, runs_of, context, series) -> None:
+    """Of all members at once, and mapped over them."""
+    made = for_ensembles(type("Marked", (Tied,), {})) if together else Tied
+
+    def network(run, generator):
+        return made(generator, activation=activation)
+
+    assert know_ensembles(network(None, torch.Generator())) == together
+    runs = runs_of([0, 1, 2], learning_rate=[0.01, 0.02, 0.05])
+    assert_equals_loop(runs, context, network, series(), batch_size=32, optimizer="momentum")
 
 
 def test_own_labels_and_own_subsets(runs_of, context, series) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from claimcheck.engine.data import Data
-from claimcheck.engine.ensemble import expanded
+from claimcheck.engine.ensemble import by_all_names, expanded
 from claimcheck.engine.optimizers import State, init_state, share_kept, update_
 from claimcheck.engine.step import Batch, Recipe, Step, Table, TrainState, overflowed
 
@@ -78,7 +78,7 @@ def stacked(skeleton: nn.Module, leaves: Mapping[str, nn.Parameter], buffers: Ma
     It is told so (``trained_stacked``), since a network that is differentiated once can take a shorter way.
     """
     network = copy.deepcopy(skeleton)
-    for name, value in [*leaves.items(), *buffers.items()]:
+    for name, value in by_all_names(skeleton, {**leaves, **buffers}).items():
         owner, _, last = name.rpartition(".")
         setattr(network.get_submodule(owner), last, value)
     network.trained_stacked = True

@@ -45,6 +45,13 @@ def structure_of(module: nn.Module) -> tuple[str, list[dict[str, Any]]]:
     ]
 
 
+def by_all_names(module: nn.Module, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Parameters and buffers by every name that they have: ``values`` has tied ones once, by their first name."""
+    first: dict[Tensor, str] = {}
+    every = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+    return {name: values[first.setdefault(tensor, name)] for name, tensor in every}
+
+
 class Layout:
     """Where each parameter lies in a network's row of P numbers."""
 
@@ -169,9 +176,8 @@ class Ensemble:
         """One member as an ordinary module, a copy, in eval mode."""
         row = self.runs.index(run)
         module = copy.deepcopy(self.skeleton).to(self.parameters.dtype).eval()
-        module.load_state_dict(
-            {name: value[row] for name, value in {**self.named(), **self.fixed, **self.buffers}.items()}
-        )
+        values = by_all_names(module, {**self.named(), **self.fixed, **self.buffers})
+        module.load_state_dict({name: value[row] for name, value in values.items()})
         return module
 
     def together(self, function: Callable[..., Any]) -> bool:
