@@ -15,6 +15,7 @@ CODE = '''
 
 from __future__ import annotations
 
+import decimal
 import json
 import math, statistics as stats
 from collections import *
@@ -58,6 +59,43 @@ def compared(values):
 
 def loaded(context):
     return context.dataset("mnist1d")
+
+
+@coin("plain")
+def _plain(toss):
+    return toss + 10
+
+
+@shown.register
+def _(value: int):
+    return value + 20
+
+
+@coin("round")
+class Round:
+    sides = 30
+
+
+@lru_cache(maxsize=4)
+def _remembered(toss):
+    return toss + 40
+
+
+def wrapped(function):
+    @wraps(function)
+    def called(*values):
+        return function(*values)
+
+    return called
+
+
+@wrapped
+def _called(toss):
+    return toss + 50
+
+
+_ = coin("bent")(lambda toss: toss + 60)
+decimal.level = 70
 '''
 FORMATS = """
 FORMATS = {"half": _bits(10)}
@@ -103,6 +141,13 @@ CHANGES = {  # what is changed in runs.py -> which of the two roots `judged` and
     "the module's docstring": ('"""A study."""', '"""The study."""', set()),
     "a comment": ("return 1 / 0", "return 1 / 0  # never", set()),
     "the layout": ("return json.dumps(runs)", "return json.dumps(\n        runs\n    )", set()),
+    "a function that a decorator registers": ("toss + 10", "toss + 11", {"judged", "trained"}),
+    "a function without a name that a decorator registers": ("value + 20", "value + 21", {"judged", "trained"}),
+    "a class that a decorator registers": ("sides = 30", "sides = 31", {"judged", "trained"}),
+    "a function that a decorator only wraps": ("toss + 40", "toss + 41", set()),
+    "a function that a decorator of the same file only wraps": ("toss + 50", "toss + 51", set()),
+    "what is assigned to no name": ("toss + 60", "toss + 61", {"judged", "trained"}),
+    "what is set in an imported module": ("decimal.level = 70", "decimal.level = 71", {"judged", "trained"}),
     "an import of everything": ("from collections import *", "from math import *", {"judged", "trained"}),
 }
 
@@ -142,6 +187,51 @@ def test_a_reached_module_that_is_not_python_is_told_in_one_line(folder, what):
         reached(folder, "rounded")
     assert "\n" not in str(caught.value)
     assert reached(folder, "judged"), "what does not reach it is told nothing"
+
+
+FAIR = """
+from .table import TABLE, coin
+
+
+def thrown(value):
+    return _half(value)
+
+
+def _half(value):
+    return value / 2
+
+
+@coin("fair")
+def _fair(value):
+    return value + 1
+
+
+if __name__ == "__main__":
+    print(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "counting"),
+    [
+        ("from . import fair  # registers itself", ["/ 2", "+ 1", "print(3)"]),
+        ("from .fair import thrown  # for others", ["+ 1"]),
+        ("from . import fair\n\n\ndef uses_it():\n    return fair.thrown", ["+ 1"]),
+    ],
+)
+def test_what_a_module_does_when_it_is_imported_counts_whoever_uses_it(folder, words, counting):
+    """All of it, where it is imported and never named: it can be there for nothing else."""
+    (folder / "fair.py").write_text(FAIR)
+    (folder / "table.py").write_text("TABLE = {}\n")
+    replaced(folder, "from . import closed_forms\n", f"from . import closed_forms\n{words}\n")
+    for code in ("/ 2", "+ 1", "print(3)"):
+        before = reached(folder, "judged")
+        replaced(folder, code, f"{code} or 0", "fair.py")
+        assert (reached(folder, "judged") != before) == (code in counting), code
+    (folder / "fair.py").write_text("def thrown(value:\n")
+    if len(counting) > 1:
+        with pytest.raises(ClaimcheckError, match=r"fair\.py: is not valid Python"):
+            reached(folder, "judged")
 
 
 def test_a_module_imported_whole_counts_whole(folder):

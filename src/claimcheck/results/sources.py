@@ -1,7 +1,8 @@
 """Which code some functions of a study's module reach, as hashes: that much decides whether a result is of today's code.
 
 Read from syntax trees alone: nothing is imported or executed. Inside a study the tree is followed function by
-function, in the package module by module. Comments, layout and docstrings do not count: they change no number.
+function, in the package module by module; what a study's module does when it is imported counts, whoever uses it.
+Comments, layout and docstrings do not count: they change no number.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.modules import syntax_tree
 
 PACKAGE = Path(__file__).parents[1]
@@ -34,6 +36,15 @@ PACKAGES = {
     "seaborn": "seaborn",
 }
 """Modules whose versions change numbers or pictures, and the distributions that they come from."""
+
+ONLY_WRAP = frozenset(
+    {"cache", "lru_cache", "wraps", "total_ordering", "dataclass", "contextmanager", "asynccontextmanager"}
+    | {"final", "overload", "no_grad", "inference_mode", "enable_grad", "compile"}
+    | {"per_run", "per_seed", "for_ensembles"}
+)
+"""Decorators after which a definition is still found by its name alone; any other may enter it in a table."""
+
+_IMPORT = (ast.Import, ast.ImportFrom)
 
 
 @dataclass
@@ -68,11 +79,22 @@ def reach(folder: Path, module: str, roots: Iterable[str], package_modules: Iter
             continue
         done[name] = wanted
         file = _own_file(folder, name)
-        statements = _statements(file, frozenset(wanted))
-        found.hashes[file.relative_to(folder).as_posix()] = _hash(statements)
+        executed_alone = not wanted and name != module
+        try:
+            tree = _tree(file, file.read_bytes())
+        except ClaimcheckError:
+            if executed_alone:  # told where its code is reached, and by Python where it is run
+                continue
+            raise
+        statements = _effects(tree) if executed_alone else _statements(tree, wanted)
+        if statements or not executed_alone:
+            found.hashes[file.relative_to(folder).as_posix()] = _hash(statements)
         found.words |= set().union(*(_names_and_texts(node)[1] for node in statements))
         above = name.rpartition(".")[0]
-        own, imported, packages = _imports(statements, name if file.name == "__init__.py" else above)
+        within = name if file.name == "__init__.py" else above
+        own, imported, packages = _imports(statements, within)
+        for other, names in _executed(tree, within).items():
+            own.setdefault(other, set()).update(names)
         if above and _own_file(folder, above).is_file():  # Python executes it first
             own.setdefault(above, set()).add("*")
         engine |= imported
@@ -91,9 +113,9 @@ def closure(names: Iterable[str]) -> tuple[dict[str, str], set[str]]:
     waiting, found, packages = list(names), {}, set()
     while waiting:
         name = waiting.pop()
-        if name in found or name in WITHOUT_EFFECT or _module_path(name) is None:
+        if name in found or name in WITHOUT_EFFECT or (path := _module_path(name)) is None:
             continue
-        found[name], imports, others = _module(name)
+        found[name], imports, others = _module(path)
         waiting += imports
         if not name.startswith("data."):  # what a data set is made with counts for the parts that use it
             packages |= set(others)
@@ -104,13 +126,24 @@ def function_hash(module: str, *names: str) -> str:
     """Hash of what some functions of one of the package's modules reach inside it."""
     path = _module_path(module)
     assert path is not None, module
-    return _hash(_statements(path, frozenset(names)))
+    return _hash(_statements(_tree(path, path.read_bytes()), names))
 
 
-def _statements(path: Path, roots: frozenset[str]) -> tuple[ast.stmt, ...]:
+def _statements(tree: ast.Module, roots: Iterable[str]) -> tuple[ast.stmt, ...]:
     """The top-level statements that `roots` reach, in the file's order; all of them for the root "*"."""
-    tree = _tree(path, path.read_bytes())
     return tuple(tree.body) if "*" in roots else tuple(reached(tree, roots))
+
+
+@lru_cache(maxsize=512)
+def _effects(tree: ast.Module) -> tuple[ast.stmt, ...]:
+    """What a file's top level does when it is imported, whatever of it is used."""
+    body = [node for node in tree.body if not _runs_as_program(node)]
+    return tuple(reached(ast.Module(body=body, type_ignores=[]), ()))
+
+
+def _runs_as_program(node: ast.stmt) -> bool:
+    """Whether it is `if __name__ == "__main__":`, which does nothing in a module that is imported."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
 
 
 @lru_cache(maxsize=512)
@@ -134,13 +167,16 @@ def reached(tree: ast.Module, roots: Iterable[str]) -> list[ast.stmt]:
     """The top-level statements of a file that `roots` reach, in its order.
 
     A definition is reached when its name occurs in reached code. Statements that are neither definitions nor imports
-    (constants) count when a name they bind is reached; anything else at the top level always counts.
+    (constants) count when a name they bind is reached. What does something whether or not its name is used always
+    counts: a definition that a decorator may enter in a table, a change of what is imported, anything else.
     """
     bound: dict[str, list[ast.stmt]] = {}
     found: list[ast.stmt] = []
+    own = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    imported = {name for node in tree.body if isinstance(node, _IMPORT) for name in _bound_names(node)}
     for node in tree.body:
         names = _bound_names(node)
-        if names:
+        if names and not _registers(node, own) and not _changes(node, imported):
             for name in names:
                 bound.setdefault(name, []).append(node)
         elif not isinstance(node, ast.Pass):
@@ -160,9 +196,40 @@ def reached(tree: ast.Module, roots: Iterable[str]) -> list[ast.stmt]:
     return sorted(found, key=lambda node: (node.lineno, node.col_offset))
 
 
+def _registers(node: ast.stmt, own: dict[str, ast.FunctionDef]) -> bool:
+    """Whether a decorator of a definition may do more than wrap it. `own`: the functions of the same file."""
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+    return not all(_only_wraps(each, own) for each in decorators)
+
+
+def _only_wraps(decorator: ast.expr, own: dict[str, ast.FunctionDef]) -> bool:
+    if isinstance(decorator, ast.Name) and decorator.id in own:  # it defines functions and gives one back: no table
+        *inner, last = own[decorator.id].body
+        gives_name = isinstance(last, ast.Return) and isinstance(last.value, ast.Name)
+        return gives_name and all(isinstance(each, ast.FunctionDef) and not _registers(each, {}) for each in inner)
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return name in ONLY_WRAP and name not in own
+
+
+def _changes(node: ast.stmt, imported: set[str]) -> bool:
+    """Whether an assignment sets an entry or attribute of something imported, which others may read there."""
+    for target in _targets(node):
+        place = target
+        while isinstance(place, ast.Subscript | ast.Attribute):
+            place = place.value
+        if place is not target and isinstance(place, ast.Name) and place.id in imported:
+            return True
+    return False
+
+
+def _targets(node: ast.stmt) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+
+
 def _needed(node: ast.stmt, names: set[str]) -> ast.stmt:
     """An import without what none of `names` uses; any other statement as it is."""
-    if not isinstance(node, ast.Import | ast.ImportFrom) or not _bound_names(node):
+    if not isinstance(node, _IMPORT) or not _bound_names(node):
         return node
     return _narrowed(node, tuple(alias for alias in node.names if _bound_by(alias) in names))
 
@@ -175,16 +242,17 @@ def _narrowed(node: ast.Import | ast.ImportFrom, kept: tuple[ast.alias, ...]) ->
 
 
 def _bound_names(node: ast.stmt) -> list[str]:
-    """Names that a definition, an import or an assignment binds; none for other statements."""
+    """Names that a definition, an import or an assignment binds; none for other statements.
+
+    Nobody looks for what is called `_`: an assignment to it is made for what it does.
+    """
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]
-    if isinstance(node, ast.Import | ast.ImportFrom):
+    if isinstance(node, _IMPORT):
         names = [_bound_by(alias) for alias in node.names]
         return [] if "*" in names else names
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
-    return []
+    inside = (name for target in _targets(node) for name in ast.walk(target) if isinstance(name, ast.Name))
+    return [name.id for name in inside if name.id != "_"]
 
 
 def _bound_by(alias: ast.alias) -> str:
@@ -236,7 +304,7 @@ def _dump(node: object) -> str:
 
 @lru_cache(maxsize=8192)
 def _imports_in(node: ast.stmt) -> tuple[ast.Import | ast.ImportFrom, ...]:
-    return tuple(inner for inner in _statements_in(node) if isinstance(inner, ast.Import | ast.ImportFrom))
+    return tuple(inner for inner in _statements_in(node) if isinstance(inner, _IMPORT))
 
 
 def _imports(nodes: Iterable[ast.stmt], within: str = "") -> tuple[dict[str, set[str]], set[str], set[str]]:
@@ -266,6 +334,20 @@ def _imports(nodes: Iterable[ast.stmt], within: str = "") -> tuple[dict[str, set
     return own, inside, packages
 
 
+@lru_cache(maxsize=512)
+def _executed(tree: ast.Module, within: str) -> dict[str, set[str]]:
+    """Modules of the study that a file's top level imports, and so executes, whatever of them is used.
+
+    A module that is imported by itself and never named again is there for what it does: it counts whole ("*").
+    """
+    outside = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    named = frozenset().union(*(_names_and_texts(node)[0] for node in tree.body))
+    imports = [node for statement in outside for node in _imports_in(statement)]
+    idle = [_narrowed(node, tuple(each for each in node.names if _bound_by(each) not in named)) for node in imports]
+    found: dict[str, set[str]] = {module: set() for module in _imports(outside, within)[0]}
+    return found | {module: names & {"*"} for module, names in _imports(idle, within)[0].items()}
+
+
 def _sort(name: str, inside: set[str], packages: set[str]) -> None:
     top, _, rest = name.partition(".")
     if top == "claimcheck" and rest and _module_path(rest):
@@ -281,17 +363,20 @@ def _module_path(name: str) -> Path | None:
     return base / "__init__.py" if (base / "__init__.py").is_file() else None
 
 
-@lru_cache(maxsize=256)
-def _module(name: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Hash of a module's code, with the C++ beside it; the package's modules and the packages that it imports."""
-    path = _module_path(name)
-    assert path is not None
-    tree = _tree(path, path.read_bytes())
-    runtime = [node for node in tree.body if not _is_type_checking(node)]
-    _, inside, packages = _imports(runtime)
+def _module(path: Path) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Hash of a module's code, with the C++ beside it; the package's modules and the packages that it imports.
+
+    The files are read each time: a run asks again whether they are still what they were.
+    """
     beside = path.with_suffix(".cpp")
-    digest = _hash(runtime, beside.read_bytes() if beside.exists() else b"")
-    return digest, tuple(sorted(inside)), tuple(sorted(packages))
+    return _module_of(path, path.read_bytes(), beside.read_bytes() if beside.exists() else b"")
+
+
+@lru_cache(maxsize=512)
+def _module_of(path: Path, code: bytes, beside: bytes) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    runtime = [node for node in _tree(path, code).body if not _is_type_checking(node)]
+    _, inside, packages = _imports(runtime)
+    return _hash(runtime, beside), tuple(sorted(inside)), tuple(sorted(packages))
 
 
 def _is_type_checking(node: ast.stmt) -> bool:
