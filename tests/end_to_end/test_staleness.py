@@ -3,14 +3,18 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from urllib.parse import unquote
 
+import pandas as pd
 import pytest
 
 from claimcheck.files import sha256
 
 from .conftest import clone, copy_of, edit
+from .kills import records, slow_down
 
 REPORT = {"report", "slides", "publish_report"}
 """A report shows every change that anything shows."""
@@ -178,6 +182,38 @@ def test_a_source_that_is_put_back_shows_its_old_results_and_trains_nothing(proj
     assert view().items() >= first.items(), "the view is what it was"
     assert project.planned() == set()
     assert "parts: up to date" in why(project, "walk")
+
+
+WHILE_IT_RUNS = {
+    "the study's": ("studies/coin/runs.py", "context.settings.tosses, bias)", "context.settings.tosses, 1 - bias)"),
+    "the package's": ("src/claimcheck/streams.py", "hashlib.sha256", "hashlib.sha512"),
+}
+
+
+@pytest.mark.parametrize("whose", WHILE_IT_RUNS)
+def test_code_that_is_edited_while_it_runs_is_not_kept_as_the_code_that_it_was(finished, tmp_path, whose):
+    project = clone(tmp_path / "clone")
+    slow_down(project, 2.0)
+    name, old, new = WHILE_IT_RUNS[whose]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "claimcheck", "run", "coin", "--scale", "smoke"],
+        cwd=project.folder,
+        env={**os.environ, "PYTHONPATH": str(project.folder / "src")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 120
+    while not list(project.results("coin").glob("parts/.work/*.lock")) and time.monotonic() < end:
+        time.sleep(0.05)
+    edit(project.folder / name, old, new)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 2, said
+    assert len([line for line in said.splitlines() if "changed while it ran" in line]) == 1, said
+    edit(project.folder / name, new, old)
+    assert not list(project.results("coin").glob("parts/*.parquet"))
+    assert why(project, "coin")[0].startswith("part tosses: would run")
+    assert project.claimcheck("run", "coin")[0] == 0
+    pd.testing.assert_frame_equal(records(project, ["coin"])["coin"], records(finished, ["coin"])["coin"])
 
 
 def test_a_turned_tuning_rule_trains_tuned_parts_alone(finished, tmp_path):

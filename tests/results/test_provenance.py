@@ -15,7 +15,7 @@ import pytest
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import read_json, write_json
 from claimcheck.results import sources
-from claimcheck.results.provenance import Git, git_state, machine, read_provenance, versions
+from claimcheck.results.provenance import Git, git_state, machine, made_by_all, read_provenance, versions
 from claimcheck.results.seals import sealed
 
 REPOSITORY = Path(__file__).parents[2]
@@ -99,6 +99,23 @@ def test_versions_name_what_changes_numbers():
 
 def test_nothing_names_the_machines_owner():
     assert set(machine()) == {"system", "architecture", "processor", "instructions", "cores", "memory_gib", "device"}
+
+
+def test_what_was_made_in_pieces_names_every_machine_commit_and_version_once():
+    here = {"processor": "A", "cores": 2, "device": "cpu"}
+    there = {"processor": "B", "cores": 2, "device": "cuda", "accelerator": "H100"}
+    pieces = [
+        {"git": {"commit": "1" * 40, "dirty": False}, "versions": {"torch": "2.12"}, "machine": here},
+        {"git": {"commit": "1" * 40, "dirty": True}, "versions": {"torch": "2.13"}, "machine": there},
+    ]
+    made = made_by_all([*pieces, made_by_all(pieces)])
+    assert made["git"] == {"commit": "1" * 40, "dirty": True}
+    assert made["versions"] == {"torch": "2.12; 2.13"}
+    assert made["machine"] == {"processor": "A; B", "cores": 2, "device": "cpu; cuda", "accelerator": "H100"}
+    assert made_by_all(pieces[:1]) == pieces[0]
+    nowhere = {"git": {"commit": None, "dirty": None}, "versions": {}, "machine": {"cores": 4}}
+    assert made_by_all([nowhere])["git"] == nowhere["git"]
+    assert made_by_all([pieces[0], nowhere])["machine"]["cores"] == "2; 4"
 
 
 def test_a_studys_provenance_is_that_of_its_parts(locate, make):

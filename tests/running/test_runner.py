@@ -14,6 +14,7 @@ import pytest
 from claimcheck import load_records
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results import records, view
+from claimcheck.results.provenance import machine, machines
 from claimcheck.results.state import locate
 from claimcheck.running import cost, runner
 from claimcheck.running.devices import machine_for
@@ -158,6 +159,28 @@ def test_shards_join_to_the_same_records_and_the_same_choice(tuned, shards):
     assert sum(each.runs for each in facts.ensembles) == 2 * 4 * 3 + 2 * 4, "with the grid's fourth value"
 
 
+def test_a_part_made_on_several_machines_names_them_all(tuned):
+    """Of its pieces, of its pilots, and of ensembles that a run elsewhere finished and this one kept."""
+
+    def made_elsewhere(path, processor):
+        frame, facts = records.read_sealed(path, "")
+        facts.get("maker", facts)["machine"]["processor"] = processor
+        records.write_sealed(path, frame, facts)
+
+    made_elsewhere(runner.tune_part(tuned, "tosses"), "of the pilots")
+    runner.run_shard(tuned, "tosses", (1, 2))
+    for path in (tuned.view / "parts" / ".work").glob("*.parquet"):
+        made_elsewhere(path, "of kept ensembles")
+    runner.run_shard(tuned, "tosses", (1, 2))
+    made_elsewhere(runner.run_shard(tuned, "tosses", (2, 2)), "of a piece")
+    runner.join_shards(tuned, "tosses", 2)
+    facts = tuned.parts["tosses"].read()[1]
+    here = machine()["processor"]
+    assert facts.machine["processor"] == f"{here}; of kept ensembles; of a piece; of the pilots"
+    assert machines([facts]) == f"{facts.machine['processor']}, {facts.machine['instructions']}"
+    assert "maker" not in (facts.ensembles[0].model_extra or {})
+
+
 def test_processes_that_make_different_parts_leave_each_other_alone(results_of):
     results = results_of("walk")
     other = results.view / "parts" / ".work" / "aimed-of-another-process.parquet"
@@ -192,12 +215,15 @@ def test_a_process_that_finishes_the_same_part_first_disturbs_nobody(edit, studi
 
 
 def test_a_part_that_is_made_again_stays_until_the_new_one_is_there(studies, results_of):
+    path, fault = studies / "coin" / "runs.py", studies / "fault"
+    path.write_text(
+        path.read_text().replace("time.sleep", f"assert not __import__('os').path.exists('{fault}'); time.sleep")
+    )
     results = made(results_of())
     files = results.parts["tosses"].records
     before = files.read_bytes()
-    path = studies / "coin" / "runs.py"
-    path.write_text(path.read_text().replace("time.sleep", "1 / (0.7 - runs['bias'].iloc[0]); time.sleep"))
-    with pytest.raises(ClaimcheckError):
+    fault.touch()
+    with pytest.raises(ClaimcheckError, match="AssertionError"):
         runner.run_parts(results, results.parts, again=True)
     assert files.read_bytes() == before
 

@@ -10,7 +10,7 @@ import os
 import platform
 import resource
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -234,6 +234,28 @@ def machine(device: Any = None) -> dict[str, Any]:
         facts["accelerator"] = torch.cuda.get_device_name(device)
         facts["accelerator_memory_gib"] = round(torch.cuda.get_device_properties(device).total_memory / 2**30, 1)
     return facts
+
+
+def made_by_all(pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The state of the code, versions and machine of what was made in pieces, each of which has these facts.
+
+    Where pieces differ in an entry, it names every value: "AVX2; AVX512".
+    """
+    git = [piece["git"] for piece in pieces]
+    dirty = [each["dirty"] for each in git if each["dirty"] is not None]
+    commit = _every(each["commit"] for each in git)
+    together: dict[str, Any] = {"git": {"commit": commit, "dirty": any(dirty) if dirty else None}}
+    for fact in ("versions", "machine"):
+        names = dict.fromkeys(name for piece in pieces for name in piece[fact])
+        together[fact] = {name: _every(piece[fact].get(name) for piece in pieces) for name in names}
+    return together
+
+
+def _every(values: Iterable[Any]) -> Any:
+    """A value that is the only one; several in one text, each once, also of texts that were joined before."""
+    each = [one for value in values for one in (value.split("; ") if isinstance(value, str) else [value])]
+    different = list(dict.fromkeys(one for one in each if one is not None))
+    return "; ".join(map(str, different)) if len(different) > 1 else different[0] if different else None
 
 
 def processor_of(fact: PartFacts) -> str:

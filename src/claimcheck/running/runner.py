@@ -1,35 +1,38 @@
 """Makes the parts of a study: pilots and choice, judged runs, records. Survives a kill: finished ensembles are kept.
 
 Each ensemble's outcome is written to `parts/.work/` under a name that hashes what it was made from; a second call reads
-what is there and goes on. Processes that make different parts of a study do not meet. A part's files appear by renaming, whole; what is there already is not made again.
+what is there and goes on. Processes that make different parts of a study do not meet. A part's files appear by
+renaming, whole; what is there already is not made again. What is made while its code is edited is not kept.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 
 from claimcheck.data.downloads import check_all
 from claimcheck.engine.context import Context, Settings
 from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
-from claimcheck.files import hash_of, make_folder, sha256
+from claimcheck.files import hash_of, sha256
 from claimcheck.results import provenance
 from claimcheck.results import records as recording
 from claimcheck.results.digests import downloads_in
 from claimcheck.results.state import WORK, PartFiles, Results
 from claimcheck.running.devices import memory_limit, resolve_device
+from claimcheck.running.kept import forget_ensembles, locked
 from claimcheck.running.remarks import of_no_effect
 from claimcheck.running.tuning import beyond, choose, chosen_in_words, with_choice
+from claimcheck.running.unchanged import check_unchanged
 from claimcheck.spec import design
 from claimcheck.spec.config import Config
 from claimcheck.spec.jobs import check_goal, judged_count, placed
@@ -51,9 +54,14 @@ class Listener:
 
 @dataclass
 class _Job:
-    """A run of some parts of a study in this process."""
+    """A run of some parts of a study in this process.
+
+    Attributes:
+        functions: the study's runs.py, imported once: all ensembles are computed by one state of the code.
+    """
 
     results: Results
+    functions: ModuleType
     device: torch.device
     listener: Listener
     again: bool = False
@@ -65,6 +73,12 @@ class _Job:
         """Folder of finished ensembles."""
         return self.results.view / "parts" / WORK
 
+    @cached_property
+    def maker(self) -> dict[str, Any]:
+        """What makes the files: state of the code, versions, machine."""
+        git = provenance.git_state().model_dump()
+        return {"git": git, "versions": provenance.versions(), "machine": provenance.machine(self.device)}
+
     def say(self, place: str, text: str) -> None:
         """One line of the log."""
         self.listener.log(f"{self.results.study.name}/{place}: {text}")
@@ -72,12 +86,14 @@ class _Job:
 
 @dataclass
 class _Phase:
-    """What the ensembles of one part's pilots or judged runs have in common, and the ledger of what they took."""
+    """What the ensembles of one part's pilots or judged runs have in common, the ledger of what they took, and what
+    made those that an earlier run finished, perhaps on another machine."""
 
     files: PartFiles
     name: str
     shard: Shard = WHOLE
     ledger: list[dict[str, Any]] = field(default_factory=list)
+    makers: list[dict[str, Any]] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: float = field(default_factory=time.perf_counter)
 
@@ -98,7 +114,7 @@ def run_parts(
     if not missing:
         return []
     check_all((name for files in missing for name in downloads_in(files.ingredients)), Path(results.config.data_dir))
-    job = _job(results, listener, again)
+    job = _job(results, listener, again, missing)
     sizes = [judged_count(files.part) + _pilots(files, again) for files in missing]
     job.total = sum(sizes)
     for files, size in zip(missing, sizes, strict=True):
@@ -113,7 +129,7 @@ def run_parts(
 
 def tune_part(results: Results, name: str, listener: Listener | None = None, *, again: bool = False) -> Path:
     """Make the pilots' table of a part that tunes, where it is missing, or `again` all the same."""
-    files, job = results.parts[name], _job(results, listener, again)
+    job = _job(results, listener, again, [files := results.parts[name]])
     if files.tuning is None:
         raise ClaimcheckError("tunes nothing", where=f"{results.study.yaml_path}: parts.{name}", found=name)
     job.total = _pilots(files, again)
@@ -129,14 +145,14 @@ def run_shard(
     Args:
         again: use no ensemble that an earlier run finished; the pilots' table stays.
     """
-    files, job = results.parts[name], _job(results, listener, again)
+    job = _job(results, listener, again, [files := results.parts[name]])
     job.total = judged_count(files.part, shard) + _pilots(files, again=False)
     phase = _Phase(files, "confirm", shard)
     frames = _ensembles(job, phase, _judged_runs(job, files))
     empty = pd.DataFrame({"part": [], "run": []}, dtype="string")  # where there are more pieces than runs
     records = recording.concatenate(frames) if frames else empty
     target = files.shard(*shard)
-    recording.write_sealed(target, records, _facts(job, phase))
+    _seal(job, files, target, records, _facts(job, phase))
     return target
 
 
@@ -154,6 +170,7 @@ def join_shards(results: Results, name: str, shards: int) -> Path:
         "seconds": round(sum(fact["seconds"] for fact in facts), 2),
         "ensembles": [entry for fact in facts for entry in fact["ensembles"]],
         "shards": shards,
+        **provenance.made_by_all(facts),
     }
     if files.tuning is not None:
         _add_pilots(total, files)
@@ -203,10 +220,19 @@ def assemble(results: Results) -> Path:
     return results.records
 
 
-def _job(results: Results, listener: Listener | None, again: bool) -> _Job:
+def _job(results: Results, listener: Listener | None, again: bool, wanted: list[PartFiles]) -> _Job:
     torch.set_num_threads(1)
     keep_freed_memory()
-    return _Job(results, resolve_device(results.config.device), listener or Listener(), again)
+    functions = study_module(results.study.folder, "runs")
+    for files in wanted:  # the code just imported is that of the digests, which were computed before
+        check_unchanged(results.study, files)
+    return _Job(results, functions, resolve_device(results.config.device), listener or Listener(), again)
+
+
+def _seal(job: _Job, files: PartFiles, path: Path, frame: pd.DataFrame, facts: dict[str, Any]) -> None:
+    """Write a file of a part, unless what it is made from is no longer what its digest says."""
+    check_unchanged(job.results.study, files)
+    recording.write_sealed(path, frame, facts)
 
 
 def _make(job: _Job, files: PartFiles) -> None:
@@ -217,7 +243,7 @@ def _make(job: _Job, files: PartFiles) -> None:
     facts = _facts(job, phase)
     if files.tuning is not None:
         _add_pilots(facts, files)
-    recording.write_sealed(files.records, records, facts)
+    _seal(job, files, files.records, records, facts)
 
 
 def _judged_runs(job: _Job, files: PartFiles, tune_again: bool = False) -> pd.DataFrame:
@@ -243,7 +269,7 @@ def _tuned(job: _Job, files: PartFiles, again: bool) -> pd.DataFrame:
         check_goal(tried, part, where)
         table = choose(tried, part, where)
         values = beyond(table, part)
-    recording.write_sealed(files.tuning, table, _facts(job, phase))
+    _seal(job, files, files.tuning, table, _facts(job, phase))
     for line in [*chosen_in_words(table, files.part), *of_no_effect(table, files.part)]:
         job.say(files.part.name, line)
     return table
@@ -257,6 +283,7 @@ def _add_pilots(facts: dict[str, Any], files: PartFiles) -> None:
     facts["ensembles"] = [*pilots["ensembles"], *facts["ensembles"]]
     facts["seconds"] = round(facts["seconds"] + pilots["seconds"], 2)
     facts["start"] = min(facts["start"], pilots["start"])
+    facts |= provenance.made_by_all([facts, pilots])
     facts["pilot_seeds"] = files.part.tune.seeds
     facts["arms"] = int(table["chosen"].sum())
     facts["arms_at_edge"] = int((table["at_edge"] & ~table["failed"]).sum())
@@ -275,9 +302,7 @@ def _facts(job: _Job, phase: _Phase) -> dict[str, Any]:
         "ensembles": phase.ledger,
         "seeds": phase.files.part.seeds,
         "threads": torch.get_num_threads(),
-        "git": provenance.git_state().model_dump(),
-        "versions": provenance.versions(),
-        "machine": provenance.machine(job.device),
+        **provenance.made_by_all([job.maker, *phase.makers]),
     }
 
 
@@ -298,44 +323,18 @@ def _ensemble(job: _Job, phase: _Phase, piece: design.EnsembleDesign) -> pd.Data
     """One ensemble's records, from `.work/` if a run before this one finished it, else computed and kept there."""
     key = hash_of([phase.files.digest, piece.name, piece.runs.to_csv(index=False), str(job.device)])
     path = job.work / f"{phase.files.part.name}-{phase.files.digest}.{key}.parquet"
-    with _locked(path):
+    with locked(path):
         if not job.again and recording.whole(path):
             frame, facts = recording.read_sealed(path, "")
             job.say(piece.name, "kept from an earlier run")
         else:
             frame, facts = _compute(job, phase.files, piece)
-            recording.write_sealed(path, frame, facts)
+            _seal(job, phase.files, path, frame, {**facts, "maker": job.maker})
+    phase.makers.append(facts.pop("maker", job.maker))
     phase.ledger.append(facts)
     job.done += len(piece.runs)
     job.listener.update(job.done, job.total, piece.name)
     return frame
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Alone with an ensemble's file. Who has finished the part may take lock and folder away: then they are made again."""
-    lock = FileLock(path.with_suffix(".lock"))
-    while True:
-        make_folder(path.parent)
-        with contextlib.suppress(FileNotFoundError, FileExistsError):  # the latter: gone while mkdir looked at it
-            lock.acquire()
-            if path.with_suffix(".lock").exists():
-                break
-            lock.release()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def forget_ensembles(work: Path, files: PartFiles) -> None:
-    """Take away a part's finished ensembles, but for those that another process is at, and their folder if it is empty."""
-    for name in work.glob(f"{files.part.name}-{files.digest}.*.lock"):
-        with contextlib.suppress(Timeout, FileNotFoundError), FileLock(name, timeout=0):
-            name.with_suffix(".parquet").unlink(missing_ok=True)
-            name.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        work.rmdir()
 
 
 def _compute(job: _Job, files: PartFiles, piece: design.EnsembleDesign) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -352,7 +351,7 @@ def _compute(job: _Job, files: PartFiles, piece: design.EnsembleDesign) -> tuple
     wall, cpu = time.perf_counter(), time.process_time()
     name = study.run_function(part.name)
     where = f"{study.folder / 'runs.py'}: {name}"
-    function = getattr(study_module(study.folder, "runs"), name)
+    function = getattr(job.functions, name)
     try:
         raw = function(piece.runs.copy(), context)
     except KeyboardInterrupt:
