@@ -209,11 +209,20 @@ def test_data_for_another_number_of_runs_are_no_more_evaluated_than_trained_on(
         ({"batch_size": -5}, "batch_size; found -5; expected 1 to 200"),
     ],
 )
-def test_an_optimizer_that_is_not_there_and_batches_that_cannot_be_are_told(how, told, runs_of, series, context):
+def test_names_that_are_not_there_and_batches_that_cannot_be_are_told(how, told, runs_of, series, context):
     for settings in ({}, how):  # as a setting of the part, or as an argument
         context.settings = settings
         with pytest.raises(ClaimcheckError, match=told):
             train(runs_of([0, 1]), context, network=small, data=series(), steps=1, **({} if settings else how))
+
+
+def test_a_misspelt_hyperparameter_is_told_and_one_of_the_loss_is_not(runs_of, series, context):
+    how = {"network": small, "data": series(), "steps": 1, "batch_size": 25}
+    with pytest.raises(
+        ClaimcheckError, match="hyper: unknown hyperparameter; found 'momentun'; did you mean 'momentum'"
+    ):
+        train(runs_of([0, 1]), context, hyper={"momentun": 0.0}, **how)
+    assert len(train(runs_of([0, 1]), context, hyper={"temperature": 2.0, "weight": 1.0}, **how).records) == 2
 
 
 def test_an_epoch_shows_every_example_once(series, context) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import repeat
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ from claimcheck.engine.ensemble import Ensemble, for_ensembles, hyper_of, join, 
 from claimcheck.engine.optimizers import OPTIMIZERS, check_optimizer
 from claimcheck.engine.schedules import multipliers
 from claimcheck.engine.step import Loss, Recipe, Table, TrainState
-from claimcheck.errors import ClaimcheckError
+from claimcheck.errors import ClaimcheckError, closest
 
 __all__ = ["Data", "Trained", "classification", "cross_entropy", "noisy_labels", "train"]
 
@@ -151,7 +152,7 @@ def train(
         compile: True or False where the study decides; None for the rule (:func:`claimcheck.engine.acceleration.pays`).
 
     Raises:
-        ClaimcheckError: no such optimizer or schedule, batches or steps that cannot be, networks that differ in shape,
+        ClaimcheckError: no such optimizer or schedule, a misspelt hyperparameter, batches or steps that cannot be, networks that differ in shape,
             or data (to train on, or of ``evaluate``) whose per-member columns have not a row for each run.
     """
     said = context.settings
@@ -200,6 +201,9 @@ def _train(runs: pd.DataFrame, context: Any, data: Data, plan: Plan, compile: bo
 def _check(runs: pd.DataFrame, data: Data, plan: Plan) -> None:
     """Refuse what would otherwise measure the wrong examples in silence, or fail later with an error that says less."""
     check_optimizer(plan.optimizer)
+    for name in plan.hyper:  # others are the loss's own
+        if name not in HYPER and get_close_matches(name, HYPER, 1, cutoff=0.8):
+            raise ClaimcheckError("unknown hyperparameter", where="hyper", found=name, hint=closest(name, HYPER))
     data.check(len(runs))
     for prefix, (examined, *_) in plan.evaluate.items():
         examined.check(len(runs), f"evaluate[{prefix!r}]")
