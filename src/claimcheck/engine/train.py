@@ -152,8 +152,7 @@ def train(
         compile: True or False where the study decides; None for the rule (:func:`claimcheck.engine.acceleration.pays`).
 
     Raises:
-        ClaimcheckError: no such optimizer or schedule, a misspelt hyperparameter, batches or steps that cannot be, networks that differ in shape,
-            or data (to train on, or of ``evaluate``) whose per-member columns have not a row for each run.
+        ClaimcheckError: settings that cannot be, networks that differ in shape, data without a row for each run.
     """
     said = context.settings
     steps = said.steps if steps is None else steps
