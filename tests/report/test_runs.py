@@ -21,7 +21,7 @@ from scipy.stats import binom
 from claimcheck.judging import rule
 from claimcheck.report import build, pages, phrases, rows, rule_page, summary, text
 from claimcheck.report.gather import PartView, PredictionView, ReportView, gather
-from claimcheck.results.provenance import PartFacts
+from claimcheck.results.provenance import Git, PartFacts
 from claimcheck.results.state import Results
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -237,6 +237,15 @@ def test_a_run_that_came_to_other_verdicts_than_the_judged_one_says_so(seen: Rep
     alike = (with_noted(judged, {}), with_noted(judged, each))
     for quiet in (seen, *alike, with_noted(other, {}, offset=1), with_noted(judged, swapped, seeds=3)):
         assert summary.other_verdicts(quiet) == {}
+
+
+def test_a_part_that_was_made_from_several_states_of_the_code_names_them_all(seen: ReportView) -> None:
+    study = seen.studies[0]
+    git = Git(commit=f"{'a' * 40}; {'b' * 40}", dirty=True)
+    parts = {name: part.model_copy(update={"git": git}) for name, part in study.provenance.parts.items()}
+    pieces = replace(study, provenance=study.provenance.model_copy(update={"parts": parts}))
+    told = dict(summary.environment(replace(seen, studies=(pieces,))))
+    assert told["Commit"] == f"{'a' * 12}; {'b' * 12} with local changes"
 
 
 def test_the_first_page_counts_the_predictions_of_the_lectures_claims_and_earlier_ones_that_were_decided(

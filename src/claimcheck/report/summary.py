@@ -190,7 +190,8 @@ def _machine(fact: PartFacts) -> str:
 def _commit(fact: PartFacts) -> str:
     if not fact.git.commit:
         return "not under version control"
-    return fact.git.commit[:12] + (" with local changes" if fact.git.dirty else "")
+    commits = "; ".join(each[:12] for each in fact.git.commit.split("; "))  # several, where it was made in pieces
+    return commits + (" with local changes" if fact.git.dirty else "")
 
 
 def runtime(view: ReportView) -> list[dict[str, str]]:
