@@ -289,6 +289,15 @@ def test_controls_end_well_only_where_none_passes(command, studies):
     assert re.search(r"half +never +the bent coin +supported +14 of 14 +PASSED, it must not", output)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["new"], "claimcheck new"), (["data", "fetch"], "claimcheck data fetch"), (["nwe"], "claimcheck")],
+)
+def test_words_that_are_missing_lead_to_the_help_of_their_command(command, words, told):
+    status, _, errors = command(*words)
+    assert (status, errors.strip().endswith(f"; see {told} --help")) == (2, True), errors
+
+
 def test_a_registered_study_is_judged_on_its_own_seeds_and_beside_them_on_fresh_ones(command, studies, tmp_path):
     assert "--says" in command("register", "coin")[2]
     assert command("register", "coin", "--says", "A coin.")[0] == 0

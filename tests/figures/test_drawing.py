@@ -244,6 +244,11 @@ def test_one_bad_figure_does_not_hide_the_others(results) -> None:
     assert sorted(path.name for path in toy.figures.iterdir()) == ["good.csv", "good.png", "good.svg"]
 
 
+def test_a_column_that_is_not_there_is_told_with_one_that_is_near(results) -> None:
+    with pytest.raises(ClaimcheckError, match=r"figure 'one'.*'stepp'; did you mean 'step'"):
+        drawing.plot_study(results(plot_one=lambda records: records["stepp"]))
+
+
 def test_a_figure_that_shows_nothing_is_told(records, results, capsys) -> None:
     def plot_some(records):
         axis = style.axis()

@@ -63,6 +63,10 @@ FAULTS = {
                      first(raw).update(on=["cents"]), first(raw)["controls"]["never"].update(part="other")),
         ["half.controls.never.part", "'cents'", "of part other: it has none"],
     ),
+    "a factor's values alone": (
+        lambda raw: raw["parts"]["tosses"]["factors"].update(bias=[0.5, 0.7]),
+        ["parts.tosses.factors.bias", "must be a mapping, of the keys values, static", "[0.5, 0.7]"],
+    ),
     "controls and a reason for none": (
         lambda raw: first(raw)["controls"].update(none="Nothing."), ["predictions.0.controls", "none stands in place of"],
     ),

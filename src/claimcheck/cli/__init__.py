@@ -47,8 +47,17 @@ def main() -> None:
             print(error.format_message())
         else:
             words = " ".join(error.format_message().removesuffix(".").split()).replace("Value error, ", "")
-            print(f"claimcheck: {words}; see claimcheck --help", file=sys.stderr)
+            print(f"claimcheck: {words}; see {_command_of(error)} --help", file=sys.stderr)
         sys.exit(2)
+
+
+def _command_of(error: Exception) -> str:
+    """The command whose words were wrong, as it is typed."""
+    words, context = [], getattr(error, "ctx", None)
+    while context is not None and context.parent is not None:
+        words.insert(0, context.info_name)
+        context = context.parent
+    return " ".join(["claimcheck", *words])
 
 
 def _what_is_kept(words: list[str]) -> str:

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.text import Text
 
-from claimcheck.errors import ClaimcheckError
+from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.figures import projection, style, tables
 from claimcheck.figures.compact import compact
 from claimcheck.figures.look import projected as is_projected
@@ -72,7 +72,8 @@ def plot_study(results: Results) -> list[Path]:
         except (Exception, SystemExit) as error:
             place = place_in(study.folder, error)
             name = "" if isinstance(error, ClaimcheckError) else f"{type(error).__name__}: "
-            failed.append(f"figure {spec.id!r}{place}: {name}{error}")
+            near = closest(error.args[0], rows.columns) if isinstance(error, KeyError) and error.args else None
+            failed.append(f"figure {spec.id!r}{place}: {name}{error}{f'; {near}' if near else ''}")
             continue
         for problem in problems:
             print(f"{study.name}: figure {spec.id!r}: {problem}", file=sys.stderr)

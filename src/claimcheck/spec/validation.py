@@ -55,6 +55,8 @@ def as_claimcheck_error(
         message += f" (known: {', '.join(sorted(fields))})" if fields else ""
     elif fault["type"] == "missing":
         message, found = "this key is missing", None
+    elif fault["type"] == "model_type" and (fields := _fields_at(model, fault["loc"])):
+        message = f"must be a mapping, of the keys {', '.join(fields)}"
     shown = None if isinstance(found, BaseModel) or not fault["loc"] else found
     shown = repr(shown)[:120] if isinstance(shown, dict | list | tuple) else shown
     more = len(faults) - 1
