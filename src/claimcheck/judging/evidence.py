@@ -156,12 +156,12 @@ def settled(numbers: pd.Series, region: rule.Region, size: float = 1.0) -> pd.Se
 
 
 def _size(measure: Measure | None, rows: pd.DataFrame) -> float:
-    """How large the values are whose rounding a prediction's numbers carry: 1, or less where a column is small."""
+    """How large the values may be whose rounding a prediction's numbers carry: 1, or less where a whole column is small."""
     if measure is None or measure.form not in ("value", "difference") or measure.log is not None or _is_share(measure):
         return 1.0
     column = rows[measure.column].abs()
-    typical = column[np.isfinite(column)].median() * abs(1.0 if measure.times is None else measure.times)
-    return min(1.0, max(typical, abs(measure.plus or 0.0))) if typical > 0 else 1.0
+    largest = column[np.isfinite(column)].max() * abs(1.0 if measure.times is None else measure.times)
+    return min(1.0, max(largest, abs(measure.plus or 0.0))) if largest > 0 else 1.0
 
 
 def _is_share(measure: Measure) -> bool:

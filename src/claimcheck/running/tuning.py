@@ -81,8 +81,8 @@ def beyond(table: pd.DataFrame, part: ScaledPart) -> list[float]:
     """Values to try next, one for each end of the grid at which an arm's choice sits; empty where there is none.
 
     The grid goes on by the ratio of its last two values, as far as `tune.extend` times beyond the end that was given;
-    whole numbers go on by whole ones. All arms get the new value, so that they have the same number of pilot runs. An arm that failed throughout asks for
-    lower values alone.
+    whole numbers go on by whole ones. All arms get the new value, so that they have the same number of pilot runs. An
+    arm that failed throughout asks for lower values alone.
     """
     tune = part.tune
     assert tune is not None
