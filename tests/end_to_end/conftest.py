@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -45,21 +44,17 @@ class Project:
         """The words of a call of Snakemake for this folder."""
         chosen = {"studies_dir": self.studies, "scale": "smoke", "data_dir": self.folder / "data", **config}
         settings = [f"{key}={value}" for key, value in chosen.items()]
-        python = [sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile)]
-        return [*python, "--cores", "2", *words, "--config", *settings]
+        snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile)]
+        return [*snakemake, "--cores", "2", *words, "--config", *settings]
 
     def snakemake(
         self, *words: str, environment: dict[str, str] | None = None, **config: object
     ) -> subprocess.CompletedProcess:
         """Run Snakemake and give what it said (standard output and error together)."""
         command = self.command(*words, **config)
-        if environment is not None or self.before is not None:
-            return self.run(command, environment)
-        with tempfile.TemporaryDirectory() as folder:
-            said = Path(folder) / "said"
-            words = command[command.index("snakemake") + 1 :]
-            status = preloaded().call(words, self.folder, {**os.environ, "COLUMNS": "200"}, said)
-            return subprocess.CompletedProcess(command, status, said.read_text())
+        if environment is None and self.before is None:
+            command[0] = str(preloaded().python)
+        return self.run(command, environment)
 
     def run(self, command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
         """Run a command in the project's folder."""

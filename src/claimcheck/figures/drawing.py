@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import pandas as pd
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.text import Text
@@ -166,7 +167,8 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     svg, table = (stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "csv"))
     with style.applied(), write_atomically(svg) as temporary:
         written = io.StringIO()
-        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+        # Not `savefig`, which draws everything once more before it writes.
+        FigureCanvasSVG(figure).print_svg(written, metadata={"Date": None, "Creator": None})
         temporary.write_text(compact(written.getvalue()), encoding="utf-8")
     write_text(table, tables.table_of(figure))
     _close(figure)
