@@ -117,8 +117,8 @@ def become(words: list[str], folder: str, environment: dict[str, str], streams: 
     for target, source in enumerate(streams):
         os.dup2(source, target)
         os.close(source)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     option, program, *rest = words
     sys.argv = [program, *rest]
     code: object = 1
