@@ -21,6 +21,7 @@ from claimcheck.spec.modules import study_module
 from claimcheck.spec.reading import load_study, study_names
 
 STUDIES = Path(__file__).parents[2] / "studies"
+EVERY = {name: load_study(STUDIES, name) for name in study_names(STUDIES)}
 DEVICE = torch.device("meta")  # known to PyTorch everywhere, without kernels; autograd treats it like a CPU
 TIMED = {
     *("timing", "timing_compiled", "timing_gpu", "cost", "cost_gpu", "memory", "slowdown"),
@@ -155,8 +156,8 @@ def same_on_the_device(study, scale, part, monkeypatch, data_dir):
 
 SMOKE = [
     (name, part.name)
-    for name in study_names(STUDIES)
-    for part in load_study(STUDIES, name).at("smoke").values()
+    for name, study in EVERY.items()
+    for part in study.at("smoke").values()
     if part.seeds and part.name not in TIMED
 ]
 
@@ -169,17 +170,23 @@ BEYOND = {
 """What the stand-in cannot do that a part does: `Module.double` swaps a parameter's data, fused kernels know devices by name."""
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A data folder for all tests: what is made is made once."""
+    return tmp_path_factory.mktemp("made")
+
+
 @pytest.mark.parametrize(("name", "part"), SMOKE)
-def test_study_runs_on_a_device(name, part, monkeypatch, tmp_path):
+def test_study_runs_on_a_device(name, part, monkeypatch, made):
     if (name, part) in BEYOND:
         pytest.skip(f"the stand-in for a device cannot {BEYOND[name, part]}")
-    study = load_study(STUDIES, name)
-    same_on_the_device(study, "smoke", study.at("smoke")[part], monkeypatch, tmp_path)
+    study = EVERY[name]
+    same_on_the_device(study, "smoke", study.at("smoke")[part], monkeypatch, made)
 
 
 @pytest.mark.parametrize(("name", "part"), list(FULL))
 def test_full_scale_on_images_runs_on_a_device(name, part, monkeypatch, fashion):
-    study = load_study(STUDIES, name)
+    study = EVERY[name]
     full = study.at("full")[part]
     small = full.model_copy(update={"settings": {**full.settings, **FULL[name, part]}})
     same_on_the_device(study, "full", small, monkeypatch, fashion)

@@ -4,6 +4,7 @@ design that asks for more examples than there are, say, is found here, before a 
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,18 @@ def otherwise(study):
     ]
 
 
+@functools.cache
+def at_hand(name, data_dir):
+    """Whether a data set needs no download, or was downloaded."""
+    return name not in downloads.SOURCES or not downloads.faults(name, data_dir, archives=False)
+
+
 def one_for_each_data_set(part, data_dir):
     """An ensemble of pilots, if there are any, and one of judged runs, for each data set that is at hand."""
     found = {}
     for piece in cost.pieces(part):
         data = piece.runs["dataset"].iloc[0] if "dataset" in piece.runs else None
-        if data not in downloads.SOURCES or not downloads.faults(data, data_dir, archives=False):
+        if at_hand(data, data_dir):
             found.setdefault((piece.phase, data), piece)
     return found.values()
 
