@@ -112,10 +112,30 @@ def test_results_that_were_moved_along_with_a_renamed_study_are_refused_by_every
         with pytest.raises(ClaimcheckError, match="is of another study.*found 'coin'; expected penny") as told:
             make(penny, step)
         assert "or delete its results, then: claimcheck run penny" in str(told.value), step
+    assert any("assemble: is refused" in line and "found 'coin'" in line for line in explain(penny))
     assert listed(config.results) == before
     for folder in (config.results, config.results / ".store"):
         shutil.rmtree(folder / "penny")
     assert make(locate("penny")).read_provenance().study == "penny"
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"),
+    [
+        ("assemble", lambda results: results.records),
+        ("assemble", lambda results: results.tuning),
+        ("judge", lambda results: results.verdicts),
+        ("judge", lambda results: results.controls),
+        ("plot", lambda results: results.drawings[0]),
+    ],
+)
+def test_why_tells_of_a_kept_file_that_every_later_step_would_refuse(locate, make, step, kept):
+    walk = make(locate("walk"))
+    assert not [line for line in explain(walk) if "refused" in line]
+    kept(walk).write_bytes(kept(walk).read_bytes()[:-9])
+    (line,) = (line for line in explain(locate("walk")) if "refused" in line)
+    assert line.startswith(f"{step}: is refused: {kept(walk)}: ")
+    assert f"claimcheck {'run' if step == 'assemble' else step} walk --scale smoke" in line
 
 
 def test_arms_whose_choice_is_an_end_of_the_grid_are_read_from_the_pilots_tables(locate, make, change):

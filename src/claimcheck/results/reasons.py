@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from claimcheck.errors import ClaimcheckError
@@ -20,7 +20,8 @@ _NONE = "there {} of these sources"
 
 
 def explain(results: Results) -> list[str]:
-    """Sentences: what of the study would be made again, and because of what; or that all is up to date."""
+    """Sentences: what of the study would be made again, and because of what; what is there and is refused; or that all
+    is up to date."""
     lines = []
     for name, files in results.parts.items():
         if reasons := _part_reasons(results, name, files):
@@ -29,12 +30,13 @@ def explain(results: Results) -> list[str]:
         lines.append("parts: up to date")
     lines += [f"part {name}: not run: {reason}" for name, reason in results.not_run.items()]
     retrained = any(line.startswith("part ") and "would run" in line for line in lines)
-    lines.append(_step("assemble", results.has_records(), retrained, "there are no records of these parts"))
+    none = "there are no records of these parts"
+    lines.append(_step("assemble", results.has_records(), retrained, none, results.read_records, results.read_tuning))
     remade = retrained or not results.has_records()
     judged = _why_not(results.view / "controls.json", results.verdicts_ingredients, _NONE.format("are no verdicts"))
-    lines.append(_step("judge", results.judged(), remade, judged))
+    lines.append(_step("judge", results.judged(), remade, judged, results.read_verdicts, results.read_controls))
     drawn = _why_not(results.view / "figures" / FIGURES, results.figures_ingredients, _NONE.format("are no figures"))
-    lines.append(_step("plot", results.drawn(), remade, drawn))
+    lines.append(_step("plot", results.drawn(), remade, drawn, results.figure_files))
     return lines
 
 
@@ -81,10 +83,17 @@ def _why_not(published: Path, now: Mapping[str, str], none: str) -> str:
     return "; ".join(changed) or none
 
 
-def _step(step: str, there: bool, upstream: bool, reason: str) -> str:
+def _step(step: str, there: bool, upstream: bool, reason: str, *reads: Callable[[], object]) -> str:
     if upstream:
         return f"{step}: would run: its {'parts' if step == 'assemble' else 'records'} are made again"
-    return f"{step}: up to date" if there else f"{step}: would run: {reason}"
+    if not there:
+        return f"{step}: would run: {reason}"
+    try:
+        for read in reads:
+            read()
+    except ClaimcheckError as error:  # by name current, but cut off, changed, or moved along with a renamed study
+        return f"{step}: is refused: {error}"
+    return f"{step}: up to date"
 
 
 def last_failure(results: Results) -> str:
