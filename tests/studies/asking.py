@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pandas as pd
@@ -14,18 +15,30 @@ from claimcheck.judging.rule import inside
 from claimcheck.results import records
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.models import Prediction
+from claimcheck.spec.models import Prediction, Study
 from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
+from claimcheck.spec.reading import load_study, study_names
 
 ROOT = Path(__file__).parents[2]
+STUDIES = ROOT / "studies"
+
+
+@functools.cache
+def study_of(name: str) -> Study:
+    """One of the lecture's studies, read once for all tests of a process."""
+    return load_study(STUDIES, name)
+
+
+def every_study() -> dict[str, Study]:
+    """All of them, by name."""
+    return {name: study_of(name) for name in study_names(STUDIES)}
 
 
 class Asked:
     """One study, with its predictions by id."""
 
     def __init__(self, name: str) -> None:
-        self.study = load_study(ROOT / "studies", name)
+        self.study = study_of(name)
         self.predictions = {prediction.id: prediction for _, prediction in self.study.predictions()}
 
     def module(self, name: str):

@@ -3,8 +3,6 @@ with them, but refuse what a GPU refuses. It finds tensors left on the wrong dev
 step that a CUDA graph would record, whatever makes the host wait. It says nothing of CUDA's kernels.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,10 +16,10 @@ from claimcheck.engine import train as training
 from claimcheck.engine.context import Context, Settings
 from claimcheck.running import cost
 from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study, study_names
 
-STUDIES = Path(__file__).parents[2] / "studies"
-EVERY = {name: load_study(STUDIES, name) for name in study_names(STUDIES)}
+from .asking import every_study
+
+EVERY = every_study()
 DEVICE = torch.device("meta")  # known to PyTorch everywhere, without kernels; autograd treats it like a CPU
 TIMED = {
     *("timing", "timing_compiled", "timing_gpu", "cost", "cost_gpu", "memory", "slowdown"),

@@ -5,7 +5,6 @@ design that asks for more examples than there are, say, is found here, before a 
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,10 +14,10 @@ from claimcheck.results import records
 from claimcheck.running import cost, runner
 from claimcheck.spec.config import Config
 from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study, study_names
 
-STUDIES = Path(__file__).parents[2] / "studies"
-EVERY = {name: load_study(STUDIES, name) for name in study_names(STUDIES)}
+from .asking import STUDIES, every_study
+
+EVERY = every_study()
 CPU = torch.device("cpu")
 
 

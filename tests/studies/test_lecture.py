@@ -1,13 +1,11 @@
 """Every line of the lecture has a claim that a study tests, or the reason why nothing here could decide it."""
 
-from pathlib import Path
-
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.spec.reading import load_lecture, load_study, study_names
+from claimcheck.spec.reading import load_lecture
 
-STUDIES = Path(__file__).parents[2] / "studies"
+from .asking import STUDIES, every_study
 
 CONTRACT = """
 23: parameter-counts, then_and_now | 25 26 27: alexnet-ingredients, then_and_now | 27: hardware-counts, then_and_now
@@ -78,8 +76,8 @@ def test_no_claim_is_merely_planned():
     """What a claim's study asks decides it: a main prediction that is judged, or a fact."""
     decided = {
         (name, claim.id)
-        for name in study_names(STUDIES)
-        for claim in load_study(STUDIES, name).claims
+        for name, study in every_study().items()
+        for claim in study.claims
         if {prediction.kind for prediction in claim.predictions} & {"main", "fact"}
     }
     asked = {(claim.study, name) for name, claim in load_lecture(STUDIES).claims().items() if claim.study}

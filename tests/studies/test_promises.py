@@ -1,7 +1,6 @@
 """What every study promises: units that can decide, pilots enough, grids of moderate steps, controls, registrations."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -9,9 +8,10 @@ from claimcheck.judging import rule
 from claimcheck.results.digests import registration_digest
 from claimcheck.spec import design
 from claimcheck.spec.controls import missing
-from claimcheck.spec.reading import load_lecture, load_study, study_names
+from claimcheck.spec.reading import load_lecture, study_names
 
-STUDIES = Path(__file__).parents[2] / "studies"
+from .asking import STUDIES, study_of
+
 NAMES = study_names(STUDIES)
 PILOTS = 8
 STEP = (1.9, 3.4)
@@ -21,7 +21,7 @@ STEP = (1.9, 3.4)
 @pytest.fixture(scope="module", params=NAMES)
 def study(request):
     """Each study of the project."""
-    return load_study(STUDIES, request.param)
+    return study_of(request.param)
 
 
 @pytest.mark.parametrize("scale", ["quick", "full"])

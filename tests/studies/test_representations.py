@@ -19,10 +19,10 @@ from claimcheck.results import records
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
 
-ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "representations")
+from .asking import study_of
+
+STUDY = study_of("representations")
 MODULES = ("runs", "networks", "losses", "examples", "retrieval", "dictionaries", "reading")
 RUNS, NETWORKS, LOSSES, EXAMPLES, RETRIEVAL, DICTIONARIES, READING = (
     study_module(STUDY.folder, name) for name in MODULES

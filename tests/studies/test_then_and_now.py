@@ -13,10 +13,10 @@ from claimcheck.results import records as recording
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
 from claimcheck.spec.modules import study_module
-from claimcheck.spec.reading import load_study
 
-ROOT = Path(__file__).parents[2]
-STUDY = load_study(ROOT / "studies", "then_and_now")
+from .asking import study_of
+
+STUDY = study_of("then_and_now")
 RUNS, STATISTICS, networks, published, sequences, hardware = (
     study_module(STUDY.folder, name)
     for name in ("runs", "statistics", "networks", "published", "sequences", "hardware")
