@@ -11,6 +11,7 @@ import pytest
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results.reasons import DONE, explain, last_failure
 from claimcheck.results.state import Machine
+from claimcheck.running import runner
 
 FARTHER = ("walk/study.yaml", "walks: {steps: 200}", "walks: {steps: 300}")
 
@@ -96,6 +97,53 @@ def test_a_part_under_another_digest_is_refused_with_the_command_that_makes_it(l
     after.records.write_bytes(before.records.read_bytes())
     with pytest.raises(ClaimcheckError, match=r"another digest than its name says.*claimcheck run walk/walks --scale"):
         after.read()
+
+
+def test_a_pilots_table_of_other_sources_chooses_nothing(locate, make, change):
+    before = make(locate("walk"), "run").parts["aimed"]
+    change("walk/study.yaml", "values: [0.5, 1.0, 2.0, 4.0]", "values: [0.5, 4.0]")
+    walk = locate("walk")
+    after = walk.parts["aimed"]
+    after.tuning.write_bytes(before.tuning.read_bytes())
+    refused = r"tuning\.parquet: is of another digest than its name says.*claimcheck run walk/aimed --scale smoke"
+    with pytest.raises(ClaimcheckError, match=refused):
+        make(walk, "run")
+    assert not after.records.exists()
+    runner.run_parts(walk, ["aimed"], again=True)
+    after.tuning.write_bytes(before.tuning.read_bytes())
+    with pytest.raises(ClaimcheckError, match=refused):
+        make(walk, "assemble")
+
+
+@pytest.mark.parametrize(
+    ("other", "of"), [("another part's", "is of another part"), ("an older one's", "is of another digest")]
+)
+def test_a_piece_of_something_else_is_not_joined(locate, change, other, of):
+    def cut(part):
+        walk = locate("walk")
+        return walk, [runner.run_shard(walk, part, (i, 2)) for i in (1, 2)]
+
+    _, strange = cut("aimed" if other == "another part's" else "walks")
+    if other == "an older one's":
+        change(*FARTHER)
+    walk, pieces = cut("walks")
+    pieces[1].write_bytes(strange[1].read_bytes())
+    with pytest.raises(ClaimcheckError, match=rf"{pieces[1].name}: {of}.*claimcheck run walk/walks .*--shard 2/2"):
+        runner.join_shards(walk, "walks", 2)
+
+
+def test_a_renamed_study_does_not_go_on_from_ensembles_of_its_old_name(locate, studies, config, change):
+    """A run that was stopped has kept ensembles; the study's name decides its random numbers."""
+    runner.run_shard(locate("coin"), "tosses", (1, 1))  # keeps them until it is joined
+    (studies / "coin").rename(studies / "penny")
+    change("lecture.yaml", "study: coin", "study: penny")
+    (config.results / "coin").rename(config.results / "penny")
+    penny = locate("penny")
+    assert list((penny.view / "parts" / runner.WORK).glob("tosses-*.parquet"))
+    said = []
+    runner.run_shard(penny, "tosses", (1, 1), runner.Listener(log=said.append))
+    assert said
+    assert not [line for line in said if "kept from an earlier run" in line]
 
 
 def test_results_that_were_moved_along_with_a_renamed_study_are_refused_by_every_step(

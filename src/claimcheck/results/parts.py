@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results import digests
@@ -60,18 +60,34 @@ class PartFiles:
         """The part's rows and facts.
 
         Raises:
-            ClaimcheckError: not there, cut off, changed, or of another digest than its name says, or without facts that are read of it.
+            ClaimcheckError: not there, cut off, changed, or of another part or digest than its name says, or without facts
+                that are read of it.
         """
+        frame, _, facts = self._read(self.records, self.remedy)
+        return frame, facts
+
+    def read_tuning(self) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """The pilots' table of a part that tunes, and its facts as they are noted; raises as `read` does."""
+        assert self.tuning is not None
+        return self._read(self.tuning, self.remedy)[:2]
+
+    def read_shard(self, number: int, shards: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """One of the pieces that the part is cut into, and its facts as they are noted; raises as `read` does."""
+        return self._read(self.shard(number, shards), f"{self.remedy} --shard {number}/{shards}")[:2]
+
+    def _read(self, path: Path, remedy: str) -> tuple[pd.DataFrame, dict[str, Any], PartFacts]:
         from claimcheck.results import records
 
-        frame, raw = records.read_sealed(self.records, self.remedy)
-        facts = part_facts(raw, self.records, f"make it again: {self.remedy}")
-        check_study(facts, self.study, self.records, self.remedy)
+        frame, raw = records.read_sealed(path, remedy)
+        facts = part_facts(raw, path, f"make it again: {remedy}")
+        check_study(facts, self.study, path, remedy)
+        again = f"make it again: {remedy}"
+        if facts.part != self.part.name:
+            raise ClaimcheckError(
+                "is of another part than its name says", where=path, found=facts.part, expected=self.part.name, hint=again
+            )
         if self.digest not in (facts.digest, (facts.model_extra or {}).get("imported_as")):
             raise ClaimcheckError(
-                "holds records of another digest than its name says",
-                where=self.records,
-                found=facts.digest,
-                hint=f"make it again: {self.remedy}",
+                "is of another digest than its name says", where=path, found=facts.digest, hint=again
             )
-        return frame, facts
+        return frame, raw, facts

@@ -159,10 +159,7 @@ def run_shard(
 def join_shards(results: Results, name: str, shards: int) -> Path:
     """Put a part's shards together: the same records as of an uncut run. Their finished ensembles are then forgotten."""
     files = results.parts[name]
-    pieces = [
-        recording.read_sealed(files.shard(i, shards), f"{files.remedy} --shard {i}/{shards}")
-        for i in range(1, shards + 1)
-    ]
+    pieces = [files.read_shard(i, shards) for i in range(1, shards + 1)]
     frames, facts = [frame for frame, _ in pieces if len(frame)], [each for _, each in pieces]
     total = {
         **facts[0],
@@ -202,7 +199,7 @@ def assemble(results: Results) -> Path:
     made = {"records.parquet": results.records}
     if results.tuning is not None:
         tables = [
-            recording.read_sealed(files.tuning, files.remedy)[0].assign(part=files.part.name)
+            files.read_tuning()[0].assign(part=files.part.name)
             for files in results.parts.values()
             if files.tuning is not None
         ]
@@ -256,7 +253,7 @@ def _tuned(job: _Job, files: PartFiles, again: bool) -> pd.DataFrame:
     """The pilots' table, from its file where it is there and whole and not asked for `again`."""
     assert files.tuning is not None
     if not again and recording.whole(files.tuning):
-        return recording.read_sealed(files.tuning, files.remedy)[0]
+        return files.read_tuning()[0]
     phase = _Phase(files, "pilot")
     pilots, part, where = [], files.part, job.results.study.yaml_path
     values: list[Any] = list(part.tune.values)
@@ -279,7 +276,7 @@ def _add_pilots(facts: dict[str, Any], files: PartFiles) -> None:
     """Add to a part's facts what its pilots took and chose."""
     assert files.tuning is not None
     assert files.part.tune is not None
-    table, pilots = recording.read_sealed(files.tuning, files.remedy)
+    table, pilots = files.read_tuning()
     facts["ensembles"] = [*pilots["ensembles"], *facts["ensembles"]]
     facts["seconds"] = round(facts["seconds"] + pilots["seconds"], 2)
     facts["start"] = min(facts["start"], pilots["start"])
@@ -321,7 +318,9 @@ def _ensembles(job: _Job, phase: _Phase, runs: pd.DataFrame) -> list[pd.DataFram
 
 def _ensemble(job: _Job, phase: _Phase, piece: design.EnsembleDesign) -> pd.DataFrame:
     """One ensemble's records, from `.work/` if a run before this one finished it, else computed and kept there."""
-    key = hash_of([phase.files.digest, piece.name, piece.runs.to_csv(index=False), str(job.device)])
+    # The study's name decides its random numbers, and is no ingredient of the digest.
+    made_of = [phase.files.study, phase.files.digest, piece.name, piece.runs.to_csv(index=False), str(job.device)]
+    key = hash_of(made_of)
     path = job.work / f"{phase.files.part.name}-{phase.files.digest}.{key}.parquet"
     with locked(path):
         if not job.again and recording.whole(path):
