@@ -138,8 +138,10 @@ def become(words: list[str], folder: str, environment: dict[str, str], streams: 
     # Not by Python's own end, which takes the loaded packages apart.
     atexit._run_exitfuncs()
     sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
 
 
 if __name__ == "__main__":
     serve(*sys.argv[1:])
+    os._exit(0)
