@@ -12,12 +12,15 @@ from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, f"{workflow.basedir}/src")  # works without an installed package, too
+from claimcheck import garbage
 from claimcheck.data import downloads
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results import digests, reasons, state
 from claimcheck.results.state import Collection, locate
 from claimcheck.running.devices import machine_for
 from claimcheck.spec import reading
+
+garbage.look_seldom()
 
 
 def of_project(path):

@@ -6,14 +6,14 @@ on purpose (CUDA_VISIBLE_DEVICES, CXX, TORCHINDUCTOR_CACHE_DIR, proxies) stays.
 
 from __future__ import annotations
 
-import atexit
 import codecs
 import contextlib
-import gc
 import locale
 import os
 import sys
 from pathlib import Path
+
+from claimcheck import garbage
 
 OURS = {
     # One thread a job: the same bits in every run, and jobs side by side do not fight for cores.
@@ -44,7 +44,7 @@ def settle() -> None:
     """Give this process and its children the surroundings that every step expects."""
     if not _speaks_utf8():
         _start_again_in_utf8()
-    _look_for_garbage_seldom()
+    garbage.look_seldom()
     os.environ.update(OURS)
     for name in FOREIGN:
         os.environ.pop(name, None)
@@ -57,13 +57,6 @@ def settle() -> None:
     if Path("matplotlibrc").exists():  # matplotlib looks there first, whatever MATPLOTLIBRC says
         with contextlib.chdir(Path(__file__).parent):
             import matplotlib  # noqa: F401
-
-
-def _look_for_garbage_seldom() -> None:
-    """Importing PyTorch or seaborn makes half a million objects that stay: neither while they load nor at the end is it
-    worth going through them. It was a tenth and more of a short step's time."""
-    gc.set_threshold(50_000)
-    atexit.register(gc.freeze)
 
 
 def _speaks_utf8() -> bool:
