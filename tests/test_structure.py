@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "src" / "claimcheck"
 
-BASE = ("errors", "files", "streams")
+BASE = ("errors", "files", "garbage", "streams")
 LAYERS = ("checklist", "spec", "data", "theory", "engine", "results", "running", "judging", "figures", "report", "cli")
 """Each may import those before it, all may import `BASE`, and what is in `BASE` imports only its own."""
 
