@@ -5,6 +5,9 @@ from __future__ import annotations
 import atexit
 import gc
 
+USUAL = gc.get_threshold()
+"""How many objects are made between one search and the next, by generation."""
+
 
 def look_seldom() -> None:
     """Go through all objects seldom, and not once more at the end.
@@ -14,3 +17,9 @@ def look_seldom() -> None:
     """
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
+
+
+def look_as_usual() -> None:
+    """Go through them as often as Python does by itself: a few thousand objects that nobody uses any more may hold a
+    gigabyte of tensors."""
+    gc.set_threshold(*USUAL)

@@ -1,4 +1,4 @@
-"""Blocks that a step frees stay with the process: the next step does not fetch their pages again."""
+"""Blocks that a step frees stay with the process: the next step does not fetch their pages again. Garbage does not stay."""
 
 import platform
 import subprocess
@@ -25,6 +25,23 @@ def faults(how: str) -> int:
     """Pages that eight tensors of 64 MiB, one after the other, fetch after the first three."""
     done = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
     return int(done.stdout)
+
+
+GARBAGE = """
+import gc
+from claimcheck import garbage
+before = gc.get_threshold()
+garbage.look_seldom()
+assert gc.get_threshold()[0] > before[0]
+from claimcheck.engine.memory import keep_freed_memory
+keep_freed_memory()
+print(gc.get_threshold() == before)
+"""
+
+
+def test_what_makes_tensors_looks_for_garbage_as_often_as_python_does_by_itself():
+    done = subprocess.run([sys.executable, "-c", GARBAGE], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from claimcheck import garbage
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.errors import ClaimcheckError
 
@@ -46,8 +47,9 @@ def keep_freed_memory() -> None:
     """Have the C library, if it is glibc, keep freed memory for later tensors, for the rest of the process.
 
     By default it returns large blocks to the system at once, and each training step has to fetch its pages again: a
-    quarter of the time of an eager step at width 256.
+    quarter of the time of an eager step at width 256. What is garbage is found as soon as Python does so by itself.
     """
+    garbage.look_as_usual()
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):

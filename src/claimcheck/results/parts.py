@@ -81,7 +81,7 @@ class PartFiles:
         frame, raw = records.read_sealed(path, remedy)
         facts = part_facts(raw, path, f"make it again: {remedy}")
         check_study(facts, self.study, path, remedy)
-        again = f"make it again: {remedy}"
+        again = f"make it again: {remedy} --force"  # it is whole, so that without force it would be kept
         if facts.part != self.part.name:
             raise ClaimcheckError(
                 "is of another part than its name says", where=path, found=facts.part, expected=self.part.name, hint=again
