@@ -162,7 +162,12 @@ def test_more_than_there_is_or_no_number_is_one_line(context, name, train, test,
 
 @pytest.mark.parametrize(
     ("name", "train", "test", "tested"),
-    [("digits", 1797, None, 0), ("digits", 1, 1796, 1796), ("digits", 9, 0, 0), ("mnist1d_pool", 100_000, 10_000, 10_000)],
+    [
+        ("digits", 1797, None, 0),
+        ("digits", 1, 1796, 1796),
+        ("digits", 9, 0, 0),
+        ("mnist1d_pool", 100_000, 10_000, 10_000),
+    ],
 )
 def test_all_there_is_can_be_asked_for(context, name, train, test, tested):
     own = draw_each(context, name, [0], train=train, test=test)
@@ -172,7 +177,8 @@ def test_all_there_is_can_be_asked_for(context, name, train, test, tested):
 def test_vectors_are_the_same_draws_averaged_and_scaled(context):
     plain = draw_each(context, "mnist5k", [3], train=100)
     vectors = draw_vectors(context, "mnist5k", [3], train={"mnist5k": 100, "digits": 7}, average_pooling=2)
-    assert torch.equal(plain.train, vectors.train) and torch.equal(plain.test, vectors.test)
+    assert torch.equal(plain.train, vectors.train)
+    assert torch.equal(plain.test, vectors.test)
     image, vector = plain.pool.x_train[5].squeeze(), vectors.pool.x_train[5]
     averaged = image.reshape(14, 2, 14, 2).mean((1, 3)).flatten()
     centred = averaged - averaged.mean()

@@ -172,7 +172,7 @@ def test_a_folder_whose_parts_are_all_strangers_is_refused(elsewhere, locate, co
     for path in list((elsewhere / "parts").iterdir()):
         path.rename(path.with_name(f"un{path.name}"))
     with pytest.raises(
-        ClaimcheckError, match="no part here is one of study walk.*'unaimed, unwalks'; expected one of wa"
+        ClaimcheckError, match=r"no part here is one of study walk.*'unaimed, unwalks'; expected one of wa"
     ):
         import_parts(elsewhere, locate("walk"))
     assert not config.results_dir.exists()

@@ -126,7 +126,9 @@ def test_what_a_run_of_other_settings_has_finished_stays_while_it_runs(outdated,
 def test_while_a_pipeline_runs_nothing_is_removed(outdated, collection, locate, listed, config, dry_run):
     with FileLock(config.results / ".lock"):  # as the pipeline holds it
         before = listed(config.results_dir)
-        with pytest.raises(ClaimcheckError, match=r"smoke: a pipeline \(snakemake\) is writing these results; wait for"):
+        with pytest.raises(
+            ClaimcheckError, match=r"smoke: a pipeline \(snakemake\) is writing these results; wait for"
+        ):
             prune(collection(), dry_run=dry_run)
         assert listed(config.results_dir) == before
     assert f"{len(outdated)} files and folders" in prune(collection(), dry_run=dry_run)[-1], "the lock alone is no run"

@@ -95,7 +95,9 @@ def test_a_part_under_another_digest_is_refused_with_the_command_that_makes_it(l
     change(*FARTHER)
     after = locate("walk").parts["walks"]
     after.records.write_bytes(before.records.read_bytes())
-    with pytest.raises(ClaimcheckError, match=r"another digest than its name says.*claimcheck run walk/walks --scale smoke.* --force"):
+    with pytest.raises(
+        ClaimcheckError, match=r"another digest than its name says.*claimcheck run walk/walks --scale smoke.* --force"
+    ):
         after.read()
 
 
@@ -105,7 +107,9 @@ def test_a_pilots_table_of_other_sources_chooses_nothing(locate, make, change):
     walk = locate("walk")
     after = walk.parts["aimed"]
     after.tuning.write_bytes(before.tuning.read_bytes())
-    refused = r"tuning\.parquet: is of another digest than its name says.*claimcheck run walk/aimed --scale smoke.* --force"
+    refused = (
+        r"tuning\.parquet: is of another digest than its name says.*claimcheck run walk/aimed --scale smoke.* --force"
+    )
     with pytest.raises(ClaimcheckError, match=refused):
         make(walk, "run")
     assert not after.records.exists()
@@ -128,7 +132,9 @@ def test_a_piece_of_something_else_is_not_joined(locate, change, other, of):
         change(*FARTHER)
     walk, pieces = cut("walks")
     pieces[1].write_bytes(strange[1].read_bytes())
-    with pytest.raises(ClaimcheckError, match=rf"{pieces[1].name}: {of}.*claimcheck run walk/walks .*--shard 2/2 --force"):
+    with pytest.raises(
+        ClaimcheckError, match=rf"{pieces[1].name}: {of}.*claimcheck run walk/walks .*--shard 2/2 --force"
+    ):
         runner.join_shards(walk, "walks", 2)
 
 
@@ -157,7 +163,7 @@ def test_results_that_were_moved_along_with_a_renamed_study_are_refused_by_every
     before, penny = listed(config.results), locate("penny")
     assert not penny.missing_parts()
     for step in ("judge", "plot", "publish", "assemble"):
-        with pytest.raises(ClaimcheckError, match="is of another study.*found 'coin'; expected penny") as told:
+        with pytest.raises(ClaimcheckError, match=r"is of another study.*found 'coin'; expected penny") as told:
             make(penny, step)
         assert "or delete its results, then: claimcheck run penny" in str(told.value), step
     assert any("assemble: is refused" in line and "found 'coin'" in line for line in explain(penny))

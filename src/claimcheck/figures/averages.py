@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import bdtr, betaincinv, stdtrit  # scipy.stats takes a second to load
 
 LEVEL = 0.95
 """Of the intervals."""
@@ -45,15 +45,15 @@ def _average(values: np.ndarray, average: str) -> tuple[float, float, float]:
     if len(values) == 0:
         return np.nan, np.nan, np.nan
     if average == "median":
-        centre, rank = float(np.median(values)), int(stats.binom.ppf((1 - LEVEL) / 2, len(values), 0.5))
-        ordered = np.sort(values)
+        centre, ordered = float(np.median(values)), np.sort(values)
+        rank = int(np.searchsorted(bdtr(np.arange(len(values)), len(values), 0.5), (1 - LEVEL) / 2))
         return (centre, *((ordered[rank - 1], ordered[-rank]) if rank > 0 else (np.nan, np.nan)))
     centre = float(values.mean())
     if len(values) == 1:
         return centre, np.nan, np.nan
     if average == "proportion":
         return centre, *proportion_interval(values)
-    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = stdtrit(len(values) - 1, (1 + LEVEL) / 2) * values.std(ddof=1) / np.sqrt(len(values))
     return centre, centre - half, centre + half
 
 
@@ -65,8 +65,9 @@ def proportion_interval(shares: np.ndarray) -> tuple[float, float]:
     """
     yes, no = (math.floor(float(part.sum()) + 1e-9) for part in (shares, 1 - shares))
     level = LEVEL if np.isin(shares, (0, 1)).all() else 1 - (1 - LEVEL) / math.e
-    low = stats.binomtest(yes, len(shares)).proportion_ci(level, method="exact").low
-    high = stats.binomtest(len(shares) - no, len(shares)).proportion_ci(level, method="exact").high
+    tail, n = (1 - level) / 2, len(shares)
+    low = betaincinv(yes, n - yes + 1, tail) if yes else 0.0
+    high = betaincinv(n - no + 1, no, 1 - tail) if no else 1.0
     return float(low), float(high)
 
 

@@ -84,10 +84,12 @@ class PartFiles:
         again = f"make it again: {remedy} --force"  # it is whole, so that without force it would be kept
         if facts.part != self.part.name:
             raise ClaimcheckError(
-                "is of another part than its name says", where=path, found=facts.part, expected=self.part.name, hint=again
+                "is of another part than its name says",
+                where=path,
+                found=facts.part,
+                expected=self.part.name,
+                hint=again,
             )
         if self.digest not in (facts.digest, (facts.model_extra or {}).get("imported_as")):
-            raise ClaimcheckError(
-                "is of another digest than its name says", where=path, found=facts.digest, hint=again
-            )
+            raise ClaimcheckError("is of another digest than its name says", where=path, found=facts.digest, hint=again)
         return frame, raw, facts

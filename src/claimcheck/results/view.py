@@ -45,9 +45,9 @@ def publish(results: Results, into: Path | None = None) -> list[Path]:
     if view == results.view:
         _remove_receipts_of_lost_reports(results)
     left_over = [view / name for name in (*NAMES, *_figures_of_view(view)) if name not in there]
-    if [path.name for path in view.glob(".view-*")] == [results.receipt.name] and not any(map(Path.exists, left_over)):
-        if all(_alike(source, view / name) for name, source in there.items()):
-            return [view / name for name in there]  # whoever looks meanwhile finds it current all the time
+    only_these = [path.name for path in view.glob(".view-*")] == [results.receipt.name]
+    if only_these and not any(map(Path.exists, left_over)) and all(_alike(there[name], view / name) for name in there):
+        return [view / name for name in there]  # whoever looks meanwhile finds it current all the time
     _remove_receipts(view)
     for path in left_over:
         path.unlink(missing_ok=True)
@@ -209,7 +209,9 @@ def keep_earlier(path: Path, content: bytes) -> None:
 def _rename(path: Path, word: str) -> None:
     """Put `word`, and a number where that is taken, behind the name."""
     numbers = (f"-{number}" if number > 1 else "" for number in itertools.count(1))
-    path.rename(next(free for number in numbers if not (free := path.with_stem(f"{path.stem}-{word}{number}")).exists()))
+    path.rename(
+        next(free for number in numbers if not (free := path.with_stem(f"{path.stem}-{word}{number}")).exists())
+    )
 
 
 def publish_page(collection: Collection) -> Path:
