@@ -179,7 +179,9 @@ def plot_depth(records):
 def plot_transfer(records):
     """Train loss over the rate, shallow and deep, plain and with norm and residuals."""
     titles = {
-        f"{remedy}/{data}": f"{REMEDIES[remedy]}, {DATA[data]}" for remedy in ("none", "norm_residual") for data in DATA
+        f"{remedy}/{data}": f"{REMEDIES[remedy]},\n{DATA[data]}"
+        for remedy in ("none", "norm_residual")
+        for data in DATA
     }
     rows = records.assign(panel=records["remedy"] + "/" + records["dataset"])
     for axis, _, own in style.panels(rows, "panel", titles, height=2.8, sharey=True):

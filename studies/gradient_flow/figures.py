@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib import patheffects
+from scipy.interpolate import make_interp_spline
 
 from claimcheck.data.names import title
 from claimcheck.figures import style
@@ -17,6 +18,9 @@ OTHER_VARIANCE = {cell: {"marker": "D", "linestyle": ":"} for cell in (("tanh", 
 
 NAMES = {"relu": "ReLU", "tanh": "tanh", "swish": "Swish", "sigmoid": "sigmoid", "gelu": "GELU"}
 DATA = {name: title(name) for name in ("digits", "mnist5k", "mnist1d_pool")}
+
+FAR = 1e6
+"""Layers: where a depth scale is infinite, as far beyond the map as is needed to draw the way there."""
 
 
 def plot_slopes(records):
@@ -104,10 +108,13 @@ def plot_map(records):
         image = axis.imshow(grid, origin="lower", aspect="auto", **look)
         axis.set_xticks(range(grid.shape[1]), [f"{value:g}" for value in grid.columns])
         axis.set_yticks(range(grid.shape[0]), grid.index)
-        scales = np.log([6 * mean_field.depth_scale(activation, value) for value in grid.columns])
-        heights = np.interp(scales, np.log(grid.index), range(len(grid)), left=-0.5, right=len(grid) - 0.5)
+        places = np.linspace(0, grid.shape[1] - 1, 8 * grid.shape[1] - 7)
+        variances = np.interp(places, range(grid.shape[1]), grid.columns)
+        scales = np.minimum([6 * mean_field.depth_scale(activation, value) for value in variances], FAR)
+        heights = make_interp_spline(np.log(grid.index), range(len(grid)), k=1)(np.log(scales))
         rim = [patheffects.withStroke(linewidth=2.5, foreground="black")]
-        style.theory(axis, range(grid.shape[1]), heights, label="_", color="white", path_effects=rim)
+        style.theory(axis, places, heights, label="_", color="white", path_effects=rim)
+        axis.set_ylim(-0.5, len(grid) - 0.5)
         axis.grid(False)
     labels = {"xlabel": r"weight variance $\sigma_w^2$ (dashed: 6 depth scales)", "ylabel": "depth / layers"}
     figure = style.finish(axis, records, **labels)

@@ -136,6 +136,8 @@ def plot_reliability(records):
         style.theory(axis, [0, 100], [0, 100], label="confidence = accuracy")
         for name, (steps, tested, scaled, label) in shown.items():
             cell = own[(own["steps"] == steps) & (own["tested"] == tested) & (own["scaled"] == scaled)]
+            reached = cell.groupby("bin")["seed"].nunique()
+            cell = cell[cell["bin"].isin(reached.index[reached >= own["seed"].nunique() / 2])]
             middle = cell.assign(place=(100 * cell["bin"] - 50) / records["bin"].max(), accuracy=1 - cell["error"])
             style.curves(
                 axis, middle, x="place", y="accuracy", looks={name: looks[name]}, labels={name: label}, times=100

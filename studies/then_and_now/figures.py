@@ -75,10 +75,11 @@ def _worths_of(records, parts):
         by_itself = gained[gained["dataset"] == data]
         if len(by_itself):
             style.points(axis, by_itself, labels=alone, looks=dict.fromkeys(names, added), aside=0.18, **how)
-            beyond = by_itself.groupby("without")["points"].mean().loc[lambda means: means < LEFT_END]
-            for name, mean in beyond.items():
-                place, look = list(names).index(name) + 0.18, {"color": added["color"], "fontsize": "small"}
-                axis.text(LEFT_END, place, f" ← {mean:.0f}".replace("-", "−"), va="center", **look)
+            for name, points in by_itself.groupby("without")["points"]:
+                if (mean := points.mean()) < LEFT_END:
+                    told = f"← mean −{-mean:.0f},\n{(points < LEFT_END).sum()} of {len(points)} beyond"
+                    look = {"color": added["color"], "fontsize": "small", "va": "center", "linespacing": 1.0}
+                    axis.text(max(points.max(), 0) + 1.5, list(names).index(name) + 0.2, told, **look)
         style.points(axis, own, labels=names, looks=dict.fromkeys(names, left_out), aside=-0.22, **how)
         axis.axvline(0, color=style.GREY, linewidth=1.0)
         axis.xaxis.set_major_locator(MultipleLocator(10))

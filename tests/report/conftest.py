@@ -75,7 +75,9 @@ claims:
         region: [-0.2, 0.2]
         unit: nats
         why: "The law of large numbers, arXiv:1611.01232."
-        reference: [{says: expected, value: 0.0, source: "Gauss 1809. arXiv:1611.01232"}]
+        reference:
+          - {says: expected, value: 0.0, source: "Gauss 1809. arXiv:1611.01232"}
+          - {says: tosses of a die, value: 3.5, source: counted, comparable: false}
         controls: {none: "A law | of large numbers."}
       - id: arms-differ
         says: The arms differ.

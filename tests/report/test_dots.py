@@ -148,3 +148,10 @@ def test_the_median_stands_below_with_its_interval() -> None:
     left, right = band(drawn)
     assert float(tick[0]) == pytest.approx(left + 0.4 * (right - left), abs=0.1)
     assert float(tick[1]) < float(tick[0]) < float(bar.rpartition("H")[2])
+
+
+def test_a_region_whose_ends_round_alike_is_told_by_its_middle_and_half_its_width() -> None:
+    for ends, told in (((59999.9999, 60000.0001), "60,000 ± 10⁻⁴"), ((0.4, 0.6), None), ((2.0, 2.0), "2")):
+        root = ElementTree.fromstring(dots.region([row([sum(ends) / 2] * 3, ends)], ends, "told"))
+        words = [each.text for each in root.iter(f"{SVG}text") if each.text]
+        assert words == ([told] if told else ["0.4", "0.6"])

@@ -246,6 +246,10 @@ def _interval(frame: _Frame, row: Row, height: float) -> str:
 def _end_labels(frame: _Frame, ends: Ends, height: float) -> str:
     low, high = ends
     near = low is not None and high is not None and frame.at(high) - frame.at(low) < 90
+    alike = low is not None and high is not None and text.number(low, text.DIGITS) == text.number(high, text.DIGITS)
+    if alike and low < high:
+        told = f"{text.number(low / 2 + high / 2, text.DIGITS)} ± {text.number(high / 2 - low / 2, 1)}"
+        return label((frame.at(low) + frame.at(high)) / 2, height, told, "middle", "end")
     pieces = []
     for end, anchor in ((low, "end" if near else "middle"), (high, "start" if near else "middle")):
         if end is not None and not (high == low and anchor == "start"):

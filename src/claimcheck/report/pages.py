@@ -62,7 +62,7 @@ def published(study: StudyView, works: text.Links = text.NO_LINKS) -> list[dict[
     return [
         {
             "what": text.inline(reference.says),
-            "measured": "; ".join(_measured(view, outcome) for outcome in view.outcomes) or "–",
+            "measured": "; ".join(_measured(view, outcome) for outcome in view.outcomes if reference.comparable) or "–",
             "published": text.escape(text.number(reference.value, 6)) if reference.value is not None else "–",
             "source": text.citation(reference.source, works),
         }

@@ -11,7 +11,7 @@ from typing import Any
 from claimcheck.data.names import title
 from claimcheck.report import text
 from claimcheck.report.gather import DECIDED, PredictionView, ReportView, StudyView
-from claimcheck.report.pictures import FACTS
+from claimcheck.report.pictures import FACTS, STATES
 from claimcheck.results.provenance import PartFacts, machines, processor_of
 from claimcheck.spec.controls import NAMES
 from claimcheck.streams import FIRST_BLOCK
@@ -64,11 +64,13 @@ def registrations(view: ReportView) -> list[dict[str, Any]]:
             "seeds": text.number(entry.first_seed, 9),
             "says": entry.says,
             "superseded": entry.superseded,
-            "verdicts": ", ".join(f"{count} {verdict}" for verdict, count in entry.verdicts.items()),
-            "first": number == 0,
+            "verdicts": ", ".join(
+                f"{entry.verdicts[state]} {state}"
+                for state in sorted(entry.verdicts, key=[*STATES, *entry.verdicts].index)
+            ),
         }
         for study in view.studies
-        for number, entry in enumerate(study.spec.registrations)
+        for entry in study.spec.registrations
     ]
 
 

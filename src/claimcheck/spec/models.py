@@ -38,6 +38,9 @@ class Reference(Model):
     says: Text = Field(description="what the value is")
     value: float | None = Field(None, description="the value, drawn where it is given")
     source: Text = Field(description="paper, table or module that it comes from")
+    comparable: bool = Field(
+        True, description="whether it is of the prediction's own quantity, and what was measured belongs beside it"
+    )
 
 
 class Control(Model):
