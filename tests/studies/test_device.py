@@ -21,11 +21,6 @@ from .asking import every_study
 
 EVERY = every_study()
 DEVICE = torch.device("meta")  # known to PyTorch everywhere, without kernels; autograd treats it like a CPU
-TIMED = {
-    *("timing", "timing_compiled", "timing_gpu", "cost", "cost_gpu", "memory", "slowdown"),
-    *("batching", "cards", "lengths", "lengths_gpu", "generation"),
-}
-"""Parts that measure seconds or memory: no two runs are equal."""
 SIZES = {"pool": 200, "validation": 50, "test": 60, "examples": 40, "reach": 2, "teacher_steps": 2, "steps": 2}
 FULL = {  # parts that are run at full scale only, with less of everything
     ("distillation", "images"): {"fashion_mnist": SIZES, "batch_size": 20, "teacher_width": 16},
@@ -156,7 +151,7 @@ SMOKE = [
     (name, part.name)
     for name, study in EVERY.items()
     for part in study.at("smoke").values()
-    if part.seeds and part.name not in TIMED
+    if part.seeds and not part.timing  # of what is timed no two runs are equal
 ]
 
 

@@ -1,7 +1,5 @@
 """The study of distillation: its loss against other routes, shifts, statistics on hand-made records, figures, full scale."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +13,6 @@ from claimcheck.theory.logit_matching import cosine_to_logit_difference, expecte
 
 from .asking import Asked
 
-ROOT = Path(__file__).parents[2]
 ASKED = Asked("distillation")
 STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 answer, run_part = ASKED.answer, ASKED.run_part

@@ -14,7 +14,6 @@ from claimcheck.theory import risk
 
 from .asking import Asked
 
-ROOT = Path(__file__).parents[2]
 ASKED = Asked("double_descent")
 STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 answer, run_part = ASKED.answer, ASKED.run_part

@@ -1,7 +1,6 @@
 """Gradient flow: what each statistic says on made-up records, and the full path cut down."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ STUDIES = ROOT / "studies"
 ASKED = Asked("gradient_flow")
 STUDY, answer, true_in, context = ASKED.study, ASKED.answer, ASKED.true_in, ASKED.context
 RUNS, STATISTICS, FADING = (ASKED.module(name) for name in ("runs", "statistics", "fading"))
-DATA = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
 def test_the_facts_hold_and_would_not_hold_of_another_number():

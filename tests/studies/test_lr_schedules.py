@@ -1,7 +1,6 @@
 """The study of learning-rate schedules: starts, range test, edge of stability, predictions, figures."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,6 @@ from claimcheck.spec.controls import NAMES, applied, control_of
 
 from .asking import Asked
 
-ROOT = Path(__file__).parents[2]
 ASKED = Asked("lr_schedules")
 STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 answer, run_part, context_of = ASKED.answer, ASKED.run_part, ASKED.context

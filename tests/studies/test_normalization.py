@@ -20,7 +20,6 @@ from claimcheck.spec.controls import NAMES, control_of
 from .asking import Asked
 from .test_normalization_norms import definition
 
-ROOT = Path(__file__).parents[2]
 ASKED = Asked("normalization")
 STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 RUNS, STATISTICS, FIGURES, norm_timing = (

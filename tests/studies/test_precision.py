@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from claimcheck.spec.controls import NAMES, applied, control_of
 
 from .asking import Asked
 
-ROOT = Path(__file__).parents[2]
 ASKED = Asked("precision")
 STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 answer, run_part, context_of = ASKED.answer, ASKED.run_part, ASKED.context
