@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from claimcheck.running.tuning import arm_columns
 from claimcheck.spec.parts import ScaledPart
 
 
@@ -16,7 +17,7 @@ def of_no_effect(table: pd.DataFrame, part: ScaledPart) -> list[str]:
     """
     assert part.tune is not None
     factor = part.tune.factor
-    arms = [name for name in table if name not in (factor, "score", "diverged", "chosen", "at_edge", "failed")]
+    arms = arm_columns(part)
     alike = table.groupby(arms, dropna=False)["score"].nunique() if arms else pd.Series(table["score"].nunique())
     if table[factor].nunique() < 2 or not np.isfinite(table["score"]).all() or (alike > 1).any():
         return []
