@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.report import build, convert, phrases, slides
+from claimcheck.report import build, convert, phrases, slides, text
 from claimcheck.report.gather import ReportView, gather
 from claimcheck.report.slides import build_slides
 from claimcheck.results.state import Collection, Results
@@ -259,13 +259,25 @@ def test_a_slide_shows_the_figure_of_what_decided_its_claim(part: str, chosen: s
     assert slides._figure(study, SimpleNamespace(id="a", deciding=deciding)) is None, "nothing decided it"
 
 
+PLAIN, LINED, DASHED = "Dots of runs. Means.", "Dots of runs. Means. Dashed, theory.", "Dots, theory dashed. Means."
+
+
 @pytest.mark.parametrize(
-    ("part", "said"), [("first", ""), ("second", "Dots of runs\\."), (None, "Dots of runs\\.")], ids=str
+    ("caption", "part", "said"),
+    [
+        (PLAIN, "first", ""),
+        (PLAIN, "second", "Dots of runs."),
+        (PLAIN, None, "Dots of runs."),
+        (LINED, "first", "Dots of runs. Dashed, theory."),
+        (LINED, "second", "Dots of runs. Dashed, theory."),
+        (DASHED, "first", "Dots, theory dashed."),
+    ],
 )
-def test_a_slide_says_what_its_figure_draws_where_that_is_not_what_decided(part: str | None, said: str) -> None:
-    figure = FigureSpec(id="dots", caption="Dots of runs. Dashed, theory.", alt="a", part=part, claims=["a"])
+def test_a_slide_says_what_its_figure_draws_where_that_is_not_what_decided_or_has_lines(caption, part, said) -> None:
+    figure = FigureSpec(id="dots", caption=caption, alt="a", part=part, claims=["a"])
     deciding = SimpleNamespace(spec=SimpleNamespace(part="first"))
-    assert slides.Slide(SimpleNamespace(deciding=deciding), None, None, figure).drawn == said
+    drawn = slides.Slide(SimpleNamespace(deciding=deciding), None, None, figure).drawn
+    assert drawn == (text.inline(said) if said else "")
 
 
 def test_slides_of_studies_that_are_left_out_are_not_made(project: Path, find: Find) -> None:

@@ -6,6 +6,7 @@ number is typed.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,9 @@ from claimcheck.results import view
 from claimcheck.results.state import SLIDES, Collection, Results
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import FigureSpec, Lecture, Section
+
+LINES = re.compile(r"\b(?:dashed|dotted|shaded|gr[ae]y|green)\b", re.IGNORECASE)
+"""How captions name what no legend need name: lines of theory or of guessing, regions."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,17 @@ class Slide:
 
     @property
     def drawn(self) -> str:
-        """What the figure draws, where that is not, or not only, the runs that decided: its caption's first sentence."""
+        """What the figure draws, where that is not, or not only, the runs that decided, or where it has lines or shades
+        that want a word: its caption's first sentence, and those that say what these are.
+        """
         deciding = self.claim.deciding
-        if self.figure is None or deciding is None or self.figure.part == deciding.spec.part:
+        if self.figure is None or deciding is None:
             return ""
-        return text.inline(f"{self.figure.caption.split('. ')[0].rstrip('.')}.")
+        first, *others = re.split(r"(?<=\.) (?=[A-Z])", " ".join(self.figure.caption.split()))
+        told = list(filter(LINES.search, others))
+        if self.figure.part == deciding.spec.part and not told and not LINES.search(first):
+            return ""
+        return text.inline(f"{' '.join([first, *told]).rstrip('.')}.")
 
 
 def build_slides(
