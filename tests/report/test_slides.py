@@ -15,9 +15,10 @@ from xml.etree import ElementTree
 import pytest
 
 from claimcheck.errors import ClaimcheckError
-from claimcheck.report import build, convert, phrases, slides, text
+from claimcheck.report import build, convert, phrases, slides
 from claimcheck.report.gather import ReportView, gather
 from claimcheck.report.slides import build_slides
+from claimcheck.report.text import inline
 from claimcheck.results.state import Collection, Results
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import FigureSpec
@@ -277,7 +278,7 @@ def test_a_slide_says_what_its_figure_draws_where_that_is_not_what_decided_or_ha
     figure = FigureSpec(id="dots", caption=caption, alt="a", part=part, claims=["a"])
     deciding = SimpleNamespace(spec=SimpleNamespace(part="first"))
     drawn = slides.Slide(SimpleNamespace(deciding=deciding), None, None, figure).drawn
-    assert drawn == (text.inline(said) if said else "")
+    assert drawn == (inline(said) if said else "")
 
 
 def test_slides_of_studies_that_are_left_out_are_not_made(project: Path, find: Find) -> None:
