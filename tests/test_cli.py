@@ -283,7 +283,7 @@ def test_controls_end_well_only_where_none_passes(command, studies):
     assert status == 0, errors
     assert re.search(r"half +never +the bent coin +contradicted +0 of 14 +as it must be", output)
     path = studies / "coin" / "study.yaml"
-    path.write_text(path.read_text().replace("never: {of: {bias: 0.7}", "never: {of: {bias: 0.5}"))
+    path.write_text(path.read_text().replace("never: {of: {bias: 0.7}", "never: {of: {bias: [0.5]}"))
     status, output, _ = command("controls", "coin", "--scale", "smoke")
     assert status == 1
     assert re.search(r"half +never +the bent coin +supported +14 of 14 +PASSED, it must not", output)

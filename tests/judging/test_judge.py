@@ -183,7 +183,7 @@ def test_controls_are_asked_and_say_what_they_must(plant, run_planted):
 def test_a_control_that_passes_is_named(plant, run_planted):
     # a square exceeds 0 whichever arm is which: the prediction holds whatever the data say
     always = "return _difference(records, 'up') ** 2 + 1"
-    study = plant({"statistic: unmoved,": "statistic: moved_up,"}, {UP: always})
+    study = plant(statistics={UP: always, 'return _difference(records, "same")': always})
     results = run_planted(study)
     judge(results)
     assert results.read_controls()["passed"] == ["better (never)"]

@@ -286,12 +286,6 @@ def test_the_page_tells_what_cannot_be_missed(page: Page) -> None:
         assert words in page.text, words
 
 
-def test_beside_a_value_of_another_quantity_nothing_stands_as_measured(page: Page) -> None:
-    beside = page.text.split("Beside published and theoretical values")[1]
-    assert re.search(r"tosses of a die\s*–\s*3\.5\s*counted", beside)
-    assert re.search(r"expected\s*[−\d.]+ \[.*?\] nats\s*0\s*Gauss", beside)
-
-
 def test_the_same_results_give_the_same_bytes(project: Path, find: Find) -> None:
     report.build(*find(project, reports=project / "again"))
     for name in ("report.html", "report.pdf", "evidence.pdf"):

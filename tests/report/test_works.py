@@ -48,6 +48,12 @@ def test_a_text_that_names_author_and_year_leads_to_the_list(source: str) -> Non
     assert len(re.findall(r'<a\s+href="#ref-gauss1809theoria"[^>]*>Gauss\s+1809</a>', source)) == 2, "in card and table"
 
 
+def test_beside_a_value_of_another_quantity_nothing_stands_as_measured(source: str) -> None:
+    beside = plain(source.split("Beside published and theoretical values")[1])
+    assert re.search(r"tosses of a die\s*–\s*3\.5\s*counted", beside)
+    assert re.search(r"expected\s*[−\d.]+ \[.*?\] nats\s*0\s*Gauss", beside)
+
+
 @pytest.fixture(scope="module")
 def entries(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     path = tmp_path_factory.mktemp("works") / references.BIBLIOGRAPHY

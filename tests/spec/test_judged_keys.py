@@ -72,7 +72,7 @@ FAULTS = {
     ),
     "a control without words": (lambda raw: first(raw)["controls"]["never"].pop("says"), ["controls.never.says"]),
     "a control by a function that is not there": (
-        lambda raw: first(raw)["controls"]["never"].update(statistic="peak"), ["statistics.py", "no function peak", "control of half"],
+        lambda raw: first(raw)["controls"].update(never={"statistic": "peak", "says": "Another."}), ["statistics.py", "no function peak", "control of half"],
     ),
     "an average": (lambda raw: first(raw).update(average="median"), ["predictions.0.average", "unknown key"]),
 }  # fmt: skip

@@ -56,7 +56,7 @@ def import_results(
     from claimcheck.results.importing import import_parts
     from claimcheck.running import runner
 
-    name = study or folder.resolve().name
+    name = folder.resolve().name if study is None else study
     for remark in import_parts(folder, results_of(name, **options)):
         print(f"{name}: {remark}")
     results = results_of(name, **options)

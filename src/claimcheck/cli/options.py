@@ -261,11 +261,12 @@ def parts_of(results: Results, part: str | None, digest: str | None = None) -> l
 def shard_of(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
+    from claimcheck.spec.config import MOST_SHARDS
+
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ClaimcheckError(
-            "is not a shard", where="--shard", found=text[:40], expected="i/n with 1 <= i <= n, such as 2/5"
-        )
+    if not found or not 1 <= int(found[1]) <= int(found[2]) <= MOST_SHARDS:
+        expected = f"i/n with 1 <= i <= n <= {MOST_SHARDS}, such as 2/5"
+        raise ClaimcheckError("is not a shard", where="--shard", found=text[:40], expected=expected)
     return int(found[1]), int(found[2])
 
 

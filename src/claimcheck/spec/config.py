@@ -32,6 +32,10 @@ def _folder(value: Any) -> Any:
 Folder = Annotated[Path, BeforeValidator(_folder)]
 
 
+MOST_SHARDS = 512
+"""Pieces that one part may be cut into."""
+
+
 class Config(Model):
     """What is run, at which scale, where."""
 
@@ -44,7 +48,7 @@ class Config(Model):
     registration_offset: int = Field(
         0, ge=0, lt=ROOM, description="judge on the block so many after the registered one"
     )
-    shards: int = Field(1, ge=1, le=512, description="pieces a part is cut into, for more workers")
+    shards: int = Field(1, ge=1, le=MOST_SHARDS, description="pieces a part is cut into, for more workers")
     memory_limit_mb: int | None = Field(
         None, ge=64, description="ensembles are cut to stay below it; null: 3 GiB, on a GPU 12"
     )

@@ -132,6 +132,13 @@ class Prediction(Model):
             raise ValueError("the lower end of the region must be below the upper end: one point is a fact's")
         return self
 
+    @field_validator("on")
+    @classmethod
+    def _each_once(cls, value: list[str]) -> list[str]:
+        if len(set(value)) < len(value):
+            raise ValueError("a data set is given twice")
+        return value
+
     @field_validator("share")
     @classmethod
     def _one_of_two(cls, share: float) -> float:
@@ -185,7 +192,7 @@ class Registration(Model):
 
     number: int = Field(ge=1, description="1, 2, …")
     date: str = Field(description="when it was fixed")
-    first_seed: int = Field(ge=0, description="first of its block of seeds, which nothing else has used")
+    first_seed: int = Field(ge=0, le=2**62, description="first of its block of seeds, which nothing else has used")
     digest: str | None = Field(
         None, description="of design, predictions and rule; none for a state from before digests"
     )

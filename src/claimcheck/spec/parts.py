@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -110,7 +111,7 @@ Identifier = Annotated[str, BeforeValidator(lambda value: _identifier(value) if 
 Text = Annotated[str, BeforeValidator(lambda value: _text(value) if isinstance(value, str) else value)]
 SettingName = Annotated[Identifier, AfterValidator(_setting_name)]
 Setting = Annotated[Any, BeforeValidator(_plain)]
-Count = Annotated[int, Field(ge=1, le=BLOCK)]
+Count = Annotated[int, Field(ge=1, le=BLOCK, strict=True)]
 Cell = dict[Identifier, Scalar | list[Scalar]]
 
 
@@ -118,6 +119,16 @@ class Model(BaseModel):
     """What all models of the project's files share: unknown keys are refused, numbers are finite, nothing changes later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`true` is no 1, as pydantic would have it, unless the field may be true or false."""
+        values = value if isinstance(value, list) else [value]
+        truth = "bool" in repr(cls.model_fields[str(info.field_name)].annotation)
+        if not truth and any(isinstance(each, bool) for each in values):
+            raise ValueError("must not be true or false")
+        return value
 
 
 def _one_column(values: list[Scalar]) -> list[Scalar]:

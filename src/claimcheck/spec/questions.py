@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.spec.controls import NAMES, applied, control_of, missing
-from claimcheck.spec.measures import faults
-from claimcheck.spec.models import Study
-from claimcheck.spec.parts import ScaledPart
+from claimcheck.spec.measures import NEEDS, Measure, faults
+from claimcheck.spec.models import Control, Prediction, Study
+from claimcheck.spec.parts import RESERVED, ScaledPart
 
 
 def check(study: Study) -> None:
@@ -45,8 +45,25 @@ def _check_measures(study: Study, parts: _Parts) -> None:
         if prediction.measure is None or prediction.part not in study.parts:
             continue
         for data in prediction.on or [None]:
-            if found := faults(prediction.measure, *parts.on(prediction.part, data)):
+            asked = parts.on(prediction.part, data)
+            if found := [*faults(prediction.measure, *asked), *_senseless(prediction.measure, asked)]:
                 raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.measure")
+
+
+def _senseless(measure: Measure, parts: Sequence[ScaledPart]) -> list[str]:
+    """What can be computed of a measure and says nothing: a column of the design, a place named twice, a constant."""
+    design = RESERVED.union(*(part.factors for part in parts))
+    told = [f"measures {measure.column!r}, which the design sets and no run finds out"] * (measure.column in design)
+    for name in measure.at if isinstance(measure.at, dict) else ():
+        if name in {*measure.of, *(measure.second or {})}:
+            told.append(f"{name} is named under `at` and in the cell: give it once")
+        elif not any(name in part.index for part in parts):
+            told.append(f"{name} under `at` is no index of the part: name it under `of`")
+    if measure.at_least is not None and measure.at_most is not None and measure.at_least >= measure.at_most:
+        told.append("at_least is not below at_most: every value would count as the same")
+    if measure.times == 0:
+        told.append("times is 0: every number would be the same")
+    return told
 
 
 def _distinct(parts: Iterable[ScaledPart]) -> list[ScaledPart]:
@@ -101,9 +118,32 @@ def _check_controls(study: Study, parts: _Parts) -> None:
                     found=control.part,
                     hint=closest(control.part, study.parts),
                 )
+            if control is not None and (fault := _idle(prediction, control)):
+                raise ClaimcheckError(fault, where=f"{study.yaml_path}: {prediction.id}.controls.{name}")
             asked = applied(prediction, control) if control is not None else prediction
             if asked.measure is None or (asked.measure, asked.part) == (prediction.measure, prediction.part):
                 continue
             for data in prediction.on or [None]:
-                if found := faults(asked.measure, *parts.on(asked.part, data)):
+                its = parts.on(asked.part, data)
+                if found := [*faults(asked.measure, *its), *_senseless(asked.measure, its)]:
                     raise ClaimcheckError(found[0], where=f"{study.yaml_path}: {prediction.id}.controls.{name}")
+
+
+def _idle(prediction: Prediction, control: Control) -> str | None:
+    """What a control says to no effect, so that another question would be asked than is written; None where all counts."""
+    cells = [key for key in ("of", "less", "to") if getattr(control, key) is not None]
+    given = [key for key in ("measure", "statistic") if getattr(control, key) is not None]
+    if len(given) + bool(cells) > 1:
+        return f"give one of {', '.join([*given, *cells[:1]])}: the first takes the place of what the others change"
+    asked = applied(prediction, control)
+    if cells and asked.measure is None:
+        return f"{cells[0]} is a cell of a measure, and the prediction has a statistic: give arguments"
+    if cells and (others := {*cells} - {"of", NEEDS.get(asked.measure.form)}):
+        return f"{min(others)} does not belong to the form {asked.measure.form}"
+    if control.arguments and asked.statistic is None:
+        return "arguments are a statistic's: a measure has none"
+    if (asked.measure, asked.statistic, asked.arguments, asked.part) == (
+        prediction.measure, prediction.statistic, prediction.arguments, prediction.part
+    ):  # fmt: skip
+        return "asks what the prediction asks: say what is otherwise"
+    return None

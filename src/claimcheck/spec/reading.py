@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from claimcheck.errors import ClaimcheckError, closest
 from claimcheck.files import read_text, read_yaml
-from claimcheck.spec import questions, references
+from claimcheck.spec import consistency, questions, references
 from claimcheck.spec.config import Config
 from claimcheck.spec.models import Lecture, Registration, Study, StudyFile, unique
 from claimcheck.spec.modules import defined_names
@@ -87,6 +87,7 @@ def load_study(studies_dir: Path, name: str) -> Study:
         folder=folder,
     )
     _check_scales(study)
+    consistency.check(study)
     references.check({path: said.model_dump(), notes: study.notes}, Path(studies_dir))
     lecture = load_lecture(studies_dir)
     _check_claims(study, lecture)
@@ -138,7 +139,7 @@ def _check_scales(study: Study) -> None:
         _check_seeds(override, f"{path}: scales.{scale}")
         for name in parts:
             _check_override(study, name, override.get(name), f"{path}: scales.{scale}.{name}")
-        for name in sorted(parts, key=lambda name: len(_bases(study, name))):
+        for name in sorted(parts, key=lambda name: len(consistency.bases(study, name))):
             try:
                 _check_pooling(study, scaled(name, parts, override), f"{path}: scales.{scale}.{name}")
             except ValidationError as error:
@@ -236,24 +237,17 @@ def _check_retuning(said: Any, tunes: bool, where: str) -> None:
 
 def _tunes(study: Study, name: str) -> bool:
     """Whether a part tunes: what the nearest one says of it that it extends, or it itself."""
-    said = (study.parts[each] for each in _bases(study, name) if "tune" in study.parts[each].model_fields_set)
+    said = (
+        study.parts[each] for each in consistency.bases(study, name) if "tune" in study.parts[each].model_fields_set
+    )
     part = next(said, None)
     return part is not None and part.tune is not None
 
 
 def _names_in(study: Study, name: str) -> tuple[set[str], set[str]]:
     """Factors and settings of a part and of those that it extends."""
-    chain = [study.parts[each] for each in _bases(study, name)]
+    chain = [study.parts[each] for each in consistency.bases(study, name)]
     return {key for part in chain for key in part.factors}, {key for part in chain for key in part.settings}
-
-
-def _bases(study: Study, name: str | None) -> list[str]:
-    """A part and those that it extends, the nearest first."""
-    found: list[str] = []
-    while name is not None and name in study.parts and name not in found:
-        found.append(name)
-        name = study.parts[name].extends
-    return found
 
 
 def _check_ids(study: Study) -> None:
