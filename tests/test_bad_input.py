@@ -339,6 +339,13 @@ WORDS = {
     "no seeds": ("run coin --seeds 0", ["--seeds"]),
     "seeds in words": ("run coin --seeds many", ["--seeds", "integer"]),
     "no such device": ("run coin --scale smoke --device abacus", ["abacus"]),
+    "a report of a misspelt folder": (
+        "report --scale smoke --results-dir resluts",
+        ["resluts/smoke", "no results", "--results-dir"],
+    ),
+    "slides of another scale": ("slides --scale full", ["results/full", "no results at scale full"]),
+    "too many shards": ("run coin/tosses --shard 1/9999", ["--shard", "512"]),
+    "a nameless study to import": ("import results/smoke/coin --study= --scale smoke", ["no such study"]),
     "a shard beyond the last": ("run coin --shard 3/2", ["--shard", "3/2"]),
     "no studies": ("list --studies-dir nowhere", ["nowhere"]),
     "more seeds than a block has": (f"run coin --seeds {10**14}", ["seeds", "100000000000000", "5000"]),

@@ -32,6 +32,7 @@ from claimcheck.cli.options import (
     results_of,
     shard_of,
     takes,
+    with_results,
 )
 from claimcheck.errors import ClaimcheckError
 
@@ -233,7 +234,7 @@ def report(keep_view: bool, only: list[str] | None, into: Path | None, studies_d
 
     options["studies_dir"] = studies_dir
     chosen, found = only_known(only, studies_dir), all_results(**options)
-    for path in reporting.build(config_of(**options), found, chosen, publish=not keep_view, into=into):
+    for path in reporting.build(with_results(config_of(**options)), found, chosen, publish=not keep_view, into=into):
         print(path)
 
 

@@ -149,6 +149,18 @@ def config_of(*, pilots: bool = False, times: Mapping[str, float] | None = None,
     return PilotConfig(**dict(config), times=times or {}) if pilots else config
 
 
+def with_results(config: Config) -> Config:
+    """The configuration, where there is a folder of results: a misspelt one would be told of as a report of nothing.
+
+    Raises:
+        ClaimcheckError: there is no such folder.
+    """
+    if not config.results.is_dir():
+        hint = "make them: snakemake --cores all; or name their folder: --results-dir"
+        raise ClaimcheckError(f"no results at scale {config.scale}", where=config.results, hint=hint)
+    return config
+
+
 def factors_of(said: Sequence[str]) -> dict[str, float]:
     """What `--times` says: names of settings, and the factors by which they are multiplied."""
     found: dict[str, float] = {}

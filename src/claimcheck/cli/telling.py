@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from claimcheck.cli.app import app
-from claimcheck.cli.options import CHOICE, all_results, config_of, only_known, takes
+from claimcheck.cli.options import CHOICE, all_results, config_of, only_known, takes, with_results
 from claimcheck.errors import ClaimcheckError
 
 Ids = list[str] | None
@@ -31,7 +31,8 @@ def slides(
     options["studies_dir"] = studies_dir
     chosen, found = only_known(only, studies_dir), all_results(**options)
     some = {"claims": _split("--claims", claims), "sections": _split("--sections", sections)}
-    for path in build_slides(config_of(**options), found, chosen, publish=not keep_view, into=into, **some):
+    config = with_results(config_of(**options))
+    for path in build_slides(config, found, chosen, publish=not keep_view, into=into, **some):
         print(path)
 
 
