@@ -167,9 +167,11 @@ def test_a_damaged_store_is_not_published(locate, make, listed, name):
     before = shown(walk, listed)
     path = walk.drawings[0] if file == "drawings" else getattr(walk, file)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ClaimcheckError, match=f"claimcheck {step} walk --scale smoke") as raised:
-        view.publish(walk)
-    assert "\n" not in str(raised.value)
+    for ask in (view.check, view.publish):
+        with pytest.raises(ClaimcheckError, match=f"claimcheck {step} walk --scale smoke") as raised:
+            ask(walk)
+        assert "\n" not in str(raised.value)
+        assert str(walk.store) in str(raised.value), "not the whole file that people read"
     assert (shown(walk, listed), receipts(walk)) == (before, [walk.receipt])
 
 

@@ -239,12 +239,13 @@ def check(results: Results) -> None:
     """Check that the view's files are those that were published, where the view shows the present results.
 
     Raises:
-        ClaimcheckError: a file was changed or removed after it was published.
+        ClaimcheckError: a file was changed or removed after it was published, or one of the store was.
     """
     if not results.receipt.is_file():
         return
+    _check_store(results)  # what was damaged in the store is told as such
     for read in (results.read_provenance, results.read_verdicts, results.read_controls):
-        read()  # what was damaged in the store is told as such
+        read()
     for name, source in _published(results).items():
         path = results.view / name
         if not path.is_file() or sha256(path) != sha256(source):
