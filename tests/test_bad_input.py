@@ -220,15 +220,15 @@ SPECS = {
         replace(SPEC, "smoke: {seeds: 14", "smoke: {seeds: 1e14"), RUN, ["scales.smoke.seeds", "at most 5000"],
     ),
     "registrations on one block": (
-        write(REGISTRATIONS, "- {number: 1, date: 1, first_seed: 100000, says: a, superseded: b}\n"
-                             "- {number: 2, date: 1, first_seed: 100001, says: a}"),
+        write(REGISTRATIONS, "- {number: 1, date: 2026-01-31, first_seed: 100000, says: a, superseded: b}\n"
+                             "- {number: 2, date: 2026-01-31, first_seed: 100001, says: a}"),
         RUN, ["registrations.yaml: 2.first_seed", "overlaps", "100001"],
     ),
     "a registration on the pilots' seeds": (
-        write(REGISTRATIONS, "- {number: 1, date: 1, first_seed: 10000, says: a}"), RUN, ["1.first_seed", "of pilots"],
+        write(REGISTRATIONS, "- {number: 1, date: 2026-01-31, first_seed: 10000, says: a}"), RUN, ["1.first_seed", "of pilots"],
     ),
     "a registration of another digest": (
-        write(REGISTRATIONS, "- {number: 1, date: 1, first_seed: 0, digest: '0123456789abcdef', says: a}"),
+        write(REGISTRATIONS, "- {number: 1, date: 2026-01-31, first_seed: 0, digest: '0123456789abcdef', says: a}"),
         JUDGE, ["registrations.yaml: 1.digest", "0123456789abcdef", "claimcheck register coin"],
     ),
     "notes that are not text": (write(NOTES, b"\xff\xfe\x00"), RUN, ["notes.md"]),

@@ -143,7 +143,7 @@ def test_a_part_that_extends_another_has_the_digest_of_the_same_design_written_o
 def test_files_beside_the_code_that_it_may_read_count_and_texts_do_not(digest, studies):
     folder = studies / "walk"
     before = digest("walk")
-    (folder / "registrations.yaml").write_text("- {number: 1, date: 1, first_seed: 0, says: It came so.}")
+    (folder / "registrations.yaml").write_text("- {number: 1, date: 2026-01-31, first_seed: 0, says: It came so.}")
     for name in (".notes.swp", "unused.py"):
         (folder / name).write_text("x = 1\n")
     (folder / "__pycache__").mkdir()

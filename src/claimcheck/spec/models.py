@@ -6,6 +6,7 @@ Reading files is the work of `reading`; nothing here imports or executes a study
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -198,7 +199,7 @@ class Registration(Model):
     )
     says: Text = Field(description="what it was, in a few sentences")
     superseded: Text | None = Field(None, description="what was wrong with it, once another one takes its place")
-    verdicts: dict[str, int] = Field({}, description="how many verdicts of each kind came out")
+    verdicts: dict[str, Annotated[int, Field(ge=0)]] = Field({}, description="how many verdicts of each kind came out")
     predictions: dict[str, str] = Field({}, description="the verdict on each prediction, where it was noted")
     machine: str | None = Field(None, description="what the judged run was made on, where it is known")
     controls: ControlCount | None = Field(None, description="how many controls were asked, and which passed")
@@ -206,7 +207,10 @@ class Registration(Model):
     @field_validator("date", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> str:
-        return str(value)
+        try:
+            return date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            raise ValueError("must be a day, such as 2026-01-31") from None
 
 
 Overrides = dict[Identifier, Setting]
