@@ -196,7 +196,9 @@ SPECS = {
     "a level that is not there": (replace(SPEC, "of: {bias: 0.5}", "of: {bias: 0.6}"), RUN, ["half.measure", "0.6"]),
     "a measure without its part": (replace(SPEC, "        part: tosses\n", ""), RUN, ["half" , "part"]),
     "a misspelt statistic": (
-        replace(SPEC, "measure: {value: heads, of: {bias: 0.5}}", "statistic: haeds"), RUN, ["haeds", "statistics.py"],
+        lambda folder: (replace(SPEC, "measure: {value: heads, of: {bias: 0.5}}", "statistic: haeds")(folder),
+                        replace(SPEC, "{of: {bias: 0.7}", "{arguments: {bias: 0.7}")(folder)),
+        RUN, ["haeds", "statistics.py"],
     ),
     "a misspelt part": (replace(SPEC, "part: tosses\n", "part: toses\n"), RUN, ["half.part", "'tosses'"]),
     "a part that extends nothing": (

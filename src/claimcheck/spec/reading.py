@@ -93,8 +93,8 @@ def load_study(studies_dir: Path, name: str) -> Study:
     _check_claims(study, lecture)
     _check_headline(study, lecture.headline, Path(studies_dir) / "lecture.yaml")
     _check_ids(study)
-    _check_functions(study)
     questions.check(study)
+    _check_functions(study)
     return study
 
 
