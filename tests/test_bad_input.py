@@ -9,13 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from claimcheck import cli
 from claimcheck.files import sha256
 from claimcheck.results import records as recording
 from claimcheck.results.seals import sealed
@@ -32,14 +30,14 @@ FIGURE, LIST = f"{STORE}/figures-*/shares.svg", f"{STORE}/figures-*/checksums.js
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, status_of):
     """A project with the toy studies, of which `coin` was run, judged, drawn and reported at smoke scale."""
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(STUDIES, folder / "studies")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for step in ("run coin", "judge coin", "plot coin", "report"):
-            assert _command(patch, f"{step} --scale smoke") == 0, step
+            assert status_of(*step.split(), "--scale", "smoke") == 0, step
     return folder
 
 
@@ -50,13 +48,6 @@ def project(finished, tmp_path, monkeypatch):
     shutil.copytree(finished, folder)
     monkeypatch.chdir(folder)
     return folder
-
-
-def _command(patch: pytest.MonkeyPatch, words: str) -> int:
-    patch.setattr(sys, "argv", ["claimcheck", *words.split()])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return ended.value.code or 0
 
 
 def _contents(folder: Path) -> dict[str, str]:
@@ -368,11 +359,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_malformed_input_is_one_line_and_nothing_is_lost(project, monkeypatch, capsys, name):
+def test_malformed_input_is_one_line_and_nothing_is_lost(project, status_of, capsys, name):
     harm, words, pieces = CASES[name]
     harm(project)
     before = _contents(project)
-    status = _command(monkeypatch, words)
+    status = status_of(*words.split())
     shown = capsys.readouterr().err
     assert status != 0
     faults = [line for line in shown.splitlines() if line.startswith("claimcheck: ")]
