@@ -59,6 +59,11 @@ def _contents(folder: Path) -> dict[str, str]:
     }
 
 
+def _paths(folder: Path) -> list[Path]:
+    """Every file and folder below the folder, code that Python compiled aside."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+
+
 # -------------------------------------------------------------------------------------------------- ways to do harm
 
 
@@ -324,13 +329,13 @@ WORDS = {
     "no such study in a report": ("report --study coin --study wlak --scale smoke", ["--study", "did you mean 'walk'"]),
     "no such study to publish": ("publish --report --study Coin --scale smoke", ["--study", "did you mean 'coin'"]),
     "a study outside the folder": ("run ../coin", ["studies/..", "no such study"]),
-    "no such scale": ("run coin --scale huge", ["huge"]),
-    "no such command": ("jugde coin", ["jugde"]),
+    "no such scale": ("run coin --scale huge", ["--scale", "huge", "quick"]),
+    "no such command": ("jugde coin", ["jugde", "judge"]),
     "no such option": ("run coin --sacle smoke", ["--sacle"]),
     "no seeds": ("run coin --seeds 0", ["--seeds"]),
     "seeds in words": ("run coin --seeds many", ["--seeds", "integer"]),
-    "no such device": ("run coin --scale smoke --device abacus", ["abacus"]),
-    "a shard beyond the last": ("run coin --shard 3/2", ["--shard", "3/2"]),
+    "no such device": ("run coin --scale smoke --device abacus", ["device", "abacus"]),
+    "a shard beyond the last": ("run coin/tosses --shard 3/2", ["--shard", "3/2", "i/n"]),
     "no studies": ("list --studies-dir nowhere", ["nowhere"]),
     "more seeds than a block has": (f"run coin --seeds {10**14}", ["seeds", "100000000000000", "5000"]),
     "a draft on the pilots' seeds": ("judge coin --registration-offset 2", ["coin: registration_offset", "pilots"]),
@@ -340,15 +345,17 @@ WORDS = {
     "nothing to replace": ("register coin --says X --superseded Y", ["registrations.yaml", "leave out --superseded"]),
     "a file for a folder": ("run coin --scale smoke --results-dir studies/lecture.yaml", ["lecture.yaml"]),
     "no such data set": ("data fetch mnits", ["mnits", "did you mean 'mnist'"]),
-    "shards that were not run": ("merge coin/tosses --shards 2 --scale smoke", ["1-of-2", "--shard 1/2"]),
+    "shards that were not run": (
+        "merge coin/tosses --shards 2 --scale smoke", ["1-of-2", "run coin/tosses --scale smoke --shard 1/2"],
+    ),
     "shards of no part": ("merge coin --shards 2 --scale smoke", ["STUDY/PART"]),
     "no such part": ("run coin/toses", ["toses", "did you mean 'tosses'"]),
     "a digest of no part": ("run coin --digest 123", ["--digest", "123", "STUDY/PART"]),
     "counts with words": ("register coin --counts --says X", ["--says", "--counts"]),
     "a study to publish and another": ("publish coin --study walk --scale smoke", ["--study", "walk", "--report"]),
-    "a name that is no name": ("new Coin-2", ["Coin-2"]),
+    "a name that is no name": ("new Coin-2", ["Coin-2", "lower-case"]),
     "a name that is taken": ("new coin", ["coin"]),
-}
+}  # fmt: skip
 
 CASES = {
     **SPECS,
@@ -362,7 +369,7 @@ CASES = {
 def test_malformed_input_is_one_line_and_nothing_is_lost(project, status_of, capsys, name):
     harm, words, pieces = CASES[name]
     harm(project)
-    before = _contents(project)
+    before, paths = _contents(project), _paths(project)
     status = status_of(*words.split())
     shown = capsys.readouterr().err
     assert status != 0
@@ -374,3 +381,7 @@ def test_malformed_input_is_one_line_and_nothing_is_lost(project, status_of, cap
         assert piece in faults[0]
     after = _contents(project)
     assert {path: after.get(path) for path in before} == before
+    if name in WORDS:
+        assert status == 2
+        assert shown.removeprefix("rehearsing cion\n") == f"{faults[0]}\n", "but for what `cost` begins with"
+        assert _paths(project) == paths
