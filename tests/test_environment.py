@@ -255,7 +255,7 @@ def test_a_real_environment_is_made_under_settings_that_would_put_it_elsewhere(t
         assert done.returncode == 0, done.stderr
         code = "import claimcheck, hatchling; print(claimcheck.NAME, hatchling.__file__)"
         said = subprocess.run(
-            [folder / ".venv/bin/python", "-P", "-c", code], capture_output=True, text=True, check=True
+            [folder / ".venv/bin/python", "-I", "-c", code], capture_output=True, text=True, check=True
         )
         return said.stdout.split()
 
