@@ -38,20 +38,26 @@ def studies(tmp_path):
     return folder
 
 
-@pytest.fixture
-def command(studies, tmp_path, monkeypatch, capsys):
-    """command("run", "coin", ...): the command's main in the test's folder; gives exit status, output, errors."""
-    monkeypatch.chdir(tmp_path)
-
+@pytest.fixture(scope="session")
+def status_of():
+    """status_of("run", "coin", ...): the command's main in the working directory; gives its exit status."""
     from claimcheck import cli
 
     def call(*words):
-        monkeypatch.setattr(sys, "argv", ["claimcheck", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["claimcheck", *map(str, words)])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        return ended.value.code or 0
 
     return call
+
+
+@pytest.fixture
+def command(studies, tmp_path, monkeypatch, capsys, status_of):
+    """command("run", "coin", ...): the same in the test's folder with the tiny studies; gives status, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: (status_of(*words), *capsys.readouterr())
 
 
 @pytest.fixture

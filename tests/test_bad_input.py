@@ -9,13 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from claimcheck import cli
 from claimcheck.files import sha256
 from claimcheck.results import records as recording
 from claimcheck.results.seals import sealed
@@ -32,14 +30,14 @@ FIGURE, LIST = f"{STORE}/figures-*/shares.svg", f"{STORE}/figures-*/checksums.js
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, status_of):
     """A project with the toy studies, of which `coin` was run, judged, drawn and reported at smoke scale."""
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(STUDIES, folder / "studies")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for step in ("run coin", "judge coin", "plot coin", "report"):
-            assert _command(patch, f"{step} --scale smoke") == 0, step
+            assert status_of(*step.split(), "--scale", "smoke") == 0, step
     return folder
 
 
@@ -52,13 +50,6 @@ def project(finished, tmp_path, monkeypatch):
     return folder
 
 
-def _command(patch: pytest.MonkeyPatch, words: str) -> int:
-    patch.setattr(sys, "argv", ["claimcheck", *words.split()])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return ended.value.code or 0
-
-
 def _contents(folder: Path) -> dict[str, str]:
     """Checksum of every file below the folder, code that Python compiled and locks aside."""
     return {
@@ -66,6 +57,11 @@ def _contents(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".lock", ".pyc")
     }
+
+
+def _paths(folder: Path) -> list[Path]:
+    """Every file and folder below the folder, code that Python compiled aside."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
 
 
 # -------------------------------------------------------------------------------------------------- ways to do harm
@@ -335,12 +331,12 @@ WORDS = {
     "no such study in a report": ("report --study coin --study wlak --scale smoke", ["--study", "did you mean 'walk'"]),
     "no such study to publish": ("publish --report --study Coin --scale smoke", ["--study", "did you mean 'coin'"]),
     "a study outside the folder": ("run ../coin", ["studies/..", "no such study"]),
-    "no such scale": ("run coin --scale huge", ["huge"]),
-    "no such command": ("jugde coin", ["jugde"]),
+    "no such scale": ("run coin --scale huge", ["--scale", "huge", "quick"]),
+    "no such command": ("jugde coin", ["jugde", "judge"]),
     "no such option": ("run coin --sacle smoke", ["--sacle"]),
     "no seeds": ("run coin --seeds 0", ["--seeds"]),
     "seeds in words": ("run coin --seeds many", ["--seeds", "integer"]),
-    "no such device": ("run coin --scale smoke --device abacus", ["abacus"]),
+    "no such device": ("run coin --scale smoke --device abacus", ["device", "abacus"]),
     "a report of a misspelt folder": (
         "report --scale smoke --results-dir resluts",
         ["resluts/smoke", "no results", "--results-dir"],
@@ -348,7 +344,7 @@ WORDS = {
     "slides of another scale": ("slides --scale full", ["results/full", "no results at scale full"]),
     "too many shards": ("run coin/tosses --shard 1/9999", ["--shard", "512"]),
     "a nameless study to import": ("import results/smoke/coin --study= --scale smoke", ["no such study"]),
-    "a shard beyond the last": ("run coin --shard 3/2", ["--shard", "3/2"]),
+    "a shard beyond the last": ("run coin/tosses --shard 3/2", ["--shard", "3/2", "i/n"]),
     "no studies": ("list --studies-dir nowhere", ["nowhere"]),
     "more seeds than a block has": (f"run coin --seeds {10**14}", ["seeds", "100000000000000", "5000"]),
     "a draft on the pilots' seeds": ("judge coin --registration-offset 2", ["coin: registration_offset", "pilots"]),
@@ -358,15 +354,17 @@ WORDS = {
     "nothing to replace": ("register coin --says X --superseded Y", ["registrations.yaml", "leave out --superseded"]),
     "a file for a folder": ("run coin --scale smoke --results-dir studies/lecture.yaml", ["lecture.yaml"]),
     "no such data set": ("data fetch mnits", ["mnits", "did you mean 'mnist'"]),
-    "shards that were not run": ("merge coin/tosses --shards 2 --scale smoke", ["1-of-2", "--shard 1/2"]),
+    "shards that were not run": (
+        "merge coin/tosses --shards 2 --scale smoke", ["1-of-2", "run coin/tosses --scale smoke --shard 1/2"],
+    ),
     "shards of no part": ("merge coin --shards 2 --scale smoke", ["STUDY/PART"]),
     "no such part": ("run coin/toses", ["toses", "did you mean 'tosses'"]),
     "a digest of no part": ("run coin --digest 123", ["--digest", "123", "STUDY/PART"]),
     "counts with words": ("register coin --counts --says X", ["--says", "--counts"]),
     "a study to publish and another": ("publish coin --study walk --scale smoke", ["--study", "walk", "--report"]),
-    "a name that is no name": ("new Coin-2", ["Coin-2"]),
+    "a name that is no name": ("new Coin-2", ["Coin-2", "lower-case"]),
     "a name that is taken": ("new coin", ["coin"]),
-}
+}  # fmt: skip
 
 CASES = {
     **SPECS,
@@ -377,11 +375,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_malformed_input_is_one_line_and_nothing_is_lost(project, monkeypatch, capsys, name):
+def test_malformed_input_is_one_line_and_nothing_is_lost(project, status_of, capsys, name):
     harm, words, pieces = CASES[name]
     harm(project)
-    before = _contents(project)
-    status = _command(monkeypatch, words)
+    before, paths = _contents(project), _paths(project)
+    status = status_of(*words.split())
     shown = capsys.readouterr().err
     assert status != 0
     faults = [line for line in shown.splitlines() if line.startswith("claimcheck: ")]
@@ -392,3 +390,7 @@ def test_malformed_input_is_one_line_and_nothing_is_lost(project, monkeypatch, c
         assert piece in faults[0]
     after = _contents(project)
     assert {path: after.get(path) for path in before} == before
+    if name in WORDS:
+        assert status == 2
+        assert shown.removeprefix("rehearsing cion\n") == f"{faults[0]}\n", "but for what `cost` begins with"
+        assert _paths(project) == paths

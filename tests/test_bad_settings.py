@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 
-from claimcheck import cli
 from claimcheck.data import downloads as data_fetch
 from claimcheck.errors import ClaimcheckError
 from claimcheck.spec.reading import load_config
-
-
-@pytest.fixture
-def project(studies, tmp_path, monkeypatch):
-    """A folder with the tiny studies; the working directory."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def _command(patch, words):
-    patch.setattr(sys, "argv", ["claimcheck", *words.split()])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return ended.value.code or 0
-
 
 # ------------------------------------------------------------------------------------------------ configurations
 
@@ -48,12 +30,12 @@ CONFIGURATIONS = {
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_a_configuration_that(project, name):
+def test_a_configuration_that(studies, tmp_path, name):
     text, pieces = CONFIGURATIONS[name]
-    path = project / "config.yaml"
+    path = tmp_path / "config.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ClaimcheckError) as raised:
-        load_config(path, {"studies_dir": "studies"})
+        load_config(path, {"studies_dir": str(studies)})
     assert "\n" not in str(raised.value)
     for piece in pieces:
         assert piece in str(raised.value)
@@ -71,32 +53,32 @@ ARCHIVES = {
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_an_archive_that(project, monkeypatch, capsys, name):
-    folder = project / "data" / "MNIST" / "raw"
+def test_an_archive_that(command, tmp_path, monkeypatch, name):
+    folder = tmp_path / "data" / "MNIST" / "raw"
     folder.mkdir(parents=True)
     (folder / "train-images-idx3-ubyte.gz").write_bytes(ARCHIVES[name])
     (folder / "train-images-idx3-ubyte").write_bytes(ARCHIVES[name])
     monkeypatch.setattr(data_fetch, "_download", lambda origin, data_dir: "URLError: no network")
     monkeypatch.setattr(data_fetch.time, "sleep", lambda seconds: None)
-    assert _command(monkeypatch, "data fetch mnist") == 2
-    shown = capsys.readouterr().err
+    status, _, shown = command("data", "fetch", "mnist")
+    assert status == 2
     assert len(shown.splitlines()) == 1
     assert "no network" in shown
     assert "train-images-idx3-ubyte.gz (MD5 f68b3c2dcbeaaa9fbdd348bbdeb94873)" in shown
-    assert not (project / "results").exists()
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize("content", [None, b"\x00\x00\x08\x03", b""])
-def test_a_run_on_data_that_are_not_whole_is_told(project, monkeypatch, capsys, content):
-    code = project / "studies" / "coin" / "runs.py"
+def test_a_run_on_data_that_are_not_whole_is_told(command, studies, tmp_path, content):
+    code = studies / "coin" / "runs.py"
     code.write_text(code.read_text().replace("    time.sleep", "    context.dataset('mnist')\n    time.sleep"))
     if content is not None:
         for file in data_fetch.SOURCES["mnist"].files:
-            path = project / "data" / "MNIST" / "raw" / file
+            path = tmp_path / "data" / "MNIST" / "raw" / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    assert _command(monkeypatch, "run coin --scale smoke") == 2
-    shown = capsys.readouterr().err.splitlines()
-    assert len(shown) == 1
-    assert "claimcheck data fetch mnist" in shown[0]
-    assert not list((project / "results").rglob("*.parquet"))
+    status, _, shown = command("run", "coin", "--scale", "smoke")
+    assert status == 2
+    assert len(shown.splitlines()) == 1
+    assert "claimcheck data fetch mnist" in shown
+    assert not list((tmp_path / "results").rglob("*.parquet"))

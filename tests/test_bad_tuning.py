@@ -1,10 +1,6 @@
 """Tunings that cannot be: one line that names study and part, before anything is trained where the design tells."""
 
-import sys
-
 import pytest
-
-from claimcheck import cli
 
 AIMED = "studies/walk/study.yaml: parts.aimed"
 TUNINGS = {
@@ -20,19 +16,16 @@ TUNINGS = {
 
 
 @pytest.fixture
-def told(studies, tmp_path, monkeypatch, capsys):
+def told(studies, command):
     """told(file, old, new): what `claimcheck run walk/aimed` says after a replacement in the walk's file."""
-    monkeypatch.chdir(tmp_path)
 
     def call(name, old, new):
         path = studies / "walk" / name
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
-        monkeypatch.setattr(sys, "argv", ["claimcheck", "run", "walk/aimed", "--scale", "smoke", "--device", "cpu"])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert ended.value.code == 2
-        return capsys.readouterr().err.splitlines()[-1]
+        status, _, errors = command("run", "walk/aimed", "--scale", "smoke", "--device", "cpu")
+        assert status == 2
+        return errors.splitlines()[-1]
 
     return call
 

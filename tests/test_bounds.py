@@ -70,8 +70,9 @@ def test_the_lowest_python_is_the_same_wherever_it_is_said(path):
 
 
 def test_conda_installs_what_was_locked_and_nothing_of_its_own():
-    asked = yaml.safe_load((REPOSITORY / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-    assert asked == ["python=3.11", "pip", {"pip": ["--requirement requirements.lock"]}]
+    asked = yaml.safe_load((REPOSITORY / "environment.yml").read_text(encoding="utf-8"))
+    assert asked["dependencies"] == ["python=3.11", "pip", {"pip": ["--requirement requirements.lock"]}]
+    assert asked["channels"] == ["conda-forge"]
 
 
 def test_what_the_code_imports_is_asked_for():

@@ -2,7 +2,6 @@
 
 import pytest
 
-from claimcheck import cli
 from claimcheck.cli.options import print_table
 
 
@@ -12,10 +11,8 @@ def test_a_table_shows_a_text_as_it_is_written(capsys, text):
     assert capsys.readouterr().out.splitlines()[1].split("coin")[1].count(text) == 2
 
 
-def test_list_shows_a_question_as_it_is_written(studies, edit, capsys, monkeypatch):
+def test_list_shows_a_question_as_it_is_written(command, edit):
     edit("coin", lambda raw: raw.update(question="Does [/b] it [bold]work?"))
-    monkeypatch.setattr("sys.argv", ["claimcheck", "list", "--studies-dir", str(studies)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert not ended.value.code
-    assert "Does [/b] it [bold]work?" in capsys.readouterr().out
+    status, output, _ = command("list")
+    assert status == 0
+    assert "Does [/b] it [bold]work?" in output

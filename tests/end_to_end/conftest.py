@@ -166,17 +166,13 @@ def project(finished, tmp_path) -> Project:
 
 
 @pytest.fixture
-def by_hand(project, monkeypatch, capsys):
+def by_hand(project, monkeypatch, capsys, status_of):
     """by_hand(step, *words): a step by hand in the copied project, in this process; exit status, and all that it said."""
-    from claimcheck import cli
 
     def call(step: str, *words: str) -> tuple[int, str]:
         monkeypatch.chdir(project.folder)
         options = ["--scale", "smoke", "--studies-dir", str(project.studies)]
-        monkeypatch.setattr(sys, "argv", ["claimcheck", step, *words, *options])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, "".join(capsys.readouterr())
+        return status_of(step, *words, *options), "".join(capsys.readouterr())
 
     return call
 

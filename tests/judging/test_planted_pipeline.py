@@ -6,30 +6,24 @@ import html
 import math
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from claimcheck import cli
 from claimcheck.judging.rule import LEVEL
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory):
+def pipeline(tmp_path_factory, status_of):
     """The folder in which every step was run by the command, each with exit status 0."""
     folder = tmp_path_factory.mktemp("planted")
     shutil.copytree(Path(__file__).parent / "studies", folder / "studies")
-    patch = pytest.MonkeyPatch()
-    patch.chdir(folder)
-    for words in ("run planted", "judge planted", "controls planted", "plot planted", "report"):
-        patch.setattr(sys, "argv", ["claimcheck", *words.split()])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert not ended.value.code, words
-    yield folder
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for words in ("run planted", "judge planted", "controls planted", "plot planted", "report"):
+            assert status_of(*words.split()) == 0, words
+        yield folder
 
 
 def test_the_table_of_verdicts_has_what_was_planted(pipeline):

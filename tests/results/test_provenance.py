@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -138,14 +139,16 @@ def test_a_studys_provenance_is_that_of_its_parts(locate, make):
 
 
 def test_no_user_host_or_folder_is_named(locate, make, tmp_path, monkeypatch):
-    monkeypatch.setenv("LOGNAME", "a-user-of-this-machine")  # which `getpass` asks first
-    assert getpass.getuser() == "a-user-of-this-machine"
-    coin = make(locate("coin"), "run", "assemble")
-    text = coin.provenance.read_text()
-    assert socket.gethostname() not in text
-    assert getpass.getuser() not in text
-    assert str(tmp_path) not in text
-    assert str(REPOSITORY) not in text
+    user, host = "a-user-of-this-machine", "a-name-of-this-machine"
+    system, named = os.uname(), platform.uname()._replace(node=host)
+    monkeypatch.setenv("LOGNAME", user)  # which `getpass` asks first
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result((system.sysname, host, *system[2:])))
+    monkeypatch.setattr(platform, "uname", lambda: named)
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    assert (getpass.getuser(), platform.node(), os.uname().nodename) == (user, host, host)
+    text = make(locate("coin"), "run", "assemble").provenance.read_text()
+    for private in (user, host, str(tmp_path), str(REPOSITORY)):
+        assert private not in text
 
 
 CHANGES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -71,6 +72,31 @@ class Asked:
         part = self.study.at(scale)[asked.part]
         return evaluate(asked.measure, rows, part if data is None else part.on(data))
 
+    def numbers(self, name: str, rows: pd.DataFrame, scale: str = "quick", control: str | None = None) -> dict:
+        """The same by seed, of rows made by hand: where these name no data set, they are the prediction's first."""
+        data = next(iter(self.predictions[name].on or []), None)
+        rows = rows if data is None or "dataset" in rows else rows.assign(dataset=data)
+        return self.answer(name, rows.reset_index(drop=True), scale, control=control, data=data).to_dict()
+
+    def answers(self, smoke: pd.DataFrame) -> Iterator[tuple[Prediction, pd.Series]]:
+        """Each prediction with its answer on each of its data sets at smoke; asserts that every seed has one there."""
+        run = {name for name, part in self.study.at("smoke").items() if part.seeds}
+        for prediction in self.predictions.values():
+            if prediction.part in (None, *run):
+                rows = smoke if prediction.part is None else records.part_of(smoke, prediction.part)
+                for data in prediction.on or [None]:
+                    found = self.answer(prediction, rows, "smoke", data=data)
+                    assert sorted(found.index) == sorted(rows["seed"].unique()), prediction.id
+                    yield prediction, found
+
+    def facts_hold(self, smoke: pd.DataFrame) -> None:
+        """Asserts that what is true by arithmetic or definition is true at smoke."""
+        facts = [prediction for prediction in self.predictions.values() if prediction.kind == "fact"]
+        assert facts
+        for fact in facts:
+            found = self.answer(fact, records.part_of(smoke, fact.part), "smoke")
+            assert judge.fact_holds(found.to_numpy(), fact), fact.id
+
     def true_in(self, name: str, rows: pd.DataFrame, *, control: str | None = None) -> int:
         """Of how many units a prediction, or its control, is true."""
         asked = self.prediction(name, control)
@@ -91,7 +117,7 @@ class Asked:
         for data in asked.on or [None]:
             found = self.answer(asked, rows, scale, data=data).to_numpy()
             assert inside(found, asked.region).all() == true, (scale, data)
-            for name in NAMES:
+            for name in NAMES if asked.controls.none is None else ():
                 other = self.prediction(asked.id, name)
                 found = self.answer(other, rows, scale, data=data).to_numpy()
                 assert not inside(found, other.region).any(), (scale, data, name)
@@ -129,6 +155,7 @@ class Asked:
 
     def same_in_any_company(self, part: str, **how) -> None:
         """Asserts that every third run of a part gives the same records without the others, bit for bit."""
-        whole = self.run_part(part, **how).set_index("run")
-        piece = self.run_part(part, rows=slice(1, None, 3), **how).set_index("run")
+        rows = ["run", *self.study.parts[part].index]
+        whole = self.run_part(part, **how).set_index(rows)
+        piece = self.run_part(part, rows=slice(1, None, 3), **how).set_index(rows)
         pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)

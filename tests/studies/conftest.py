@@ -21,8 +21,8 @@ from claimcheck.running import runner
 from claimcheck.running.devices import machine_for
 from claimcheck.spec.reading import load_config
 
-ROOT = Path(__file__).parents[2]
-STUDIES = ROOT / "studies"
+from .asking import ROOT, STUDIES
+
 ARCHIVES = Path(os.environ.get("CLAIMCHECK_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 

@@ -12,8 +12,7 @@ from torch.func import functional_call
 
 from claimcheck.data import words
 from claimcheck.engine.ensemble import Ensemble
-from claimcheck.judging import judge, rule
-from claimcheck.results import records
+from claimcheck.judging import rule
 from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, applied, control_of
 
@@ -35,10 +34,7 @@ def settings_of(name, **changes):
 
 
 def test_facts_hold(smoke):
-    for prediction in PREDICTIONS.values():
-        if prediction.kind == "fact":
-            rows = records.part_of(smoke, prediction.part)
-            assert judge.fact_holds(answer(prediction, rows, "smoke").to_numpy(), prediction), prediction.id
+    ASKED.facts_hold(smoke)
 
 
 def test_the_printed_update_is_not_torch_s():
@@ -273,11 +269,7 @@ def test_a_run_does_not_depend_on_its_company(part):
 
 
 def test_every_prediction_gives_each_seed_a_number(smoke):
-    for prediction in PREDICTIONS.values():
-        rows = smoke if prediction.part is None else records.part_of(smoke, prediction.part)
-        for data in prediction.on or [None]:
-            values = answer(prediction, rows, "smoke", data=data)
-            assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
+    assert {prediction.id for prediction, _ in ASKED.answers(smoke)} == set(PREDICTIONS)
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 
 from claimcheck.engine.data import Data
 from claimcheck.figures import drawing
-from claimcheck.results import records
 from claimcheck.theory.logit_matching import cosine_to_logit_difference, expected_cosine, log_softmax, soft_loss
 
 from .asking import Asked
@@ -214,13 +213,9 @@ def test_recalls_before_and_after_the_correction():
 
 
 def test_every_prediction_gives_each_seed_a_number(smoke):
-    for prediction in PREDICTIONS.values():
-        rows = records.part_of(smoke, prediction.part)
-        for data in (prediction.on or [None]) if len(rows) else []:
-            values = answer(prediction, rows, "smoke", data=data)
-            assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
-            if prediction.statistic != "gap_closed":  # no number where so small a teacher does not lead
-                assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
+    for prediction, values in ASKED.answers(smoke):
+        if prediction.statistic != "gap_closed":  # no number where so small a teacher does not lead
+            assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 
 
 # ---- runs ----
@@ -228,10 +223,7 @@ def test_every_prediction_gives_each_seed_a_number(smoke):
 
 @pytest.mark.parametrize("part", ["students", "left_out", "across", "gradients"])
 def test_a_run_does_not_depend_on_its_company(part):
-    rows = ["run", *STUDY.parts[part].index]
-    whole = run_part(part, seeds=2).set_index(rows)
-    piece = run_part(part, seeds=2, rows=slice(1, None, 3)).set_index(rows)
-    pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
+    ASKED.same_in_any_company(part, seeds=2)
 
 
 def test_a_unit_s_pool_validation_and_test_examples_are_its_own_and_never_the_same():

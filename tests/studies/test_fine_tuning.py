@@ -3,7 +3,6 @@
 import mmap
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -16,7 +15,7 @@ from .asking import Asked
 
 ASKED = Asked("fine_tuning")
 STUDY, PREDICTIONS, answer = ASKED.study, ASKED.predictions, ASKED.answer
-RUNS, TASKS, PEAK = (ASKED.module(name) for name in ("runs", "tasks", "peak_memory"))
+TASKS, PEAK = (ASKED.module(name) for name in ("tasks", "peak_memory"))
 SEEDS = [0, 1]
 
 
@@ -129,9 +128,7 @@ def test_the_rate_of_the_whole_network_is_chosen_by_how_the_whole_network_valida
 
 @pytest.mark.parametrize("part", ["classifiers", "words"])
 def test_a_run_does_not_depend_on_its_company(part):
-    whole = run_part(part).set_index("run")
-    piece = run_part(part, rows=slice(1, None, 3)).set_index("run")
-    pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
+    ASKED.same_in_any_company(part, seeds=2, rate=0.01)
 
 
 # ---- memory ----
@@ -251,13 +248,9 @@ def test_gains_and_what_is_lost_are_those_done_by_hand(smoke):
 
 
 def test_every_prediction_gives_each_seed_a_number(smoke):
-    for prediction in PREDICTIONS.values():
-        rows = records.part_of(smoke, prediction.part)
-        for data in (prediction.on or [None]) if len(rows) else []:
-            values = answer(prediction, rows, "smoke", data=data)
-            assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
-            if prediction.id != "fifty-gain-most":  # none where so small a network gains nothing
-                assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
+    for prediction, values in ASKED.answers(smoke):
+        if prediction.id != "fifty-gain-most":  # none where so small a network gains nothing
+            assert np.isfinite(values.to_numpy(dtype=float)).all(), prediction.id
 
 
 # ---- figures ----

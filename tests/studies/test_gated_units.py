@@ -7,7 +7,6 @@ import torch
 
 from claimcheck.engine.transformers import FORMS, FeedForward, hidden_units
 from claimcheck.judging import judge, rule
-from claimcheck.results import records
 from claimcheck.spec import design
 
 from .asking import Asked
@@ -105,10 +104,8 @@ def test_no_control_passes(controls_that_passed):
 
 
 def test_every_prediction_gives_each_seed_a_number(smoke):
-    for prediction in PREDICTIONS.values():
-        rows = records.part_of(smoke, prediction.part)
-        for data in prediction.on or [None]:
-            assert np.isfinite(answer(prediction.id, rows, "smoke", data=data).to_numpy()).all(), prediction.id
+    for prediction, values in ASKED.answers(smoke):
+        assert np.isfinite(values.to_numpy()).all(), prediction.id
 
 
 @pytest.mark.parametrize("part", ["language", "classifiers"])

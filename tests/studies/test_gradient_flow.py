@@ -1,7 +1,6 @@
 """Gradient flow: what each statistic says on made-up records, and the full path cut down."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,13 +15,11 @@ from claimcheck.running import runner
 from claimcheck.spec.reading import load_config
 from claimcheck.theory import mean_field
 
-from .asking import Asked
+from .asking import STUDIES, Asked
 
-ROOT = Path(__file__).parents[2]
-STUDIES = ROOT / "studies"
 ASKED = Asked("gradient_flow")
 STUDY, answer, true_in, context = ASKED.study, ASKED.answer, ASKED.true_in, ASKED.context
-RUNS, STATISTICS, FADING = (ASKED.module(name) for name in ("runs", "statistics", "fading"))
+RUNS, STATISTICS = (ASKED.module(name) for name in ("runs", "statistics"))
 
 
 def test_the_facts_hold_and_would_not_hold_of_another_number():

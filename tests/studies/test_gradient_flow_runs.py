@@ -1,25 +1,21 @@
 """What the runs of gradient flow measure: gradients by hand, networks whose gradient alone fades, units that die."""
 
 import math
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
 from claimcheck.engine import depth_profile, measure, networks
-from claimcheck.engine.context import Context, Settings
+from claimcheck.engine.context import Settings
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.train import Data, train
-from claimcheck.spec.modules import study_module
 
-ROOT = Path(__file__).parents[2]
-RUNS, FADING = (study_module(ROOT / "studies" / "gradient_flow", name) for name in ("runs", "fading"))
+from .asking import Asked
+
+ASKED = Asked("gradient_flow")
+RUNS, FADING, context = ASKED.module("runs"), ASKED.module("fading"), ASKED.context
 GUESS = math.log(10)
-
-
-def context(part, **settings):
-    return Context("gradient_flow", "smoke", part, Settings(settings), torch.device("cpu"), ROOT / "data")
 
 
 # --- the measurement, against a loop written by hand -----------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Initialisation: theory by brute force, what each statistic says on made-up records, the full-scale path cut down."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,13 +15,11 @@ from claimcheck.running import runner
 from claimcheck.spec.reading import load_config
 from claimcheck.theory import mean_field
 
-from .asking import Asked
+from .asking import STUDIES, Asked
 
-ROOT = Path(__file__).parents[2]
-STUDIES = ROOT / "studies"
 ASKED = Asked("initialization")
 STUDY, answer, true_in, context = ASKED.study, ASKED.answer, ASKED.true_in, ASKED.context
-RUNS, STATISTICS = (ASKED.module(name) for name in ("runs", "statistics"))
+RUNS = ASKED.module("runs")
 
 
 def test_variance_of_relu_is_multiplied_by_half_the_weight_variance_by_brute_force():

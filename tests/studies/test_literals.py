@@ -1,11 +1,11 @@
 """What a replicator needs stands in study.yaml: no module of a study sets a hyperparameter to a number of its own."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-STUDIES = Path(__file__).parents[2] / "studies"
+from .asking import STUDIES
+
 RUN = [path for path in sorted(STUDIES.glob("*/*.py")) if path.name not in ("figures.py", "statistics.py")]
 
 HYPERPARAMETERS = {

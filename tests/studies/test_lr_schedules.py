@@ -20,7 +20,7 @@ from .asking import Asked
 ASKED = Asked("lr_schedules")
 STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 answer, run_part, context_of = ASKED.answer, ASKED.run_part, ASKED.context
-RUNS, STATISTICS, CONSTANTS = (ASKED.module(name) for name in ("runs", "statistics", "constants"))
+RUNS, CONSTANTS = (ASKED.module(name) for name in ("runs", "constants"))
 
 
 # ---- data and starts ----

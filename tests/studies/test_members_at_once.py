@@ -1,14 +1,13 @@
 """Losses that take all members' tensors at once give what they give of each member alone."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from claimcheck.engine import noise
 from claimcheck.spec.modules import study_module
 
-STUDIES = Path(__file__).parents[2] / "studies"
+from .asking import STUDIES
+
 REPRESENTATIONS = study_module(STUDIES / "representations", "losses")
 REGULARIZATION = study_module(STUDIES / "regularization", "runs")
 DISTILLATION = study_module(STUDIES / "distillation", "runs")

@@ -21,10 +21,8 @@ from .asking import Asked
 from .test_normalization_norms import definition
 
 ASKED = Asked("normalization")
-STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
-RUNS, STATISTICS, FIGURES, norm_timing = (
-    ASKED.module(name) for name in ("runs", "statistics", "figures", "norm_timing")
-)
+STUDY, PREDICTIONS, answer = ASKED.study, ASKED.predictions, ASKED.numbers
+RUNS, FIGURES, norm_timing = (ASKED.module(name) for name in ("runs", "figures", "norm_timing"))
 ABSENT = ("timing_compiled", "timing_gpu")
 
 
@@ -41,13 +39,6 @@ def context_of(part, scale="full", settings=None):
 
 def frame(**columns):
     return pd.DataFrame(columns).assign(status="ok")
-
-
-def answer(name, rows, scale="quick", control=None):
-    """What a prediction, or a control, measures on rows of its part (where they name none, of its first data set)."""
-    data = next(iter(PREDICTIONS[name].on or []), None)
-    rows = rows if data is None or "dataset" in rows else rows.assign(dataset=data)
-    return ASKED.answer(name, rows.reset_index(drop=True), scale, control=control, data=data).to_dict()
 
 
 def test_facts_take_the_deviation_of_their_own_norm():

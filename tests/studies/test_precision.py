@@ -16,7 +16,7 @@ from .asking import Asked
 ASKED = Asked("precision")
 STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 answer, run_part, context_of = ASKED.answer, ASKED.run_part, ASKED.context
-RUNS, STATISTICS = (ASKED.module(name) for name in ("runs", "statistics"))
+RUNS = ASKED.module("runs")
 
 
 # ---- predictions on records made by hand ----

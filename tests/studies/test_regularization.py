@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from claimcheck.engine import noise
-from claimcheck.judging import judge, rule
-from claimcheck.results import records
+from claimcheck.judging import rule
 from claimcheck.running import tuning
 from claimcheck.spec.controls import NAMES
 
@@ -15,7 +14,7 @@ from .asking import Asked
 ASKED = Asked("regularization")
 STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
 answer, run_part = ASKED.answer, ASKED.run_part
-RUNS, DECAYS, STATISTICS = (ASKED.module(name) for name in ("runs", "decays", "statistics"))
+RUNS, DECAYS = (ASKED.module(name) for name in ("runs", "decays"))
 
 
 # ---- predictions on made records ----
@@ -210,10 +209,7 @@ def identities(**changes):
 
 
 def test_facts_hold(smoke):
-    for prediction in PREDICTIONS.values():
-        if prediction.kind == "fact":
-            rows = records.part_of(smoke, prediction.part)
-            assert judge.fact_holds(answer(prediction, rows, "smoke").to_numpy(), prediction), prediction.id
+    ASKED.facts_hold(smoke)
 
 
 def test_sgd_shrinks_every_weight_alike():
@@ -233,11 +229,7 @@ def test_adam_with_l2_decays_in_inverse_proportion_to_the_gradient(times):
 
 
 def test_every_prediction_gives_each_seed_a_number(smoke):
-    for prediction in PREDICTIONS.values():
-        rows = records.part_of(smoke, prediction.part)
-        for data in prediction.on or [None]:
-            values = answer(prediction, rows, "smoke", data=data)
-            assert sorted(values.index) == sorted(rows["seed"].unique()), prediction.id
+    assert {prediction.id for prediction, _ in ASKED.answers(smoke)} == set(PREDICTIONS)
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)

@@ -3,32 +3,22 @@ figures.
 """
 
 import math
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 
 from claimcheck.data.words import LETTERS, PHONEMES
-from claimcheck.engine.context import Context, Settings
-from claimcheck.judging import rule
-from claimcheck.judging.measures import evaluate
 from claimcheck.results import records
 from claimcheck.spec import design
-from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
 
-from .asking import study_of
+from .asking import Asked
 
-STUDY = study_of("representations")
-MODULES = ("runs", "networks", "losses", "examples", "retrieval", "dictionaries", "reading")
-RUNS, NETWORKS, LOSSES, EXAMPLES, RETRIEVAL, DICTIONARIES, READING = (
-    study_module(STUDY.folder, name) for name in MODULES
-)
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
-JUDGED = [prediction for prediction in PREDICTIONS.values() if prediction.kind != "fact"]
+ASKED = Asked("representations")
+STUDY = ASKED.study
+RUNS, NETWORKS, LOSSES, EXAMPLES = (ASKED.module(name) for name in ("runs", "networks", "losses", "examples"))
+JUDGED = [prediction for prediction in ASKED.predictions.values() if prediction.kind != "fact"]
 BASELINES = {
     "pretraining": {"supervised", "augmented", "random", "raw"},
     "transfer": {"supervised", "random", "raw"},
@@ -45,19 +35,7 @@ def seeded(seed=0):
 
 
 def context_of(part, scale="smoke", **settings):
-    given = {**STUDY.at(scale)[part].settings, **settings}
-    return Context("representations", scale, part, Settings(given), torch.device("cpu"), Path("data"))
-
-
-def run_part(name, rows=slice(None), seeds=2):
-    """Records of one part at smoke scale as the runner makes them, without files, at a learning rate of 0.01."""
-    part = STUDY.at("smoke")[name].model_copy(update={"seeds": seeds})
-    frames = []
-    for piece in design.ensembles(part, design.confirmatory_runs(part).iloc[rows], "confirm"):
-        runs = piece.runs.assign(learning_rate=0.01) if part.tune else piece.runs
-        raw = getattr(RUNS, f"run_{name}")(runs, context_of(name))
-        frames.append(records.check_outcome(raw, runs, part, where=name))
-    return records.part_of(records.concatenate(frames), name)
+    return ASKED.context(part, scale, **{**STUDY.at(scale)[part].settings, **settings})
 
 
 # ---- baselines ----
@@ -298,18 +276,8 @@ MADE = {
 @pytest.mark.parametrize("prediction", JUDGED, ids=lambda prediction: prediction.id)
 def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(prediction):
     for scale in ("quick", "full"):
-        part = STUDY.at(scale)[prediction.part]
-        runs = design.confirmatory_runs(part.model_copy(update={"seeds": 2}))
-        columns = pd.DataFrame([MADE[part.name](run) for run in runs.itertuples()], runs.index)
-        rows = runs.assign(status="ok").join(columns)
-        for data in prediction.on or [None]:
-            own = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
-            found = evaluate(prediction.measure, own, part.on(data))
-            assert rule.inside(found.to_numpy(), prediction.region).all(), (scale, data)
-            for name in NAMES if prediction.controls.none is None else ():
-                asked = applied(prediction, control_of(prediction, name))
-                found = evaluate(asked.measure, own, part.on(data))
-                assert not rule.inside(found.to_numpy(), asked.region).any(), (scale, data, name)
+        rows = ASKED.made(prediction.part, lambda run, settings: MADE[prediction.part](run), scale)
+        ASKED.told_from_controls(prediction, rows, scale)
 
 
 # ---- runs and figures ----
@@ -317,9 +285,7 @@ def test_a_prediction_is_true_where_it_should_be_and_its_controls_are_not(predic
 
 @pytest.mark.parametrize("part", ["towers", "words", "superposition", "activations", "pretraining", "transfer", "next"])
 def test_a_run_does_not_depend_on_its_company(part):
-    whole = run_part(part).set_index("run")
-    piece = run_part(part, rows=slice(1, None, 3)).set_index("run")
-    pd.testing.assert_frame_equal(whole.loc[piece.index, piece.columns], piece, check_exact=True)
+    ASKED.same_in_any_company(part, seeds=2, rate=0.01)
 
 
 @pytest.mark.parametrize("figure", STUDY.figures, ids=lambda figure: figure.id)

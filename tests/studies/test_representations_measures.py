@@ -10,7 +10,9 @@ import torch
 from claimcheck.engine.context import Settings
 from claimcheck.spec import design
 
-from .test_representations import DICTIONARIES, NETWORKS, READING, RETRIEVAL, RUNS, STUDY, context_of, seeded
+from .test_representations import ASKED, NETWORKS, RUNS, STUDY, context_of, seeded
+
+DICTIONARIES, READING, RETRIEVAL = (ASKED.module(name) for name in ("dictionaries", "reading", "retrieval"))
 
 
 def test_directions_are_recovered_up_to_order_and_sign():

@@ -2,7 +2,6 @@
 
 import math
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,12 +19,11 @@ from claimcheck.spec import design
 from claimcheck.spec.controls import NAMES, control_of
 from claimcheck.theory import mean_field
 
-from .asking import Asked
+from .asking import ROOT, Asked
 
-ROOT = Path(__file__).parents[2]
 ASKED = Asked("residual_depth")
-STUDY, PREDICTIONS = ASKED.study, ASKED.predictions
-RUNS, STATISTICS, FIGURES = (ASKED.module(name) for name in ("runs", "statistics", "figures"))
+STUDY, PREDICTIONS, answer = ASKED.study, ASKED.predictions, ASKED.numbers
+RUNS, FIGURES = (ASKED.module(name) for name in ("runs", "figures"))
 
 
 def generator(seed=0):
@@ -78,13 +76,6 @@ def kinds(losses, **columns):
         for seed, loss in enumerate(pair)
     ).assign(**columns)
     return table.assign(status=np.where(table["train_loss"].isna(), "diverged", "ok"))
-
-
-def answer(name, rows, scale="quick", control=None):
-    """What a prediction, or a control, measures on rows of its part (where they name none, of its first data set)."""
-    data = next(iter(PREDICTIONS[name].on or []), None)
-    rows = rows if data is None or "dataset" in rows else rows.assign(dataset=data)
-    return ASKED.answer(name, rows.reset_index(drop=True), scale, control=control, data=data).to_dict()
 
 
 def test_deep_gap_is_to_the_worse_residual_stack_and_ignores_shallow_rows():

@@ -1,27 +1,22 @@
 """Then and now: networks against torch's own layers, published counts, chains, statistics on hand-made records, figures."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from claimcheck.engine.context import Context, Settings
-from claimcheck.judging.measures import evaluate
+from claimcheck.engine.context import Settings
 from claimcheck.results import records as recording
 from claimcheck.spec import design
-from claimcheck.spec.controls import NAMES, applied, control_of
-from claimcheck.spec.modules import study_module
+from claimcheck.spec.controls import NAMES
 
-from .asking import study_of
+from .asking import Asked
 
-STUDY = study_of("then_and_now")
+ASKED = Asked("then_and_now")
+STUDY, PREDICTIONS, answer = ASKED.study, ASKED.predictions, ASKED.answer
 RUNS, STATISTICS, networks, published, sequences, hardware = (
-    study_module(STUDY.folder, name)
-    for name in ("runs", "statistics", "networks", "published", "sequences", "hardware")
+    ASKED.module(name) for name in ("runs", "statistics", "networks", "published", "sequences", "hardware")
 )
-PREDICTIONS = {prediction.id: prediction for _, prediction in STUDY.predictions()}
 
 
 def generator(seed=0):
@@ -29,16 +24,7 @@ def generator(seed=0):
 
 
 def context_of(part, scale="smoke", **settings):
-    given = {**STUDY.at(scale)[part].settings, **settings}
-    return Context("then_and_now", scale, part, Settings(given), torch.device("cpu"), Path("data"))
-
-
-def answer(prediction, rows, scale="quick", control=None):
-    asked = PREDICTIONS[prediction]
-    asked = applied(asked, control_of(asked, control)) if control else asked
-    if asked.measure is None:
-        return getattr(STATISTICS, asked.statistic)(rows, **asked.arguments)
-    return evaluate(asked.measure, rows, STUDY.at(scale)[asked.part])
+    return ASKED.context(part, scale, **{**STUDY.at(scale)[part].settings, **settings})
 
 
 # ---- the recipe ----
@@ -284,7 +270,7 @@ def test_every_prediction_and_control_gives_each_seed_a_number(smoke, name, data
         pytest.skip(f"part {prediction.part} is not run at smoke")
     rows = rows if data is None else rows[rows["dataset"] == data].reset_index(drop=True)
     for control in (None, *NAMES) if prediction.kind != "fact" else (None,):
-        found = answer(name, rows, "smoke", control)
+        found = answer(name, rows, "smoke", control=control)
         assert sorted(found.index) == sorted(rows["seed"].unique())
         assert np.isfinite(found.to_numpy(dtype=float)).all()
 
@@ -301,12 +287,7 @@ def test_full_scale_code_runs(network):
 
 
 def test_facts_hold(smoke):
-    from claimcheck.judging import judge
-
-    for name, prediction in PREDICTIONS.items():
-        if prediction.kind == "fact":
-            rows = recording.part_of(smoke, prediction.part)
-            assert judge.fact_holds(answer(name, rows, "smoke").to_numpy(), prediction), name
+    ASKED.facts_hold(smoke)
 
 
 def test_no_control_passes(controls_that_passed):

@@ -1,7 +1,6 @@
 """Then and now: its networks against torch's own layers, against their formula, and in company."""
 
 import math
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,7 +10,9 @@ import torch.nn.functional as F
 from claimcheck.engine.ensemble import Ensemble, for_ensembles
 from claimcheck.spec.modules import study_module
 
-networks = study_module(Path(__file__).parents[2] / "studies" / "then_and_now", "networks")
+from .asking import STUDIES
+
+networks = study_module(STUDIES / "then_and_now", "networks")
 
 
 def generator(seed=0):
