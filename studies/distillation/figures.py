@@ -86,7 +86,7 @@ def plot_across(records):
         style.points(axis, own, x="taught", y="test_accuracy", labels=TAUGHT, times=100, lost=GUESS)
         _teacher_itself(axis, own.assign(teacher_accuracy=own["teacher_accuracy"].where(own["taught"] == "pairs")),
                         "taught", list(TAUGHT))  # fmt: skip
-        axis.axhline(10, color=style.GREY, linestyle=":", linewidth=1.0)
+        axis.axhline(10, color=style.GREY, linestyle=":", linewidth=1.0, label="chance")
     return style.finish(axis, records, ylabel="test accuracy / %", ylim=(0, 102))
 
 
@@ -99,6 +99,7 @@ def plot_gradient(records):
     for axis, _, own in style.panels(rows.reset_index(drop=True), "dataset", TITLES, sharey=True):
         style.curves(axis, own, x="step", y="ratio", by="arm", labels={name: name for name in arms})
         style.region(axis, 10**-0.5, 10**0.5)
+        axis.patches[-1].set_label("± half a decade")
     return style.finish(axis, records, xlabel="step", ylabel="soft over hard gradient", yscale="log", ylim=(2e-3, 20))
 
 
@@ -123,5 +124,5 @@ def plot_left_out(records):
     levels = ["labels", *sorted(set(arm) - {"labels"})]
     for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2, height=4.6, sharey=True):
         style.points(axis, own, x="arm", y="recall", levels=levels, times=100)
-        axis.axhline(10, color=style.GREY, linestyle=":", linewidth=1.0)
+        axis.axhline(10, color=style.GREY, linestyle=":", linewidth=1.0, label="chance")
     return style.finish(axis, records, ylabel="recall / %", raised=True)

@@ -33,7 +33,9 @@ def plot_ways(records):
         ways = [way for way in WAYS if way in set(own["tuned"])]
         how = {"levels": ways, "labels": WAYS, "times": 100, "lost": 0.1, "horizontal": True}
         style.points(axis, own, x="tuned", y="accuracy", **how)
-        axis.axvline(100 * own["source_accuracy"].mean(), color=style.GREY, linestyle="--", linewidth=1.0)
+        axis.axvline(
+            100 * own["source_accuracy"].mean(), color=style.GREY, linestyle="--", linewidth=1.0, label="first task"
+        )
     return style.finish(axis, rows, xlabel="test accuracy / %", xlim=(0, 102), raised=True)
 
 

@@ -94,7 +94,7 @@ def plot_simplification(records):
         top = drawn[["centre", "high"]].max(axis=None)  # a few runs have no interval
         depths = sorted(rows["depth"].unique())
         axis.set(xticks=depths, xlim=(depths[0] - 2, depths[-1] + 2), ylim=(0, 1.1 * top if top > 0 else None))
-    labels = {"xlabel": "hidden layers", "ylabel": "updates to half the loss of guessing"}
+    labels = {"xlabel": "hidden layers", "ylabel": "updates to half the\nloss of guessing"}
     return style.finish(axis, records, raised=True, **labels)
 
 

@@ -55,7 +55,7 @@ def plot_training(records):
     records = records.assign(loss=capped_loss(records))
     for axis, _, rows in style.panels(records, "dataset", DATA, sharey=True):
         for own in (1.0, 2.0):
-            axis.axvline(own, color="0.85", linewidth=5, zorder=0)
+            axis.axvline(own, color="0.85", linewidth=5, zorder=0, label="Xavier's, He's")
         style.curves(axis, rows, x="weight_variance", y="loss", by="activation", looks=style.looks(NAMES), labels=NAMES)
         style.level(axis, GUESSING, "guessing")
     ticks = [0.5, 1, 1.5, 2, 3, 4]

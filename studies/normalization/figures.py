@@ -6,6 +6,7 @@ import numpy as np
 
 from claimcheck.data.names import title
 from claimcheck.figures import style
+from claimcheck.figures.look import projected
 
 from .statistics import CHANCE
 
@@ -41,9 +42,8 @@ def plot_speed(records):
     regimes = records["architecture"] + ", " + records["init_variance"].map(named)
     rows = records.assign(panel=records["dataset"] + regimes)
     regimes = ("plain, default", "plain, He", "residual, default", "residual, He")
-    titles = {
-        data + regime: f"{name}\n{regime}".replace(", ", ",\n") for data, name in DATA.items() for regime in regimes
-    }
+    said = {regime: regime if projected() else regime.replace(", ", ",\n") for regime in regimes}  # a slide is wider
+    titles = {data + regime: f"{name}\n{said[regime]}" for data, name in DATA.items() for regime in regimes}
     for axis, _, own in style.panels(rows, "panel", titles, columns=4, height=4.4, sharex=True, sharey=True):
         style.curves(axis, own, x="step", y="batch_loss", lost=CHANCE, cut=CHANCE, marks=4, **BY_NORM)
     return style.finish(axis, records, raised=True, xlabel="updates", ylabel="train loss / nats")

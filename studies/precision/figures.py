@@ -7,6 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from claimcheck.data.names import title
 from claimcheck.figures import style
+from claimcheck.figures.look import projected
 
 from .constants import EXPONENTS, FIRST_SCALE, PLANTED_SCALE, ZERO
 
@@ -63,7 +64,7 @@ def plot_flushed(records):
 
 def plot_recipes(records):
     """Final train loss by recipe, a column for each regime, a row for each data set."""
-    guessing = math.log(10.0)
+    guessing, label = math.log(10.0), "guessing" if projected() else "_guessing"  # a page has no room, but a caption
     rows = records[records["step"] == records["step"].max()]
     rows = rows.assign(loss=rows["train_loss"].where(rows["status"] == "ok", guessing))
     titles = {f"{data}/{regime}": f"{DATA[data]}, {name}" for data in DATA for regime, name in REGIMES.items()}
@@ -72,7 +73,7 @@ def plot_recipes(records):
         own = own[own["recipe"].isin(RECIPES)]
         style.points(axis, own, x="recipe", y="loss", labels=RECIPES, horizontal=True)
         if own["loss"].max() > 0.9 * guessing:
-            style.theory(axis, [guessing] * 2, axis.get_ylim(), label="_guessing")
+            style.theory(axis, [guessing] * 2, axis.get_ylim(), label=label)
         axis.xaxis.set_major_locator(MaxNLocator(3))
     return style.finish(axis, records, xlabel="train loss / nats", raised=True)
 
@@ -114,7 +115,7 @@ def plot_clipping(records):
     rows = records.assign(case=case, share=records["train_loss"] / np.log(1.0 / (1.0 - records["guessing"])))
     for axis, _, own in style.panels(rows, "dataset", DATA, sharey=True):
         style.points(axis, own, x="case", y="share", labels=names, lost=20.0, cut=20.0, horizontal=True)
-        style.threshold(axis, 1.0, "_guessing")
+        style.threshold(axis, 1.0, "guessing")
         axis.set_xscale("log")
     return style.finish(axis, records, xlabel="train loss / that of guessing", xlim=(0.01, 30.0), raised=True)
 

@@ -139,9 +139,8 @@ def plot_reliability(records):
             reached = cell.groupby("bin")["seed"].nunique()
             cell = cell[cell["bin"].isin(reached.index[reached >= own["seed"].nunique() / 2])]
             middle = cell.assign(place=(100 * cell["bin"] - 50) / records["bin"].max(), accuracy=1 - cell["error"])
-            style.curves(
-                axis, middle, x="place", y="accuracy", looks={name: looks[name]}, labels={name: label}, times=100
-            )
+            how = {"looks": {name: looks[name]}, "labels": {name: label}, "times": 100, "within": (0, 100)}
+            style.curves(axis, middle, x="place", y="accuracy", **how)
     return style.finish(axis, records, xlabel="confidence / %", ylabel="accuracy / %", xlim=(0, 100), ylim=(0, 100))
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 
 from claimcheck.data.names import title
 from claimcheck.figures import style
+from claimcheck.figures.look import projected
 
 DATA = {name: title(name) for name in ("digits", "mnist5k", "mnist1d_pool", "cmudict")}
 ARMS = {
@@ -62,7 +63,7 @@ def plot_towers(records):
         "signal_neighbours": "signal → signal",
         "image_neighbours": "image → image",
     }
-    rows, titles = [], {}
+    rows, titles, label = [], {}, "chance" if projected() else "_chance"  # a page has no room, but a caption
     for data in ("digits", "mnist5k"):
         for column, said in asked.items():
             titles[data + column] = f"{DATA[data]}: {said}"
@@ -73,7 +74,7 @@ def plot_towers(records):
         levels = [arm for arm in names if arm in set(there)]
         how = {"levels": levels, "labels": names, "looks": TOWERS, "times": 100, "horizontal": True}
         style.points(axis, own, x="arm", y="right", **how)
-        axis.axvline(100 / CLASSES, color=style.GREY, linestyle=":", linewidth=1.0)
+        axis.axvline(100 / CLASSES, color=style.GREY, linestyle=":", linewidth=1.0, label=label)
         axis.tick_params(axis="y", labelleft=place % 3 == 0)
     return style.finish(axis, records, xlabel="nearest of same class / %", xlim=(0, 102), raised=True)
 

@@ -75,11 +75,7 @@ def _worths_of(records, parts):
         by_itself = gained[gained["dataset"] == data]
         if len(by_itself):
             style.points(axis, by_itself, labels=alone, looks=dict.fromkeys(names, added), aside=0.18, **how)
-            for name, points in by_itself.groupby("without")["points"]:
-                if (mean := points.mean()) < LEFT_END:
-                    told = f"← mean −{-mean:.0f},\n{(points < LEFT_END).sum()} of {len(points)} beyond"
-                    look = {"color": added["color"], "fontsize": "small", "va": "center", "linespacing": 1.0}
-                    axis.text(max(points.max(), 0) + 1.5, list(names).index(name) + 0.2, told, **look)
+            _tell_beyond(axis, by_itself, own, list(names), added["color"])
         style.points(axis, own, labels=names, looks=dict.fromkeys(names, left_out), aside=-0.22, **how)
         axis.axvline(0, color=style.GREY, linewidth=1.0)
         axis.xaxis.set_major_locator(MultipleLocator(10))
@@ -91,6 +87,25 @@ def _worths_of(records, parts):
     if axis.get_xlim()[0] < LEFT_END:
         axis.set_xlim(left=LEFT_END)
     return style.finish(axis, lost, xlabel="test error taken off / points")
+
+
+def _tell_beyond(axis, added, left_out, names, colour):
+    """Say right of a row's dots how many lie left of the axis' end, and where their mean is, if it does, too."""
+    dots = pd.concat([added, left_out])
+    for place, name in enumerate(names):
+        points = added.loc[added["without"] == name, "points"]
+        beyond, mean = (points < LEFT_END).sum(), points.mean()
+        if not beyond:
+            continue
+        told = f"{beyond} of {len(points)} beyond"
+        if mean < LEFT_END:
+            told = f"mean −{-mean:.0f},\n{told}"
+            arrow = {"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.6}
+            end = {"xy": (0, place + 0.38), "xycoords": ("axes fraction", "data")}  # as high as the interval's bar
+            axis.annotate("", xytext=(9, 0), textcoords="offset points", arrowprops=arrow, **end)
+        near = dots["without"].isin(names[max(place - 1, 0) : place + 2])  # two lines are higher than a slide's row
+        look = {"color": colour, "fontsize": "small", "va": "center", "linespacing": 1.0}
+        axis.text(max(dots.loc[near, "points"].max(), 0) + 1.5, place + 0.2, f"← {told}", **look)
 
 
 def plot_ingredients(records):

@@ -74,7 +74,7 @@ def curves(
             axis.fill_between(part[x].astype(float), part["low"], part["high"], **band)
         else:
             bars = [part["centre"] - part["low"], part["high"] - part["centre"]]
-            axis.errorbar(part[x], part["centre"], bars, label=name, **{**look, "linestyle": ""})
+            axis.errorbar(part[x], part["centre"], bars, capsize=2.5, label=name, **{**look, "linestyle": ""})
         hollow = part.iloc[::every].query("missing > 0")
         mark = {"marker": look["marker"], "color": look["color"], "markerfacecolor": "white", "zorder": 3}
         axis.plot(hollow[x], hollow["centre"], linestyle="", **mark)
