@@ -43,7 +43,7 @@ def test_a_reader_who_hangs_up_ends_it_quietly(tmp_path):
     assert process.wait() == 1
 
 
-def test_a_broken_connection_does_not_end_the_process(command, studies):
+def test_a_broken_connection_does_not_end_the_process(command):
     """A socket whose other end is closed raises, as ever, after the command was called in this process."""
     command("list")
     ours, theirs = socket.socketpair()

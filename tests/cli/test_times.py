@@ -78,14 +78,14 @@ def test_the_setting_reaches_the_runs_and_other_parts_are_left_out(command, edit
     assert len(list(aimed)) == 2
 
 
-def test_what_is_judged_does_not_change(command, studies, locate, tmp_path):
+def test_what_is_judged_does_not_change(command, studies, locate):
     before = {name: files.digest for name, files in locate("walk").parts.items()}
     assert command("power", "walk", "--units", "4", "--scale", "smoke", "--times", "steps=4")[0] == 0
     assert {name: files.digest for name, files in locate("walk").parts.items()} == before
     assert load_study(studies, "walk").at("smoke")["walks"].settings["steps"] == 200
 
 
-def test_what_was_judged_stands_beside_the_pilots(command, tmp_path):
+def test_what_was_judged_stands_beside_the_pilots(command):
     assert command("run", "walk", "--scale", "smoke")[0] == 0
     assert command("judge", "walk", "--scale", "smoke")[0] == 0
     _, output, _ = command("power", "walk", "--units", "4", "--scale", "smoke", "--times", "steps=2")

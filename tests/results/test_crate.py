@@ -113,7 +113,7 @@ def test_a_run_ends_with_the_part_that_ends_last():
     assert [end.isoformat() for end in ends] == ["2026-11-20T10:00:00+00:00", "2026-11-24T10:01:00+00:00"]
 
 
-def test_a_result_that_was_not_published_is_not_packed(pack, crate):
+def test_a_result_that_was_not_published_is_not_packed(crate):
     graph = json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]
     assert not [entry["@id"] for entry in graph if "walk" in entry["@id"]]
 

@@ -54,7 +54,7 @@ def test_what_was_changed_and_put_back_has_its_old_digest(digest, change):
     assert digest("walk") == before
 
 
-def test_where_the_study_lies_and_when_its_files_were_touched_do_not_matter(digest, studies, config, tmp_path):
+def test_where_the_study_lies_and_when_its_files_were_touched_do_not_matter(digest, studies, tmp_path):
     before = digest("walk")
     for path in studies.glob("walk/*.py"):
         os.utime(path, (0, 0))
@@ -204,7 +204,7 @@ def test_a_setting_may_name_the_data(locate, edit):
     assert "data cifar10" in locate("walk").parts["walks"].ingredients
 
 
-def test_ingredients_are_the_modules_that_are_reached(locate, change, studies):
+def test_ingredients_are_the_modules_that_are_reached(locate, change):
     before = locate("walk").parts
     assert {"claimcheck.spec.design", "claimcheck.streams", "claimcheck.engine.context"} <= set(
         before["walks"].ingredients

@@ -76,7 +76,7 @@ def test_the_same_numbers_again_change_nothing(locate, make, listed, config):
 
 
 @pytest.mark.parametrize("reports", ["reports", "elsewhere"])
-def test_a_report_of_replaced_records_is_made_again(locate, make, run_again, config, tmp_path, reports):
+def test_a_report_of_replaced_records_is_made_again(locate, make, run_again, tmp_path, reports):
     """Also where it was published into a folder that the run does not know of, once the study is published there."""
     walk = make(locate("walk", reports_dir=tmp_path / reports))
     found = Collection(walk.config, {"walk": walk})

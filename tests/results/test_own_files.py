@@ -43,7 +43,7 @@ def test_they_stay_through_every_step(found, locate, make, tmp_path):
     assert [(tmp_path / name).read_text(encoding="utf-8") for name in OWN] == ["mine"] * len(OWN)
 
 
-def test_nothing_is_made_again_or_refused_for_them(found, locate, tmp_path):
+def test_nothing_is_made_again_or_refused_for_them(found, locate):
     again = locate("coin", reports_dir=found.config.reports_dir)
     assert again.missing_parts() == []
     assert again.judged()

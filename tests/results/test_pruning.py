@@ -107,7 +107,7 @@ def test_what_a_process_is_writing_stays_and_what_a_killed_one_left_goes(outdate
     assert not left.exists()
 
 
-def test_what_a_run_of_other_settings_has_finished_stays_while_it_runs(outdated, collection, locate, listed, config):
+def test_what_a_run_of_other_settings_has_finished_stays_while_it_runs(outdated, collection, locate, listed):
     walk = locate("walk", seeds=7)
     before = listed(walk.parts["walks"].folder)
     with busy(walk):
@@ -123,7 +123,7 @@ def test_what_a_run_of_other_settings_has_finished_stays_while_it_runs(outdated,
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_while_a_pipeline_runs_nothing_is_removed(outdated, collection, locate, listed, config, dry_run):
+def test_while_a_pipeline_runs_nothing_is_removed(outdated, collection, listed, config, dry_run):
     with FileLock(config.results / ".lock"):  # as the pipeline holds it
         before = listed(config.results_dir)
         with pytest.raises(

@@ -188,7 +188,7 @@ def test_processes_that_make_different_parts_leave_each_other_alone(results_of):
     assert [path.name for path in other.parent.iterdir()] == [other.name]
 
 
-def test_a_process_that_finishes_the_same_part_first_disturbs_nobody(edit, studies, results_of):
+def test_a_process_that_finishes_the_same_part_first_disturbs_nobody(edit, results_of):
     """It takes away what was kept of the part's ensembles, and their folder, between any two steps of ours."""
 
     def many(raw):

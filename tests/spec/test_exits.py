@@ -23,7 +23,7 @@ def test_a_statistic_that_exits_is_told(tmp_path):
         answer(lambda records: sys.exit(), pd.DataFrame({"seed": [0]}), tmp_path / "statistics.py", "coin")
 
 
-def test_statements_of_one_line_are_hashed_in_their_order(studies, tmp_path):
+def test_statements_of_one_line_are_hashed_in_their_order(studies):
     (studies / "coin" / "more.py").write_text("A = 1; B = 2\n")
     program = (
         "import sys; from pathlib import Path; from claimcheck.results import sources\n"
