@@ -108,7 +108,6 @@ def plot_range_test(records):
     for axis, _, own in style.panels(rows, "dataset", DATA, height=3.0, sharey=True):
         style.points(axis, own, x="case", y="regret", labels=names, times=100, cut=1.2, horizontal=True)
         style.region(axis, None, 10.0, across="x")
-        axis.patches[-1].set_label("less than\na tenth")
     return style.finish(axis, records, "more counts as 120 %", xlabel="regret / %", raised=True)
 
 
