@@ -1,6 +1,8 @@
 """Faults of the machine and of names, and what cannot be run: one line of each command, and nothing half-written."""
 
+import os
 import re
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,6 +143,18 @@ def test_an_interrupt_that_the_parser_takes_is_told(command, monkeypatch):
     assert (code, "stopped; what was finished is kept" in told) == (130, True)
     assert command("list")[2] == "claimcheck: stopped\n", "it makes nothing that could be kept"
     assert "starts over" in command("run", "coin", "--force")[2]
+
+
+def test_an_interrupt_while_packages_are_loaded_is_told(tmp_path):
+    (tmp_path / "typer.py").write_text("import os, signal\n\nos.kill(os.getpid(), signal.SIGINT)\n")
+    places = os.pathsep.join([str(tmp_path), *sys.path])
+    ended = subprocess.run(
+        [sys.executable, "-m", "claimcheck", "list"],
+        env={**os.environ, "PYTHONPATH": places},
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "claimcheck: stopped\n")
 
 
 def test_power_and_cost_lease_a_card(command, monkeypatch):
