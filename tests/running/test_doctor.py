@@ -190,3 +190,18 @@ def test_a_study_that_is_not_what_was_registered_is_told(studies, edit):
     assert (state, "registrations.yaml: 1: design, predictions or rule changed since" in found) == ("broken", True)
     (studies / "coin" / "registrations.yaml").write_text(said.replace("says:", "superseded: Too narrow., says:"))
     assert _of(studies, "coin") == [("ok", "its yaml and code agree")], "a draft"
+
+
+def test_studies_that_the_lecture_names_and_are_not_there_are_told(studies):
+    path = studies / "lecture.yaml"
+    said = path.read_text(encoding="utf-8")
+    (check,) = doctor._lecture(studies)
+    assert (check.subject, check.state) == ("lecture", "ok")
+    path.write_text(f"headline: gone/share\n{said.replace('study: coin', 'study: cion')}", encoding="utf-8")
+    assert [(check.state, check.found) for check in doctor._lecture(studies)] == [
+        ("missing", "claim coin-is-fair names study cion, which is not there"),
+        ("missing", "headline names study gone, which is not there"),
+    ]
+    (studies / "references.bib").write_text("@article{He2016, title={x}}\n", encoding="utf-8")
+    (check,) = doctor._lecture(studies)
+    assert (check.state, "references.bib: is not a key" in check.found) == ("broken", True)

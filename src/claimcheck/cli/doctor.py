@@ -45,6 +45,7 @@ def examine(studies_dir: Path, results_dir: Path, data_dir: Path) -> list[Check]
         _disk(results_dir),
         *_data(data_dir),
         *_studies(studies_dir),
+        *_lecture(studies_dir),
     ]
 
 
@@ -124,6 +125,26 @@ def _studies(studies_dir: Path) -> list[Check]:
         if not faults:
             checks.append(Check(f"study {name}", "ok", "its yaml and code agree"))
     return checks
+
+
+def _lecture(studies_dir: Path) -> list[Check]:
+    """What is common to the studies: the lecture's file names only studies that are there, the bibliography has keys."""
+    from claimcheck.errors import ClaimcheckError
+    from claimcheck.spec import references
+    from claimcheck.spec.reading import load_lecture, study_names
+
+    try:
+        lecture = load_lecture(studies_dir)
+        references.keys(studies_dir)
+    except ClaimcheckError as error:
+        return [Check("lecture", "broken", str(error))]
+    named = {claim.study: f"claim {claim.id}" for claim in lecture.claims().values() if claim.study is not None}
+    if lecture.headline is not None:
+        named.setdefault(lecture.headline.partition("/")[0], "headline")
+    there = study_names(studies_dir)
+    lacking = [f"{place} names study {name}, which is not there" for name, place in named.items() if name not in there]
+    found = f"{len(lecture.claims())} claims; every study that {studies_dir / 'lecture.yaml'} names is there"
+    return [Check("lecture", "missing", each) for each in lacking] or [Check("lecture", "ok", found)]
 
 
 def _faults(study: Study) -> list[str]:
