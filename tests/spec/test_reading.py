@@ -327,7 +327,7 @@ SUBSTANCE = {
 def test_what_fixes_a_prediction_and_a_registration_is_substance_and_not_words(studies, edit, change):
     def hashes():
         study = load_study(studies, "coin")
-        return prediction_hash(study.claims[0].predictions[0], study, "smoke"), registration_digest(study)
+        return prediction_hash(study.claims[0].predictions[0], study.at("smoke")), registration_digest(study)
 
     before = hashes()
     edit("coin", {**WORDS, **SUBSTANCE}[change])

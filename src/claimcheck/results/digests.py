@@ -183,9 +183,8 @@ def registration_digest(study: Study) -> str:
     return digest({**fixed, **dict(sorted(found.hashes.items()))})
 
 
-def prediction_hash(prediction: Prediction, study: Study, scale: str, seeds: int | None = None) -> str:
+def prediction_hash(prediction: Prediction, parts: Mapping[str, ScaledPart]) -> str:
     """Hash of a prediction (measure, region, controls) and of the design that it is judged on; not of the rule."""
-    parts = study.at(scale, seeds)
     wanted = {prediction.part: parts[prediction.part]} if prediction.part else parts
     return hash_of(
         {

@@ -156,11 +156,8 @@ class Results:
 
     def prediction_hashes(self) -> dict[str, str]:
         """For each prediction the hash of itself (measure, region, controls) and of its design."""
-        study, config = self.study, self.config
-        return {
-            prediction.id: digests.prediction_hash(prediction, study, config.scale, config.seeds)
-            for _, prediction in study.predictions()
-        }
+        parts = self.study.at(self.config.scale, self.config.seeds)
+        return {one.id: digests.prediction_hash(one, parts) for _, one in self.study.predictions()}
 
     def sections(self) -> dict[str, str]:
         """The lecture's section of each claim."""

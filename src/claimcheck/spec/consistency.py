@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from claimcheck.errors import ClaimcheckError, closest
@@ -10,13 +10,15 @@ from claimcheck.spec.models import Study
 from claimcheck.spec.parts import RESERVED, Part, Scalar, ScaledPart
 
 
-def check(study: Study) -> None:
+def check(study: Study, scales: Mapping[str, Mapping[str, ScaledPart]]) -> None:
     """Everything that parts and scales name is there, and is of one kind at every scale.
+
+    Args:
+        scales: the parts as each scale runs them, by scale and name.
 
     Raises:
         ClaimcheckError: a level or an index column does not fit, or a scale gives a value of another kind.
     """
-    scales = {scale: study.at(scale) for scale in study.scales}
     for name in study.parts:
         names = bases(study, name)
         chain = [study.parts[base] for base in names]

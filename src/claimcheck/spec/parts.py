@@ -125,8 +125,10 @@ class Model(BaseModel):
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """`true` is no 1, as pydantic would have it, unless the field may be true or false."""
         values = value if isinstance(value, list) else [value]
+        if not any(isinstance(each, bool) for each in values):
+            return value
         kinds = set(re.findall(r"\w+", repr(cls.model_fields[str(info.field_name)].annotation)))
-        if kinds & {"int", "float"} and "bool" not in kinds and any(isinstance(each, bool) for each in values):
+        if kinds & {"int", "float"} and "bool" not in kinds:
             raise ValueError("must not be true or false")
         return value
 

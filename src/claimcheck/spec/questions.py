@@ -12,13 +12,15 @@ from claimcheck.spec.models import Control, Prediction, Study
 from claimcheck.spec.parts import RESERVED, ScaledPart
 
 
-def check(study: Study) -> None:
+def check(study: Study, scales: list[dict[str, ScaledPart]]) -> None:
     """Everything that a study's predictions and their controls ask can be asked.
+
+    Args:
+        scales: the parts as each scale runs them, by name.
 
     Raises:
         ClaimcheckError: a measure, data set or control does not fit.
     """
-    scales = [study.at(scale) for scale in study.scales]
     parts = _Parts({name: _distinct(scale[name] for scale in scales) for name in study.parts})
     _check_measures(study, parts)
     _check_data_sets(study, scales)

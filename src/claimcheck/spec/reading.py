@@ -86,14 +86,14 @@ def load_study(studies_dir: Path, name: str) -> Study:
         name=name,
         folder=folder,
     )
-    _check_scales(study)
-    consistency.check(study)
+    scales = _checked_scales(study)
+    consistency.check(study, scales)
     references.check({path: said.model_dump(), notes: study.notes}, Path(studies_dir))
     lecture = load_lecture(studies_dir)
     _check_claims(study, lecture)
     _check_headline(study, lecture.headline, Path(studies_dir) / "lecture.yaml")
     _check_ids(study)
-    questions.check(study)
+    questions.check(study, list(scales.values()))
     _check_functions(study)
     return study
 
@@ -125,8 +125,13 @@ def _registrations(path: Path) -> list[Registration]:
     return found
 
 
-def _check_scales(study: Study) -> None:
-    path, parts = study.yaml_path, study.parts
+def _checked_scales(study: Study) -> dict[str, dict[str, ScaledPart]]:
+    """The parts as each scale runs them, by scale and name, but for their seeds.
+
+    Raises:
+        ClaimcheckError: a scale names what is not there, or makes a part that contradicts itself.
+    """
+    path, parts, found = study.yaml_path, study.parts, {}
     for scale, override in study.scales.items():
         for key in set(override) - set(parts) - {"seeds", "units"}:
             raise ClaimcheckError(
@@ -139,13 +144,17 @@ def _check_scales(study: Study) -> None:
         _check_seeds(override, f"{path}: scales.{scale}")
         for name in parts:
             _check_override(study, name, override.get(name), f"{path}: scales.{scale}.{name}")
+        made = {}
         for name in sorted(parts, key=lambda name: len(consistency.bases(study, name))):
             try:
-                _check_pooling(study, scaled(name, parts, override), f"{path}: scales.{scale}.{name}")
+                made[name] = scaled(name, parts, override)
             except ValidationError as error:
                 raise _misfit(study, scale, name, error) from None
             except ValueError as error:
                 raise ClaimcheckError(str(error), where=f"{path}: parts.{name}") from None
+            _check_pooling(study, made[name], f"{path}: scales.{scale}.{name}")
+        found[scale] = {name: made[name] for name in parts}
+    return found
 
 
 def _misfit(study: Study, scale: str, name: str, error: ValidationError) -> ClaimcheckError:
