@@ -1,7 +1,7 @@
 """AdamW as the lecture prints it, trained beside AdamW as it was published.
 
 Printed, the running mean of squares is not corrected for its start at zero, while the mean of gradients is. Everything
-else is the engine's AdamW: the two rules differ in one coefficient of the step.
+else is the engine's AdamW, without decay: the two rules differ in one coefficient of the step.
 """
 
 import numpy as np

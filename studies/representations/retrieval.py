@@ -22,16 +22,19 @@ def partners(labels, others):
     return found
 
 
-def by_class(both, classes, across, last):
+def by_class(both, classes, images, across, last):
     """Shares of nearest neighbours of the same class, for each unit.
 
     Args:
         both: images and signals `[U, n, ...]`, a pair at each place. classes: of both, `[U, n]`.
+        images: which image is at each place, `[U, n]`; one that comes again is no neighbour of itself.
         across: whether both live in one space. last: how many of the last classes `last_to_signals` is about.
     """
     units = list(zip(*both, classes, classes >= CLASSES - last, strict=True))
     columns = {
-        "image_neighbours": [_within(images, y) for images, _, y, _ in units],
+        "image_neighbours": [
+            _within(shown[first], y[first]) for (shown, _, y, _), first in zip(units, map(_first, images), strict=True)
+        ],
         "signal_neighbours": [_within(signals, y) for _, signals, y, _ in units],
     }
     if not across:
@@ -50,6 +53,11 @@ def _across(asking, asked, classes, of=slice(None)):
     """
     nearest = (unit(asking[of]) @ unit(asked).mT).argmax(1)
     return float((classes[nearest] == classes[of]).double().mean())
+
+
+def _first(numbers):
+    """Whether each place `[n]` is the first with its number."""
+    return (numbers[:, None] == numbers).int().argmax(1) == torch.arange(len(numbers), device=numbers.device)
 
 
 def _within(x, classes):

@@ -36,10 +36,10 @@ def _units(runs: pd.DataFrame) -> tuple[pd.DataFrame, torch.Tensor]:
 
 
 def _pairs(name, units, context):
-    """For each split of each unit: images and signals of one class side by side, `[U, n, ...]`, and their class.
+    """For each split of each unit: images and signals of one class side by side, `[U, n, ...]`, and their class; how
+    many numbers an image has; and which image each pair of the test has, `[U, n]`.
 
-    There is a pair for each signal of the pool, and images come again where they are fewer; of other splits, each is in
-    one pair.
+    There is a pair for each signal, and where a class has fewer images, these come again.
     """
     sizes = context.settings
     images, signals = (drawn(context, each, units["seed"], sizes[each]) for each in (name, SIGNALS))
@@ -49,7 +49,7 @@ def _pairs(name, units, context):
         partners = torch.stack([retrieval.partners(*each) for each in zip(there.y, here.y, strict=True)])
         x = torch.cat([here.x.take_along_dim(partners[..., None], 1), there.x], -1)
         found[split] = Examples(x, there.y)
-    return found, images["pool"].x.shape[-1]
+    return found, images["pool"].x.shape[-1], partners
 
 
 def _towers(runs, context, place, pairs, left, arm):
@@ -73,14 +73,15 @@ def run_towers(runs, context):
     """What nearest neighbours are, across and within images and signals of the test set, by way of training."""
     name, runs, tables = runs["dataset"].iloc[0], runs.reset_index(drop=True), []
     units, place = _units(runs)
-    pairs, left = _pairs(name, units, context)
+    pairs, left, images = _pairs(name, units, context)
     for arm, own in runs.groupby("arm", sort=False):
         at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
         test = pairs["test"].rows(at)
         sides = test.x.split([left, test.x.shape[-1] - left], -1)
         if arm != "raw":
             sides = _embedded(_towers(own, context, at, pairs, left, arm), test.x)
-        tables.append(own[["run"]].assign(**retrieval.by_class(sides, test.y, arm != "raw", context.settings.unseen)))
+        found = retrieval.by_class(sides, test.y, images[at], arm != "raw", context.settings.unseen)
+        tables.append(own[["run"]].assign(**found))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -92,7 +93,7 @@ def _embedded(ensemble, x):
 def run_plane(runs, context):
     """Both modalities of some test pairs on the two principal components of all their embeddings together."""
     runs, (units, place) = runs.reset_index(drop=True), _units(runs)
-    pairs, left = _pairs(runs["dataset"].iloc[0], units, context)
+    pairs, left, _ = _pairs(runs["dataset"].iloc[0], units, context)
     tables = []
     for run, at in zip(runs.itertuples(), place.tolist(), strict=True):
         test = pairs["test"].rows(torch.tensor([at])).first(context.settings.shown)
@@ -221,7 +222,7 @@ def _labelled(runs, context, sets, network, loss, score=losses.accuracy):
 
 
 def _read_out(runs, context, sets, kind):
-    """A linear layer on standardised features, or raw inputs, which stay as they are, at `probe_rate` times the rate of
+    """A linear layer on standardised features or on raw inputs, which stay as they are, at `probe_rate` times the rate of
     the run over their number: each of them adds its own part to what a step of Adam changes.
     """
     inputs = sets["pool"].x.shape[-1]
@@ -344,7 +345,9 @@ def run_next(runs, context):
         seen = {kind: x}
         if kind != "supervised":
             arms = of_kind["arm"].unique()
-            seen = {arm: _standardized(_summed(arm, units, context, sets, how, most)) for arm in arms}
+            seen = {arm: _summed(arm, units, context, sets, how, most) for arm in arms}
+        if kind == "features":
+            seen = {arm: _standardized(each) for arm, each in seen.items()}
         for share, own in of_kind.groupby("labels", sort=False):
             at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
             own_sets = _own_sets(own, at, seen, asked, round(share * how["pool"]))

@@ -180,8 +180,9 @@ class MLP(nn.Module):
 
 
 class Cnn2d(nn.Module):
-    """The five-layer CNN of Nakkiran et al. 2020 (Deep double descent): convolutions of c, 2c, 4c, 8c channels,
-    kernel 3, each followed by max-pooling by 2 while the image allows, then a linear layer.
+    """A five-layer CNN of the widths of that of Nakkiran et al. 2020 (Deep double descent; theirs has batch norm and pools
+    later): convolutions of c, 2c, 4c, 8c channels, kernel 3, each followed by max-pooling by 2 while the image allows,
+    then a linear layer.
 
     Images ``[B, H, W]`` or ``[B, channels, H, W]`` of at least 4 x 4; features are averaged over what space is left.
     """
