@@ -112,11 +112,21 @@ def test_neighbours_are_counted_across_modalities_and_within_them():
     classes = torch.tensor([[0, 0, 9, 9]])
     images = NETWORKS.unit(torch.tensor([[[1.0, 0.1], [1.0, 0.2], [0.1, 1.0], [0.2, 1.0]]]))
     signals = NETWORKS.unit(torch.tensor([[[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.1, 0.9]]]))
-    found = RETRIEVAL.by_class((images, signals), classes, across=True, last=1)
+    each = torch.arange(4)[None]
+    found = RETRIEVAL.by_class((images, signals), classes, each, across=True, last=1)
     assert found["image_neighbours"] == [1.0]
     assert found["signal_neighbours"] == [0.0]
     assert found["last_to_signals"] == [1.0]
-    assert math.isnan(RETRIEVAL.by_class((images, signals), classes, across=False, last=1)["to_signals"][0])
+    assert math.isnan(RETRIEVAL.by_class((images, signals), classes, each, across=False, last=1)["to_signals"][0])
+
+
+def test_an_image_of_two_pairs_is_no_neighbour_of_itself():
+    classes = torch.tensor([[0, 0, 9]])
+    images = torch.tensor([[[1.0, 0.1], [1.0, 0.1], [0.1, 1.0]]])
+    again = RETRIEVAL.by_class((images, images), classes, torch.tensor([[0, 0, 1]]), across=True, last=1)
+    assert again["image_neighbours"] == [0.0], "only one other image is left, of another class"
+    twice = RETRIEVAL.by_class((images, images), classes, torch.tensor([[0, 1, 2]]), across=True, last=1)
+    assert twice["image_neighbours"] == [pytest.approx(2 / 3)]
 
 
 def test_the_plane_has_the_greatest_spread_first():
