@@ -230,6 +230,29 @@ def test_a_probe_takes_so_many_times_the_rate_that_is_tuned_and_a_network_takes_
     assert not found[0].loc[supervised].equals(found[1].loc[supervised])
 
 
+@pytest.mark.parametrize("part", ["pretraining", "transfer", "next"])
+def test_raw_inputs_are_read_as_they_are_and_features_standardised_one_by_one(part, monkeypatch):
+    seen = {}
+    whole = RUNS._read_out
+    monkeypatch.setattr(
+        RUNS,
+        "_read_out",
+        lambda runs, context, sets, kind: seen.update({kind: sets}) or whole(runs, context, sets, kind),
+    )
+    rows = design.confirmatory_runs(STUDY.at("smoke")[part].model_copy(update={"seeds": 1}))
+    rows = rows[(rows["dataset"] == "mnist1d_pool") & rows["arm"].isin(["raw", "random"])]
+    context = context_of(part)
+    getattr(RUNS, f"run_{part}")(rows.assign(learning_rate=0.01), context)
+    sizes = context.settings["mnist1d_pool"]
+    drawn = EXAMPLES.drawn(context, "mnist1d_pool", rows["seed"].unique(), sizes)["test"]
+    if part == "transfer":
+        drawn = drawn.of(drawn.y >= 5, sizes["tested"])
+    assert torch.equal(seen["raw"]["test"].x[:1], drawn.x)
+    if part != "transfer":  # there the examples of the source classes say mean and deviation
+        deviation = seen["features"]["pool"].x[0].std(0)
+        assert deviation[deviation > 0].tolist() == pytest.approx([1.0] * int((deviation > 0).sum()), abs=1e-4)
+
+
 # ---- predictions ----
 
 
