@@ -121,8 +121,9 @@ def run_drops(runs: pd.DataFrame, context) -> pd.DataFrame:
 def run_grid(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Train at constant rates, by half decades around the best one, from weights of three sizes.
 
-    A plateau: never blown up, in the end less than half-way from guessing to zero, and over the last quarter of the
-    steps the loss falls by less than 1 % from the quarter before.
+    Flat: in the end less than half-way from guessing to zero, and over the last quarter of the steps the loss falls by
+    less than 1 % from the quarter before. A plateau never blew up; `flat` counts what ends near guessing or below,
+    whatever came before.
     """
     s, dataset, optimizer = context.settings, runs["dataset"].iloc[0], runs["optimizer"].iloc[0]
     runs = runs.assign(learning_rate=s.best_rates[optimizer][dataset] * 10.0 ** (runs["half_decades"] / 2.0))
@@ -130,12 +131,16 @@ def run_grid(runs: pd.DataFrame, context) -> pd.DataFrame:
     records, (before, late) = trained.records, np.array_split(trained.batch_losses[:, -2 * quarter :], 2, axis=1)
     high = blown_up(trained, records["train_loss"].to_numpy(), GUESSING)
     still = late.mean(1) > 0.99 * before.mean(1)
-    plateau = still & (records["train_loss"] > 0.5 * GUESSING) & ~high
+    flat = still & (records["train_loss"] > 0.5 * GUESSING)
+    plateau, low = flat & ~high, records["train_loss"] < 1.05 * GUESSING
     return (
         records[["run", "train_loss"]]
         .fillna(np.inf)
         .assign(
-            learning_rate=runs["learning_rate"].to_numpy(), plateau=plateau.astype(float), blown_up=high.astype(float)
+            learning_rate=runs["learning_rate"].to_numpy(),
+            plateau=plateau.astype(float),
+            flat=(flat & low).astype(float),
+            blown_up=high.astype(float),
         )
     )
 

@@ -14,7 +14,7 @@ def share_below(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
     A run at the best rate itself counts on neither side; NaN where no run of the seed is counted.
 
     Args:
-        what: plateau or blown_up.
+        what: plateau, flat or blown_up.
     """
     found = by_seed(records, what, ["half_decades", "gain"], optimizer=optimizer)
     places = found.columns.get_level_values("half_decades")

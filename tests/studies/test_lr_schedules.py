@@ -90,6 +90,7 @@ def test_grid_tells_plateaus_from_runs_that_blow_up():
     how = {"width": 16, "depth": 2, "batch_size": 20, "steps": 80, "best_rates": {"momentum": {"digits": 0.05}}}
     found = RUNS.run_grid(runs, context_of("grid", examples=examples, **how)).set_index("run")
     assert found["plateau"].to_dict() == {"still": 1.0, "best": 0.0, "lost": 0.0}
+    assert found["flat"].to_dict() == {"still": 1.0, "best": 0.0, "lost": 0.0}, "lost: its loss is far above guessing"
     assert found["blown_up"].to_dict() == {"still": 0.0, "best": 0.0, "lost": 1.0}
 
 
@@ -101,7 +102,7 @@ def test_a_run_whose_loss_shoots_up_and_comes_back_to_guessing_has_blown_up():
     found = RUNS.run_grid(runs, context_of("grid", examples=examples, **how)).set_index("run")
     assert found.loc["high", "train_loss"] < 2 * math.log(10.0), "by the last loss alone nothing is seen"
     assert found["blown_up"].to_dict() == {"best": 0.0, "high": 1.0}
-    assert found.loc["high", "plateau"] == 0.0
+    assert found.loc["high", ["plateau", "flat"]].tolist() == [0.0, 1.0]
 
 
 # ---- range test ----
@@ -240,10 +241,12 @@ def test_plateaus_and_blow_ups_are_counted_on_both_sides_of_the_best_rate():
     rows = pd.DataFrame(
         {"half_decades": [-2, -1, 0, 1, 2, 3], "plateau": [1, 0, 1, 1, 1, 0], "blown_up": [0, 0, 0, 0, 0, 1]}
     )
-    rows = rows.assign(seed=0, gain=1.0, status="ok")
+    rows = rows.assign(flat=rows["plateau"] + rows["blown_up"], seed=0, gain=1.0, status="ok")
     table = pd.concat([rows.assign(optimizer=name) for name in ("adam", "momentum")], ignore_index=True)
     assert answer("plateaus-below-momentum", table)[0] == pytest.approx(1 / 3), "one at the best rate is on no side"
     assert answer("plateaus-below-adam", table)[0] == pytest.approx(1 / 3)
+    assert answer("flat-ends-lie-above-adam", table)[0] == pytest.approx(1 / 4)
+    assert answer("flat-ends-lie-above-adam", table, control="against")[0] == pytest.approx(3 / 4)
     assert answer("divergence-lies-above", table)[0] == 1.0
     assert answer("plateaus-below-adam", table, control="never")[0] == 0.0
     assert answer("divergence-lies-above", table, control="against")[0] == 0.0
