@@ -63,12 +63,14 @@ def near_divergence(
     return where_survived(records, activation, column).loc[:, :up_to].ffill(axis=1).iloc[:, -1]
 
 
-def less_than_a_tenth(records: pd.DataFrame, activation: str, of: str) -> pd.Series:
+def less_than_a_tenth(records: pd.DataFrame, activation: str, of: str, both: bool = False) -> pd.Series:
     """Dead share of one activation less a tenth of another's, mean over the learning rates that the other survived.
 
-    What the one does there counts, whether it learns or not; a network that diverged has lost all its units.
+    What the one does there counts, whether it learns or not, and a network that diverged has lost all its units; with
+    `both`, only rates that both survived count.
     """
     mine = by_seed(records, "dead", "learning_rate", activation=activation, if_diverged=1.0)
+    mine = where_survived(records, activation) if both else mine
     return (mine - 0.1 * where_survived(records, of)).mean(axis=1)
 
 

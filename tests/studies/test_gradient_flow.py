@@ -174,6 +174,13 @@ def test_dead_units_are_read_at_the_largest_rate_that_the_seed_survives():
     assert answer("dead-at-ordinary-rate", records).to_list() == [0.0, 0.0]
     # Rates 0.3 and 1.0 count: swish 0.003 and 0.01, a tenth of relu 0 and 0.02 (seed 0).
     assert answer("swish-dies-ten-times-less", records).to_list() == pytest.approx([-0.0035, -0.0085])
+    both = "swish-dies-ten-times-less-where-both-live"
+    assert answer(both, records).to_list() == pytest.approx([-0.0035, -0.0085])
+    gone = (records["activation"] == "swish") & (records["learning_rate"] == 1.0)
+    lost = records.assign(status=np.where(gone, "diverged", records["status"]), dead=records["dead"].mask(gone))
+    lost = lost.assign(train_loss=records["train_loss"].mask(gone))
+    assert answer(both, lost)[0] == pytest.approx(0.003), "at 0.3 alone, where ReLU loses none"
+    assert answer("swish-dies-ten-times-less", lost)[0] > 0.4
 
 
 def test_of_a_seed_that_fails_at_every_rate_no_prediction_on_dead_units_is_true():
