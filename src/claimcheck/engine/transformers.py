@@ -228,7 +228,8 @@ class Text(NamedTuple):
     """Words of each member of an ensemble, as columns ``x`` ``[N, length + 1]``: begin, symbols, end, padding.
 
     Attributes:
-        train, test: no word is in both (words that sound alike, or that are cut off alike, may be). vocabulary: what each token stands for.
+        train, test: no word is in both; what sounds alike, or is cut off alike, may be.
+        vocabulary: what each token stands for.
     """
 
     train: Data
