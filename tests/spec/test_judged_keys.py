@@ -180,6 +180,8 @@ REGISTRATIONS = {
     "true for a number": ([entry(True, 0)], ["registrations.yaml: 1: number", "true or false"]),
     "a day in words": ([entry(1, 0, date="yesterday")], ["1: date", "yesterday", "must be a day, such as 2026-01-31"]),
     "fewer verdicts than none": ([entry(1, 0, verdicts={"supported": -3})], ["1: verdicts.supported", "-3"]),
+    "a count of no verdict": ([entry(1, 0, verdicts={"suported": 3})], ["1: verdicts.suported", "'suported'"]),
+    "a word that is no verdict": ([entry(1, 0, predictions={"fair": "true"})], ["1: predictions.fair", "'true'"]),
     "no words": ([entry(1, 0, says=" ")], ["registrations.yaml: 1: says", "empty"]),
     "a misspelt key": ([entry(1, 0, digset="0")], ["registrations.yaml: 1: digset", "did you mean 'digest'"]),
     "no list": ({"number": 1}, ["registrations.yaml", "not a list"]),

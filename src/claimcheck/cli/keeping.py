@@ -126,7 +126,7 @@ def data_list(data_dir: Path) -> None:
 
 
 @app.command()
-@takes("says", "superseded", "counts", "scale", "device", "results_dir", "studies_dir")
+@takes("says", "superseded", "counts", "device", "results_dir", "studies_dir")
 def register(
     study: StudyName,
     studies_dir: Path,
@@ -148,10 +148,7 @@ def register(
         raise ClaimcheckError("goes with a new registration, --counts with one that stands", where=option)
     spec = study_of(study, studies_dir)
     if counts:
-        found = results_of(study, studies_dir=studies_dir, **options)
-        if found.config.scale != registering.JUDGED:
-            what, scale = "is not the scale of the judged run, whose verdicts are noted", found.config.scale
-            raise ClaimcheckError(what, where="register --counts --scale", found=scale, expected=registering.JUDGED)
+        found = results_of(study, scale=registering.JUDGED, studies_dir=studies_dir, **options)
         entries = found.read_verdicts()
         verdicts = {entry["prediction"]: entry["verdict"] for entry in entries}
         machines = provenance.machines(found.read_provenance().parts.values())

@@ -76,13 +76,13 @@ def cost(
     if card is not None and card not in CARDS:
         raise ClaimcheckError("no such card is known", where="--card", found=card, expected=" or ".join(CARDS))
     config = config_of(studies_dir=studies_dir, device=device, **options)
+    chosen = {name: study_of(name, studies_dir) for name in studies or study_names(studies_dir)}
     found: dict[str, Any] = {}
     try:
         with leased_device("cpu" if card else config.device, log_line) as leased:  # a card that is not here: on the CPU
             here = config if card else config.model_copy(update={"device": leased})
-            for name in studies or study_names(studies_dir):
+            for name, study in chosen.items():
                 log_line(f"rehearsing {name}")
-                study = study_of(name, studies_dir)
                 found[name] = reckon(study, here, CARDS[card], log_line) if card else estimate(study, here, log_line)
     finally:  # what was rehearsed is told, even where a later study cannot be
         if found:

@@ -41,7 +41,10 @@ def folder(name: str | Path) -> Path:
     """The folder of a name in which ~ may stand for the user's home: after `--results-dir=` a shell leaves it."""
     if not str(name):
         raise typer.BadParameter("a folder's name must not be empty")
-    return Path(os.path.expanduser(name))
+    path = Path(os.path.expanduser(name))
+    if path.exists() and not path.is_dir():
+        raise typer.BadParameter(f"{path} is there, but is no folder")
+    return path
 
 
 StudyOrPart = Annotated[

@@ -8,15 +8,16 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, read_json, write_json
 from claimcheck.results.seals import read_sealed
+from claimcheck.spec.models import Verdict
 
-VERDICTS = ("supported", "contradicted", "mixed", "inconclusive", "not run", "holds", "does not hold")
+VERDICTS = get_args(Verdict)
 
 CSV_COLUMNS = (
     *("study", "claim", "prediction", "kind", "verdict", "data", "data_verdict", "k", "n", "share"),

@@ -188,6 +188,10 @@ class ControlCount(Model):
     passed: list[str] = Field(description="predictions with the control that passed though it must not; none is right")
 
 
+Verdict = Literal["supported", "contradicted", "mixed", "inconclusive", "not run", "holds", "does not hold"]
+"""On a prediction or a claim."""
+
+
 class Registration(Model):
     """What was fixed before a judged run: an entry of registrations.yaml."""
 
@@ -199,8 +203,8 @@ class Registration(Model):
     )
     says: Text = Field(description="what it was, in a few sentences")
     superseded: Text | None = Field(None, description="what was wrong with it, once another one takes its place")
-    verdicts: dict[str, Annotated[int, Field(ge=0)]] = Field({}, description="how many verdicts of each kind came out")
-    predictions: dict[str, str] = Field({}, description="the verdict on each prediction, where it was noted")
+    verdicts: dict[Verdict, Annotated[int, Field(ge=0)]] = Field({}, description="how many verdicts of each kind came out")
+    predictions: dict[str, Verdict] = Field({}, description="the verdict on each prediction, where it was noted")
     machine: str | None = Field(None, description="what the judged run was made on, where it is known")
     controls: ControlCount | None = Field(None, description="how many controls were asked, and which passed")
 
