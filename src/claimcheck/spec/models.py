@@ -203,7 +203,7 @@ class Registration(Model):
     )
     says: Text = Field(description="what it was, in a few sentences")
     superseded: Text | None = Field(None, description="what was wrong with it, once another one takes its place")
-    verdicts: dict[Verdict, Annotated[int, Field(ge=0)]] = Field({}, description="how many verdicts of each kind came out")
+    verdicts: dict[Verdict, Annotated[int, Field(ge=0)]] = Field({}, description="how many of each came out")
     predictions: dict[str, Verdict] = Field({}, description="the verdict on each prediction, where it was noted")
     machine: str | None = Field(None, description="what the judged run was made on, where it is known")
     controls: ControlCount | None = Field(None, description="how many controls were asked, and which passed")
