@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import logit
 
 from claimcheck.engine import measure, networks
 from claimcheck.engine.single import per_run
@@ -178,15 +179,24 @@ def _unbalanced(run, context):
 
 
 def run_alarms(runs, context):
-    """Alarms by thresholds on a network's probability, its logits as they are or sharpened: costs, errors of each kind."""
+    """Alarms by thresholds on a network's probability, its logits as they are or sharpened: costs, errors of each kind.
+
+    `predictive_corrected`: the share of alarms that are right where the prior in the logits is the population's, too.
+    """
     settings, runs, rows = context.settings, runs.reset_index(drop=True), []
     sets = _stacked(runs, context, _cases)
     found = _fitted(runs, context, sets, ["validation"])
-    for run, margin, positive in zip(runs.itertuples(), *_margins(found.ensemble, sets["test"]), strict=True):
+    prior = logit(sets["train"].per_member["y"].double().mean(1).cpu().numpy())
+    tested = _margins(found.ensemble, sets["test"])
+    for run, shift, margin, positive in zip(
+        runs.itertuples(), logit(settings.prevalence) - prior, *tested, strict=True
+    ):
         rng = context.numpy_generator(run.seed, "population")
         people = scores.screened(margin, positive, settings.bayes, settings.prevalence, settings.people, rng)
         for sharpened, threshold in product(settings.sharpened, settings.thresholds):
-            row = scores.decided(sharpened * margin, positive, threshold, settings.miss, settings.prevalence)
+            how = positive, threshold, settings.miss, settings.prevalence
+            row = scores.decided(sharpened * margin, *how)
+            row["predictive_corrected"] = scores.decided(sharpened * margin + shift, *how)["predictive"]
             rows.append({"run": run.run, "sharpened": sharpened, "threshold": threshold, "screened": people, **row})
     table = pd.DataFrame(rows).merge(found.records[["run", "status", "validation_loss"]], on="run")
     return table.assign(screened_ratio=table["screened"] / table["predictive"].where(table["predictive"] > 0))

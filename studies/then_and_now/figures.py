@@ -27,6 +27,7 @@ SEVERAL = {
     "regularisation": "all regularisation",
     "norm_residual_init": "skip, norm, init",
     "everything": "all of it (1998)",
+    "shallow_1998": "all, 2 layers deep",
 }
 INGREDIENTS = {
     "activation": "ReLU\nfor tanh",

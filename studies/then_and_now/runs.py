@@ -122,6 +122,7 @@ def as_columns(runs: pd.DataFrame, settings) -> pd.DataFrame:
     arms = pd.DataFrame.from_dict(said, orient="index").drop(columns="schedule").infer_objects()
     schedules = pd.DataFrame([settings.schedules[each["schedule"]] for each in said.values()], index=arms.index)
     arms["strength"] = arms.pop("shifts").astype(float)
+    arms["depth"] = [settings.depths.get(arm, settings.depth) for arm in arms.index]
     runs = rated(runs, settings.centres[network][name], "without")
     return runs.join(arms.join(schedules), on="without")
 
@@ -129,10 +130,10 @@ def as_columns(runs: pd.DataFrame, settings) -> pd.DataFrame:
 def run_recipe(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Errors of a deep network by the whole recipe of today, with something of it left out, and with little of it.
 
-    Arms that have the same layers and the same optimiser are trained as one ensemble.
+    Arms that have the same layers, as many of them, and the same optimiser are trained as one ensemble.
     """
     runs, drawn = as_columns(runs.reset_index(drop=True), context.settings), _drawn(runs, context)
-    alike = runs.groupby(["activation", "norm", "optimizer"], sort=False)
+    alike = runs.groupby(["activation", "norm", "optimizer", "depth"], sort=False)
     return pd.concat(
         [_deep(own, Samples(*(part.members(own.index) for part in drawn)), context) for _, own in alike],
         ignore_index=True,
@@ -146,7 +147,7 @@ def _deep(runs: pd.DataFrame, drawn: Samples, context) -> pd.DataFrame:
 
     def network(run, generator):
         return Deep(
-            _shape(drawn), s.widths[run.network], 10, generator=generator, depth=s.depth, kind=run.network,
+            _shape(drawn), s.widths[run.network], 10, generator=generator, depth=int(one["depth"]), kind=run.network,
             activation=run.activation, norm=run.norm, residual=run.residual, init=run.init,
             dropout=run.dropout if drops else None,
         )  # fmt: skip

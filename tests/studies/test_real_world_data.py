@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 from claimcheck.theory import feedback
@@ -150,6 +151,21 @@ def test_costs_of_a_threshold_by_hand():
     assert found["predictive"] == pytest.approx(0.01 * (2 / 3) / (0.01 * (2 / 3) + 0.99 * 0.2))
     people = SCORES.screened(margin, ill, 0.5, 0.01, 1_000_000, np.random.default_rng(0))
     assert people == pytest.approx(found["predictive"], rel=0.05)
+
+
+def test_a_corrected_prior_moves_the_threshold_and_nothing_else():
+    """Alarms above t after the correction are those above the threshold that the prior's change makes of it before."""
+    how = {"factors": {"dataset": ["digits"]}, "rows": slice(0, 1), "rate": 0.01}
+    part = STUDY.at("smoke")["alarms"]
+    seed = part.judged_runs[0][1]
+    labels = RUNS._cases(run_of(dataset="digits", seed=seed), context_of("alarms"))["train"]["y"]
+    shift = logit(part.settings["prevalence"]) - logit(labels.double().mean().item())
+    moved = float(expit(logit(0.0909) - shift))
+    rows = ASKED.run_part("alarms", thresholds=[0.0909, moved], **how)
+    own = rows[rows["sharpened"] == 1].set_index("threshold")
+    assert set(own["seed"]) == {seed}
+    assert own.loc[0.0909, "predictive_corrected"] == pytest.approx(own.loc[moved, "predictive"])
+    assert own.loc[0.0909, "predictive_corrected"] != pytest.approx(own.loc[0.0909, "predictive"])
 
 
 # ---- loops ----

@@ -46,7 +46,14 @@ def test_every_arm_leaves_out_what_its_name_says_and_nothing_else(scale):
         assert changed[STATISTICS.ALL_BUT + arm] == set(today) - changed[arm]
 
 
-SMALL = {"depth": 2, "widths": {"mlp": 4, "cnn": 2}, "steps": 4, "batch_size": 8, "evaluate": ["test"]}
+SMALL = {
+    "depth": 2,
+    "depths": {"shallow_1998": 1},
+    "widths": {"mlp": 4, "cnn": 2},
+    "steps": 4,
+    "batch_size": 8,
+    "evaluate": ["test"],
+}
 
 
 def trained(arms, network="mlp", scale="smoke", **data):
@@ -75,6 +82,17 @@ def test_rates_are_relative_to_the_centre_of_the_arm():
     assert found["learning_rate"].tolist() == [centres["norm"], 2 * centres["optimizer"]]
     assert found["strength"].tolist() == [1.0, 1.0]
     assert found["weight_decay"].tolist() == [settings.today["weight_decay"], 0.0]
+
+
+def test_the_shallow_network_of_1998_is_that_of_1998_but_for_its_layers():
+    settings = Settings(STUDY.at("quick")["recipe"].settings)
+    runs = pd.DataFrame(
+        {"dataset": "mnist5k", "network": "mlp", "without": ["everything", "shallow_1998"], "rate": 1.0}
+    )
+    deep, shallow = RUNS.as_columns(runs, settings).drop(columns=["without", "learning_rate"]).to_dict("records")
+    assert (deep.pop("depth"), shallow.pop("depth")) == (settings.depth, 1)
+    assert deep == shallow
+    assert trained(["shallow_1998"])["test_loss"].nunique() == 2
 
 
 def test_all_arms_of_a_comparison_have_the_same_pilots():
