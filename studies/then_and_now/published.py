@@ -1,7 +1,8 @@
 """LeNet-5 and AlexNet from their published layer lists, and how much arithmetic a layer list asks for.
 
 LeNet-5: LeCun, Bottou, Bengio and Haffner 1998, section II.B and table I. AlexNet: Krizhevsky 2014, as torchvision has
-it (one tower; the original of 2012 is cut in two for two cards).
+it (256 filters in the fourth layer, where the paper's footnote has 384; one tower, where the original of 2012 is cut in
+two for two cards).
 """
 
 import torch

@@ -35,7 +35,7 @@ FALL = 0.1
 """Share of the first loss by which a ramp must lower it at some rate."""
 
 RATE_SHARES = (0.003, 1.0)
-"""Where a rate may lie, as a share of the one at which a ramp's loss is lowest. Smith 2017 takes a tenth."""
+"""Where a rate may lie, as a share of the one at which a ramp's loss is lowest. A common rule takes a tenth."""
 
 FIRST_STEPS = 10
 SMALL_NORM = 0.01

@@ -17,7 +17,7 @@ from claimcheck.errors import ClaimcheckError
 VARIANCES: dict[str, Callable[[int, int], float]] = {
     "he": lambda fan_in, fan_out: 2.0 / fan_in,  # He et al. 2015, eq. 10
     "xavier": lambda fan_in, fan_out: 2.0 / (fan_in + fan_out),  # Glorot & Bengio 2010, eq. 12
-    "lecun": lambda fan_in, fan_out: 1.0 / fan_in,  # LeCun et al. 1998, eq. 16
+    "lecun": lambda fan_in, fan_out: 1.0 / fan_in,  # LeCun, Bottou, Orr, Müller 1998, Efficient BackProp, eq. 16
 }
 
 

@@ -61,7 +61,7 @@ def adapted(
     """A copy of which only low-rank products are trained, one in each :class:`~claimcheck.engine.layers.Linear`.
 
     A matrix with a side below ``rank`` gets a product of the rank that it can have. The module ``whole`` gets none and
-    is trained as it is: a classifier's last layer, as a rule (Hu et al. 2022, appendix D).
+    is trained as it is: a classifier's last layer, as a rule.
     """
     network = frozen(network, but=whole)
     spared = set() if whole is None else set(network.get_submodule(whole).modules())

@@ -42,7 +42,7 @@ FORMS = {
     "geglu": ("gelu", True),
     "swiglu": ("swish", True),
 }
-"""Forms of the feed-forward layer (Shazeer 2020, GLU variants improve transformer, eqs. 2, 5, 6): activation, gated?"""
+"""Forms of the feed-forward layer (Shazeer 2020, GLU variants improve transformer, eqs. 2 to 6): activation, gated?"""
 
 WRITINGS = {"spellings": "x", "phonemes": "y"}
 """The two writings of a word, and the column of `cmudict` that holds each."""
