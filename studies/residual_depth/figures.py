@@ -82,7 +82,7 @@ def plot_thousand_layers(records):
     axis = style.axis(height=2.6)
     style.points(axis, rows, x="level", y="accuracy", levels=list(levels), looks=looks, labels=labels, times=100)
     style.level(axis, 10.0, "guessing")
-    style.level(axis, 90.0, "nine in ten right", linestyle=":")
+    style.level(axis, 90.0, "_nine in ten right", linestyle=":")
     return style.finish(axis, rows, ylabel="train accuracy / %", ylim=(0, 102))
 
 
