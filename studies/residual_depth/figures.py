@@ -14,9 +14,12 @@ LABELS = {
     "unscaled": "skip, unscaled",
     "scaled": r"scaled: skip, branch × $1/\sqrt{L}$",
     "zero_init": "zero: skip, branch starts at 0",
+    "scaled_frozen": "scaled, frozen",
+    "zero_init_frozen": "zero, frozen",
     "pre_norm": "skip, layer norm in branch",
 }
-SHORT = {"plain": "plain", "scaled": "scaled", "zero_init": "zero"}
+SHORT = {kind: LABELS[kind].partition(":")[0] for kind in ("plain", "scaled", "zero_init")}
+SHORT |= {kind: LABELS[kind] for kind in ("scaled_frozen", "zero_init_frozen")}
 DATA = {name: title(name) for name in ("digits", "mnist1d_pool", "mnist5k")}
 BY_KIND = {"by": "kind", "labels": LABELS}
 
@@ -24,19 +27,22 @@ BY_KIND = {"by": "kind", "labels": LABELS}
 def plot_train_loss_by_depth(records):
     """Train loss of every kind at each depth, a panel per data set, every run a dot."""
     depths, kinds = sorted(records["depth"].unique()), [kind for kind in SHORT if kind in set(records["kind"])]
-    levels = {f"{kind} {depth}": (kind, depth) for depth in depths for kind in kinds}
     rows = records.assign(level=records["kind"] + " " + records["depth"].astype(str))
+    levels = {f"{kind} {depth}": (kind, depth) for depth in depths for kind in kinds}
+    levels = {level: said for level, said in levels.items() if level in set(rows["level"])}
     looks = {level: style.looks(LABELS)[kind] for level, (kind, _) in levels.items()}
-    labels = {level: f"{SHORT[kind]}\n{depth}" for level, (kind, depth) in levels.items()}
+    labels = {level: f"{SHORT[kind]}, {depth}" for level, (kind, depth) in levels.items()}
+    how = {"lost": CHANCE, "cut": CHANCE, "looks": looks, "labels": labels, "horizontal": True}
     for axis, _, own in style.panels(rows, "dataset", DATA, height=2.9, sharey=True):
-        style.points(axis, own, x="level", y="train_loss", lost=CHANCE, cut=CHANCE, looks=looks, labels=labels)
-        style.level(axis, CHANCE, "guessing, ln 10")
-    return style.finish(axis, rows, ylabel="train loss / nats", ylim=(0, None))
+        style.points(axis, own, x="level", y="train_loss", **how)
+        style.threshold(axis, CHANCE, "guessing, ln 10")
+    return style.finish(axis, rows, xlabel="train loss / nats", xlim=(0, None), raised=True)
 
 
 def plot_change(records):
     """How much a trained block changes its input, and what its absence costs, against depth."""
     change, left_out = style.side_by_side("size of F(h) / size of h", "train loss added / nats", height=2.8)
+    records = records[~records["kind"].str.endswith("frozen")]
     style.curves(change, records, x="depth", y="change", **BY_KIND)
     style.curves(left_out, records, x="depth", y="left_out", **BY_KIND)
     change.set_ylim(0, None)
@@ -69,14 +75,14 @@ def plot_thousand_layers(records):
     """Train accuracy of the deepest stacks, every run a dot; a diverged run is wrong everywhere."""
     rows = records[records["step"] == records["step"].max()]
     rows = rows.assign(accuracy=1.0 - rows["train_error"].fillna(1.0), level=rows["kind"] + " " + rows["dataset"])
-    levels = {f"{kind} {data}": (kind, data) for data in DATA for kind in ("plain", "scaled")}
+    levels = {f"{kind} {data}": (kind, data) for data in DATA for kind in ("plain", "scaled", "scaled_frozen")}
     levels = {level: said for level, said in levels.items() if level in set(rows["level"])}
     looks = {level: style.looks(LABELS)[kind] for level, (kind, _) in levels.items()}
     labels = {level: f"{SHORT[kind]},\n{DATA[data]}" for level, (kind, data) in levels.items()}
     axis = style.axis(height=2.6)
     style.points(axis, rows, x="level", y="accuracy", levels=list(levels), looks=looks, labels=labels, times=100)
     style.level(axis, 10.0, "guessing")
-    style.level(axis, 90.0, "nine in ten right", linestyle=":")
+    style.level(axis, 90.0, "_nine in ten right", linestyle=":")
     return style.finish(axis, rows, ylabel="train accuracy / %", ylim=(0, 102))
 
 

@@ -18,6 +18,8 @@ from claimcheck.engine.residual import Stack, stack_jacobian
 from claimcheck.engine.single import per_run, per_seed
 from claimcheck.engine.train import Data, train
 
+from . import frozen
+
 
 def drawn(runs: pd.DataFrame, context, count: int, **how) -> Draws:
     """Each unit's own training examples of the data set that the runs, or the part's settings, name."""
@@ -35,10 +37,10 @@ def stack_of(context, inputs: int, watched: bool = False):
     """Maker of a run's network; kind, width and depth are the run's factors or the part's settings."""
 
     def network(run, generator):
-        said = {"weight_variance": 2.0, **context.settings, **run._asdict()}
-        return Stack(
-            inputs, said["width"], 10, said["depth"], said["kind"], generator=generator,
-            weight_variance=said["weight_variance"], watched=watched,
+        said = {"weight_variance": 2.0, "input_only": False, **context.settings, **run._asdict()}
+        return frozen.stack(
+            inputs, said["width"], 10, said["depth"], kind=said["kind"], generator=generator,
+            weight_variance=said["weight_variance"], input_only=said["input_only"], watched=watched,
         )  # fmt: skip
 
     return network
@@ -48,16 +50,16 @@ def run_depth(runs: pd.DataFrame, context, evaluate_at=None) -> pd.DataFrame:
     """Stacks of one depth, trained by SGD with momentum, measured on all of their training examples at the end.
 
     One kind at a time, so that the weights of fewer networks stay in the cache. With a setting `probe`, trained stacks
-    are also looked into, on so many of their examples.
+    are also looked into, on so many of their examples, unless their kind is one with frozen blocks.
     """
     settings, tables = context.settings, []
-    for _, group in runs.groupby("kind", sort=False):
+    for kind, group in runs.groupby("kind", sort=False):
         data = vectors(drawn(group, context, settings.examples))
         network = stack_of(context, data.shared["x"].shape[1])
         sets = {"train": data}
         found = train(group, context, network=network, data=data, evaluate=sets, evaluate_at=evaluate_at, compile=False)
         tables.append(found.records)
-        if settings.get("probe"):
+        if settings.get("probe") and kind not in frozen.KINDS:
             tables[-1] = found.records.merge(insides(found.ensemble, data, settings), on="run")
     return pd.concat(tables)
 
