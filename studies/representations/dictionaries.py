@@ -1,11 +1,6 @@
-"""Dictionaries of directions: made, learnt by baselines, and how good they are."""
+"""Dictionaries of directions: made, found by clustering, and how good they are."""
 
-import warnings
-
-import numpy as np
 import torch
-from sklearn.decomposition import FastICA
-from sklearn.exceptions import ConvergenceWarning
 
 from claimcheck.engine.data import Data
 
@@ -30,14 +25,27 @@ def superposed(settings, generator):
     return directions, sums(settings.examples), sums(settings.fresh)
 
 
-def baseline(method, x, seed):
-    """Directions `[k, inputs]` of length 1 in examples `[n, inputs]`: principal or independent components, or chance."""
-    if method == "pca":
-        return torch.linalg.eigh(torch.cov(x.double().mT))[1].mT.float()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        found = FastICA(whiten="unit-variance", max_iter=100, tol=1e-3, random_state=seed).fit(x.double().cpu().numpy())
-    return unit(torch.as_tensor(np.ascontiguousarray(found.mixing_.T), dtype=x.dtype, device=x.device))
+def centres(x, count, rounds, whitened=False):
+    """Centres `[count, inputs]` of length 1 of examples `[n, inputs]`, by spherical k-means.
+
+    An example belongs to the centre at the greatest cosine; centres begin as the first `count` examples that are not
+    zero, which is what 0 rounds give. With `whitened`, examples are centred and whitened first, and the centres led
+    back to the inputs' own space by the root of the covariance.
+    """
+    x = x[x.any(1)]
+    root = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    if whitened:
+        variances, axes = torch.linalg.eigh(torch.cov(x.double().mT))
+        deviations = variances.clamp(min=1e-12).sqrt()
+        root = (axes * deviations @ axes.mT).to(x.dtype)
+        x = (x - x.mean(0)) @ (axes / deviations @ axes.mT).to(x.dtype)
+    x = unit(x)
+    found = x[:count]
+    for _ in range(rounds):
+        nearest = (x @ found.mT).argmax(1)
+        sums = torch.zeros_like(found).index_add_(0, nearest, x)
+        found = torch.where(sums.any(1, keepdim=True), unit(sums), found)
+    return unit(found @ root)
 
 
 def recovered(directions, learnt):

@@ -16,8 +16,8 @@ OF_FEATURES = ("features", "sparse_random", "sparse_neurons")
 """What cannot be read without a trained autoencoder: its features, and what is made as sparse as these."""
 
 
-def autoencoders(units, context, x, size, trained=True, streams=""):
-    """Sparse autoencoders of each unit's activations `[U, n, inputs]`, trained or as they begin."""
+def autoencoders(units, context, x, size, trained=True, streams="", sparse=True):
+    """Autoencoders of each unit's activations `[U, n, inputs]`, trained, with the penalty or without, or as they begin."""
     settings, inputs = context.settings, x.shape[-1]
 
     def network(run, generator):
@@ -27,7 +27,7 @@ def autoencoders(units, context, x, size, trained=True, streams=""):
         return untrained(units, context, network)
     return train(
         units.assign(learning_rate=settings.learning_rate), context, network=network, data=Data({}, {"x": x}),
-        loss=losses.sparse_reconstruction(inputs, settings.penalty), streams=streams, **losses.ADAM,
+        loss=losses.sparse_reconstruction(inputs, settings.penalty * sparse), streams=streams, **losses.ADAM,
     ).ensemble  # fmt: skip
 
 

@@ -140,12 +140,15 @@ def run_superposition(runs, context):
     for (method, size), own in runs.groupby(["method", "dictionary"], sort=False):
         at, own = place[own.index.to_numpy(copy=True)], own.reset_index(drop=True)
         found = own[["run"]]
-        if method in ("sparse", "untrained"):
-            ensemble = reading.autoencoders(own, context, x[at], size, method == "sparse")
+        if method in ("sparse", "dense", "untrained"):
+            trained, sparse = method != "untrained", method == "sparse"
+            ensemble = reading.autoencoders(own, context, x[at], size, trained, sparse=sparse)
             learnt = ensemble.named()["directions"]
             found = found.assign(**dictionaries.quality(ensemble, fresh[at]))
         else:
-            learnt = torch.stack([dictionaries.baseline(method, each, settings.seed) for each in x[at]])
+            rounds = settings.rounds if method != "examples" else 0
+            clustered = [dictionaries.centres(each, size, rounds, method == "whitened") for each in x]
+            learnt = torch.stack(clustered)[at]
         found = found.assign(recovered=dictionaries.recovered(directions[at], learnt))
         tables.append(found)
     return pd.concat(tables, ignore_index=True)

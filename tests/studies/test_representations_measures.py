@@ -88,13 +88,50 @@ def test_superposed_directions_have_length_one_and_examples_the_mean_square_of_t
     assert len(fresh) == 10
 
 
-def test_independent_components_find_independent_directions_and_principal_ones_do_not():
-    x = torch.rand(4000, 3, generator=seeded()) - 0.5
-    mixing = NETWORKS.unit(torch.tensor([[1.0, 0.2, 0.0], [0.6, 1.0, 0.1], [0.0, 0.7, 1.0]]))
-    found = {kind: DICTIONARIES.baseline(kind, x @ mixing, 0)[None] for kind in ("pca", "ica")}
-    scores = {kind: DICTIONARIES.recovered(mixing[None], each)[0] for kind, each in found.items()}
-    assert scores["ica"] > 0.99
-    assert scores["pca"] < 0.97
+def test_hardly_an_example_of_known_directions_holds_one_alone():
+    settings = STUDY.at("quick")["superposition"].settings
+    directions, x, _ = DICTIONARIES.superposed(Settings(settings), seeded())
+    alone = (NETWORKS.unit(x) @ directions.mT > 1.0 - 1e-4).any(1)
+    assert float(alone.double().mean()) < 0.005
+    count, density = settings["directions"], settings["density"]
+    assert count * density * (1 - density) ** (count - 1) / (1 - (1 - density) ** count) < 0.001
+    easy, x, _ = DICTIONARIES.superposed(Settings({**settings, "density": 1.6 / count}), seeded())
+    assert float((NETWORKS.unit(x) @ easy.mT > 1.0 - 1e-4).any(1).double().mean()) > 0.3
+
+
+def test_centres_are_those_of_the_examples_that_are_nearest_to_them():
+    x = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0], [5.0, 1.0], [0.6, 0.8]])
+    assert torch.allclose(DICTIONARIES.centres(x, 2, 0), torch.eye(2))
+    first, second = NETWORKS.unit(x[[0]]) + NETWORKS.unit(x[[3]]), NETWORKS.unit(x[[1]]) + NETWORKS.unit(x[[4]])
+    expected = NETWORKS.unit(torch.cat([first, second]))
+    assert torch.allclose(DICTIONARIES.centres(x, 2, 1), expected)
+    half_angles = (math.atan(1 / 5) / 2, math.atan(3 / 4) / 2)
+    assert DICTIONARIES.recovered(torch.eye(2)[None], expected[None])[0] == pytest.approx(
+        sum(map(math.cos, half_angles)) / 2
+    )
+
+
+@pytest.mark.parametrize("whitened", [False, True])
+def test_centres_find_directions_that_come_alone(whitened):
+    directions = NETWORKS.unit(torch.tensor([[1.0, 0.2, 0.0], [0.6, 1.0, 0.1], [0.0, 0.7, 1.0]]))
+    amounts = torch.eye(3)[torch.randint(0, 3, (3000,), generator=seeded())] * torch.rand(3000, 1, generator=seeded(1))
+    found = DICTIONARIES.centres(amounts @ directions, 24, 20, whitened)
+    assert DICTIONARIES.recovered(directions[None], found[None])[0] > (0.93 if whitened else 0.999)
+
+
+def test_whitened_centres_are_led_back_to_the_space_of_the_inputs():
+    x = torch.randn(5000, 3, generator=seeded()) @ torch.tensor([[3.0, 1.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 0.2]])
+    assert torch.allclose(DICTIONARIES.centres(x, 40, 0, whitened=True), NETWORKS.unit(x[:40] - x.mean(0)), atol=1e-3)
+
+
+def test_an_autoencoder_is_dense_without_the_penalty():
+    units = pd.DataFrame({"run": ["a"], "seed": [3]})
+    context = context_of("superposition", steps=150)
+    x = torch.randn(1, 500, 5, generator=seeded())
+    sparse, dense = (READING.autoencoders(units, context, x, 10, sparse=each) for each in (True, False))
+    quality = [DICTIONARIES.quality(each, x) for each in (sparse, dense)]
+    assert quality[1]["active"][0] > quality[0]["active"][0] + 1.0
+    assert quality[1]["explained"][0] > quality[0]["explained"][0]
 
 
 def test_a_word_s_own_partner_is_found_among_so_many_and_words_that_sound_alike_are_no_error():
