@@ -31,6 +31,9 @@ from .faults import culprit_of, network
 from .hosts import HOSTS, host_of
 from .tools import TOOLS
 
+CHANCE = math.log(10)
+"""Loss of guessing among ten classes."""
+
 # ---- planted bugs ----
 
 
@@ -111,7 +114,7 @@ def _data(runs: pd.DataFrame, context) -> tuple[int, Data]:
 def run_trials(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Networks at random gains and rates, the same for each shape: do they train, and what did first gradients say?
 
-    `first_norm`, `norm`: of the gradient on `watched` examples before training, and the largest of the first steps.
+    `norm`: of the gradient on `watched` examples, the largest of the early steps at which the run is not lost yet.
     """
     s = context.settings
     shape, remedy, optimizer = (runs[name].iloc[0] for name in ("shape", "remedy", "optimizer"))
@@ -124,21 +127,39 @@ def run_trials(runs: pd.DataFrame, context) -> pd.DataFrame:
         how = {"gain": run.gain, "output_init": 2.0 / run.gain**2, **style}  # the readout keeps its usual size
         return MLP(inputs, width, 10, depth=depth, generator=generator, **how)
 
-    watched = replace(data, subset=data.subset[:, : s.watched]), _gradient_norm, "ensemble"
+    watched = replace(data, subset=data.subset[:, : s.watched]), _watch, "ensemble"
     how = {"evaluate": {"watched": watched}, "evaluate_at": [*s.early, s.steps]}
     how["streams"] = "again " if remedy == "again" else ""  # other weights and another order
     trained = train(runs, context, network=plain, data=data, optimizer=optimizer, **how)
     early = trained.records[trained.records["step"].isin(s.early)]
-    norms = early.pivot(index="run", columns="step", values="watched_norm").loc[runs["run"]].fillna(np.inf).to_numpy()
+    norms, losses = (
+        early.pivot(index="run", columns="step", values=f"watched_{each}").loc[runs["run"]].to_numpy()
+        for each in ("norm", "loss")
+    )
     loss = trained.ensemble.map(classification, data)["loss"].double().cpu().numpy()
     loss = np.where((trained.diverged_at < 0) & np.isfinite(loss), loss, np.inf)
-    found = {"first_norm": norms[:, 0], "norm": norms.max(1), "train_loss": loss, "trained": loss < 0.5 * math.log(10)}
-    columns = {name: np.minimum(np.asarray(value, dtype=float), 1e30) for name, value in found.items()}
-    return runs[["run"]].assign(gain=runs["gain"], rate=runs["learning_rate"], **columns)
+    found = {
+        "norm": largest_before_lost(norms, losses, s.lost),
+        "train_loss": np.minimum(loss, 1e30),
+        "trained": (loss < 0.5 * CHANCE).astype(float),
+    }
+    return runs[["run"]].assign(gain=runs["gain"], rate=runs["learning_rate"], **found)
 
 
-def _gradient_norm(ensemble: Ensemble, data: Data) -> dict[str, Tensor]:
-    return {"norm": measure.gradient_of(ensemble, data).double().norm(dim=1)}
+def _watch(ensemble: Ensemble, data: Data) -> dict[str, Tensor]:
+    norm = measure.gradient_of(ensemble, data).double().norm(dim=1)
+    return {"norm": norm, "loss": ensemble.map(classification, data)["loss"].double()}
+
+
+def largest_before_lost(norms: np.ndarray, losses: np.ndarray, lost: float) -> np.ndarray:
+    """The largest norm of each run at the steps before it is lost, of both by runs and steps, the first one untrained.
+
+    A run is lost from the step on at which its loss is above `lost` times its first one, or above as many times that of
+    guessing where this is more; or is no number. Its norm is then large because it has blown up, and foretells nothing.
+    """
+    least = lost * np.maximum(losses[:, :1], CHANCE)
+    kept = np.logical_and.accumulate((losses <= least) & np.isfinite(norms), axis=1)
+    return np.where(kept, norms, 0.0).max(axis=1)
 
 
 def _drawn(runs: pd.DataFrame, context, rates: list[float]) -> dict[str, list[float]]:

@@ -14,9 +14,6 @@ LECTURE = ("gradient", "data", "overfit", "learning_rate", "gradient_norms")
 LARGE = 100.0
 """Norm of the gradient, in nats, that counts as large in these networks, which begin with norms of a few nats."""
 
-LOST = 1e30
-"""Norm that stands for one that is not finite."""
-
 
 def found_by_any(records: pd.DataFrame, checks: list[str], bugs: list[str]) -> pd.Series:
     """Share of these bugs that at least one of the checks finds."""
@@ -46,8 +43,8 @@ def auc(records: pd.DataFrame, optimizer: str, score: str = "norm") -> pd.Series
     """Area under the ROC curve of failure by a norm over a unit's plain trials, the mean over data sets.
 
     Args:
-        score: norm (the largest of the first steps), first_norm, order (the trials' numbers, which know nothing), or
-            train_loss (which knows it all, since it decides what failure is).
+        score: norm (the largest of the first steps, before a run is lost), order (the trials' numbers, which know
+            nothing), or trained (success itself).
     """
     plain = records[(records["optimizer"] == optimizer) & (records["remedy"] == "none")]
     plain = plain.assign(order=plain["trial"].astype(float))
@@ -61,14 +58,14 @@ def auc(records: pd.DataFrame, optimizer: str, score: str = "norm") -> pd.Series
 def failures_where_large(records: pd.DataFrame, by: str = "norm") -> pd.Series:
     """Share of a unit's plain trials with a large early norm that fail, less that of the others; 0 at most if not most.
 
-    Trials that have diverged by then, whose norm is not finite, are left out: they have failed already. NaN where no
-    trial of the unit has a large norm, or all have.
+    A trial that is lost before its norm is large is one of the others. NaN where no trial of the unit has a large norm,
+    or all have.
 
     Args:
         by: norm; next, that of the unit's next trial, which knows nothing; or small, where norms up to the threshold
             change places with those above.
     """
-    plain = records[(records["remedy"] == "none") & (records["norm"] < LOST)].sort_values(["seed", "trial"])
+    plain = records[records["remedy"] == "none"].sort_values(["seed", "trial"])
     following = plain.groupby("seed")["norm"].transform(lambda norms: np.roll(norms, -1))
     plain = plain.assign(next=following, small=LARGE**2 / plain["norm"])
     failed, large = plain["trained"] < 0.5, plain[by] > LARGE

@@ -90,17 +90,27 @@ def scale_kept(records: pd.DataFrame, norm: str, least: float, untrained: bool =
     return moved["none"] - own.where(loss < CHANCE - least, np.inf)
 
 
-def early_gap(records: pd.DataFrame, norms: Sequence[str] = NORMS, frozen: bool = False) -> pd.Series:
-    """Loss without norm less the norms' mean, after a tenth of the updates less at the end.
+def early_gap(
+    records: pd.DataFrame, norms: Sequence[str], init_variance: float, margin: float, frozen: bool = False
+) -> pd.Series:
+    """The gap in loss after a tenth of the updates less `margin`, or less the gap at the end, whichever is less.
 
-    Of residual networks from the highest initial variance, no loss above guessing; `frozen`: without norm always that.
+    The gap is the loss without norm less the norms' mean, in residual networks; no loss counts for more than guessing.
+
+    Args:
+        norms: `next` stands for the next unit's network without norm, which differs by its draws alone.
+        frozen: the network without norm is always at guessing.
     """
-    cell = {"architecture": "residual", "init_variance": records["init_variance"].max()}
-    table, steps = losses(records, "norm", "step", **cell), records["step"].unique()
-    early = steps[np.abs(steps - steps.max() / 10).argmin()]
-    moments = [table.xs(step, axis=1, level="step") for step in (early, steps.max())]
-    gaps = [(CHANCE if frozen else moment["none"]) - moment[[*norms]].mean(axis=1) for moment in moments]
-    return gaps[0] - gaps[1]
+    table = losses(records, "norm", "step", architecture="residual", init_variance=init_variance)
+    steps = records["step"].unique()
+
+    def gap(step: int) -> pd.Series:
+        at = table.xs(step, axis=1, level="step")
+        at = at.assign(next=np.roll(at["none"], -1))
+        return (CHANCE if frozen else at["none"]) - at[[*norms]].mean(axis=1)
+
+    early, late = gap(steps[np.abs(steps - steps.max() / 10).argmin()]), gap(steps.max())
+    return np.minimum(early - margin, early - late)
 
 
 def handicap(records: pd.DataFrame, column: str, worst: float, norm: str, than: str) -> pd.DataFrame:

@@ -151,16 +151,30 @@ def test_a_norm_is_no_faster_in_a_shallow_network_unless_it_saves_a_fifth_or_has
     assert found == {"never": pytest.approx(0.2), "against": pytest.approx(0.3)}
 
 
-def test_gap_early_is_that_after_a_tenth_less_that_at_the_end_and_no_loss_is_above_guessing():
-    curves = {"none": [9.3, 2.2, 2.0, 1.5], "batch": [1.3, 1.0, 0.9, 0.8], "layer": [1.5] * 4, "rms": [1.7] * 4}
-    regime = {"seed": 0, "step": np.array([2, 8, 14, 20]), "architecture": "residual", "init_variance": 2.0}
+def gaps(curves, variance, seed=0):
+    """Records of residual networks whose losses after a tenth of the updates, half of them, and all are given by norm."""
+    regime = {"seed": seed, "step": np.array([2, 10, 20]), "architecture": "residual", "init_variance": variance}
     rows = pd.concat(frame(norm=norm, batch_loss=curve, **regime) for norm, curve in curves.items())
-    rows = pd.concat([rows, rows.assign(architecture="plain", batch_loss=9.0)])
-    norms, guessing = [(1.3 + 1.5 + 1.7) / 3, (0.8 + 1.5 + 1.7) / 3], math.log(10.0)
-    expected = (guessing - norms[0]) - (1.5 - norms[1])
-    assert answer("norm-gap-is-largest-early", rows) == {0: pytest.approx(expected)}
-    assert answer("norm-gap-is-largest-early", rows, control="never") == {0: 0.0}
-    assert answer("norm-gap-is-largest-early", rows, control="against") == {0: pytest.approx(norms[1] - norms[0])}
+    return pd.concat([rows, rows.assign(architecture="plain", batch_loss=9.0)])
+
+
+def test_a_norm_helps_early_by_what_the_gap_has_beyond_the_margin_and_beyond_that_at_the_end():
+    curves = {"none": [2.2, 1.5, 1.0], "batch": [1.9, 1.3, 0.8], "layer": [2.18, 1.6, 1.2], "rms": [1.5, 1.0, 0.2]}
+    rows = gaps(curves, 0.333)
+    found = {norm: answer(f"{norm}-norm-gap-is-largest-early", rows)[0] for norm in ("batch", "layer", "rms")}
+    assert found == {key: pytest.approx(value) for key, value in {"batch": 0.1, "layer": -0.03, "rms": -0.1}.items()}
+    assert answer("batch-norm-gap-is-largest-early", rows, control="never") == {0: pytest.approx(-0.05)}
+    assert answer("batch-norm-gap-is-largest-early", rows, control="against") == {0: pytest.approx(-1.1)}
+    rows = pd.concat([rows, gaps({**curves, "none": [2.0, 1.2, 1.1]}, 0.333, seed=1)])
+    found = answer("layer-norm-gap-is-largest-early", rows, control="never")
+    assert found == {0: pytest.approx(0.2 - 0.05), 1: pytest.approx(-0.2 - 0.1)}  # the last's next unit is the first
+
+
+def test_where_the_network_without_norm_stays_at_guessing_the_gap_of_the_norms_mean_only_grows():
+    curves = {"none": [9.3, 2.4, 2.3], "batch": [1.3, 1.0, 0.8], "layer": [1.5] * 3, "rms": [1.7] * 3}
+    rows, growth = gaps(curves, 2.0), (1.3 - 0.8) / 3
+    found = [answer("norm-gap-is-largest-early", rows, control=control)[0] for control in (None, "against")]
+    assert found == [pytest.approx(math.log(10.0) - 2.3 - growth), pytest.approx(-growth)]
 
 
 def test_scale_is_kept_by_a_norm_that_learns_and_moves_less():
