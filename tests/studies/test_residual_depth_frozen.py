@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -10,6 +9,7 @@ import torch
 from claimcheck.engine.train import train
 
 from .asking import ROOT, Asked
+from .test_residual_depth import kinds
 
 ASKED = Asked("residual_depth")
 FROZEN, RUNS = (ASKED.module(name) for name in ("frozen", "runs"))
@@ -88,16 +88,6 @@ def test_training_moves_what_the_part_says_that_it_trains(part, kind, moves):
 
 
 # ---------------------------------------------------------------- what the predictions measure
-
-
-def kinds(losses, **columns):
-    """Rows of seeds 0 and 1 from {kind: two numbers}; a number that is missing is a run that diverged."""
-    table = pd.DataFrame(
-        {"seed": seed, "step": 9, "kind": kind, "train_loss": loss, "train_error": loss}
-        for kind, pair in losses.items()
-        for seed, loss in enumerate(pair)
-    ).assign(**columns)
-    return table.assign(status=np.where(table["train_loss"].isna(), "diverged", "ok"))
 
 
 def test_the_input_layer_is_asked_of_bare_skips_and_its_controls_are_the_skips_that_pass_no_gradient():
