@@ -29,11 +29,20 @@ def test_cost_reckons_for_a_card_that_is_not_here(command):
     )
 
 
-def test_cost_tells_what_it_rehearsed_before_a_study_that_it_cannot(command):
-    status, output, errors = command("cost", "coin", "nothing", "--scale", "smoke")
+def test_cost_tells_what_it_rehearsed_before_a_study_that_it_cannot(command, studies):
+    with (studies / "walk" / "runs.py").open("a", encoding="utf-8") as code:
+        code.write("\n\ndef run_walks(runs, context):\n    raise ValueError('no walks today')\n")
+    status, output, errors = command("cost", "coin", "walk", "--scale", "smoke")
     assert status == 2
     assert re.search(r"coin +28 ", output)
-    assert "nothing" in errors.splitlines()[-1]
+    assert "no walks today" in errors.splitlines()[-1]
+
+
+def test_cost_rehearses_nothing_before_a_name_that_no_study_has(command):
+    status, output, errors = command("cost", "coin", "nothing", "--scale", "smoke")
+    assert (status, output) == (2, "")
+    assert "nothing: no such study" in errors
+    assert "rehearsing" not in errors
 
 
 def test_cost_for_a_card_says_nothing_but_its_progress(studies):
