@@ -307,7 +307,7 @@ def test_every_prediction_has_an_answer_for_every_seed(smoke, name):
     values = answer(name, recording.part_of(smoke, PREDICTIONS[name].part), "smoke")
     assert sorted(values) == sorted(smoke["seed"].unique())
     lost = sum(math.isnan(value) for value in values.values())  # in narrow networks all ReLUs of a layer may have died
-    assert lost <= (len(values) // 2 if PREDICTIONS[name].part == "speed" else 0)
+    assert lost <= (len(values) // 2 if PREDICTIONS[name].part in ("speed", "slow") else 0)
 
 
 JUDGED = [name for name, each in PREDICTIONS.items() if each.kind != "fact" and each.part not in ABSENT]
