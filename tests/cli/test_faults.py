@@ -146,7 +146,9 @@ def test_an_interrupt_that_the_parser_takes_is_told(command, monkeypatch):
 
 
 def test_an_interrupt_while_packages_are_loaded_is_told(tmp_path):
-    (tmp_path / "typer.py").write_text("import os, signal\n\nos.kill(os.getpid(), signal.SIGINT)\n")
+    # A process that is begun in the background inherits that interrupts are ignored.
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    (tmp_path / "typer.py").write_text(f"import os, signal\n\n{heard}\nos.kill(os.getpid(), signal.SIGINT)\n")
     places = os.pathsep.join([str(tmp_path), *sys.path])
     ended = subprocess.run(
         [sys.executable, "-m", "claimcheck", "list"],

@@ -66,6 +66,7 @@ def test_the_report_renders_and_nothing_is_left_to_do(lecture, tmp_path):
     there = set(
         re.findall(r'"(\S+)"$', places_in(lecture.folder / "reports/smoke/evidence.pdf", "-dests"), re.MULTILINE)
     )
-    assert {"registrations", "figures-precision"} <= led_to
+    assert "registrations" in led_to
+    assert any(place.startswith("figures-") for place in led_to), "which study's depends on the verdicts"
     assert led_to <= there
     assert "Nothing to be done" in lecture.snakemake().stdout
