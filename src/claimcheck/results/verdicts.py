@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from claimcheck.errors import ClaimcheckError
 from claimcheck.files import hash_of, read_json, write_json
 from claimcheck.results.seals import read_sealed
-from claimcheck.spec.models import Verdict
+from claimcheck.spec.models import PredictionVerdict
 
-VERDICTS = get_args(Verdict)
+VERDICTS = get_args(PredictionVerdict)
 
 CSV_COLUMNS = (
     *("study", "claim", "prediction", "kind", "verdict", "data", "data_verdict", "k", "n", "share"),

@@ -188,7 +188,7 @@ class ControlCount(Model):
     passed: list[str] = Field(description="predictions with the control that passed though it must not; none is right")
 
 
-Verdict = Literal["supported", "contradicted", "mixed", "inconclusive", "not run", "holds", "does not hold"]
+PredictionVerdict = Literal["supported", "contradicted", "mixed", "inconclusive", "not run", "holds", "does not hold"]
 """On a prediction or a claim."""
 
 
@@ -203,8 +203,8 @@ class Registration(Model):
     )
     says: Text = Field(description="what it was, in a few sentences")
     superseded: Text | None = Field(None, description="what was wrong with it, once another one takes its place")
-    verdicts: dict[Verdict, Annotated[int, Field(ge=0)]] = Field({}, description="how many of each came out")
-    predictions: dict[str, Verdict] = Field({}, description="the verdict on each prediction, where it was noted")
+    verdicts: dict[PredictionVerdict, Annotated[int, Field(ge=0)]] = Field({}, description="how many of each came out")
+    predictions: dict[str, PredictionVerdict] = Field({}, description="the verdict on each, where it was noted")
     machine: str | None = Field(None, description="what the judged run was made on, where it is known")
     controls: ControlCount | None = Field(None, description="how many controls were asked, and which passed")
 
