@@ -42,7 +42,7 @@ def plot_rates(records):
     """Test loss over the learning rate, AdamW and SGD with momentum, a panel a task; default rates as dotted lines."""
     rows = _capped(records).assign(panel=records["dataset"] + "/" + records["network"])
     looks = style.looks(OPTIMIZERS)
-    for axis, _, own in style.panels(rows, "panel", TASKS, columns=3, height=4.6, sharex=True):
+    for axis, _, own in style.panels(rows, "panel", TASKS, columns=3, sharex=True):
         style.curves(axis, own, x="learning_rate", y="loss", by="optimizer", labels=OPTIMIZERS)
         for optimizer, rates in DEFAULTS.items():
             for rate in rates:
@@ -82,7 +82,7 @@ def plot_map(records):
         f"{data}/{optimizer}": f"{OPTIMIZERS[optimizer]}, {DATA[data]}" for data in DATA for optimizer in OPTIMIZERS
     }
     images = {}
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.8):
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2):
         grid = 100 * own.pivot_table(index="weight_decay", columns="learning_rate", values="error")
         same = rows[rows["dataset"] == own["dataset"].iloc[0]].groupby(["optimizer", "learning_rate", "weight_decay"])
         span = 100 * same["error"].mean()

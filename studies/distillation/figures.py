@@ -68,7 +68,7 @@ def plot_teachers(records):
     rows = rows.assign(
         teacher=rows["teacher"].mask(alone, "none"), teacher_accuracy=rows["teacher_accuracy"].mask(alone)
     )
-    for axis, _, own in style.panels(rows, "dataset", TITLES, columns=1, height=4.8):
+    for axis, _, own in style.panels(rows, "dataset", TITLES, columns=1):
         kinds = [kind for kind in TEACHERS if kind in set(own["teacher"])]
         style.points(axis, own, x="teacher", y="test_accuracy", levels=kinds, labels=TEACHERS, times=100, lost=GUESS)
         _teacher_itself(axis, own, "teacher", kinds)
@@ -82,7 +82,7 @@ def plot_across(records):
         f"{way} {data}": said.format(TITLES[data]) for way, said in ways.items() for data in ("digits", "mnist5k")
     }
     rows = records.assign(panel=records["direction"] + " " + records["dataset"])
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.8):
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2):
         style.points(axis, own, x="taught", y="test_accuracy", labels=TAUGHT, times=100, lost=GUESS)
         _teacher_itself(axis, own.assign(teacher_accuracy=own["teacher_accuracy"].where(own["taught"] == "pairs")),
                         "taught", list(TAUGHT))  # fmt: skip
@@ -122,7 +122,7 @@ def plot_left_out(records):
         for stage in stages
     ]
     levels = ["labels", *sorted(set(arm) - {"labels"})]
-    for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2, height=4.6, sharey=True):
+    for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2, sharey=True):
         style.points(axis, own, x="arm", y="recall", levels=levels, times=100)
         axis.axhline(10, color=style.GREY, linestyle=":", linewidth=1.0, label="chance")
     return style.finish(axis, records, ylabel="recall / %", raised=True)

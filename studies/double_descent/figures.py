@@ -28,7 +28,7 @@ def plot_laws(records):
     places = {"inside": "within the range", "outside": "outside of it"}
     titles = {f"{law} {where}": f"{LAWS[law]}, {said}" for where, said in places.items() for law in LAWS}
     rows = [records.assign(panel=records["dataset"] + f" {where}", error=records[f"{where}_error"]) for where in places]
-    for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2, height=4.6, sharey=True):
+    for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2, sharey=True):
         style.curves(axis, own, x="examples", y="error", by="learner", labels=LEARNERS, average="median")
     labels = {"xlabel": "training examples", "ylabel": "error (median)", "yscale": "log", "raised": True}
     return style.finish(axis, records, log_ticks=sorted(records["examples"].unique()), **labels)
@@ -51,7 +51,7 @@ def plot_network(records):
     kinds = {0.15: "noisy labels", 0.0: "clean labels"}
     titles = {f"{data} {column}": f"{name}, {said}" for column, said in ERRORS.items() for data, name in TITLES.items()}
     rows = [records.assign(panel=records["dataset"] + f" {column}", error=records[column]) for column in ERRORS]
-    for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2, height=4.6):
+    for axis, _, own in style.panels(pd.concat(rows), "panel", titles, columns=2):
         style.curves(axis, own, x="units", y="error", by="label_noise", labels=kinds, times=100)
         style.threshold(axis, _interpolation_width(own[own["label_noise"] > 0]), FITTED)
         style.log_axis(axis, sorted(own["units"][own["label_noise"] > 0].unique()))
@@ -94,7 +94,7 @@ def plot_samples(records):
         panel=records["dataset"] + " " + records["label_noise"].astype(str),
         seen_error=records["gap"] + records["train_error"],
     )
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.6, sharey=True):
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, sharey=True):
         style.column_curves(axis, own, x="examples", columns=columns, times=100)
         style.log_axis(axis, sorted(own["examples"].unique()))
         if own["label_noise"].iloc[0]:

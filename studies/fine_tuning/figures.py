@@ -29,7 +29,7 @@ def plot_ways(records):
     rows = _with_untuned(records[records["examples"] == 500], "accuracy")
     rows = rows.assign(panel=rows["dataset"] + " " + rows["shift"])
     titles = {f"{name} {shift}": f"{TITLES[name]}, {SHIFTS[shift]}" for name in TITLES for shift in SHIFTS}
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=5.0):
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2):
         ways = [way for way in WAYS if way in set(own["tuned"])]
         how = {"levels": ways, "labels": WAYS, "times": 100, "lost": 0.1, "horizontal": True}
         style.points(axis, own, x="tuned", y="accuracy", **how)
@@ -58,7 +58,7 @@ def plot_forgetting(records):
     rows = rows[rows["tuned"].isin(list(ways))]
     rows = rows.assign(panel=rows["dataset"] + rows["examples"].map(" {:.0f}".format))
     titles = {f"{name} {count}": f"{TITLES[name]}, {count} examples" for name in TITLES for count in (500, 50)}
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=5.0):
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2):
         for way, those in own.groupby("tuned"):
             x, y = 100 * those["accuracy"], 100 * those["kept_accuracy"]
             look = {name: LOOKS[way][name] for name in ("color", "marker")}

@@ -48,7 +48,7 @@ def plot_classifiers(records):
         for column, (_, times) in columns.items()
     )
     titles = {data + column: f"{TITLES[data]}: {said}" for data in TITLES for column, (said, _) in columns.items()}
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.6):
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2):
         style.points(axis, own, x="form", y="value", levels=levels, labels=FORMS)
     return style.finish(axis, records, raised=True)
 

@@ -138,15 +138,15 @@ def plot_saturation(records):
 
 def plot_dead_units(records):
     """Dead share and loss against the learning rate, a row for each data set."""
-    _, axes = style.figure(2, 2, height=4.6, sharex=True)
+    _, axes = style.figure(2, 2, sharex=True)
     how = {"x": "learning_rate", "by": "activation", "looks": LOOKS, "labels": NAMES}
     for (dead, loss), name in zip(axes, ("digits", "mnist1d_pool")):
         rows = records[records["dataset"] == name]
         style.curves(dead, rows, y="dead", times=100, within=(0, 100), **how)
         style.curves(loss, rows, y="train_loss", cut=3.0, **how)
         style.level(loss, GUESSING, "guessing")
-        dead.set(ylabel=f"{DATA[name]}: dead units / %")
-        loss.set(ylabel="train loss / nats")
+        dead.set(title=DATA[name], ylabel="dead units / %")
+        loss.set(title=DATA[name], ylabel="train loss / nats")
     return style.finish(axes[0][1], records, log_ticks=[0.3, 0.5, 1.0, 2.0], xlabel="learning rate")
 
 

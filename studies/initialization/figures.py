@@ -40,7 +40,7 @@ def plot_scales(records):
         decade=np.log10(records["learning_rate"]),
     )
     titles = {f"{name}, {data}": f"{name}, {data}" for name in ("ReLU", "tanh") for data in DATA.values()}
-    for axis, _, rows in style.panels(records, "panel", titles, columns=2, height=4.6, sharex=True, sharey=True):
+    for axis, _, rows in style.panels(records, "panel", titles, columns=2, sharex=True, sharey=True):
         style.curves(
             axis, rows, x="decade", y="loss", by="gain", looks=style.looks(GAINS), labels=GAINS, average="median"
         )
@@ -68,7 +68,7 @@ def plot_normalisation(records):
     panel = records["dataset"].map(DATA) + ", depth " + records["depth"].astype(str)
     titles = {title: title for depth in (3, 10, 20) for data in DATA.values() for title in [f"{data}, depth {depth}"]}
     records = records.assign(loss=capped_loss(records), panel=panel)
-    for axis, _, rows in style.panels(records, "panel", titles, columns=2, height=4.6, sharex=True, sharey=True):
+    for axis, _, rows in style.panels(records, "panel", titles, columns=2, sharex=True, sharey=True):
         style.curves(axis, rows, x="gain", y="loss", by="norm", looks=style.looks(["none", "batch", "layer"]))
         style.level(axis, GUESSING, "guessing")
         style.log_axis(axis, list(GAINS), list(GAINS.values()))

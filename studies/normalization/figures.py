@@ -26,7 +26,7 @@ def plot_signal(records):
     """Gradient by layer before training at every gain, one panel per norm."""
     rows = records.assign(decades=records["log_gradient"] / 2 / math.log(10))
     labels = {gain: f"gain {gain:g}" for gain in sorted(records["gain"].unique())}
-    for axis, norm, own in style.panels(rows, "norm", LABELS, columns=2, height=4.4, sharex=True, sharey=True):
+    for axis, norm, own in style.panels(rows, "norm", LABELS, columns=2, sharex=True, sharey=True):
         style.curves(axis, own, x="layer", y="decades", by="gain", labels=labels, marks=5)
         if norm == "batch":
             last = own["layer"].max()
@@ -44,7 +44,7 @@ def plot_speed(records):
     regimes = ("plain, default", "plain, He", "residual, default", "residual, He")
     said = {regime: regime if projected() else regime.replace(", ", ",\n") for regime in regimes}  # a slide is wider
     titles = {data + regime: f"{name}\n{said[regime]}" for data, name in DATA.items() for regime in regimes}
-    for axis, _, own in style.panels(rows, "panel", titles, columns=4, height=4.4, sharex=True, sharey=True):
+    for axis, _, own in style.panels(rows, "panel", titles, columns=4, height=4.0, sharex=True, sharey=True):
         style.curves(axis, own, x="step", y="batch_loss", lost=CHANCE, cut=CHANCE, marks=4, **BY_NORM)
     return style.finish(axis, records, raised=True, xlabel="updates", ylabel="train loss / nats")
 
@@ -68,7 +68,7 @@ def plot_early(records):
     """Train loss after the first updates against learning rate, a panel per data set and architecture."""
     rows, most = records.assign(panel=records["dataset"] + records["architecture"]), 2 * CHANCE
     titles = {data + kind: f"{name}, {kind}" for data, name in DATA.items() for kind in ("plain", "residual")}
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.4, sharex=True, sharey=True):
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2, sharex=True, sharey=True):
         style.curves(axis, own, x="learning_rate", y="batch_loss", lost=most, cut=most, **BY_NORM)
         style.level(axis, CHANCE, "guessing")
     return style.finish(axis, records, xlabel="learning rate", ylabel="train loss / nats", xscale="log")

@@ -41,7 +41,7 @@ def plot_shift(records):
     titles = {f"{data} {column}": f"{TITLES[data]}: {said}" for data in ("digits", "mnist5k") for column, said in
               columns.items()}  # fmt: skip
     tables = [rows.assign(panel=rows["dataset"] + f" {column}", value=rows[column]) for column in columns]
-    for axis, _, own in style.panels(pd.concat(tables), "panel", titles, columns=2, height=4.6):
+    for axis, _, own in style.panels(pd.concat(tables), "panel", titles, columns=2):
         style.points(axis, own, x="arm", y="value", labels=names, times=100)
         axis.set_ylim(bottom=0)
     return style.finish(axis, rows, xlabel="angles trained on → tested on", ylabel="%", raised=True)

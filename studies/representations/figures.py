@@ -69,7 +69,7 @@ def plot_towers(records):
             titles[data + column] = f"{DATA[data]}: {said}"
             own = records[(records["dataset"] == data) & records[column].notna()]
             rows.append(own.assign(panel=data + column, right=own[column]))
-    for place, (axis, _, own) in enumerate(style.panels(pd.concat(rows), "panel", titles, columns=3, height=4.2)):
+    for place, (axis, _, own) in enumerate(style.panels(pd.concat(rows), "panel", titles, columns=3)):
         there = records[records["dataset"] == own["dataset"].iloc[0]]["arm"]
         levels = [arm for arm in names if arm in set(there)]
         how = {"levels": levels, "labels": names, "looks": TOWERS, "times": 100, "horizontal": True}
@@ -117,7 +117,7 @@ def plot_features(records):
     kinds = {"trained": "trained network", "untrained": "new network"}
     titles = {f"{data} {kind}": f"{DATA[data]}, {said}" for data in DATA for kind, said in kinds.items()}
     rows = rows.assign(panel=rows["dataset"] + " " + rows["network"])
-    for place, (axis, _, own) in enumerate(style.panels(rows, "panel", titles, columns=2, height=4.6)):
+    for place, (axis, _, own) in enumerate(style.panels(rows, "panel", titles, columns=2)):
         style.points(axis, own, x="reads", y="selectivity", labels=names, horizontal=True)
         axis.tick_params(axis="y", labelleft=place % 2 == 0)
     return style.finish(axis, records, xlabel="class selectivity", xlim=(0.2, 0.9), raised=True)
@@ -156,7 +156,7 @@ def plot_next(records):
     titles = {
         data: f"{DATA[data]}: {what}" for data, what in {"cmudict": "syllables", "mnist1d_pool": "classes"}.items()
     }
-    for axis, _, own in style.panels(rows, "dataset", titles, columns=1, height=4.2):
+    for axis, _, own in style.panels(rows, "dataset", titles, columns=1):
         levels = [way for way in names if way in set(own["way"])]
         how = {"levels": levels, "labels": names, "looks": looks, "times": 100, "horizontal": True}
         style.points(axis, own, x="way", y="test_accuracy", **how)
@@ -169,7 +169,7 @@ def plot_shift(records):
     kinds = {"moved": "moved", "noisy": "noisy"}
     rows = pd.concat([rows.assign(panel=rows["dataset"] + kind, right=rows[f"{kind}_accuracy"]) for kind in kinds])
     titles = {data + kind: f"{DATA[data]}, {said}" for data in DATA for kind, said in kinds.items()}
-    for axis, _, own in style.panels(rows, "panel", titles, columns=2, height=4.6):
+    for axis, _, own in style.panels(rows, "panel", titles, columns=2):
         style.points(axis, own, x="arm", y="right", labels=ARMS, times=100, horizontal=True)
     return style.finish(axis, records, xlabel="test accuracy / %", raised=True)
 

@@ -27,13 +27,13 @@ def figure(rows: int = 1, columns: int = 1, *, height: float | None = None, **su
 
     Args:
         rows, columns: the grid of panels.
-        height: inches; by default 3.0 for one row and 2.4 for each of several.
+        height: inches; by default 3.0 for one row and 1.75 for each of several.
         subplots: handed to `Figure.subplots` (`sharex`, `sharey`, `width_ratios`, `squeeze`, ...).
 
     Returns:
         the figure, and one `Axes` or an array `[rows, columns]` of them squeezed as matplotlib does.
     """
-    tall = height if height is not None else (3.0 if rows == 1 else 2.4 * rows)
+    tall = height if height is not None else (3.0 if rows == 1 else 1.75 * rows)
     size = (WIDTH, tall)
     if projected():
         size = tuple(side * (1.0 if rows == 1 and tall < 4.5 else 1.3) for side in PROJECTED_SIZE)
