@@ -225,7 +225,8 @@ def test_what_turns_with_size_is_told_of_predictions_that_decide_and_are_decided
         claim("open", "inconclusive", prediction(truths(16, 32), **wide)),
         claim("limited", "supported", prediction(truths(32, 32)), prediction(truths(32, 32), kind="limit", **wide)),
     )
-    ((told, view),) = seen.turning()
+    (told,) = seen.turning()
+    (view,) = told.turning
     assert (told.id, view) == ("turned", told.predictions[1])
     assert "Part of it [turns with size or machine](#turns)." in phrases.contradiction(told)
 
@@ -236,7 +237,8 @@ def test_what_turns_is_told_of_a_prediction_that_is_decided_on_one_data_set_alon
     ]
     plain = prediction(truths(14, 44), turns="Four times as wide it is so.")
     torn = PredictionView(plain.spec, "inconclusive", {"tests": tests})
-    ((told, view),) = report(claim("steps", "contradicted", prediction(truths(0, 44)), torn)).turning()
+    (told,) = report(claim("steps", "contradicted", prediction(truths(0, 44)), torn)).turning()
+    (view,) = told.turning
     assert (told.id, view) == ("steps", torn)
 
 

@@ -250,9 +250,9 @@ class ReportView:
         """Every prediction of every study."""
         return [view for study in self.studies for view in study.predictions()]
 
-    def turning(self) -> list[tuple[ClaimView, PredictionView]]:
-        """The lecture's claims of which a main prediction comes out otherwise at another size, with that prediction."""
-        return [(claim, view) for claim in self.claims.values() for view in claim.turning]
+    def turning(self) -> list[ClaimView]:
+        """The lecture's claims of which a main prediction comes out otherwise at another size."""
+        return [claim for claim in self.claims.values() if claim.turning]
 
     def headline(self) -> tuple[StudyView, FigureSpec] | None:
         """The figure that the lecture's file names for the first page, where it has been drawn of present results."""
