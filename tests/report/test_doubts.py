@@ -266,7 +266,7 @@ def test_the_first_page_and_the_prediction_say_what_turns_and_nothing_is_judged_
         first_page, _, rest = build.markdown(template, build._names(seen, Path("results"))).partition("{#outline}")
         assert ("turn with size" in first_page) == turned
         assert ("It [turns with size or machine](#turns)." in first_page) == turned
-        assert (r"The mean is above ten\. Of larger coins it is\." in " ".join(first_page.split())) == turned
+        assert (r"_The mean is above ten\._ Of larger coins it is\." in " ".join(first_page.split())) == turned
         if template == "report.md.j2":
             assert ("Turns\n:   Of larger coins it is" in rest) == turned
 

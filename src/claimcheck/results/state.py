@@ -294,15 +294,16 @@ def locate(
                 continue
         remedy = command("run", study.name, config, part=name)
         files = PartFiles(study.name, part, digests.part_ingredients(study, part), folder, remedy)
-        lacks = _lacks(part, machine)
-        if lacks is None or exists(str(files.records)):
+        missing = lacks(part, machine)
+        if missing is None or exists(str(files.records)):
             parts[name] = files
         else:
-            not_run[name] = f"it needs {lacks}"
+            not_run[name] = f"it needs {missing}"
     return Results(study, config, parts, not_run)
 
 
-def _lacks(part: ScaledPart, machine: Machine) -> str | None:
+def lacks(part: ScaledPart, machine: Machine) -> str | None:
+    """What the part needs that the machine has not, in words, or None."""
     if part.needs_gpu and not machine.gpu:
         return "a GPU"
     if part.needs_compiler and not machine.compiler:

@@ -23,7 +23,7 @@ from torch.autograd.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from claimcheck.engine.memory import keep_freed_memory
-from claimcheck.running.cost import every_piece, perform, some_of
+from claimcheck.running.cost import along, every_piece, perform, some_of
 from claimcheck.running.runner import context_for
 from claimcheck.spec import design
 from claimcheck.spec.config import Config
@@ -205,10 +205,7 @@ def _reckoned(study: Study, part: ScaledPart, piece: design.EnsembleDesign, conf
     python = max(seconds - profiled.self_cpu_time_total / 1e6, 0.0) * members / runs
 
     def of_all(one: float, other: float) -> float:
-        slope = other / more.members
-        if few.members < more.members:
-            slope = min(max((other - one) / (more.members - few.members), 0.0), slope)
-        return other + slope * (members - more.members)
+        return along((few.members, one), (more.members, other), members)
 
     steps = of_all(few.steps_taken, more.steps_taken), of_all(few.network_steps, more.network_steps)
     operations = (seconds_on(card, count.rest, STARTED) for count in (few, more))

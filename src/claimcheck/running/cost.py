@@ -27,7 +27,8 @@ from claimcheck.engine.memory import keep_freed_memory
 from claimcheck.errors import ClaimcheckError
 from claimcheck.results.digests import downloads_in, part_ingredients
 from claimcheck.results.provenance import peak_memory_mib
-from claimcheck.running.devices import has_compiler, memory_limit, resolve_device
+from claimcheck.results.state import lacks
+from claimcheck.running.devices import machine_for, memory_limit, resolve_device
 from claimcheck.running.runner import context_for
 from claimcheck.spec import design
 from claimcheck.spec.config import Config
@@ -169,7 +170,7 @@ def parts_run(study: Study, config: Config, device: torch.device) -> list[Scaled
     return [
         part
         for part in study.at(config.scale, config.seeds).values()
-        if part.seeds and (device.type == "cuda" or not part.needs_gpu) and (has_compiler() or not part.needs_compiler)
+        if part.seeds and lacks(part, machine_for(str(device))) is None
     ]
 
 
@@ -273,12 +274,17 @@ def _of_all(name: str, found: list[Rehearsal], members: int) -> float:
     """What all members take, along the line through two rehearsals: some of it is there once, data for one, and some for
     each seed; nothing of that, where a study takes its seeds one after the other."""
     last = found[-1]
-    before = next((each for each in reversed(found) if each.members < last.members), None)
-    here = getattr(last, name)
-    slope = here / last.members
-    if before is not None:
-        slope = min(max((here - getattr(before, name)) / (last.members - before.members), 0.0), slope)
-    return here + slope * (members - last.members)
+    before = next((each for each in reversed(found) if each.members < last.members), last)
+    return along((before.members, getattr(before, name)), (last.members, getattr(last, name)), members)
+
+
+def along(few: tuple[int, float], more: tuple[int, float], members: int) -> float:
+    """What `members` take, where `few` and `more` (how many, and what they took) were tried; in proportion, where those are
+    as many. Nobody takes less with each member, and no member more than in proportion."""
+    slope = more[1] / more[0]
+    if few[0] < more[0]:
+        slope = min(max((more[1] - few[1]) / (more[0] - few[0]), 0.0), slope)
+    return more[1] + slope * (members - more[0])
 
 
 def _in_sequence(found: list[Rehearsal], members: int) -> float:
