@@ -49,7 +49,7 @@ BUGS = {
     "never_reset": "gradients not reset",
 }
 REMEDIES = {"none": "plain", "norm_residual": "norm, residuals"}
-SHAPES = {"wide": "2 layers of 64", "deep": "8 layers of 24"}
+SHAPES = {"shallow": "2 layers", "deep": "8 layers", "narrow": "2 layers, half as wide"}
 SPIKES = {
     "none/usual": "healthy, usual rate",
     "none/high": "healthy, high rate",
@@ -120,7 +120,7 @@ def plot_sets(records):
 
 def plot_norms(records):
     """ROC curves: failures against successes above each threshold of the early norm, plain networks."""
-    bare = records[records["part"].isin(["trials", "trials_adam"]) & (records["remedy"] == "none")]
+    bare = records[records["part"].isin(["trials", "trials_adam"])]
     names = {"momentum": "momentum SGD", "adam": "Adam"}
     looks = style.looks(names)
     for axis, _, rows in style.panels(bare, "dataset", DATA, height=3.0, sharey=True):
@@ -143,7 +143,7 @@ def _intervals(axis, units, across, names, by, labels):
     """Means of `trained` with 95 % intervals: a place for each of `names`, side by side by `by`."""
     looks = style.looks(labels)
     for place, level in enumerate(names):
-        for shift, (other, label) in zip((-0.14, 0.14), labels.items()):
+        for shift, (other, label) in zip((-0.14, 0.14, 0.0), labels.items()):
             values = 100 * units[(units[across] == level) & (units[by] == other)]["trained"]
             if values.empty:
                 continue
@@ -156,15 +156,17 @@ def _intervals(axis, units, across, names, by, labels):
 
 
 def plot_remedies(records):
-    """Share of trials that train by remedy, where the plain network's early norm was large and where it was not."""
-    rows = records[records["optimizer"] == "momentum"]
-    bare = rows[rows["remedy"] == "none"].set_index(["seed", "dataset", "trial"])["norm"] > LARGE
-    rows = rows.assign(large=bare.loc[pd.MultiIndex.from_frame(rows[["seed", "dataset", "trial"]])].to_numpy())
-    units = rows.groupby(["seed", "dataset", "remedy", "large"], as_index=False)["trained"].mean()
-    names = {"none": "nothing", "both": "layer norm\nand clipping"}
+    """Share of trials that train with remedies, by what the plain network does."""
+    large, failed = records["norm"] > LARGE, records["trained"] < 0.5
+    plain = np.select([failed & large, failed], ["large", "small"], "none")
+    remedies = {"both": "layer norm and clipping", "again": "plain, from other weights"}
+    rows = pd.concat(records.assign(plain=plain, remedy=name, trained=records[f"trained_{name}"]) for name in remedies)
+    units = rows.groupby(["seed", "dataset", "remedy", "plain"], as_index=False)["trained"].mean().dropna()
+    names = {"large": "fails,\nlarge\nnorm", "small": "fails,\nno large\nnorm", "none": "trains"}
     for axis, _, own in style.panels(units, "dataset", DATA, height=2.8, sharey=True):
-        _intervals(axis, own, "remedy", names, "large", {False: "norm up to 100", True: "norm above 100"})
-    return style.finish(axis, rows, ylabel="trials that train / %", ylim=(0, 102), raised=True)
+        _intervals(axis, own, "plain", names, "remedy", remedies)
+    labels = {"xlabel": "what the plain network does", "ylabel": "trials that train / %"}
+    return style.finish(axis, records, **labels, ylim=(-3, 103), raised=True)
 
 
 def plot_depth(records):

@@ -24,11 +24,12 @@ from claimcheck.engine.data import Data, Order
 from claimcheck.engine.ensemble import Ensemble
 from claimcheck.engine.networks import MLP
 from claimcheck.engine.single import per_seed
-from claimcheck.engine.train import classification, train
+from claimcheck.engine.train import Trained, classification, train
 
 from .bugs import BUGS, Batch, Case
 from .faults import culprit_of, network
 from .hosts import HOSTS, host_of
+from .statistics import LARGE
 from .tools import TOOLS
 
 CHANCE = math.log(10)
@@ -115,35 +116,57 @@ def run_trials(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Networks at random gains and rates, the same for each shape: do they train, and what did first gradients say?
 
     `norm`: of the gradient on `watched` examples, the largest of the early steps at which the run is not lost yet.
+    `trained_again`, `trained_both`, where the part asks for these remedies: whether the trial trains from other weights
+    (and in another order), or with layer norm and clipping. They are tried where the trial fails with a large norm, and
+    in the first trials of a unit, of a number set for each; elsewhere they have no number.
     """
     s = context.settings
-    shape, remedy, optimizer = (runs[name].iloc[0] for name in ("shape", "remedy", "optimizer"))
-    (depth, width), (inputs, data) = s.shapes[shape], _data(runs, context)
-    clip = s.clip if remedy == "both" else math.inf
-    runs = runs.assign(**_drawn(runs, context, s.rates[optimizer]), clip=clip)
-    style = {"both": {"norm": "layer"}, "norm_residual": {"residual": "pre_norm"}}.get(remedy, {})
-
-    def plain(run, generator):
-        how = {"gain": run.gain, "output_init": 2.0 / run.gain**2, **style}  # the readout keeps its usual size
-        return MLP(inputs, width, 10, depth=depth, generator=generator, **how)
-
+    remedy = runs["remedy"].iloc[0] if "remedy" in runs else "none"
+    inputs, data = _data(runs, context)
+    runs = runs.assign(**_drawn(runs, context, s.rates[runs["optimizer"].iloc[0]]))
     watched = replace(data, subset=data.subset[:, : s.watched]), _watch, "ensemble"
-    how = {"evaluate": {"watched": watched}, "evaluate_at": [*s.early, s.steps]}
-    how["streams"] = "again " if remedy == "again" else ""  # other weights and another order
-    trained = train(runs, context, network=plain, data=data, optimizer=optimizer, **how)
-    early = trained.records[trained.records["step"].isin(s.early)]
+    fit = _fit(runs, context, inputs, data, remedy, evaluate={"watched": watched}, evaluate_at=s.early)
     norms, losses = (
-        early.pivot(index="run", columns="step", values=f"watched_{each}").loc[runs["run"]].to_numpy()
+        fit.records.pivot(index="run", columns="step", values=f"watched_{each}").loc[runs["run"]].to_numpy()
         for each in ("norm", "loss")
     )
-    loss = trained.ensemble.map(classification, data)["loss"].double().cpu().numpy()
-    loss = np.where((trained.diverged_at < 0) & np.isfinite(loss), loss, np.inf)
-    found = {
-        "norm": largest_before_lost(norms, losses, s.lost),
-        "train_loss": np.minimum(loss, 1e30),
-        "trained": (loss < 0.5 * CHANCE).astype(float),
-    }
+    norm, loss = largest_before_lost(norms, losses, s.lost), _loss(fit, data)
+    found = {"norm": norm, "train_loss": np.minimum(loss, 1e30), "trained": _has_trained(loss)}
+    large_and_failed = (norm > LARGE) & (found["trained"] < 0.5)
+    for name, first in s.remedies.items():
+        places = np.flatnonzero(large_and_failed | (runs["trial"] < first))
+        outcome = np.full(len(runs), np.nan)
+        if len(places):
+            own = data.members(places.tolist())
+            outcome[places] = _has_trained(_loss(_fit(runs.iloc[places], context, inputs, own, name), own))
+        found[f"trained_{name}"] = outcome
     return runs[["run"]].assign(gain=runs["gain"], rate=runs["learning_rate"], **found)
+
+
+def _fit(runs: pd.DataFrame, context, inputs: int, data: Data, remedy: str, **how) -> Trained:
+    """Networks of the runs' gains and rates, trained with a remedy."""
+    s = context.settings
+    depth, width = s.shapes[runs["shape"].iloc[0]]
+    style = {"both": {"norm": "layer"}, "norm_residual": {"residual": "pre_norm"}}.get(remedy, {})
+
+    def network(run, generator):
+        readout = 2.0 / run.gain**2  # which keeps its usual size
+        return MLP(inputs, width, 10, depth=depth, generator=generator, gain=run.gain, output_init=readout, **style)
+
+    runs = runs.assign(clip=s.clip if remedy == "both" else math.inf)
+    streams = "again " if remedy == "again" else ""  # other weights and another order
+    how = {"evaluate": {}, "optimizer": runs["optimizer"].iloc[0], "streams": streams, **how}
+    return train(runs, context, network=network, data=data, **how)
+
+
+def _loss(fit: Trained, data: Data) -> np.ndarray:
+    """Each run's training loss, infinite where it diverged."""
+    loss = fit.ensemble.map(classification, data)["loss"].double().cpu().numpy()
+    return np.where((fit.diverged_at < 0) & np.isfinite(loss), loss, np.inf)
+
+
+def _has_trained(loss: np.ndarray) -> np.ndarray:
+    return (loss < 0.5 * CHANCE).astype(float)
 
 
 def _watch(ensemble: Ensemble, data: Data) -> dict[str, Tensor]:

@@ -46,7 +46,7 @@ def auc(records: pd.DataFrame, optimizer: str, score: str = "norm") -> pd.Series
         score: norm (the largest of the first steps, before a run is lost), order (the trials' numbers, which know
             nothing), or trained (success itself).
     """
-    plain = records[(records["optimizer"] == optimizer) & (records["remedy"] == "none")]
+    plain = records[records["optimizer"] == optimizer]
     plain = plain.assign(order=plain["trial"].astype(float))
     areas = {
         key: area(own[score].to_numpy(), own["trained"].to_numpy() < 0.5)
@@ -65,7 +65,7 @@ def failures_where_large(records: pd.DataFrame, by: str = "norm") -> pd.Series:
         by: norm; next, that of the unit's next trial, which knows nothing; or small, where norms up to the threshold
             change places with those above.
     """
-    plain = records[records["remedy"] == "none"].sort_values(["seed", "trial"])
+    plain = records.sort_values(["seed", "trial"])
     following = plain.groupby("seed")["norm"].transform(lambda norms: np.roll(norms, -1))
     plain = plain.assign(next=following, small=LARGE**2 / plain["norm"])
     failed, large = plain["trained"] < 0.5, plain[by] > LARGE
@@ -75,20 +75,18 @@ def failures_where_large(records: pd.DataFrame, by: str = "norm") -> pd.Series:
 
 
 def rescued(records: pd.DataFrame, remedy: str) -> pd.Series:
-    """Of the trials of all data sets that fail under momentum with a large early norm, the share that a remedy trains.
+    """Of the trials of all data sets that fail with a large early norm, the share that a remedy trains.
 
     NaN where no trial of the unit is one.
     """
-    rows = records[records["optimizer"] == "momentum"].set_index(["seed", "dataset", "trial"])
-    bare, helped = (rows[rows["remedy"] == name] for name in ("none", remedy))
-    flagged = (bare["trained"] < 0.5) & (bare["norm"] > LARGE)
-    return helped["trained"].where(flagged).groupby("seed").mean()
+    large_and_failed = (records["trained"] < 0.5) & (records["norm"] > LARGE)
+    return records[f"trained_{remedy}"].where(large_and_failed).groupby(records["seed"]).mean()
 
 
 def _lead(records: pd.DataFrame, remedy: str) -> pd.Series:
     """Share of trials that train, shallow less deep, the mean over data sets."""
     rows = records[records["remedy"] == remedy].groupby(["seed", "shape"])["trained"].mean().unstack()
-    return rows["wide"] - rows["deep"]
+    return rows["shallow"] - rows["deep"]
 
 
 def lead_narrowed(records: pd.DataFrame, of: str = "none", less: str = "norm_residual") -> pd.Series:
@@ -96,19 +94,28 @@ def lead_narrowed(records: pd.DataFrame, of: str = "none", less: str = "norm_res
     return _lead(records, of) - _lead(records, less)
 
 
-def rate_steps(records: pd.DataFrame, remedy: str, of: str = "wide", less: str = "deep") -> pd.Series:
+def _by_rate(records: pd.DataFrame, remedy: str) -> dict[str, pd.DataFrame]:
+    """Training losses of the shallow and of the deep network, by seed and rate."""
+    return {shape: by_seed(records, "train_loss", "rate", remedy=remedy, shape=shape) for shape in ("shallow", "deep")}
+
+
+def rate_steps(records: pd.DataFrame, remedy: str, of: str = "shallow", less: str = "deep") -> pd.Series:
     """Steps of the grid of rates, a factor of 3.2 each, from the deep network's best rate up to the shallow one's."""
-    best = {"lowest": 0}
-    for shape in ("wide", "deep"):
-        table = by_seed(records, "train_loss", "rate", remedy=remedy, shape=shape)
-        best[shape] = pd.Series(table.to_numpy().argmin(axis=1), table.index)
+    tables = _by_rate(records, remedy)
+    best = {shape: pd.Series(table.to_numpy().argmin(axis=1), table.index) for shape, table in tables.items()}
     return (best[of] - best[less]).astype(float)
 
 
-def rates_apart(records: pd.DataFrame, remedy: str, to: str = "deep") -> pd.Series:
-    """The same without its sign, the greater of the data sets'; or steps from the grid's `lowest` rate."""
-    each = [rate_steps(own, remedy, less=to).abs() for _, own in records.groupby("dataset")]
-    return pd.concat(each, axis=1).max(axis=1)
+def lost_by_carrying_over(records: pd.DataFrame, remedy: str) -> pd.Series:
+    """What the deep network loses at the shallow one's best rate, over the fall of its loss, from guessing, at its own.
+
+    NaN where it learns nothing at any rate.
+    """
+    tables = _by_rate(records, remedy)
+    deep, places = tables["deep"].to_numpy(), tables["shallow"].to_numpy().argmin(axis=1)
+    best = pd.Series(deep.min(axis=1), tables["deep"].index)
+    fall = (np.log(10.0) - best).where(best < np.log(10.0))
+    return (deep[np.arange(len(deep)), places] - best) / fall
 
 
 def spikes_without_bad_numbers(records: pd.DataFrame, speed: str = "high", fault: str = "none") -> pd.Series:
