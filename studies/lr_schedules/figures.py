@@ -19,7 +19,13 @@ RECIPE_NAMES = {
     "linear": "linear",
     "cosine": "cosine",
 }
-STARTS = {"random": "random weights", "warmup": "… with warmup", "trained": "trained weights"}
+STARTS = {
+    "random": "random weights",
+    "warmup": "… with warmup",
+    "trained": "trained weights",
+    "brief": "random, 10 updates of warmup",
+    "trained_brief": "trained, 10 updates of warmup",
+}
 
 
 def _panels_of(records, by, names, **how):
@@ -97,14 +103,20 @@ def plot_grid(records):
 
 
 def plot_range_test(records):
-    """What training at a suggested rate costs, by rule and length of the ramp, a panel for each data set."""
-    rules = {"at_minimum": "lowest loss / 10", "steepest": "steepest fall"}
-    ramps = {0.333: "ramp of ⅓ × training", 3.0: "ramp of 3 × training"}
-    names = {f"{rule}/{ramp:g}": f"{name},\n{words}" for rule, name in rules.items() for ramp, words in ramps.items()}
+    """What training at a suggested rate costs, by rule, ramp and optimiser, and at the usual rate without a test."""
     rows = pd.concat([
-        records.assign(regret=records[f"regret_{rule}"], case=rule + "/" + records["ramp"].map("{:g}".format))
-        for rule in rules
+        records.assign(regret=records[f"regret_{rule}"], case=records["optimizer"] + f"/{rule}/{ramp:g}")[records["ramp"] == ramp]
+        for rule in ("at_minimum", "steepest", "default")
+        for ramp in records["ramp"].unique()
     ])  # fmt: skip
+    names = {
+        "momentum/at_minimum/0.333": "momentum, lowest loss / 10,\nramp of ⅓ × training",
+        "momentum/at_minimum/3": "… 3 × training",
+        "momentum/steepest/0.333": "… steepest fall, ⅓",
+        "momentum/default/0.333": "… 0.1, no test",
+        "adam/at_minimum/0.333": "Adam, lowest loss / 10, ⅓",
+        "adam/default/0.333": "… 0.001, no test",
+    }
     for axis, _, own in style.panels(rows, "dataset", DATA, height=3.0, sharey=True):
         style.points(axis, own, x="case", y="regret", labels=names, times=100, cut=1.2, horizontal=True)
         style.region(axis, None, 10.0, across="x")
