@@ -23,8 +23,8 @@ STARTS = {
     "random": "random weights",
     "warmup": "… with warmup",
     "trained": "trained weights",
-    "brief": "random, 10 updates of warmup",
-    "trained_brief": "trained, 10 updates of warmup",
+    "brief": "… with 10 updates of it",
+    "trained_brief": "trained weights, these 10, too",
 }
 
 
@@ -92,10 +92,10 @@ def plot_drops(records):
 
 
 def plot_grid(records):
-    """Plateaus and runs that blow up against the rate, a panel for each optimiser and data set."""
+    """Plateaus, runs that learn and runs that blow up against the rate, a panel for each optimiser and data set."""
     rows = records.assign(relative=10.0 ** (records["half_decades"] / 2.0))
     for axis, _, own in _panels_of(rows, "optimizer", {"adam": "Adam", "momentum": "momentum"}, sharey=True):
-        columns = {"plateau": "plateau", "blown_up": "blown up"}
+        columns = {"plateau": "plateau", "learnt": "learnt", "blown_up": "blown up"}
         style.column_curves(axis, own, x="relative", columns=columns, times=100, within=(0.0, 100.0))
         style.threshold(axis, 1.0, "best rate")
     labels = {"xlabel": "rate / best rate", "ylabel": "runs / %"}
