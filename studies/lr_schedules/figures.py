@@ -23,8 +23,8 @@ STARTS = {
     "random": "random weights",
     "warmup": "… with warmup",
     "trained": "trained weights",
-    "brief": "… with 10 updates of it",
-    "trained_brief": "trained weights, these 10, too",
+    "brief": "… of 10 updates",
+    "trained_brief": "trained, warmup of 10 updates",
 }
 
 
