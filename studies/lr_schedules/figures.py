@@ -23,8 +23,8 @@ STARTS = {
     "random": "random weights",
     "warmup": "… with warmup",
     "trained": "trained weights",
-    "brief": "… of 10 updates",
-    "trained_brief": "trained, warmup of 10 updates",
+    "brief": "random, 10 updates of warmup",
+    "trained_brief": "trained, 10 updates of warmup",
 }
 
 
