@@ -19,7 +19,13 @@ RECIPE_NAMES = {
     "linear": "linear",
     "cosine": "cosine",
 }
-STARTS = {"random": "random weights", "warmup": "… with warmup", "trained": "trained weights"}
+STARTS = {
+    "random": "random weights",
+    "warmup": "… with warmup",
+    "trained": "trained weights",
+    "brief": "random, 10 updates of warmup",
+    "trained_brief": "trained, 10 updates of warmup",
+}
 
 
 def _panels_of(records, by, names, **how):
@@ -86,10 +92,10 @@ def plot_drops(records):
 
 
 def plot_grid(records):
-    """Plateaus and runs that blow up against the rate, a panel for each optimiser and data set."""
+    """Plateaus, runs that learn and runs that blow up against the rate, a panel for each optimiser and data set."""
     rows = records.assign(relative=10.0 ** (records["half_decades"] / 2.0))
     for axis, _, own in _panels_of(rows, "optimizer", {"adam": "Adam", "momentum": "momentum"}, sharey=True):
-        columns = {"plateau": "plateau", "blown_up": "blown up"}
+        columns = {"plateau": "plateau", "learnt": "learnt", "blown_up": "blown up"}
         style.column_curves(axis, own, x="relative", columns=columns, times=100, within=(0.0, 100.0))
         style.threshold(axis, 1.0, "best rate")
     labels = {"xlabel": "rate / best rate", "ylabel": "runs / %"}
@@ -97,14 +103,20 @@ def plot_grid(records):
 
 
 def plot_range_test(records):
-    """What training at a suggested rate costs, by rule and length of the ramp, a panel for each data set."""
-    rules = {"at_minimum": "lowest loss / 10", "steepest": "steepest fall"}
-    ramps = {0.333: "ramp of ⅓ × training", 3.0: "ramp of 3 × training"}
-    names = {f"{rule}/{ramp:g}": f"{name},\n{words}" for rule, name in rules.items() for ramp, words in ramps.items()}
+    """What training at a suggested rate costs, by rule, ramp and optimiser, and at the usual rate without a test."""
     rows = pd.concat([
-        records.assign(regret=records[f"regret_{rule}"], case=rule + "/" + records["ramp"].map("{:g}".format))
-        for rule in rules
+        records.assign(regret=records[f"regret_{rule}"], case=records["optimizer"] + f"/{rule}/{ramp:g}")[records["ramp"] == ramp]
+        for rule in ("at_minimum", "steepest", "default")
+        for ramp in records["ramp"].unique()
     ])  # fmt: skip
+    names = {
+        "momentum/at_minimum/0.333": "momentum, lowest loss / 10,\nramp of ⅓ × training",
+        "momentum/at_minimum/3": "… 3 × training",
+        "momentum/steepest/0.333": "… steepest fall, ⅓",
+        "momentum/default/0.333": "… 0.1, no test",
+        "adam/at_minimum/0.333": "Adam, lowest loss / 10, ⅓",
+        "adam/default/0.333": "… 0.001, no test",
+    }
     for axis, _, own in style.panels(rows, "dataset", DATA, height=3.0, sharey=True):
         style.points(axis, own, x="case", y="regret", labels=names, times=100, cut=1.2, horizontal=True)
         style.region(axis, None, 10.0, across="x")

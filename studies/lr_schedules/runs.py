@@ -60,7 +60,7 @@ def run_peaks(runs: pd.DataFrame, context) -> pd.DataFrame:
     peaks = regime["rates"][dataset] * 2.0 ** runs["octaves"]
     runs = runs.assign(learning_rate=peaks, gain=regime["gain"], warmup=runs["start"].map(s.warmups).fillna(0.0))
     how = {"optimizer": regime["optimizer"], "hyper": {"schedule": "cosine"}}
-    for trained, own in runs.groupby(runs["start"] == "trained"):
+    for trained, own in runs.groupby(runs["start"].str.startswith("trained")):
         network, own = None, own.reset_index(drop=True)
         if trained:
             seeds = own.drop_duplicates("seed").assign(learning_rate=regime["rates"][dataset] * s.cautious)
@@ -123,7 +123,7 @@ def run_grid(runs: pd.DataFrame, context) -> pd.DataFrame:
 
     Flat: in the end less than half-way from guessing to zero, and over the last quarter of the steps the loss falls by
     less than 1 % from the quarter before. A plateau never blew up; `flat` counts what ends near guessing or below,
-    whatever came before.
+    whatever came before. A run has learnt that never blew up and ends below the level that the settings name.
     """
     s, dataset, optimizer = context.settings, runs["dataset"].iloc[0], runs["optimizer"].iloc[0]
     runs = runs.assign(learning_rate=s.best_rates[optimizer][dataset] * 10.0 ** (runs["half_decades"] / 2.0))
@@ -141,6 +141,7 @@ def run_grid(runs: pd.DataFrame, context) -> pd.DataFrame:
             plateau=plateau.astype(float),
             flat=(flat & low).astype(float),
             blown_up=high.astype(float),
+            learnt=((records["train_loss"] < s.learnt[dataset]) & ~high).astype(float),
         )
     )
 
@@ -163,29 +164,35 @@ def run_range_test(runs: pd.DataFrame, context) -> pd.DataFrame:
     """Raise the rate geometrically while training once, read two rates off the loss, and train anew at each of them.
 
     Regret: train loss above that of the best constant rate of the unit's own grid, as a share of what the best one has
-    gained on guessing; of the grid's lowest rate, too.
+    gained on guessing; of the grid's lowest rate, too, and of the optimiser's default, taken without a test and trained
+    for longer by what the shorter test takes. `ahead`: the regret of that default less another.
     """
-    s = context.settings
-    best = s.best_rates[s.optimizer][runs["dataset"].iloc[0]]
-    grid = runs.drop_duplicates("seed").merge(pd.DataFrame({"place": s.half_decades}), how="cross")
+    s, optimizer = context.settings, runs["optimizer"].iloc[0]
+    best, units = s.best_rates[optimizer][runs["dataset"].iloc[0]], runs.drop_duplicates("seed")
+    grid = units.merge(pd.DataFrame({"place": s.half_decades}), how="cross")
     grid["run"] = grid["run"] + grid["place"].map(" at {}".format)
     grid["loss"] = _losses(grid, context, best * 10.0 ** (grid["place"] / 2.0))
     by_rate = grid.pivot(index="seed", columns="place", values="loss")
+    usual = _losses(units, context, s.defaults[optimizer], steps=round((1.0 + s.longer) * s.steps))
     found = pd.concat([_ramped(own, context, ramp) for ramp, own in runs.groupby("ramp")], ignore_index=True)
     losses = {
         "at_minimum": _losses(found, context, found["at_minimum"] / s.divided_by),
         "steepest": _losses(found, context, found["steepest"]),
         "lowest": found["seed"].map(by_rate.iloc[:, 0]),
+        "default": found["seed"].map(usual.set_axis(units["seed"])),
     }
     least = found["seed"].map(by_rate.min(axis=1))
     regrets = {f"regret_{name}": (loss - least) / (GUESSING - least) for name, loss in losses.items()}
-    return found[["run", "at_minimum", "steepest"]].assign(**regrets)
+    ahead = {
+        f"ahead_{name}": regrets["regret_default"] - regrets[f"regret_{name}"] for name in ("at_minimum", "lowest")
+    }
+    return found[["run", "at_minimum", "steepest"]].assign(**regrets, **ahead)
 
 
-def _losses(runs: pd.DataFrame, context, rate: pd.Series) -> pd.Series:
+def _losses(runs: pd.DataFrame, context, rate: pd.Series | float, **how) -> pd.Series:
     """Train loss of each run at its constant rate, infinite where it diverged; in the order of the runs."""
-    trained = _fit(runs.assign(learning_rate=rate), context).records.set_index("run")["train_loss"]
-    return runs["run"].map(trained).fillna(np.inf)
+    runs, how = runs.assign(learning_rate=rate), {"optimizer": runs["optimizer"].iloc[0], **how}
+    return runs["run"].map(_fit(runs, context, **how).records.set_index("run")["train_loss"]).fillna(np.inf)
 
 
 def _ramped(runs: pd.DataFrame, context, length: float) -> pd.DataFrame:
@@ -193,7 +200,7 @@ def _ramped(runs: pd.DataFrame, context, length: float) -> pd.DataFrame:
     s = context.settings
     steps = round(length * s.steps)
     ramp = {"schedule": "exponential", "learning_rate": s.lowest, "decay_factor": s.highest / s.lowest}
-    every_step = {"evaluate_at": range(1, steps + 1), "batch_loss_window": 1}
+    every_step = {"evaluate_at": range(1, steps + 1), "batch_loss_window": 1, "optimizer": runs["optimizer"].iloc[0]}
     records = _fit(runs, context, splits=(), steps=steps, hyper=ramp, **every_step).records
     rates = s.lowest * ramp["decay_factor"] ** (np.arange(steps) / steps)
     rows = [

@@ -1,4 +1,4 @@
-"""One number per seed where no measure says it: on which side of the best rate runs go wrong, and growth of the loss."""
+"""One number per seed where no measure says it: where runs go wrong, which rate would mend them, growth of the loss."""
 
 from __future__ import annotations
 
@@ -25,6 +25,26 @@ def share_below(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
 def share_above(records: pd.DataFrame, what: str, optimizer: str) -> pd.Series:
     """The same, above the best rate."""
     return 1.0 - share_below(records, what, optimizer)
+
+
+def learnt_elsewhere(records: pd.DataFrame, what: str, optimizer: str, rates: str) -> pd.Series:
+    """Of the runs of the grid that end in a plateau or blown up, those that learn at another rate; a share.
+
+    Nothing but the rate is another: weights, examples and their order are those of the run. NaN where no run of the
+    seed is counted.
+
+    Args:
+        what: plateau, flat or blown_up.
+        rates: which other rates of the grid are asked, all that are lower or all that are higher.
+    """
+    found, learnt = (by_seed(records, each, ["gain", "half_decades"], optimizer=optimizer) for each in (what, "learnt"))
+    counted = cured = 0.0
+    for gain in found.columns.unique("gain"):
+        ascending = rates == "lower"
+        lost, well = (table[gain].sort_index(axis=1, ascending=ascending) for table in (found, learnt))
+        before = well.cummax(axis=1).shift(axis=1, fill_value=0.0)  # any that comes sooner in this order has learnt
+        counted, cured = counted + lost.sum(axis=1), cured + (lost * before).sum(axis=1)
+    return cured / counted
 
 
 def edge_growth(records: pd.DataFrame, from_step: str, to_step: str) -> pd.Series:
