@@ -351,18 +351,31 @@ def test_a_part_that_is_not_run_here_says_why_and_has_no_models() -> None:
     assert (missing.units, missing.models) == ("not run: it needs a GPU", None)
 
 
-def test_arms_of_tuning_at_an_edge_are_named() -> None:
+def test_what_each_arm_of_tuning_chose_is_told() -> None:
     part = SimpleNamespace(name="recipe_cnn", tune=SimpleNamespace(factor="learning_rate"))
-    facts = PartFacts.model_construct(arms=12, arms_at_edge=2, arms_failed=0)
-    arms = [("mnist1d_pool", "no_norm", 4.0, 0.1), ("digits", "no_norm", 0.25, 0.0016)]
-    names = ("dataset", "kind", "gain", "learning_rate")
-    ends = tuple(dict(zip(names, arm, strict=True)) for arm in arms)
-    study = SimpleNamespace(
-        spec=None, parts=(PartView(part, facts, ends), PartView(part, facts, ({"learning_rate": 2.0},)))
-    )
-    first, second = summary.tuning(SimpleNamespace(studies=(study,)))
-    assert first["ends"] == "MNIST-1D, no norm, gain 4 (0.1); digits, no norm, gain 0.25 (0.0016)"
-    assert second["ends"] == "all runs (2)"
+    facts = PartFacts.model_construct(arms=4, arms_at_edge=1, arms_failed=1)
+    names = ("dataset", "kind", "gain", "learning_rate", "at_edge", "failed")
+    arms = [
+        ("mnist1d_pool", "no_norm", 4.0, 0.1, True, False),
+        ("mnist1d_pool", "norm", 4.0, 0.1, False, False),
+        ("mnist5k", "norm", 1.0, 0.1, False, False),
+        ("mnist5k", "norm", 2.0, 0.1, False, False),
+        ("digits", "no_norm", 0.25, 0.0016, False, False),
+        ("digits", "norm", 1.0, 0.1, False, False),
+        ("digits", "norm", 9.0, 0.001, True, True),
+    ]
+    alone = {"learning_rate": 2.0, "at_edge": False, "failed": False}
+    parts = [
+        PartView(part, facts, tuple(dict(zip(names, arm, strict=True)) for arm in arms)),
+        PartView(part, facts, (alone,)),
+    ]
+    first, second = summary.tuning(SimpleNamespace(studies=(SimpleNamespace(spec=None, parts=parts),)))
+    assert list(first["chosen"].items()) == [
+        ("0.0016", "digits (no norm, gain 0.25)"),
+        ("0.1", "MNIST-1D (no norm, gain 4 (an end); norm, gain 4); MNIST, all 2; digits (norm, gain 1)"),
+        ("none, since all failed", "digits (norm, gain 9)"),
+    ]
+    assert second["chosen"] == {"2": "all runs"}
 
 
 def test_figures_that_were_not_drawn_are_told_beside_verdicts_that_are_current(

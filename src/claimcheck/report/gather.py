@@ -178,13 +178,14 @@ class PartView:
     """One row of a study's design table.
 
     Attributes:
-        ends: arms whose tuned value is an end of the grid, each with its factors' levels and the value.
+        chosen: of each tuned arm, its factors' levels, the value, whether that is an end of the grid (`at_edge`), and
+            whether every pilot run was lost (`failed`).
         missing: why it is not run here, or empty.
     """
 
     part: ScaledPart
     facts: PartFacts | None = None
-    ends: tuple[dict[str, Any], ...] = ()
+    chosen: tuple[dict[str, Any], ...] = ()
     missing: str = ""
 
     @property
@@ -322,7 +323,7 @@ def _study(study: Study, results: Results | None, lecture: dict[str, LectureClai
         study,
         tuple(claims),
         tuple(
-            PartView(part, facts.get(part.name), _at_ends(part, facts, results), results.not_run.get(part.name, ""))
+            PartView(part, facts.get(part.name), _chosen(part, facts, results), results.not_run.get(part.name, ""))
             for part in parts
         ),
         tuple((figure, drawn.get(figure.id)) for figure in study.figures),
@@ -334,12 +335,12 @@ def _study(study: Study, results: Results | None, lecture: dict[str, LectureClai
     )
 
 
-def _at_ends(part: ScaledPart, facts: Mapping[str, PartFacts], results: Results) -> tuple[dict[str, Any], ...]:
-    """The part's arms whose choice is an end of the grid."""
-    if part.name not in facts or not facts[part.name].arms_at_edge or (table := results.read_tuning()) is None:
+def _chosen(part: ScaledPart, facts: Mapping[str, PartFacts], results: Results) -> tuple[dict[str, Any], ...]:
+    """What the part's pilots chose."""
+    if part.name not in facts or not facts[part.name].arms or (table := results.read_tuning()) is None:
         return ()
-    rows = table[(table["part"] == part.name) & table["at_edge"] & ~table["failed"]]
-    return tuple(rows[[*arm_columns(part), part.tune.factor]].to_dict("records"))
+    rows = table[(table["part"] == part.name) & table["chosen"]]
+    return tuple(rows[[*arm_columns(part), part.tune.factor, "at_edge", "failed"]].to_dict("records"))
 
 
 def _found(results: Results) -> _Found:

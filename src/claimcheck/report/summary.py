@@ -10,7 +10,7 @@ from typing import Any
 
 from claimcheck.data.names import title
 from claimcheck.report import text
-from claimcheck.report.gather import DECIDED, PredictionView, ReportView, StudyView
+from claimcheck.report.gather import DECIDED, PartView, PredictionView, ReportView, StudyView
 from claimcheck.report.pictures import FACTS, STATES
 from claimcheck.results.provenance import PartFacts, machines, processor_of
 from claimcheck.spec.controls import NAMES
@@ -141,7 +141,7 @@ def _passed(study: StudyView, told: str) -> str:
 
 
 def tuning(view: ReportView) -> list[dict[str, Any]]:
-    """One row a part that tuned: how many arms chose an end of their grid, and which, and how many failed throughout."""
+    """One row a part that tuned: how many arms chose an end of their grid, how many failed throughout, what was chosen."""
     rows = []
     for study in view.studies:
         for part in study.parts:
@@ -149,19 +149,39 @@ def tuning(view: ReportView) -> list[dict[str, Any]]:
                 facts = part.facts
                 counts = {"arms": facts.arms, "edge": facts.arms_at_edge, "failed": facts.arms_failed}
                 name, factor = (each.replace("_", " ") for each in (part.part.name, part.part.tune.factor))
-                ends = [_end(arm, part.part.tune.factor) for arm in part.ends]
-                rows.append({"study": study.spec, "part": name, "factor": factor, "ends": "; ".join(ends), **counts})
+                rows.append({"study": study.spec, "part": name, "factor": factor, "chosen": _chosen(part), **counts})
     return rows
 
 
-def _end(arm: dict[str, Any], factor: str) -> str:
-    """An arm whose choice is an end of its grid: levels of its factors, and the value."""
-    levels = {name: level for name, level in arm.items() if name != factor}
-    words = [
+def _chosen(part: PartView) -> dict[str, str]:
+    """Each chosen value, from small to large, and the arms that chose it, in words: those of a data set (or of another first
+    factor's level) together, which are not listed where all of them chose it."""
+    factor, found, of_level = part.part.tune.factor, {}, Counter()
+    for arm in sorted(part.chosen, key=lambda arm: (arm["failed"], arm[factor])):
+        value = "none, since all failed" if arm["failed"] else text.value(arm[factor])
+        level, *others = _levels(arm, factor)
+        rest = ", ".join(others) + " (an end)" * (arm["at_edge"] and not arm["failed"])
+        found.setdefault(value, {}).setdefault(level, []).append(rest.strip())
+        of_level[level] += 1
+    return {
+        value: "; ".join(_arms(level, arms, of_level[level]) for level, arms in levels.items())
+        for value, levels in found.items()
+    }
+
+
+def _arms(level: str, arms: list[str], of: int) -> str:
+    if len(arms) == of > 1 and not any("(an end)" in arm for arm in arms):
+        return f"{level}, all {of}"
+    return f"{level} ({'; '.join(arms)})" if any(arms) else level
+
+
+def _levels(arm: dict[str, Any], factor: str) -> list[str]:
+    """The levels of its factors in words."""
+    return [
         title(level) if isinstance(level, str) else f"{name.replace('_', ' ')} {text.value(level)}"
-        for name, level in levels.items()
-    ]
-    return f"{', '.join(words) or 'all runs'} ({text.value(arm[factor])})"
+        for name, level in arm.items()
+        if name not in (factor, "at_edge", "failed")
+    ] or ["all runs"]
 
 
 def environment(view: ReportView) -> list[tuple[str, str]]:
