@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from claimcheck.spec.models import FigureSpec
 MOST_FIGURES = 2
 """Of a study's spread; the others stand with the detail."""
 
-LONGEST = 110
-"""Letters of a setting that the table of designs shows; of a longer one it names where it stands."""
+LONG, LONGEST = 60, 400
+"""Letters of a setting that the table of designs shows once alone, and of one of which it only names where it stands."""
 
 
 def best_figures(study: StudyView, but: FigureSpec | None = None) -> list[tuple[FigureSpec, Path]]:
@@ -114,17 +115,29 @@ def _values(values: list[Any]) -> str:
     return text.escape(", ".join(_plain(each, set()) for each in values))
 
 
-def fixed(part: PartView) -> str:
-    """The settings that all runs share: of data sets that are used, and long lists of lists only by name."""
+def fixed(part: PartView, above: Sequence[PartView] = ()) -> str:
+    """The settings that all runs share, of data sets that are used.
+
+    Args:
+        above: rows that stand above; a long setting that one of them shows is not repeated.
+    """
+    shown = [(row.part.name, _settings(row)) for row in above]
+    pieces = []
+    for name, words in _settings(part).items():
+        place = next((other for other, settings in shown if settings.get(name) == words), None)
+        if len(words) > LONGEST:
+            words = "as in study.yaml"
+        elif len(words) > LONG and place is not None:
+            words = f"as for {place.replace('_', ' ')}"
+        pieces.append(f"*{text.escape(_word(name))}* {text.escape(words)}")
+    return "; ".join(pieces) or "–"
+
+
+def _settings(part: PartView) -> dict[str, str]:
+    """The settings in words, but for data sets that the part does not use."""
     factor = part.part.factors.get("dataset")
     unused = set(TITLES) - set(factor.values) if factor else set()
-    pieces = []
-    for name, setting in part.part.settings.items():
-        if name not in unused:
-            words = _plain(setting, unused)
-            told = words if len(words) <= LONGEST else "as in study.yaml"
-            pieces.append(f"*{text.escape(_word(name))}* {text.escape(told)}")
-    return "; ".join(pieces) or "–"
+    return {name: _plain(setting, unused) for name, setting in part.part.settings.items() if name not in unused}
 
 
 def _word(name: str) -> str:
