@@ -6,6 +6,7 @@ at P places is ``[B, C * P]`` of one network, ``[B, R, C * P]`` of R, so that th
 
 import math
 from functools import partial
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
@@ -58,6 +59,14 @@ def convolved(
     return y.reshape(*x.shape[:-1], -1)
 
 
+def filled(layer: Linear, generator: Generator, init: str) -> Linear:
+    """The layer with its initial weights, a convolution's as filters ``[outputs, C, *kernel]``: each output is one of K
+    places that see an input, so that Glorot's fan-out is K times the channels."""
+    filters = layer.weight.detach().unflatten(1, (-1, *getattr(layer, "kernel", ())))
+    initialize(SimpleNamespace(weight=filters, bias=layer.bias), generator, init)
+    return layer
+
+
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``x W^T + b`` of one network, or of R whose tensors are stacked."""
     return F.linear(x, weight, bias) if weight.dim() == 2 else torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
@@ -94,7 +103,7 @@ class Convolutional(nn.Module):
         kernel = 5 if len(shape) == 1 else 3
         first = Convolution(1, channels, grid_of(shape), kernel, stride=2)
         second = Convolution(channels, 2 * channels, first.places, kernel, stride=2)
-        self.convolutions = nn.ModuleList(initialize(layer, generator, init) for layer in (first, second))
+        self.convolutions = nn.ModuleList(filled(layer, generator, init) for layer in (first, second))
         self.hidden = linear(2 * channels * math.prod(second.places), 4 * channels, generator, init=init)
         self.output = linear(4 * channels, outputs, generator, init=init)
         self.activations = nn.ModuleList(activation_of(activation) for _ in range(3))
@@ -133,7 +142,7 @@ class Deep(nn.Module):
         else:
             first, others = Linear(math.prod(shape), width), [Linear(width, width) for _ in range(depth)]
         self.kernel = getattr(others[0], "kernel", None)
-        self.first, *others = [initialize(layer, generator, init) for layer in (first, *others)]
+        self.first, *others = [filled(layer, generator, init) for layer in (first, *others)]
         self.weights = nn.Parameter(torch.stack([layer.weight.detach() for layer in others]))
         self.biases = nn.Parameter(torch.stack([layer.bias.detach() for layer in others]))
         units = width * math.prod(getattr(self.first, "places", (1,)))

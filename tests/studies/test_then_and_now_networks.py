@@ -115,3 +115,39 @@ def test_equal_layers_are_drawn_as_single_ones_would_be():
     network, draws = deep(None, generator(), kind="cnn", init="lecun"), generator()
     for inputs, own in [(25, network.first.weight), *((54, each) for each in network.weights)]:
         torch.testing.assert_close(own, torch.randn(6, inputs, generator=draws) / math.sqrt(inputs))
+
+
+VARIANCES = {"he": lambda n, m: 2 / n, "xavier": lambda n, m: 2 / (n + m), "lecun": lambda n, m: 1 / n}
+"""Of weights between n inputs that an output sees and m outputs that see an input (He, Glorot, LeCun)."""
+
+# A network's layers in their order: channels (or units) before and after, places of the kernel.
+LAYERS = {
+    ("shallow", (14, 14)): [(1, 20, 9), (20, 40, 9), (40 * 4 * 4, 80, 1), (80, 10, 1)],
+    ("shallow", (40,)): [(1, 20, 5), (20, 40, 5), (40 * 10, 80, 1), (80, 10, 1)],
+    ("mlp", (14, 14)): [(196, 20, 1), *[(20, 20, 1)] * 3, (20, 10, 1)],
+    ("mlp", (40,)): [(40, 20, 1), *[(20, 20, 1)] * 3, (20, 10, 1)],
+    ("cnn", (14, 14)): [(1, 20, 25), *[(20, 20, 9)] * 3, (20 * 5 * 5, 10, 1)],
+    ("cnn", (40,)): [(1, 20, 5), *[(20, 20, 3)] * 3, (20 * 14, 10, 1)],
+}
+
+
+def weights_of(kind, shape, init, seed):
+    how = {"generator": generator(seed), "init": init, "dropout": 0.0, "activation": "tanh"}
+    if kind == "shallow":
+        network = networks.Convolutional(shape, 20, 10, **how)
+        return [layer.weight for layer in (*network.convolutions, network.hidden, network.output)]
+    network = networks.Deep(shape, 20, 10, depth=3, kind=kind, norm="none", residual=False, **how)
+    return [network.first.weight, *network.weights, network.output.weight]
+
+
+@pytest.mark.parametrize("init", VARIANCES)
+@pytest.mark.parametrize(("kind", "shape"), LAYERS)
+def test_weights_have_the_variance_of_their_initialisation(kind, shape, init):
+    """An input of a convolution is seen from as many places as its kernel has, which counts where outputs count."""
+    drawn = zip(*(weights_of(kind, shape, init, seed) for seed in range(60)), strict=True)
+    for own, (before, after, places) in zip(drawn, LAYERS[kind, shape], strict=True):
+        weights = torch.cat([weight.detach().flatten() for weight in own])
+        assert weights.numel() == 60 * before * after * places
+        assert weights.square().mean().item() == pytest.approx(
+            VARIANCES[init](before * places, after * places), rel=0.06
+        )
