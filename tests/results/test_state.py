@@ -192,15 +192,16 @@ def test_why_tells_of_a_kept_file_that_every_later_step_would_refuse(locate, mak
     assert f"claimcheck {'run' if step == 'assemble' else step} walk --scale smoke" in line
 
 
-def test_arms_whose_choice_is_an_end_of_the_grid_are_read_from_the_pilots_tables(locate, make, change):
+def test_what_each_arm_chose_and_whether_it_is_an_end_of_the_grid_is_read_from_the_pilots_tables(locate, make, change):
     from claimcheck.report.gather import gather
 
     change("walk/study.yaml", "values: [0.5, 1.0, 2.0, 4.0]", "values: [0.001]")
     walk = make(locate("walk"))
     parts = {part.part.name: part for study in gather(walk.config, {"walk": walk}).studies for part in study.parts}
-    assert parts["walks"].ends == ()
-    assert parts["aimed"].ends == ({"goal": 1.0, "push": 0.001}, {"goal": 2.0, "push": 0.001})
-    assert parts["aimed"].facts.arms_at_edge == len(parts["aimed"].ends)
+    assert parts["walks"].chosen == ()
+    at_an_end = {"push": 0.001, "at_edge": True, "failed": False}
+    assert parts["aimed"].chosen == ({"goal": 1.0, **at_an_end}, {"goal": 2.0, **at_an_end})
+    assert parts["aimed"].facts.arms_at_edge == len(parts["aimed"].chosen)
     walk.tuning.write_bytes(walk.tuning.read_bytes() + b" ")
     with pytest.raises(ClaimcheckError, match=r"cut off or changed.*claimcheck run walk --scale smoke"):
         walk.read_tuning()
